@@ -1,0 +1,68 @@
+"""The exceptions that caloforge raises, and how their one sentence is built."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "CaloForgeError",
+    "ConfigError",
+    "DataError",
+    "FormatError",
+    "GeometryError",
+    "MissingDependencyError",
+    "OutputError",
+    "TrainingError",
+    "bad",
+    "did_you_mean",
+]
+
+
+class CaloForgeError(Exception):
+    """Base class: everything a user can cause; the command line prints it without a traceback."""
+
+
+class DataError(CaloForgeError, ValueError):
+    """Particles or showers that cannot be right (NaN, negative energies, wrong shapes)."""
+
+
+class FormatError(CaloForgeError, ValueError):
+    """A file that is truncated, of an unknown format, or lacks a documented key."""
+
+
+class GeometryError(CaloForgeError, ValueError):
+    """A geometry description that is inconsistent, or does not match the data."""
+
+
+class ConfigError(CaloForgeError, ValueError):
+    """An unknown name, preset or option, or an option outside of its range."""
+
+
+class OutputError(CaloForgeError, OSError):
+    """An output that exists already or cannot be written."""
+
+
+class TrainingError(CaloForgeError, RuntimeError):
+    """Training that cannot go on (diverged, incompatible checkpoint)."""
+
+
+class MissingDependencyError(CaloForgeError, ImportError):
+    """An optional package or its data is not there."""
+
+
+def bad(what: str, *, got: object, expected: str, fix: str = "") -> str:
+    """Word a problem in one sentence: what, got, expected, what to do."""
+    sentence = f"{what}: got {got}, expected {expected}"
+    return f"{sentence}; {fix}." if fix else f"{sentence}."
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """List the valid ``choices``, the closest to ``name`` first when there is one."""
+    known = sorted(choices)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}choose one of {', '.join(known)}"

@@ -1,0 +1,155 @@
+"""What every file format offers: a streaming reader, a streaming writer, and how to recognise it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from caloforge.errors import FormatError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import h5py
+
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Incident, ShowerMeta, Showers
+
+__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory", "check_output", "part_path"]
+
+BLOCK = 500
+
+
+class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
+    """A shower file opened for reading; blocks are read on demand.
+
+    Attributes:
+        path: The file.
+        meta: What the hits mean.
+        geometry: The geometry, when the file tells or implies it.
+    """
+
+    path: Path
+    meta: ShowerMeta
+    geometry: Geometry | None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the showers."""
+
+    @abstractmethod
+    def incident(self) -> Incident:
+        """All incident particles of the file."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> Showers:
+        """Read showers ``start`` to ``stop`` (exclusive)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    def blocks(self, size: int = BLOCK, *, start: int = 0, stop: int | None = None) -> Iterator[Showers]:
+        """Stream showers ``start`` to ``stop`` in blocks of at most ``size``."""
+        end = len(self) if stop is None else min(stop, len(self))
+        for first in range(start, end, size):
+            yield self.read(first, min(first + size, end))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+
+class ShowerWriter(ABC):
+    """A shower file being written under a temporary name; it gets its own name when complete."""
+
+    path: Path
+
+    @abstractmethod
+    def append(self, showers: Showers) -> None:
+        """Add a block of showers."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove what was written."""
+
+    def __enter__(self) -> Self:
+        """Write inside of a ``with`` block: it closes on success and aborts on any exception."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Complete the file, or remove it after an exception."""
+        if exc_type is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class WriterFactory(Protocol):
+    """Opens a writer; see ``Format.writer``."""
+
+    def __call__(self, path: Path, *, geometry: Geometry | None, force: bool = False) -> ShowerWriter:
+        """Open ``path`` for writing showers of ``geometry``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A registered file format.
+
+    Attributes:
+        name: As given to ``--format``.
+        description: One line.
+        detect: Whether an open HDF5 file is of this format.
+        reader: Opens a path; ``geometry`` overrides what the file implies.
+        writer: Opens a path for writing, or None for read-only formats.
+    """
+
+    name: str
+    description: str
+    detect: Callable[[h5py.File], bool]
+    reader: Callable[[Path, Geometry | None], ShowerReader]
+    writer: WriterFactory | None = None
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is not given, or its folder is missing.
+    """
+    if path.exists() and not force:
+        msg = f"{path} exists already: choose another name, or give --force to replace it."
+        raise OutputError(msg)
+    if not path.parent.is_dir():
+        msg = f"The folder {path.parent} does not exist: create it first."
+        raise OutputError(msg)
+
+
+def part_path(path: Path) -> Path:
+    """The temporary name that ``path`` has while it is written."""
+    return path.with_name(path.name + ".part")
+
+
+def missing_key(path: Path, key: str) -> FormatError:
+    """The error for a file that lacks a documented key."""
+    return FormatError(f"{path} lacks the dataset {key!r}: it is truncated or of another format.")

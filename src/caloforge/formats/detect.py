@@ -1,0 +1,70 @@
+"""Open a shower file of any registered format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+
+from caloforge.errors import ConfigError, FormatError, did_you_mean
+from caloforge.formats.fine_grid import FINE_GRID
+from caloforge.formats.native import NATIVE
+
+if TYPE_CHECKING:
+    from caloforge.formats.base import Format, ShowerReader
+    from caloforge.geometry import Geometry
+
+__all__ = ["FORMATS", "detect_format", "format_named", "open_showers"]
+
+FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID)
+
+
+def format_named(name: str) -> Format:
+    """Look a format up.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    formats = {f.name: f for f in FORMATS}
+    if name not in formats:
+        msg = f"Unknown file format {name!r}: {did_you_mean(name, formats)}."
+        raise ConfigError(msg)
+    return formats[name]
+
+
+def detect_format(path: str | Path) -> Format:
+    """Recognise the format of a file by its content.
+
+    Raises:
+        FormatError: The file is missing, not HDF5, damaged, or of no registered format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"There is no shower file {path}: check the name."
+        raise FormatError(msg)
+    try:
+        with h5py.File(path, "r") as file:
+            for candidate in FORMATS:
+                if candidate.detect(file):
+                    return candidate
+    except OSError as error:
+        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {error}."
+        raise FormatError(msg) from error
+    msg = f"{path} is HDF5 but of none of the formats {', '.join(f.name for f in FORMATS)}."
+    raise FormatError(msg)
+
+
+def open_showers(path: str | Path, *, geometry: Geometry | None = None) -> ShowerReader:
+    """Open a shower file of any registered format for streaming.
+
+    Args:
+        path: The file.
+        geometry: Overrides the geometry that the file names or implies.
+
+    Raises:
+        FormatError: The file is missing, damaged or of no registered format.
+        GeometryError: The file was written for another geometry.
+    """
+    path = Path(path)
+    return detect_format(path).reader(path, geometry)

@@ -1,0 +1,86 @@
+"""Geant4 photon showers stored as integer indices on a fine lateral grid.
+
+Layout: ``incident/{energy [MeV], theta, phi [rad], pdg}``; ``hits/offsets`` and per hit
+``hits/{layer, ix, iy, energy [MeV]}`` with x = (ix + 0.5) * ``fine_cell_mm``; attribute
+``fine_cell_mm``. Silicon energy, not calibrated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from caloforge.errors import FormatError
+from caloforge.formats.base import Format, ShowerReader, missing_key
+from caloforge.geometry import Geometry, load_geometry
+from caloforge.showers import Incident, ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["FINE_GRID", "FineGridReader"]
+
+_HITS = ("layer", "ix", "iy", "energy")
+
+
+class FineGridReader(ShowerReader):
+    """Reads fine-grid files as points at the centres of the fine cells."""
+
+    def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
+        self.path = path
+        self.geometry: Geometry = geometry or load_geometry("siw-ecal")
+        self._file = h5py.File(path, "r")
+        for key in ("hits/offsets", *(f"hits/{name}" for name in _HITS), "incident/energy"):
+            if key not in self._file:
+                self._file.close()
+                raise missing_key(path, key)
+        self._pitch = float(self._file.attrs["fine_cell_mm"])
+        self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+        self.meta = ShowerMeta(geometry=self.geometry.name, pitch=self._pitch, threshold=1e-4)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def incident(self) -> Incident:
+        """All incident particles of the file."""
+        return self._incident(slice(None))
+
+    def _incident(self, rows: slice) -> Incident:
+        group = self._file["incident"]
+        return Incident(*(group[name][rows] for name in ("energy", "theta", "phi", "pdg")))
+
+    def read(self, start: int, stop: int) -> Showers:
+        """Read showers ``start`` to ``stop`` (exclusive)."""
+        rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
+        group = self._file["hits"]
+        layer = group["layer"][hits].astype(np.int64)
+        if len(layer) and layer.max() >= self.geometry.n_layers:
+            msg = f"{self.path} has layer {layer.max()}, the geometry {self.geometry.name} fewer."
+            raise FormatError(msg)
+        lateral = [(group[name][hits] + np.float32(0.5)) * np.float32(self._pitch) for name in ("ix", "iy")]
+        points = np.column_stack([*lateral, self.geometry.layer_z[layer].astype(np.float32)])
+        extras = self._file.get("geant4", {})
+        return Showers(
+            incident=self._incident(rows),
+            offsets=self._offsets[start : stop + 1] - self._offsets[start],
+            energy=group["energy"][hits],
+            points=points,
+            meta=self.meta,
+            extras={f"geant4_{name}": extras[name][rows] for name in extras},
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+FINE_GRID = Format(
+    name="fine-grid",
+    description="integer indices on a fine lateral grid, by layer (read only)",
+    detect=lambda file: "hits/ix" in file and "fine_cell_mm" in file.attrs,
+    reader=FineGridReader,
+)

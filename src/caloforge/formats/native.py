@@ -1,0 +1,211 @@
+"""caloforge's own HDF5: flat arrays with offsets, compressed, chunked, streamable.
+
+Layout: ``incident/{energy, theta, phi, pdg}``, ``hits/{offsets, energy}`` and ``hits/cells`` or
+``hits/points``, ``extras/*`` per shower; attributes ``format``, ``version``, ``meta`` (JSON),
+``geometry`` (JSON) and ``provenance`` (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from caloforge.errors import FormatError, GeometryError, OutputError
+from caloforge.formats.base import (
+    Format,
+    ShowerReader,
+    ShowerWriter,
+    check_output,
+    missing_key,
+    part_path,
+)
+from caloforge.geometry import Geometry
+from caloforge.showers import Incident, ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["NATIVE", "NativeReader", "NativeWriter"]
+
+VERSION = 1
+_HIT_CHUNK = 1 << 16
+_ROW_CHUNK = 4096
+
+
+class NativeReader(ShowerReader):
+    """Reads caloforge's own files."""
+
+    def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
+        self.path = path
+        self._file = h5py.File(path, "r")
+        try:
+            self._load(geometry)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _load(self, geometry: Geometry | None) -> None:
+        self.meta = ShowerMeta(**json.loads(self._file.attrs["meta"]))
+        text = self._file.attrs.get("geometry", "")
+        stored = Geometry.model_validate_json(text) if text else None
+        self.geometry = stored if geometry is None else geometry
+        if geometry and self.meta.fingerprint not in {"", geometry.fingerprint}:
+            msg = (
+                f"{self.path} was written for the geometry {self.meta.geometry!r} "
+                f"({self.meta.fingerprint}), not for {geometry.name!r} ({geometry.fingerprint})."
+            )
+            raise GeometryError(msg)
+        for key in ("incident/energy", "hits/offsets", "hits/energy"):
+            if key not in self._file:
+                raise missing_key(self.path, key)
+        self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How the file was made."""
+        return dict(json.loads(self._file.attrs.get("provenance", "{}")))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def incident(self) -> Incident:
+        """All incident particles of the file."""
+        return self._incident(slice(None))
+
+    def _incident(self, rows: slice) -> Incident:
+        group = self._file["incident"]
+        return Incident(*(group[name][rows] for name in ("energy", "theta", "phi", "pdg")))
+
+    def read(self, start: int, stop: int) -> Showers:
+        """Read showers ``start`` to ``stop`` (exclusive)."""
+        rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
+        group = self._file["hits"]
+        return Showers(
+            incident=self._incident(rows),
+            offsets=self._offsets[start : stop + 1] - self._offsets[start],
+            energy=group["energy"][hits],
+            points=group["points"][hits] if "points" in group else None,
+            cells=group["cells"][hits] if "cells" in group else None,
+            meta=self.meta,
+            extras={name: data[rows] for name, data in self._file["extras"].items()},
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class NativeWriter(ShowerWriter):
+    """Writes caloforge's own files, block by block."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        geometry: Geometry | None,
+        force: bool = False,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        path = Path(path)
+        check_output(path, force=force)
+        self.path = path
+        self._geometry = geometry
+        self._meta: ShowerMeta | None = None
+        self._file = h5py.File(part_path(path), "w")
+        self._file.attrs.update(
+            {
+                "format": "caloforge",
+                "version": VERSION,
+                "geometry": geometry.model_dump_json() if geometry else "",
+                "provenance": json.dumps(dict(provenance or {})),
+            }
+        )
+        self._column("hits/offsets", np.zeros(1, dtype=np.int64))
+
+    def append(self, showers: Showers) -> None:
+        """Add a block of showers.
+
+        Raises:
+            FormatError: The block is of another kind, geometry or scale than the first one.
+            OutputError: The disk is full or the file cannot be written.
+        """
+        self._check_meta(showers)
+        try:
+            self._write(showers)
+        except OSError as error:
+            msg = f"Cannot write {self.path}: {error}."
+            raise OutputError(msg) from error
+
+    def _check_meta(self, showers: Showers) -> None:
+        if self._meta is None:
+            self._meta = showers.meta
+            self._file.attrs["meta"] = json.dumps(asdict(showers.meta))
+        elif self._meta != showers.meta:
+            msg = f"{self.path} holds showers of {self._meta}; a block of {showers.meta} does not fit."
+            raise FormatError(msg)
+
+    def _write(self, showers: Showers) -> None:
+        for name in ("energy", "theta", "phi", "pdg"):
+            self._column(f"incident/{name}", getattr(showers.incident, name))
+        start = self._file["hits/offsets"][-1]
+        self._column("hits/offsets", showers.offsets[1:] + start)
+        self._column("hits/energy", showers.energy)
+        if showers.points is not None:
+            self._column("hits/points", showers.points)
+        if showers.cells is not None:
+            self._column("hits/cells", showers.cells)
+        for name, values in showers.extras.items():
+            self._column(f"extras/{name}", values)
+
+    def _column(self, name: str, values: NDArray[Any]) -> None:
+        if name not in self._file:
+            chunk = _ROW_CHUNK if values.dtype == np.int64 or not name.startswith("hits") else _HIT_CHUNK
+            self._file.create_dataset(
+                name,
+                shape=(0, *values.shape[1:]),
+                maxshape=(None, *values.shape[1:]),
+                dtype=values.dtype,
+                chunks=(chunk, *values.shape[1:]),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+        data = self._file[name]
+        before = len(data)
+        data.resize(before + len(values), axis=0)
+        data[before:] = values
+
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+        self._file.require_group("extras")
+        if self._meta is None:
+            self._file.attrs["meta"] = json.dumps(asdict(ShowerMeta()))
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as error:
+            msg = f"Cannot write {self.path}: {error}."
+            raise OutputError(msg) from error
+        part_path(self.path).replace(self.path)
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        try:
+            self._file.close()
+        finally:
+            part_path(self.path).unlink(missing_ok=True)
+
+
+NATIVE = Format(
+    name="native",
+    description="caloforge's own flat HDF5",
+    detect=lambda file: file.attrs.get("format", "") == "caloforge",
+    reader=NativeReader,
+    writer=NativeWriter,
+)

@@ -1,0 +1,22 @@
+"""Calorimeter geometries: layers, grids, the catalogue, and points to cells and back."""
+
+from caloforge.geometry.files import geometry_from_dict, geometry_names, load_geometry
+from caloforge.geometry.grids import BoxGrid, PolarGrid
+from caloforge.geometry.layers import Geometry, Layer, Slab
+from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
+
+__all__ = [
+    "BoxGrid",
+    "Geometry",
+    "Layer",
+    "PolarGrid",
+    "Slab",
+    "check_cells",
+    "geometry_from_dict",
+    "geometry_names",
+    "load_geometry",
+    "place",
+    "project",
+    "to_dense",
+    "to_points",
+]

@@ -1,0 +1,103 @@
+"""Geometries by name (the catalogue) or from a YAML or JSON file."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from caloforge.errors import GeometryError, did_you_mean
+from caloforge.geometry.layers import Geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["geometry_from_dict", "geometry_names", "load_geometry"]
+
+_CATALOG = resources.files("caloforge.geometry") / "catalog"
+
+
+def geometry_names() -> list[str]:
+    """Names of the catalogue."""
+    names = (entry.name for entry in _CATALOG.iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def load_geometry(name_or_path: str | Path) -> Geometry:
+    """Load a geometry by its name in the catalogue, or from a YAML, JSON or binning XML file.
+
+    Raises:
+        GeometryError: The name is unknown or the file does not describe a geometry.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml", ".json"}:
+        return _from_file(path)
+    return _from_catalog(str(name_or_path))
+
+
+@cache
+def _from_catalog(name: str) -> Geometry:
+    if name not in geometry_names():
+        msg = f"Unknown geometry {name!r}: {did_you_mean(name, geometry_names())}, or give a YAML file."
+        raise GeometryError(msg)
+    text = (_CATALOG / f"{name}.yaml").read_text(encoding="utf-8")
+    return geometry_from_dict(yaml.safe_load(text), source=name)
+
+
+def _from_file(path: Path) -> Geometry:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        msg = f"Cannot read the geometry file {path}: {error.strerror}."
+        raise GeometryError(msg) from error
+    try:
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        msg = f"The geometry file {path} is not valid {path.suffix[1:].upper()}: {error}."
+        raise GeometryError(msg) from error
+    return geometry_from_dict(content, source=str(path))
+
+
+def geometry_from_dict(content: Mapping[str, Any], *, source: str) -> Geometry:
+    """Build a geometry from the keys of a YAML file.
+
+    ``layers`` is a list in which an entry may say ``repeat: 20``; ``grid`` at the top level is
+    the grid of all layers that do not bring their own; ``slabs`` are written
+    ``[material, thickness in mm]`` or ``[material, thickness, sensitive]``.
+
+    Raises:
+        GeometryError: A key is unknown or a value is out of range.
+    """
+    if not isinstance(content, dict) or "layers" not in content:
+        msg = f"The geometry {source} has no list of layers: see a file of the catalogue for the keys."
+        raise GeometryError(msg)
+    entries = dict(content)
+    grid = entries.pop("grid", None)
+    try:
+        layers = _expand(entries.pop("layers"), grid)
+        return Geometry.model_validate({**entries, "layers": layers})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        msg = f"The geometry {source} is wrong at {place}: {first['msg']} (got {first['input']!r})."
+        raise GeometryError(msg) from error
+
+
+def _expand(entries: list[dict[str, Any]], grid: object) -> list[dict[str, Any]]:
+    layers: list[dict[str, Any]] = []
+    for entry in entries:
+        fields = {"grid": grid, **entry}
+        fields["slabs"] = [_slab(s) for s in fields.get("slabs", ())]
+        for _ in range(fields.pop("repeat", 1)):
+            layers.append({"id": len(layers), **fields})
+    return layers
+
+
+def _slab(entry: list[Any]) -> dict[str, Any]:
+    material, thickness, *rest = entry
+    return {"material": material, "thickness": thickness, "sensitive": rest == ["sensitive"]}

@@ -1,0 +1,149 @@
+"""The two-dimensional read-out grid of one layer: square cells or rings cut into angles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+__all__ = ["BoxGrid", "Grid", "PolarGrid"]
+
+
+class BoxGrid(BaseModel):
+    """Rectangular cells; y runs fastest.
+
+    Attributes:
+        nx: Cells in x.
+        ny: Cells in y.
+        pitch: Cell size in x and y [mm].
+        centre: Centre of the window [mm].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["box"] = "box"
+    nx: int = Field(gt=0)
+    ny: int = Field(gt=0)
+    pitch: tuple[float, float]
+    centre: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells per axis: x, y."""
+        return (self.nx, self.ny)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the layer."""
+        return self.nx * self.ny
+
+    @property
+    def low(self) -> tuple[float, float]:
+        """Lower corner of the window [mm]."""
+        return (
+            self.centre[0] - 0.5 * self.nx * self.pitch[0],
+            self.centre[1] - 0.5 * self.ny * self.pitch[1],
+        )
+
+    def find(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The cell under every position, ``(H,)``; -1 outside of the window."""
+        ix = np.floor((x - self.low[0]) / self.pitch[0]).astype(np.int64)
+        iy = np.floor((y - self.low[1]) / self.pitch[1]).astype(np.int64)
+        inside = (ix >= 0) & (ix < self.nx) & (iy >= 0) & (iy < self.ny)
+        return np.where(inside, ix * self.ny + iy, -1)
+
+    def centres(self) -> NDArray[np.float64]:
+        """x and y of the cell centres [mm], ``(n_cells, 2)``."""
+        x = self.low[0] + (np.arange(self.nx) + 0.5) * self.pitch[0]
+        y = self.low[1] + (np.arange(self.ny) + 0.5) * self.pitch[1]
+        return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def extents(self) -> NDArray[np.float64]:
+        """Full widths of the cells in x and y [mm], ``(n_cells, 2)``."""
+        return np.broadcast_to(np.asarray(self.pitch), (self.n_cells, 2)).copy()
+
+    def refined(self, factor: int) -> BoxGrid:
+        """The grid with every cell cut into ``factor`` x ``factor``."""
+        pitch = (self.pitch[0] / factor, self.pitch[1] / factor)
+        return self.model_copy(update={"nx": self.nx * factor, "ny": self.ny * factor, "pitch": pitch})
+
+
+class PolarGrid(BaseModel):
+    """Rings cut into equal angles; r runs fastest, as in the CaloChallenge.
+
+    Angle bins partition [-pi, pi] uniformly.
+
+    Attributes:
+        r_edges: Radial edges [mm], rising.
+        n_alpha: Angle bins.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["polar"] = "polar"
+    r_edges: tuple[float, ...] = Field(min_length=2)
+    n_alpha: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if np.any(np.diff(self.r_edges) <= 0) or self.r_edges[0] < 0:
+            msg = f"r_edges must rise from 0 or above, got {self.r_edges}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def n_r(self) -> int:
+        """Radial bins."""
+        return len(self.r_edges) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells per axis: alpha, r."""
+        return (self.n_alpha, self.n_r)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the layer."""
+        return self.n_alpha * self.n_r
+
+    def find(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The cell under every position, ``(H,)``; -1 outside of the outermost ring."""
+        r = np.hypot(x, y)
+        ring = np.searchsorted(self.r_edges, r, side="right") - 1
+        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
+        alpha = np.minimum((turn * self.n_alpha).astype(np.int64), self.n_alpha - 1)
+        inside = (ring >= 0) & (ring < self.n_r)
+        return np.where(inside, alpha * self.n_r + ring, -1)
+
+    def centres(self) -> NDArray[np.float64]:
+        """x and y of the cell centres [mm] (mid radius, mid angle), ``(n_cells, 2)``."""
+        alpha, r = self._mid_angles_and_radii()
+        return np.stack([r * np.cos(alpha), r * np.sin(alpha)], axis=-1).reshape(-1, 2)
+
+    def extents(self) -> NDArray[np.float64]:
+        """Full widths along r [mm] and in alpha [rad], ``(n_cells, 2)``."""
+        dr = np.broadcast_to(np.diff(self.r_edges), self.shape)
+        da = np.full(self.shape, 2 * np.pi / self.n_alpha)
+        return np.stack([dr, da], axis=-1).reshape(-1, 2)
+
+    def refined(self, factor: int) -> PolarGrid:
+        """The grid with every ring and every angle cut into ``factor``."""
+        edges = np.asarray(self.r_edges)
+        steps = np.linspace(0, 1, factor, endpoint=False)
+        fine = (edges[:-1, None] + np.diff(edges)[:, None] * steps).ravel()
+        return PolarGrid(r_edges=(*fine.tolist(), float(edges[-1])), n_alpha=self.n_alpha * factor)
+
+    def _mid_angles_and_radii(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        edges = np.asarray(self.r_edges)
+        alpha = -np.pi + (np.arange(self.n_alpha) + 0.5) * 2 * np.pi / self.n_alpha
+        grid = np.meshgrid(alpha, 0.5 * (edges[1:] + edges[:-1]), indexing="ij")
+        return grid[0], grid[1]
+
+
+Grid = Annotated[BoxGrid | PolarGrid, Field(discriminator="kind")]

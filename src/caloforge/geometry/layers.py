@@ -1,0 +1,203 @@
+"""The calorimeter as data: slabs of material stacked in depth, a read-out grid on every layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from caloforge.geometry.grids import BoxGrid, Grid, PolarGrid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Geometry", "Layer", "Slab"]
+
+
+class Slab(BaseModel):
+    """A plate of one material.
+
+    Attributes:
+        material: Chemical symbol (W, Si, Pb, ...), a NIST name of Geant4 (G4_POLYSTYRENE), or "vacuum".
+        thickness: Along the depth [mm].
+        sensitive: Whether its energy deposits are read out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    material: str
+    thickness: float = Field(gt=0)
+    sensitive: bool = False
+
+
+class Layer(BaseModel):
+    """One read-out layer: its plates in order of depth, and its grid.
+
+    Attributes:
+        slabs: Plates from front to back; empty when the detector's materials are not known.
+        grid: Read-out cells.
+        id: The layer's number in the experiment (ds1 of the CaloChallenge has 0, 1, 2, 3, 12).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slabs: tuple[Slab, ...] = ()
+    grid: Grid
+    id: int
+
+    @property
+    def thickness(self) -> float:
+        """Depth of the layer [mm]; 1 when the materials are not known."""
+        return sum(s.thickness for s in self.slabs) if self.slabs else 1.0
+
+    @property
+    def sensor_offset(self) -> float:
+        """Depth of the middle of the sensors inside the layer [mm]."""
+        if not any(s.sensitive for s in self.slabs):
+            return 0.5 * self.thickness
+        edges = np.cumsum([0.0, *(s.thickness for s in self.slabs)])
+        mids = 0.5 * (edges[1:] + edges[:-1])
+        weights = [s.thickness if s.sensitive else 0.0 for s in self.slabs]
+        return float(np.average(mids, weights=weights))
+
+
+class Geometry(BaseModel):
+    """A calorimeter's read-out.
+
+    Cells are numbered layer by layer; inside a layer the last axis of its grid runs fastest
+    (box: x, y; polar: alpha, r).
+
+    Attributes:
+        name: Name in the catalogue, or the file's own.
+        particle: What its showers start from (photon, pion, electron), for the CaloChallenge's XML.
+        layers: From front to back.
+        threshold: Cells below are not read out [MeV, after the energy scale].
+        sampling_fraction: Sensor deposits are divided by it before they are stored (1: raw energy).
+        points_per_cell: Clouds are kept on a lateral grid finer than the cells by this factor.
+        description: One line for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+    name: str
+    description: str = ""
+    particle: Literal["photon", "pion", "electron"] = "photon"
+    layers: tuple[Layer, ...] = Field(min_length=1)
+    threshold: float = Field(default=0.0, ge=0)
+    sampling_fraction: float = Field(default=1.0, gt=0)
+    points_per_cell: int = Field(default=1, gt=0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that changes what a cell or an energy means (names and texts do not)."""
+        content = self.model_dump(mode="json", exclude={"name", "description", "particle"})
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def n_layers(self) -> int:
+        """Read-out layers."""
+        return len(self.layers)
+
+    @cached_property
+    def layer_offsets(self) -> NDArray[np.int64]:
+        """First cell of every layer, and the end: ``(n_layers + 1,)``."""
+        return np.cumsum([0, *(layer.grid.n_cells for layer in self.layers)]).astype(np.int64)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all layers."""
+        return int(self.layer_offsets[-1])
+
+    @cached_property
+    def layer_edges(self) -> NDArray[np.float64]:
+        """Depths of the layers' boundaries [mm], ``(n_layers + 1,)``, front face at 0."""
+        return np.cumsum([0.0, *(layer.thickness for layer in self.layers)])
+
+    @cached_property
+    def layer_z(self) -> NDArray[np.float64]:
+        """Depth of the middle of every layer's sensors [mm], ``(n_layers,)``."""
+        return self.layer_edges[:-1] + [layer.sensor_offset for layer in self.layers]
+
+    @property
+    def depth(self) -> float:
+        """Full depth [mm]."""
+        return float(self.layer_edges[-1])
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all layers have the same grid, so that dense arrays have four axes."""
+        return len({layer.grid for layer in self.layers}) == 1
+
+    @property
+    def dense_shape(self) -> tuple[int, ...]:
+        """Shape of one dense shower: (layers, x, y) or (layers, alpha, r); (n_cells,) when ragged."""
+        return (self.n_layers, *self.layers[0].grid.shape) if self.is_uniform else (self.n_cells,)
+
+    @property
+    def fine_pitch(self) -> float:
+        """Pitch of the grid that clouds are kept on [mm]; 0 when the layers are not square cells."""
+        grid = self.layers[0].grid
+        if not isinstance(grid, BoxGrid) or grid.pitch[0] != grid.pitch[1]:
+            return 0.0
+        return grid.pitch[0] / self.points_per_cell
+
+    @cached_property
+    def cell_layer(self) -> NDArray[np.int32]:
+        """Layer of every cell, ``(n_cells,)``."""
+        return np.repeat(np.arange(self.n_layers, dtype=np.int32), np.diff(self.layer_offsets))
+
+    @cached_property
+    def cell_positions(self) -> NDArray[np.float32]:
+        """Centres x, y, z of all cells [mm], ``(n_cells, 3)``."""
+        lateral = np.concatenate([layer.grid.centres() for layer in self.layers])
+        return np.column_stack([lateral, self.layer_z[self.cell_layer]]).astype(np.float32)
+
+    def layer_of(self, z: NDArray[np.floating]) -> NDArray[np.int64]:
+        """The layer at every depth, ``(H,)``; -1 in front of and behind the calorimeter."""
+        index = np.searchsorted(self.layer_edges, z, side="right") - 1
+        return np.where((index >= 0) & (index < self.n_layers), index, -1)
+
+    def find_cells(
+        self,
+        x: NDArray[np.floating],
+        y: NDArray[np.floating],
+        layer: NDArray[np.integer],
+    ) -> NDArray[np.int64]:
+        """The cell at every position, ``(H,)``; -1 outside of the window or for layer -1."""
+        if self.is_uniform:
+            local = self.layers[0].grid.find(x, y)
+            valid = (local >= 0) & (layer >= 0) & (layer < self.n_layers)
+            return np.where(valid, local + self.layer_offsets[np.where(valid, layer, 0)], -1)
+        cells = np.full(len(x), -1, dtype=np.int64)
+        for number, item in enumerate(self.layers):
+            rows = np.flatnonzero(layer == number)
+            local = item.grid.find(x[rows], y[rows])
+            cells[rows] = np.where(local >= 0, local + self.layer_offsets[number], -1)
+        return cells
+
+    def coarsen(self, factor: int) -> Geometry:
+        """Join ``factor`` x ``factor`` cells of every square grid into one."""
+        layers = tuple(x.model_copy(update={"grid": _coarser(x.grid, factor)}) for x in self.layers)
+        return self.model_copy(update={"layers": layers, "points_per_cell": self.points_per_cell * factor})
+
+    def refine(self, factor: int | None = None) -> Geometry:
+        """Cut every cell into ``factor`` x ``factor``; by default into the grid of the clouds."""
+        factor = self.points_per_cell if factor is None else factor
+        layers = tuple(x.model_copy(update={"grid": x.grid.refined(factor)}) for x in self.layers)
+        rest = max(1, self.points_per_cell // factor)
+        name = f"{self.name}-fine" if factor > 1 else self.name
+        update = {"layers": layers, "points_per_cell": rest, "name": name, "threshold": 0.0}
+        return self.model_copy(update=update)
+
+
+def _coarser(grid: BoxGrid | PolarGrid, factor: int) -> BoxGrid:
+    if isinstance(grid, PolarGrid) or grid.nx % factor or grid.ny % factor:
+        msg = f"cannot join {factor} x {factor} cells of a grid of shape {grid.shape}"
+        raise ValueError(msg)
+    pitch = (grid.pitch[0] * factor, grid.pitch[1] * factor)
+    return grid.model_copy(update={"nx": grid.nx // factor, "ny": grid.ny // factor, "pitch": pitch})

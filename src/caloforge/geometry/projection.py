@@ -1,0 +1,163 @@
+"""Points to cells and back: a cloud can be put anywhere in front of the read-out grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.errors import DataError, GeometryError, bad
+from caloforge.showers import Showers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caloforge.geometry.layers import Geometry
+
+__all__ = ["check_cells", "place", "project", "to_dense", "to_points"]
+
+
+def place(
+    showers: Showers,
+    *,
+    offset: tuple[float, float] = (0.0, 0.0),
+    rotation: float = 0.0,
+) -> Showers:
+    """Move a cloud: first turn it by ``rotation`` [rad] about the z axis, then shift by ``offset`` [mm].
+
+    The incident azimuth turns with the cloud.
+
+    Raises:
+        DataError: The showers are cells, not points.
+    """
+    points = _points_of(showers).copy()
+    if rotation:
+        cosine, sine = np.cos(rotation), np.sin(rotation)
+        x, y = points[:, 0].copy(), points[:, 1].copy()
+        points[:, 0], points[:, 1] = cosine * x - sine * y, sine * x + cosine * y
+    points[:, 0] += offset[0]
+    points[:, 1] += offset[1]
+    incident = replace(showers.incident, phi=showers.incident.phi + rotation)
+    on_grid = offset == (0.0, 0.0) and rotation % (np.pi / 2) == 0
+    meta = showers.meta if on_grid else replace(showers.meta, pitch=0.0)
+    return replace(showers, points=points, incident=incident, meta=meta)
+
+
+def project(showers: Showers, geometry: Geometry) -> Showers:
+    """Sum the points of every shower into the cells of ``geometry`` and apply its threshold.
+
+    Points outside of the window are lost. Cells come sorted by index within each shower.
+
+    Raises:
+        DataError: The showers are cells already.
+    """
+    points = _points_of(showers)
+    layer = geometry.layer_of(points[:, 2])
+    cells = geometry.find_cells(points[:, 0], points[:, 1], layer)
+    inside = np.flatnonzero(cells >= 0)
+    scale = showers.meta.sampling_fraction / geometry.sampling_fraction
+    keys = showers.shower[inside] * geometry.n_cells + cells[inside]
+    keys, energy = _sum_by_key(keys, showers.energy[inside] * np.float32(scale))
+    above = (energy >= geometry.threshold) & (energy > 0)
+    return _from_keys(showers, geometry, keys[above], energy[above])
+
+
+def to_points(showers: Showers, geometry: Geometry, *, rng: np.random.Generator | None = None) -> Showers:
+    """Replace cells by points: cell centres, or uniform positions inside when ``rng`` is given.
+
+    Raises:
+        GeometryError: The cells belong to another geometry.
+    """
+    check_cells(showers, geometry)
+    cells = showers.cells if showers.cells is not None else np.empty(0, np.int32)
+    points = geometry.cell_positions[cells]
+    if rng is not None:
+        points = _spread(points, cells, geometry, rng)
+    pitch = 0.0 if rng is not None else geometry.fine_pitch * geometry.points_per_cell
+    meta = replace(showers.meta, pitch=pitch)
+    return replace(showers, points=points, cells=None, meta=meta)
+
+
+def to_dense(showers: Showers, geometry: Geometry) -> NDArray[np.float32]:
+    """Dense energies [MeV], ``(B, *geometry.dense_shape)``; meant for one block at a time.
+
+    Raises:
+        GeometryError: The cells belong to another geometry.
+    """
+    check_cells(showers, geometry)
+    dense = np.zeros((len(showers), geometry.n_cells), dtype=np.float32)
+    dense[showers.shower, showers.cells] = showers.energy
+    return dense.reshape(len(showers), *geometry.dense_shape)
+
+
+def check_cells(showers: Showers, geometry: Geometry) -> None:
+    """Make sure that ``showers`` are cells of ``geometry``.
+
+    Raises:
+        DataError: The showers are points.
+        GeometryError: The fingerprint differs or a cell index is out of range.
+    """
+    if showers.cells is None:
+        raise DataError("These showers are points, not cells: project them first.")
+    if showers.meta.fingerprint not in {"", geometry.fingerprint}:
+        got = f"cells of {showers.meta.geometry!r} ({showers.meta.fingerprint})"
+        expected = f"cells of {geometry.name!r} ({geometry.fingerprint})"
+        raise GeometryError(bad("showers", got=got, expected=expected, fix="name the geometry of the file"))
+    if len(showers.cells) and not 0 <= showers.cells.min() <= showers.cells.max() < geometry.n_cells:
+        got = f"indices {showers.cells.min()} to {showers.cells.max()}"
+        raise GeometryError(bad("cell indices", got=got, expected=f"0 to {geometry.n_cells - 1}"))
+
+
+def _points_of(showers: Showers) -> NDArray[np.float32]:
+    if showers.points is None:
+        raise DataError("These showers are cells, not points: only clouds can be moved or projected.")
+    return showers.points
+
+
+def _sum_by_key(
+    keys: NDArray[np.int64], energy: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    order = np.argsort(keys, kind="stable")
+    keys, energy = keys[order], energy[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    sums = np.add.reduceat(energy.astype(np.float64), first) if len(first) else energy
+    return keys[first], sums.astype(np.float32)
+
+
+def _from_keys(
+    showers: Showers, geometry: Geometry, keys: NDArray[np.int64], energy: NDArray[np.float32]
+) -> Showers:
+    counts = np.bincount(keys // geometry.n_cells, minlength=len(showers))
+    meta = replace(
+        showers.meta,
+        geometry=geometry.name,
+        fingerprint=geometry.fingerprint,
+        sampling_fraction=geometry.sampling_fraction,
+        pitch=0.0,
+        threshold=geometry.threshold,
+    )
+    return Showers(
+        incident=showers.incident,
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        energy=energy,
+        cells=(keys % geometry.n_cells).astype(np.int32),
+        meta=meta,
+        extras=showers.extras,
+    )
+
+
+def _spread(
+    points: NDArray[np.float32],
+    cells: NDArray[np.int32],
+    geometry: Geometry,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    extents = np.concatenate([layer.grid.extents() for layer in geometry.layers])[cells]
+    shift = (rng.random((len(cells), 2)) - 0.5) * extents
+    box = np.array([layer.grid.kind == "box" for layer in geometry.layers])[geometry.cell_layer[cells]]
+    radius = np.hypot(points[:, 0], points[:, 1]) + shift[:, 0]
+    angle = np.arctan2(points[:, 1], points[:, 0]) + shift[:, 1]
+    x = np.where(box, points[:, 0] + shift[:, 0], radius * np.cos(angle))
+    y = np.where(box, points[:, 1] + shift[:, 1], radius * np.sin(angle))
+    return np.column_stack([x, y, points[:, 2]]).astype(np.float32)

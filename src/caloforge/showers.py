@@ -1,0 +1,254 @@
+"""Incident particles and the showers that they make: flat (CSR) numpy arrays, nothing padded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caloforge.errors import DataError, bad
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Incident", "ShowerMeta", "Showers", "row_index"]
+
+PHOTON = 22
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Incident particles.
+
+    ``theta`` is the angle between the momentum and the inward normal of the front face
+    (0 = perpendicular), ``phi`` the azimuth in which the particle leans.
+
+    Attributes:
+        energy: Kinetic energies [MeV], shape ``(B,)``, float64.
+        theta: Angles from the inward normal [rad], ``(B,)``, in ``[0, pi/2)``.
+        phi: Azimuths [rad], ``(B,)``.
+        pdg: Particle codes of the Particle Data Group, ``(B,)``, int32.
+
+    Raises:
+        DataError: Shapes differ, or an energy or angle is NaN, infinite or out of range.
+    """
+
+    energy: NDArray[np.float64]
+    theta: NDArray[np.float64]
+    phi: NDArray[np.float64]
+    pdg: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        """Convert and check the arrays."""
+        for name, dtype in (("energy", "f8"), ("theta", "f8"), ("phi", "f8"), ("pdg", "i4")):
+            object.__setattr__(self, name, _vector(name, getattr(self, name), dtype))
+        if len({len(a) for a in (self.energy, self.theta, self.phi, self.pdg)}) != 1:
+            lengths = (len(self.energy), len(self.theta), len(self.phi), len(self.pdg))
+            raise DataError(bad("incident arrays", got=f"lengths {lengths}", expected="one length"))
+        _require("incident energy [MeV]", self.energy, self.energy > 0, "finite and positive")
+        upright = (self.theta >= 0) & (self.theta < np.pi / 2)
+        _require("incident theta [rad]", self.theta, upright, "in [0, pi/2)")
+        _require("incident phi [rad]", self.phi, np.isfinite(self.phi), "finite")
+
+    @classmethod
+    def of(
+        cls,
+        energy: ArrayLike,
+        *,
+        theta: ArrayLike = 0.0,
+        phi: ArrayLike = 0.0,
+        pdg: ArrayLike = PHOTON,
+    ) -> Incident:
+        """Build from scalars or arrays that broadcast; photons at normal incidence by default."""
+        arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a)) for a in (energy, theta, phi, pdg)))
+        return cls(*arrays)
+
+    def __len__(self) -> int:
+        return len(self.energy)
+
+    def __getitem__(self, index: slice | NDArray[np.generic]) -> Incident:
+        return Incident(self.energy[index], self.theta[index], self.phi[index], self.pdg[index])
+
+    @property
+    def direction(self) -> NDArray[np.float64]:
+        """Unit momenta, ``(B, 3)``; z points into the calorimeter."""
+        sine = np.sin(self.theta)
+        parts = (sine * np.cos(self.phi), sine * np.sin(self.phi), np.cos(self.theta))
+        return np.stack(parts, axis=1)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Incident]) -> Incident:
+        """Join particles in order."""
+        names = ("energy", "theta", "phi", "pdg")
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+@dataclass(frozen=True)
+class ShowerMeta:
+    """What the hits of a ``Showers`` mean.
+
+    Attributes:
+        geometry: Name of the geometry, or "" when unknown.
+        fingerprint: Fingerprint of the geometry that the cells index, or "".
+        sampling_fraction: Deposits were divided by this number (1: raw sensor energy).
+        pitch: Points lie on the centres of a square lateral grid of this pitch [mm]; 0: continuous.
+        threshold: Hits below this energy were dropped [MeV].
+    """
+
+    geometry: str = ""
+    fingerprint: str = ""
+    sampling_fraction: float = 1.0
+    pitch: float = 0.0
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Showers:
+    """Showers: incident particles and their hits in flat arrays.
+
+    The hits of shower ``i`` are rows ``offsets[i]:offsets[i + 1]``. A hit is either a continuous
+    point or a cell of a geometry: exactly one of ``points`` and ``cells`` is given.
+
+    Attributes:
+        incident: The ``B`` particles.
+        offsets: ``(B + 1,)`` int64, starts at 0, never falls.
+        energy: Hit energies [MeV], ``(H,)`` float32.
+        points: Hit positions x, y, z [mm], ``(H, 3)`` float32, or None. The particle crosses the
+            front face (z = 0) at x = y = 0; z is the depth.
+        cells: Flat cell indices of the geometry, ``(H,)`` int32, or None.
+        meta: Geometry, energy scale and granularity.
+        extras: Per-shower side information, ``(B,)`` each (CPU seconds, ...), never compared.
+
+    Raises:
+        DataError: Shapes do not fit, or an energy is NaN or infinite.
+    """
+
+    incident: Incident
+    offsets: NDArray[np.int64]
+    energy: NDArray[np.float32]
+    points: NDArray[np.float32] | None = None
+    cells: NDArray[np.int32] | None = None
+    meta: ShowerMeta = field(default_factory=ShowerMeta)
+    extras: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Convert and check the arrays."""
+        object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
+        object.__setattr__(self, "energy", np.ascontiguousarray(self.energy, dtype=np.float32))
+        if (self.points is None) == (self.cells is None):
+            raise DataError("Showers take either points or cells: give exactly one of the two.")
+        if self.points is not None:
+            points = np.ascontiguousarray(self.points, dtype=np.float32).reshape(-1, 3)
+            object.__setattr__(self, "points", points)
+        if self.cells is not None:
+            object.__setattr__(self, "cells", np.ascontiguousarray(self.cells, dtype=np.int32))
+        self._check()
+
+    def _check(self) -> None:
+        places = self.points if self.points is not None else self.cells
+        hits = len(self.energy)
+        if places is None or len(places) != hits:
+            raise DataError(bad("hit places", got=0 if places is None else len(places), expected=f"{hits}"))
+        starts = self.offsets
+        if len(starts) != len(self.incident) + 1 or starts[0] != 0 or starts[-1] != hits:
+            got = f"{len(starts)} offsets ending at {starts[-1] if len(starts) else None}"
+            expected = f"{len(self.incident) + 1} offsets from 0 to {hits}"
+            raise DataError(bad("shower offsets", got=got, expected=expected))
+        if np.any(np.diff(starts) < 0):
+            raise DataError("Shower offsets fall somewhere: the file or array is damaged.")
+        _require("hit energies [MeV]", self.energy, self.energy >= 0, "finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.incident)
+
+    def __getitem__(self, index: slice | NDArray[np.generic]) -> Showers:
+        """Select showers by a slice, a mask or an index array."""
+        chosen = np.arange(len(self))[index]
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = _starts(lengths)
+        rows = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(
+            self,
+            incident=self.incident[chosen],
+            offsets=offsets,
+            energy=self.energy[rows],
+            points=None if self.points is None else self.points[rows],
+            cells=None if self.cells is None else self.cells[rows],
+            extras={name: values[chosen] for name, values in self.extras.items()},
+        )
+
+    @property
+    def n_hits(self) -> NDArray[np.int64]:
+        """Hits per shower, ``(B,)``."""
+        return np.diff(self.offsets)
+
+    @property
+    def shower(self) -> NDArray[np.int64]:
+        """The shower that every hit belongs to, ``(H,)``."""
+        return row_index(self.offsets)
+
+    @property
+    def visible_energy(self) -> NDArray[np.float64]:
+        """Sum of the hit energies of every shower [MeV], ``(B,)``."""
+        sums = np.bincount(self.shower, weights=self.energy, minlength=len(self))
+        return sums.astype(np.float64)
+
+    def keep(self, mask: NDArray[np.bool_]) -> Showers:
+        """Keep the hits of ``mask``, ``(H,)``; the showers stay."""
+        lengths = np.bincount(self.shower[mask], minlength=len(self))
+        return replace(
+            self,
+            offsets=_starts(lengths),
+            energy=self.energy[mask],
+            points=None if self.points is None else self.points[mask],
+            cells=None if self.cells is None else self.cells[mask],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Showers]) -> Showers:
+        """Join showers of one kind in order; extras that not all parts have are dropped."""
+        if not parts:
+            raise DataError("There are no showers to concatenate.")
+        if len({(p.meta, p.points is None) for p in parts}) != 1:
+            raise DataError("Showers of different geometries, scales or kinds cannot be concatenated.")
+        names = set.intersection(*(set(p.extras) for p in parts))
+        return replace(
+            parts[0],
+            incident=Incident.concatenate([p.incident for p in parts]),
+            offsets=_starts(np.concatenate([p.n_hits for p in parts])),
+            energy=np.concatenate([p.energy for p in parts]),
+            points=_join([p.points for p in parts]),
+            cells=_join([p.cells for p in parts]),
+            extras={name: np.concatenate([p.extras[name] for p in parts]) for name in sorted(names)},
+        )
+
+
+def row_index(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of every entry of a CSR array, ``(H,)``."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _starts(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _join(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    given = [p for p in parts if p is not None]
+    return np.concatenate(given) if given else None
+
+
+def _vector(name: str, values: ArrayLike, dtype: str) -> NDArray[np.generic]:
+    array = np.ascontiguousarray(values, dtype=dtype)
+    if array.ndim != 1:
+        raise DataError(bad(f"incident {name}", got=f"shape {array.shape}", expected="shape (B,)"))
+    return array
+
+
+def _require(what: str, values: NDArray[np.floating], good: NDArray[np.bool_], expected: str) -> None:
+    wrong = np.flatnonzero(~(good & np.isfinite(values)))
+    if len(wrong):
+        got = f"{values[wrong[0]]:g} at index {wrong[0]} ({len(wrong)} such values)"
+        raise DataError(bad(what, got=got, expected=expected))
