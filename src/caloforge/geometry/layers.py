@@ -183,7 +183,7 @@ class Geometry(BaseModel):
     def coarsen(self, factor: int) -> Geometry:
         """Join ``factor`` x ``factor`` cells of every square grid into one."""
         layers = tuple(x.model_copy(update={"grid": _coarser(x.grid, factor)}) for x in self.layers)
-        return self.model_copy(update={"layers": layers, "points_per_cell": self.points_per_cell * factor})
+        return self._changed(layers=layers, points_per_cell=self.points_per_cell * factor)
 
     def refine(self, factor: int | None = None) -> Geometry:
         """Cut every cell into ``factor`` x ``factor``; by default into the grid of the clouds."""
@@ -191,8 +191,12 @@ class Geometry(BaseModel):
         layers = tuple(x.model_copy(update={"grid": x.grid.refined(factor)}) for x in self.layers)
         rest = max(1, self.points_per_cell // factor)
         name = f"{self.name}-fine" if factor > 1 else self.name
-        update = {"layers": layers, "points_per_cell": rest, "name": name, "threshold": 0.0}
-        return self.model_copy(update=update)
+        return self._changed(layers=layers, points_per_cell=rest, name=name, threshold=0.0)
+
+    def _changed(self, **update: object) -> Geometry:
+        # model_copy would carry the cached properties of the old geometry along
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Geometry.model_validate({**fields, **update})
 
 
 def _coarser(grid: BoxGrid | PolarGrid, factor: int) -> BoxGrid:
