@@ -1,0 +1,6 @@
+"""``python -m caloforge`` is the command ``caloforge``."""
+
+from caloforge.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The command line: ``caloforge COMMAND``, one module a command."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code (0, 1 a defect, 2 bad input, 130 interrupted)."""
+    try:
+        from caloforge.cli.app import app
+
+        app(prog_name="caloforge")
+    except KeyboardInterrupt:
+        sys.exit(130)

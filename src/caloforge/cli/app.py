@@ -1,0 +1,101 @@
+"""The application ``caloforge``: its commands and the options before them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, NamedTuple
+
+import typer
+
+from caloforge import __version__
+from caloforge.cli.failures import CommandGroup
+from caloforge.cli.logs import configure_logging
+
+__all__ = ["COMMANDS", "Command", "app"]
+
+CITATION = f"""@software{{caloforge,
+  title   = {{caloforge: fast calorimeter shower simulation with generative models}},
+  author  = {{{{The caloforge developers}}}},
+  year    = {{2026}},
+  version = {{{__version__}}},
+  license = {{Apache-2.0}},
+}}"""
+
+EPILOG = """[bold]Examples[/bold]
+
+caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000 --seed 1 --out showers.h5
+
+caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 --out report
+
+Energies are in GeV, angles in degrees from the perpendicular; a:b is a range.
+"""
+
+
+class Command(NamedTuple):
+    """A command: the module of ``caloforge.cli`` and the function in it have its name.
+
+    ``resumes`` tells that after an interruption the same command line goes on where it was.
+    """
+
+    name: str
+    panel: str
+    resumes: bool = False
+
+
+COMMANDS: tuple[Command, ...] = ()
+
+
+class _Group(CommandGroup):
+    resumable = frozenset(command.name for command in COMMANDS if command.resumes)
+
+
+app = typer.Typer(
+    name="caloforge",
+    cls=_Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"caloforge {__version__}")
+        raise typer.Exit
+
+
+def _print_citation(wanted: bool) -> None:
+    if wanted:
+        typer.echo(CITATION)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log details; errors with traceback.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 (acts in its callback)
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+    cite: Annotated[  # noqa: ARG001 (acts in its callback)
+        bool,
+        typer.Option("--cite", callback=_print_citation, is_eager=True, help="Print BibTeX and stop."),
+    ] = False,
+) -> None:
+    """Fast calorimeter shower simulation: Geant4 data, generative models, evaluation, deployment."""
+    configure_logging(verbose=verbose)
+
+
+def _register() -> None:
+    for command in COMMANDS:
+        module = importlib.import_module(f"caloforge.cli.{command.name}")
+        app.command(command.name, rich_help_panel=command.panel)(getattr(module, command.name))
+
+
+_register()
