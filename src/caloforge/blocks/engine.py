@@ -1,0 +1,253 @@
+"""Numbered blocks of showers: made in any order, kept on disk, joined in order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caloforge import __version__
+from caloforge.blocks.pool import Task, Worker, run_tasks
+from caloforge.errors import CaloForgeError, OutputError
+from caloforge.formats.base import check_output
+from caloforge.formats.native import NativeReader, NativeWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from caloforge.formats.base import WriterFactory
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+__all__ = ["Blocks", "Progress", "run_blocks"]
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+
+
+def _no_progress(_: int) -> AbstractContextManager[Callable[[int], None]]:
+    return contextlib.nullcontext(lambda _: None)
+
+
+def run_blocks(
+    *,
+    out: Path,
+    count: int,
+    block: int,
+    request: Mapping[str, Any],
+    worker: Worker[Showers],
+    processes: int = 1,
+    isolate: bool = False,
+    writer: WriterFactory = NativeWriter,
+    geometry: Geometry | None = None,
+    force: bool = False,
+    progress: Progress = _no_progress,
+) -> None:
+    """Make showers 0 to ``count`` in blocks and write them to ``out``; goes on where it was interrupted.
+
+    Finished blocks wait in the folder ``<out>.parts``, which goes away when ``out`` is complete; kill -9,
+    Ctrl-C and a full disk lose the unfinished blocks only. The showers of a block must depend on its
+    range alone; then the file does not depend on ``processes``.
+
+    Args:
+        out: The file to write, under a temporary name until it is complete.
+        count: Showers in all.
+        block: Showers a block: what a process holds in memory, and what an interruption loses.
+        request: Everything that determines the showers, as JSON types; kept beside the blocks, so
+            that only the same request goes on with them.
+        worker: Picklable; called once in every process. What it returns is called with
+            (start, stop) and returns these showers.
+        processes: Worker processes (spawned, one thread each, output to ``<out>.parts/worker-n.log``).
+        isolate: Use a worker process even for ``processes=1``, which otherwise works in this process
+            with the threads that it has.
+        writer: Opens the final file; any format. ``functools.partial(NativeWriter, provenance=...)``
+            adds provenance.
+        geometry: Given to ``writer``.
+        force: Replace ``out``, and drop the unfinished blocks of another request.
+        progress: Called with the number of showers found on disk; a context manager that gives the
+            function which is told how many more are done. For instance
+            ``lambda done: caloforge.cli.common.progress("simulating", count, done=done)``.
+
+    Raises:
+        OutputError: ``out`` exists, cannot be written, or has unfinished blocks of another request.
+        CaloForgeError: A worker failed or died; its finished blocks stay.
+    """
+    out = Path(out)
+    check_output(out, force=force)
+    blocks = Blocks(out, count=count, size=block)
+    with blocks.claimed(request, force=force):
+        missing = [task for task in blocks.tasks() if not blocks.path(task).exists()]
+        with progress(count - sum(stop - start for start, stop in missing)) as advance:
+            saver = _Saver(worker, blocks)
+            for start, stop in _make(missing, saver, processes, isolate=isolate, logs=blocks.folder):
+                advance(stop - start)
+        with _writing(out), writer(out, geometry=geometry, force=force) as file:
+            for showers in blocks.stream():
+                file.append(showers)
+        blocks.remove()
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The folder of finished blocks beside an output file.
+
+    Attributes:
+        out: The output file.
+        count: Showers in all.
+        size: Showers a block.
+    """
+
+    out: Path
+    count: int
+    size: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the blocks are."""
+        return self.out.with_name(self.out.name + ".parts")
+
+    def tasks(self) -> list[Task]:
+        """The blocks' ranges (start, stop) in order."""
+        starts = range(0, self.count, self.size)
+        return [(start, min(start + self.size, self.count)) for start in starts]
+
+    def path(self, task: Task) -> Path:
+        """The file of a finished block."""
+        return self.folder / f"{task[0]:010d}.h5"
+
+    def save(self, task: Task, showers: Showers) -> None:
+        """Write a block under a name of this process, then give it its own.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        if len(showers) != task[1] - task[0]:
+            msg = f"The worker returned {len(showers)} showers for the range {task[0]} to {task[1]}."
+            raise CaloForgeError(msg)
+        mine = self.folder / f"unfinished-{os.getpid()}.h5"
+        with _writing(self.out):
+            with NativeWriter(mine, geometry=None, force=True) as file:
+                file.append(showers)
+            mine.replace(self.path(task))
+
+    def stream(self) -> Iterator[Showers]:
+        """The blocks in order."""
+        for start, stop in self.tasks():
+            with NativeReader(self.path((start, stop))) as reader:
+                yield reader.read(0, stop - start)
+
+    @contextlib.contextmanager
+    def claimed(self, request: Mapping[str, Any], *, force: bool) -> Iterator[None]:
+        """Own the folder: no other process may work in it, and its blocks are those of ``request``.
+
+        A folder without a finished block is removed on failure, unless a log in it is wanted.
+
+        Raises:
+            OutputError: Another process works in it, or it has blocks of another request.
+        """
+        with _writing(self.out):
+            self.folder.mkdir(exist_ok=True)
+        with _lock(self.folder / "lock", self.out):
+            self._adopt({**request, "count": self.count, "block": self.size}, force=force)
+            try:
+                yield
+            except BaseException as error:
+                if not (any(self._finished()) or str(self.folder) in str(error)):
+                    self.remove()
+                raise
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _finished(self) -> Iterator[Path]:
+        return self.folder.glob("[0-9]*.h5")
+
+    def _adopt(self, request: Mapping[str, Any], *, force: bool) -> None:
+        text = json.dumps({"caloforge": __version__, **request}, indent=1, sort_keys=True)
+        stored = self.folder / "request.json"
+        old = stored.read_text(encoding="utf-8") if stored.exists() else ""
+        if old != text:
+            if any(self._finished()) and not force:
+                raise OutputError(_other_request(self, old, text))
+            for path in self._finished():
+                path.unlink()
+            with _writing(self.out):
+                temporary = self.folder / "unfinished-request.json"
+                temporary.write_text(text, encoding="utf-8")
+                temporary.replace(stored)
+        for leftover in self.folder.glob("unfinished-*"):
+            leftover.unlink()
+
+
+@dataclass(frozen=True)
+class _Saver:
+    """A worker that saves its blocks where it made them, so that only ranges cross the pipe."""
+
+    worker: Worker[Showers]
+    blocks: Blocks
+
+    def __call__(self) -> Callable[[int, int], None]:
+        make = self.worker()
+
+        def save(start: int, stop: int) -> None:
+            self.blocks.save((start, stop), make(start, stop))
+
+        return save
+
+
+def _make(
+    tasks: list[Task], worker: Worker[None], processes: int, *, isolate: bool, logs: Path
+) -> Iterator[Task]:
+    if not tasks:
+        return
+    if processes > 1 or isolate:
+        for task, _ in run_tasks(tasks, worker, processes=processes, logs=logs):
+            yield task
+        return
+    work = worker()
+    for task in tasks:
+        work(*task)
+        yield task
+
+
+def _other_request(blocks: Blocks, old: str, new: str) -> str:
+    there, here = (json.loads(text) if text else {} for text in (old, new))
+    keys = sorted(k for k in {*there, *here} if there.get(k) != here.get(k))
+    changes = ", ".join(f"{k} {there.get(k)!r} there and {here.get(k)!r} here" for k in keys)
+    return (
+        f"{blocks.folder} has unfinished showers of another request ({changes}): repeat that request to "
+        f"finish them, choose another name, or give --force to drop them."
+    )
+
+
+@contextlib.contextmanager
+def _lock(path: Path, out: Path) -> Iterator[None]:
+    """Hold ``path`` locked; the system frees it even when the process is killed."""
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                msg = f"Another process is writing {out}: wait for it, or choose another name."
+                raise OutputError(msg) from None
+        yield
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except CaloForgeError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write {out}: {error.strerror or error}."
+        raise OutputError(msg) from error
