@@ -1,0 +1,53 @@
+# make demo: the main job on shipped data.   make test: what every change must pass.
+# PYTHON=python3.12 takes another interpreter, TORCH="torch==2.13.0 --index-url URL" another build of torch.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+PYTEST_ARGS ?= -n 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint clean
+
+help:
+	@echo "make venv      install caloforge and its tools into $(VENV)"
+	@echo "make demo      generate showers with a shipped model and compare them with Geant4"
+	@echo "make lint      style and types"
+	@echo "make test      lint and tests (under 20 minutes on two cores, installation included)"
+	@echo "make test-all  lint and all tests, the slow ones too"
+	@echo "make clean     remove what the commands above made"
+
+venv: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "caloforge needs Python 3.11 or newer as $(PYTHON): name one, as in  make PYTHON=python3.12 venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+	@$(PIP) install $(TORCH)
+	@$(PIP) install --group dev --editable ".[geant4,showerdata]"
+	@touch $@
+
+demo: venv
+	@$(BIN)/caloforge demo --out demo
+	@echo "The report: $(CURDIR)/demo/report.html"
+
+lint: venv
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "Run $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+
+test: lint
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PYTEST_ARGS) -m "not slow"
+
+test-all: lint
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
