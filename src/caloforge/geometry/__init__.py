@@ -4,6 +4,7 @@ from caloforge.geometry.files import geometry_from_dict, geometry_names, load_ge
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
+from caloforge.geometry.xml import read_binning_xml, write_binning_xml
 
 __all__ = [
     "BoxGrid",
@@ -17,6 +18,8 @@ __all__ = [
     "load_geometry",
     "place",
     "project",
+    "read_binning_xml",
     "to_dense",
     "to_points",
+    "write_binning_xml",
 ]

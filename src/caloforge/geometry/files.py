@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from caloforge.errors import GeometryError, did_you_mean
+from caloforge.errors import GeometryError, bad, did_you_mean
 from caloforge.geometry.layers import Geometry
+from caloforge.geometry.xml import read_binning_xml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,22 +29,31 @@ def geometry_names() -> list[str]:
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
-def load_geometry(name_or_path: str | Path) -> Geometry:
+def load_geometry(name_or_path: str | Path, *, particle: str | None = None) -> Geometry:
     """Load a geometry by its name in the catalogue, or from a YAML, JSON or binning XML file.
+
+    Args:
+        name_or_path: A name, or a file; ``binning.xml#photon`` names the particle too.
+        particle: Which particle's layers of a binning XML, by name or code; not needed for one.
 
     Raises:
         GeometryError: The name is unknown or the file does not describe a geometry.
     """
-    path = Path(name_or_path)
+    file, _, fragment = str(name_or_path).partition("#")
+    path = Path(file)
+    if path.suffix == ".xml":
+        return read_binning_xml(path, particle=particle or fragment or None)
     if path.suffix in {".yaml", ".yml", ".json"}:
-        return _from_file(path)
+        return _from_file(Path(name_or_path))
     return _from_catalog(str(name_or_path))
 
 
 @cache
 def _from_catalog(name: str) -> Geometry:
     if name not in geometry_names():
-        msg = f"Unknown geometry {name!r}: {did_you_mean(name, geometry_names())}, or give a YAML file."
+        msg = (
+            f"Unknown geometry {name!r}: {did_you_mean(name, geometry_names())}, or give a YAML or XML file."
+        )
         raise GeometryError(msg)
     text = (_CATALOG / f"{name}.yaml").read_text(encoding="utf-8")
     return geometry_from_dict(yaml.safe_load(text), source=name)
@@ -98,6 +108,12 @@ def _expand(entries: list[dict[str, Any]], grid: object) -> list[dict[str, Any]]
     return layers
 
 
-def _slab(entry: list[Any]) -> dict[str, Any]:
-    material, thickness, *rest = entry
-    return {"material": material, "thickness": thickness, "sensitive": rest == ["sensitive"]}
+def _slab(entry: object) -> dict[str, Any]:
+    match entry:
+        case [material, thickness]:
+            return {"material": material, "thickness": thickness}
+        case [material, thickness, "sensitive"]:
+            return {"material": material, "thickness": thickness, "sensitive": True}
+    raise GeometryError(
+        bad("a slab", got=repr(entry), expected="[material, mm] or [material, mm, sensitive]")
+    )
