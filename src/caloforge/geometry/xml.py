@@ -40,7 +40,7 @@ def read_binning_xml(path: Path, *, particle: str | None = None) -> Geometry:
         layers = [_layer(element) for element in chosen.findall("Layer")]
         kept = tuple(layer for layer in layers if layer is not None)
         return Geometry(name=name, layers=kept, **_particle_field(chosen))
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         msg = f"{path} does not describe a geometry: {first}."
         raise GeometryError(msg) from error
@@ -96,11 +96,18 @@ def _particle_field(element: ET.Element) -> dict[str, Any]:
 
 
 def _layer(element: ET.Element) -> Layer | None:
-    edges = tuple(float(edge) for edge in element.attrib["r_edges"].split(","))
+    edges = tuple(float(edge) for edge in _attribute(element, "r_edges").split(","))
     if edges == (0.0,):
         return None
-    grid = PolarGrid(r_edges=edges, n_alpha=int(element.attrib["n_bin_alpha"]))
-    return Layer(id=int(element.attrib["id"]), grid=grid)
+    grid = PolarGrid(r_edges=edges, n_alpha=int(_attribute(element, "n_bin_alpha")))
+    return Layer(id=int(_attribute(element, "id")), grid=grid)
+
+
+def _attribute(element: ET.Element, name: str) -> str:
+    if name not in element.attrib:
+        msg = f"a {element.tag} lacks the attribute {name}"
+        raise ValueError(msg)
+    return element.attrib[name]
 
 
 def _polar(geometry: Geometry, layer: Layer) -> PolarGrid:
