@@ -244,10 +244,15 @@ def _lock(path: Path, out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
+    """Say which file could not be written, and that nothing is lost."""
     try:
         yield
-    except CaloForgeError:
-        raise
     except OSError as error:
-        msg = f"Cannot write {out}: {error.strerror or error}."
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(cause, OSError):
+            raise
+        msg = (
+            f"Cannot write {out}: {cause.strerror or cause}; what is finished is kept, "
+            f"run the same command again to go on."
+        )
         raise OutputError(msg) from error

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError, OutputError
+from caloforge.errors import FormatError, GeometryError
 from caloforge.formats.base import (
     Format,
     ShowerReader,
     ShowerWriter,
     check_output,
     missing_key,
-    part_path,
 )
+from caloforge.formats.output_file import OutputFile
 from caloforge.geometry import Geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 
@@ -118,7 +118,8 @@ class NativeWriter(ShowerWriter):
         self.path = path
         self._geometry = geometry
         self._meta: ShowerMeta | None = None
-        self._file = h5py.File(part_path(path), "w")
+        self._output = OutputFile(path)
+        self._file = self._output.h5
         self._file.attrs.update(
             {
                 "format": "caloforge",
@@ -137,11 +138,8 @@ class NativeWriter(ShowerWriter):
             OutputError: The disk is full or the file cannot be written.
         """
         self._check_meta(showers)
-        try:
-            self._write(showers)
-        except OSError as error:
-            msg = f"Cannot write {self.path}: {error}."
-            raise OutputError(msg) from error
+        self._write(showers)
+        self._output.check()
 
     def _check_meta(self, showers: Showers) -> None:
         if self._meta is None:
@@ -187,19 +185,11 @@ class NativeWriter(ShowerWriter):
         self._file.require_group("extras")
         if self._meta is None:
             self._file.attrs["meta"] = json.dumps(asdict(ShowerMeta()))
-        try:
-            self._file.close()
-        except (OSError, RuntimeError) as error:
-            msg = f"Cannot write {self.path}: {error}."
-            raise OutputError(msg) from error
-        part_path(self.path).replace(self.path)
+        self._output.finish()
 
     def abort(self) -> None:
         """Remove what was written."""
-        try:
-            self._file.close()
-        finally:
-            part_path(self.path).unlink(missing_ok=True)
+        self._output.discard()
 
 
 NATIVE = Format(
