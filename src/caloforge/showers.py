@@ -123,7 +123,7 @@ class Showers:
         extras: Per-shower side information, ``(B,)`` each (CPU seconds, ...), never compared.
 
     Raises:
-        DataError: Shapes do not fit, or an energy is NaN or infinite.
+        DataError: Shapes do not fit, a position or energy is NaN or infinite, an energy is negative.
     """
 
     incident: Incident
@@ -160,6 +160,9 @@ class Showers:
         if np.any(np.diff(starts) < 0):
             raise DataError("Shower offsets fall somewhere: the file or array is damaged.")
         _require("hit energies [MeV]", self.energy, self.energy >= 0, "finite and not negative")
+        if self.points is not None and not np.isfinite(self.points).all():
+            wrong = int(np.count_nonzero(~np.isfinite(self.points).all(axis=1)))
+            raise DataError(bad("hit positions [mm]", got=f"{wrong} that are not", expected="finite ones"))
 
     def __len__(self) -> int:
         return len(self.incident)

@@ -62,8 +62,9 @@ def _from_catalog(name: str) -> Geometry:
 def _from_file(path: Path) -> Geometry:
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        msg = f"Cannot read the geometry file {path}: {error.strerror}."
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error.strerror
+        msg = f"Cannot read the geometry file {path}: {reason}."
         raise GeometryError(msg) from error
     try:
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -98,13 +99,18 @@ def geometry_from_dict(content: Mapping[str, Any], *, source: str) -> Geometry:
         raise GeometryError(msg) from error
 
 
-def _expand(entries: list[dict[str, Any]], grid: object) -> list[dict[str, Any]]:
+def _expand(entries: object, grid: object) -> list[dict[str, Any]]:
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, dict) for entry in entries):
+        raise GeometryError(bad("the layers", got=repr(entries), expected="a list of layers with their keys"))
     layers: list[dict[str, Any]] = []
     for entry in entries:
-        fields = {"grid": grid, **entry}
-        fields["slabs"] = [_slab(s) for s in fields.get("slabs", ())]
-        for _ in range(fields.pop("repeat", 1)):
-            layers.append({"id": len(layers), **fields})
+        fields = {"grid": grid, "slabs": [], "repeat": 1, **entry}
+        repeat, slabs = fields.pop("repeat"), fields.pop("slabs")
+        if not isinstance(repeat, int) or not isinstance(slabs, list | tuple):
+            expected = "a number to repeat and a list of slabs"
+            raise GeometryError(bad("a layer", got=repr(entry), expected=expected))
+        for _ in range(repeat):
+            layers.append({"id": len(layers), **fields, "slabs": [_slab(s) for s in slabs]})
     return layers
 
 

@@ -53,9 +53,11 @@ class BoxGrid(BaseModel):
 
     def find(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
         """The cell under every position, ``(H,)``; -1 outside of the window."""
-        ix = np.floor((x - self.low[0]) / self.pitch[0]).astype(np.int64)
-        iy = np.floor((y - self.low[1]) / self.pitch[1]).astype(np.int64)
+        ix = np.floor((x - self.low[0]) / self.pitch[0])
+        iy = np.floor((y - self.low[1]) / self.pitch[1])
         inside = (ix >= 0) & (ix < self.nx) & (iy >= 0) & (iy < self.ny)
+        # far positions do not fit into integers: numbers are made of those inside only
+        ix, iy = (np.where(inside, i, 0).astype(np.int64) for i in (ix, iy))
         return np.where(inside, ix * self.ny + iy, -1)
 
     def centres(self) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from caloforge.errors import GeometryError, bad
 from caloforge.geometry.grids import BoxGrid, Grid, PolarGrid
 
 if TYPE_CHECKING:
@@ -140,11 +141,9 @@ class Geometry(BaseModel):
 
     @property
     def fine_pitch(self) -> float:
-        """Pitch of the grid that clouds are kept on [mm]; 0 when the layers are not square cells."""
-        grid = self.layers[0].grid
-        if not isinstance(grid, BoxGrid) or grid.pitch[0] != grid.pitch[1]:
-            return 0.0
-        return grid.pitch[0] / self.points_per_cell
+        """Pitch of the grid that clouds are kept on [mm]; 0 unless all cells are squares of one size."""
+        pitches = {p for x in self.layers for p in (x.grid.pitch if isinstance(x.grid, BoxGrid) else (0.0,))}
+        return pitches.pop() / self.points_per_cell if len(pitches) == 1 else 0.0
 
     @cached_property
     def cell_layer(self) -> NDArray[np.int32]:
@@ -181,7 +180,11 @@ class Geometry(BaseModel):
         return cells
 
     def coarsen(self, factor: int) -> Geometry:
-        """Join ``factor`` x ``factor`` cells of every square grid into one."""
+        """Join ``factor`` x ``factor`` cells of every square grid into one.
+
+        Raises:
+            GeometryError: A grid is polar, or ``factor`` does not divide its numbers of cells.
+        """
         layers = tuple(x.model_copy(update={"grid": _coarser(x.grid, factor)}) for x in self.layers)
         return self._changed(layers=layers, points_per_cell=self.points_per_cell * factor)
 
@@ -201,7 +204,7 @@ class Geometry(BaseModel):
 
 def _coarser(grid: BoxGrid | PolarGrid, factor: int) -> BoxGrid:
     if isinstance(grid, PolarGrid) or grid.nx % factor or grid.ny % factor:
-        msg = f"cannot join {factor} x {factor} cells of a grid of shape {grid.shape}"
-        raise ValueError(msg)
+        expected = f"square cells whose numbers {factor} divides"
+        raise GeometryError(bad("grid to coarsen", got=f"{grid.kind} grid {grid.shape}", expected=expected))
     pitch = (grid.pitch[0] * factor, grid.pitch[1] * factor)
     return grid.model_copy(update={"nx": grid.nx // factor, "ny": grid.ny // factor, "pitch": pitch})

@@ -69,13 +69,12 @@ def to_points(showers: Showers, geometry: Geometry, *, rng: np.random.Generator 
     Raises:
         GeometryError: The cells belong to another geometry.
     """
-    check_cells(showers, geometry)
-    cells = showers.cells if showers.cells is not None else np.empty(0, np.int32)
+    cells = _cells_of(showers, geometry)
     points = geometry.cell_positions[cells]
     if rng is not None:
         points = _spread(points, cells, geometry, rng)
     pitch = 0.0 if rng is not None else geometry.fine_pitch * geometry.points_per_cell
-    meta = replace(showers.meta, pitch=pitch)
+    meta = replace(showers.meta, fingerprint="", pitch=pitch)
     return replace(showers, points=points, cells=None, meta=meta)
 
 
@@ -85,9 +84,10 @@ def to_dense(showers: Showers, geometry: Geometry) -> NDArray[np.float32]:
     Raises:
         GeometryError: The cells belong to another geometry.
     """
-    check_cells(showers, geometry)
-    dense = np.zeros((len(showers), geometry.n_cells), dtype=np.float32)
-    dense[showers.shower, showers.cells] = showers.energy
+    cells = _cells_of(showers, geometry)
+    dense = np.zeros(len(showers) * geometry.n_cells, dtype=np.float32)
+    # add: files of others may hold several deposits in one cell
+    np.add.at(dense, showers.shower * geometry.n_cells + cells, showers.energy)
     return dense.reshape(len(showers), *geometry.dense_shape)
 
 
@@ -107,6 +107,11 @@ def check_cells(showers: Showers, geometry: Geometry) -> None:
     if len(showers.cells) and not 0 <= showers.cells.min() <= showers.cells.max() < geometry.n_cells:
         got = f"indices {showers.cells.min()} to {showers.cells.max()}"
         raise GeometryError(bad("cell indices", got=got, expected=f"0 to {geometry.n_cells - 1}"))
+
+
+def _cells_of(showers: Showers, geometry: Geometry) -> NDArray[np.int32]:
+    check_cells(showers, geometry)
+    return showers.cells if showers.cells is not None else np.empty(0, np.int32)
 
 
 def _points_of(showers: Showers) -> NDArray[np.float32]:
