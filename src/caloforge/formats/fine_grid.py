@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FINE_GRID", "FineGridReader"]
 
 _HITS = ("layer", "ix", "iy", "energy")
+_INCIDENT = ("energy", "theta", "phi", "pdg")
 
 
 class FineGridReader(ShowerReader):
@@ -34,7 +35,7 @@ class FineGridReader(ShowerReader):
         self.path = path
         self.geometry: Geometry = geometry or load_geometry("siw-ecal")
         self._file = h5py.File(path, "r")
-        for key in ("hits/offsets", *(f"hits/{name}" for name in _HITS), "incident/energy"):
+        for key in ("hits/offsets", *(f"hits/{x}" for x in _HITS), *(f"incident/{x}" for x in _INCIDENT)):
             if key not in self._file:
                 self._file.close()
                 raise missing_key(path, key)
@@ -51,7 +52,7 @@ class FineGridReader(ShowerReader):
 
     def _incident(self, rows: slice) -> Incident:
         group = self._file["incident"]
-        return Incident(*(group[name][rows] for name in ("energy", "theta", "phi", "pdg")))
+        return Incident(*(group[name][rows] for name in _INCIDENT))
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""

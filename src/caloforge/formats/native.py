@@ -37,6 +37,7 @@ __all__ = ["NATIVE", "NativeReader", "NativeWriter"]
 VERSION = 1
 _HIT_CHUNK = 1 << 16
 _ROW_CHUNK = 4096
+_INCIDENT = ("energy", "theta", "phi", "pdg")
 
 
 class NativeReader(ShowerReader):
@@ -52,9 +53,7 @@ class NativeReader(ShowerReader):
             raise
 
     def _load(self, geometry: Geometry | None) -> None:
-        self.meta = ShowerMeta(**json.loads(self._file.attrs["meta"]))
-        text = self._file.attrs.get("geometry", "")
-        stored = Geometry.model_validate_json(text) if text else None
+        self.meta, stored = self._describe()
         self.geometry = stored if geometry is None else geometry
         if geometry and self.meta.fingerprint not in {"", geometry.fingerprint}:
             msg = (
@@ -62,10 +61,27 @@ class NativeReader(ShowerReader):
                 f"({self.meta.fingerprint}), not for {geometry.name!r} ({geometry.fingerprint})."
             )
             raise GeometryError(msg)
-        for key in ("incident/energy", "hits/offsets", "hits/energy"):
+        place = "hits/points" if "hits/points" in self._file else "hits/cells"
+        for key in (*(f"incident/{name}" for name in _INCIDENT), "hits/offsets", "hits/energy", place):
             if key not in self._file:
                 raise missing_key(self.path, key)
         self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+
+    def _describe(self) -> tuple[ShowerMeta, Geometry | None]:
+        attributes = self._file.attrs
+        if attributes.get("version", VERSION) > VERSION:
+            msg = (
+                f"{self.path} has version {attributes['version']} of the format, "
+                f"this caloforge reads up to {VERSION}: update caloforge."
+            )
+            raise FormatError(msg)
+        try:
+            meta = ShowerMeta(**json.loads(attributes["meta"]))
+            text = attributes.get("geometry", "")
+            return meta, Geometry.model_validate_json(text) if text else None
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"The attributes of {self.path} are damaged: {error}."
+            raise FormatError(msg) from error
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -81,7 +97,7 @@ class NativeReader(ShowerReader):
 
     def _incident(self, rows: slice) -> Incident:
         group = self._file["incident"]
-        return Incident(*(group[name][rows] for name in ("energy", "theta", "phi", "pdg")))
+        return Incident(*(group[name][rows] for name in _INCIDENT))
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
@@ -94,7 +110,7 @@ class NativeReader(ShowerReader):
             points=group["points"][hits] if "points" in group else None,
             cells=group["cells"][hits] if "cells" in group else None,
             meta=self.meta,
-            extras={name: data[rows] for name, data in self._file["extras"].items()},
+            extras={name: data[rows] for name, data in self._file.get("extras", {}).items()},
         )
 
     def close(self) -> None:
@@ -117,7 +133,7 @@ class NativeWriter(ShowerWriter):
         check_output(path, force=force)
         self.path = path
         self._geometry = geometry
-        self._meta: ShowerMeta | None = None
+        self._kind: tuple[ShowerMeta, str, list[str]] | None = None
         self._output = OutputFile(path)
         self._file = self._output.h5
         self._file.attrs.update(
@@ -134,23 +150,24 @@ class NativeWriter(ShowerWriter):
         """Add a block of showers.
 
         Raises:
-            FormatError: The block is of another kind, geometry or scale than the first one.
+            FormatError: The block has another kind, geometry, scale or extras than the first one.
             OutputError: The disk is full or the file cannot be written.
         """
-        self._check_meta(showers)
+        self._check_kind(showers)
         self._write(showers)
         self._output.check()
 
-    def _check_meta(self, showers: Showers) -> None:
-        if self._meta is None:
-            self._meta = showers.meta
+    def _check_kind(self, showers: Showers) -> None:
+        kind = (showers.meta, "points" if showers.cells is None else "cells", sorted(showers.extras))
+        if self._kind is None:
+            self._kind = kind
             self._file.attrs["meta"] = json.dumps(asdict(showers.meta))
-        elif self._meta != showers.meta:
-            msg = f"{self.path} holds showers of {self._meta}; a block of {showers.meta} does not fit."
+        elif self._kind != kind:
+            msg = f"{self.path} holds showers of {self._kind}; a block of {kind} does not fit."
             raise FormatError(msg)
 
     def _write(self, showers: Showers) -> None:
-        for name in ("energy", "theta", "phi", "pdg"):
+        for name in _INCIDENT:
             self._column(f"incident/{name}", getattr(showers.incident, name))
         start = self._file["hits/offsets"][-1]
         self._column("hits/offsets", showers.offsets[1:] + start)
@@ -183,13 +200,18 @@ class NativeWriter(ShowerWriter):
     def close(self) -> None:
         """Complete the file and give it its name."""
         self._file.require_group("extras")
-        if self._meta is None:
-            self._file.attrs["meta"] = json.dumps(asdict(ShowerMeta()))
+        if self._kind is None:
+            self.append(_no_showers())
         self._output.finish()
 
     def abort(self) -> None:
         """Remove what was written."""
         self._output.discard()
+
+
+def _no_showers() -> Showers:
+    energy, points = np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
+    return Showers(Incident.of(energy), np.zeros(1, np.int64), energy, points=points)
 
 
 NATIVE = Format(
