@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import h5py
 
 from caloforge.errors import ConfigError, FormatError, did_you_mean
+from caloforge.formats.calochallenge import CALOCHALLENGE
+from caloforge.formats.caloclouds import CALOCLOUDS
+from caloforge.formats.ddml import DDML
 from caloforge.formats.fine_grid import FINE_GRID
 from caloforge.formats.native import NATIVE
+from caloforge.formats.showerdata import SHOWERDATA
 
 if TYPE_CHECKING:
     from caloforge.formats.base import Format, ShowerReader
@@ -17,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "detect_format", "format_named", "open_showers"]
 
-FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID)
+# CaloClouds before DDML: both have ``events``, DDML's test is the weaker one.
+FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID, CALOCHALLENGE, SHOWERDATA, CALOCLOUDS, DDML)
 
 
 def format_named(name: str) -> Format:

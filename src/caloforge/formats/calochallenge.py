@@ -1,0 +1,122 @@
+"""The Fast Calorimeter Simulation Challenge's HDF5 (2410.21611).
+
+Layout: ``incident_energies`` (N, 1) and ``showers`` (N, voxels), both MeV; r runs fastest, then the
+angle, then the layer. Deposits are divided by the sampling fraction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from caloforge.errors import FormatError, bad
+from caloforge.formats.base import Format
+from caloforge.formats.dense import cells_from_dense
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, slices
+from caloforge.geometry import load_geometry, to_dense
+from caloforge.showers import ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caloforge.geometry import Geometry
+
+__all__ = ["CALOCHALLENGE", "CaloChallengeReader", "CaloChallengeWriter"]
+
+_BY_VOXELS = {
+    368: "calochallenge-1-photons",
+    533: "calochallenge-1-pions",
+    6480: "calochallenge-2",
+    40500: "calochallenge-3",
+}
+# The same read-out on flat discs, told apart by the visible fraction that the file names.
+_DISCS = {6480: "cylinder-ds2", 40500: "cylinder-ds3"}
+_DISC_FRACTION = "0.0315"
+_WRITE_ROWS = 50
+
+
+class CaloChallengeReader(Hdf5Reader):
+    """Reads challenge files as cells, a few megabytes of voxels at a time."""
+
+    keys = ("showers", "incident_energies")
+
+    def _find_geometry(self, given: Geometry | None) -> Geometry:
+        data = self._file["showers"]
+        if data.ndim != 2:
+            raise FormatError(bad(f"showers of {self.path}", got=str(data.shape), expected="(N, voxels)"))
+        geometry = self._stored_geometry(given) or self._implied(data.shape[1])
+        if geometry.n_cells != data.shape[1]:
+            expected = f"the {geometry.n_cells} of {geometry.name}"
+            raise FormatError(bad(f"voxels of {self.path}", got=data.shape[1], expected=expected))
+        return geometry
+
+    def _implied(self, voxels: int) -> Geometry:
+        if voxels not in _BY_VOXELS:
+            expected = f"one of {', '.join(map(str, _BY_VOXELS))}"
+            fix = "name the geometry or its binning XML (--geometry)"
+            raise FormatError(bad(f"voxels of {self.path}", got=voxels, expected=expected, fix=fix))
+        discs = _DISC_FRACTION in str(self._file.attrs.get("energy_scale", ""))
+        return load_geometry((_DISCS if discs else {}).get(voxels, _BY_VOXELS[voxels]))
+
+    def _foreign_meta(self) -> ShowerMeta:
+        # data set 1 is stored uncut: its 1 MeV is the evaluation's
+        cut = self.geometry.threshold if self.geometry.is_uniform else 0.0
+        return ShowerMeta(
+            geometry=self.geometry.name,
+            fingerprint=self.geometry.fingerprint,
+            sampling_fraction=self.geometry.sampling_fraction,
+            threshold=float(self._file.attrs.get("cut_MeV", cut)),
+        )
+
+    def _energies(self, rows: slice) -> NDArray[np.float64]:
+        energies = self._file["incident_energies"]
+        if int(np.prod(energies.shape[1:])) != 1:
+            got = f"shape {energies.shape}"
+            raise FormatError(bad(f"incident_energies of {self.path}", got=got, expected="(N, 1)"))
+        return energies[rows].reshape(-1).astype(np.float64)  # type: ignore[no-any-return]
+
+    def _read_slice(self, start: int, stop: int) -> Showers:
+        rows = slice(start, stop)
+        showers = cells_from_dense(self._file["showers"][rows], self._incident(rows), self.meta)
+        return replace(showers, extras={name: self._file[name][rows] for name in self._columns})
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        items = self._file.items()
+        columns = (n for n, d in items if isinstance(d, h5py.Dataset) and d.shape == (len(self),))
+        return [name for name in columns if name not in self.keys]
+
+
+class CaloChallengeWriter(Hdf5Writer):
+    """Writes challenge files; the datasets can be appended to."""
+
+    format_name = "calochallenge"
+
+    def _start(self) -> None:
+        self._create("showers", self.geometry.n_cells, chunk=_WRITE_ROWS)
+        self._create("incident_energies", 1, chunk=4096, dtype=np.float64)
+        self._create_side()
+
+    def _write(self, showers: Showers) -> None:
+        for rows in slices(len(showers), _WRITE_ROWS):
+            dense = to_dense(showers[rows], self.geometry)
+            self._grow("showers", dense.reshape(len(dense), -1))
+        self._grow("incident_energies", showers.incident.energy[:, None])
+        self._grow_side(showers.incident)
+
+
+def _detect(file: h5py.File) -> bool:
+    return "incident_energies" in file and "showers" in file
+
+
+CALOCHALLENGE = Format(
+    name=CaloChallengeWriter.format_name,
+    description="voxels of the Fast Calorimeter Simulation Challenge",
+    detect=_detect,
+    reader=CaloChallengeReader,
+    writer=CaloChallengeWriter,
+)

@@ -1,0 +1,265 @@
+"""What the HDF5 formats of others share: opening, reading in slices, writing in blocks.
+
+Our own writers add the attributes ``caloforge_format``, ``caloforge_geometry`` and ``caloforge_meta``
+(JSON) and the group ``caloforge/{theta, phi, pdg}``, which other programs do not look at, so that
+nothing is lost when a file comes back.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import h5py
+import numpy as np
+
+from caloforge.errors import DataError, FormatError, GeometryError, bad
+from caloforge.formats.base import ShowerReader, ShowerWriter, check_output, missing_key
+from caloforge.formats.output_file import OutputFile
+from caloforge.geometry import Geometry
+from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
+from caloforge.units import GEV
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Hdf5Reader", "Hdf5Writer"]
+
+PDG = {"photon": 22, "electron": 11, "pion": 211}
+_SLICE_BYTES = 16_000_000
+_CACHE_BYTES = 32_000_000
+
+
+class Hdf5Reader(ShowerReader):
+    """A reader of someone else's HDF5 layout.
+
+    A subclass names its ``keys``, the first one holding the showers, and says how rows become hits.
+    """
+
+    keys: ClassVar[tuple[str, ...]]
+    geometry: Geometry
+
+    def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
+        self.path = path
+        self._file = _open(path)
+        try:
+            self._check_keys()
+            self.geometry = self._find_geometry(geometry)
+            self.meta = self._stored_meta() or self._foreign_meta()
+            self._check_lengths()
+        except BaseException:
+            self._file.close()
+            raise
+
+    @abstractmethod
+    def _find_geometry(self, given: Geometry | None) -> Geometry:
+        """The geometry that was given, stored or is implied by the shapes."""
+
+    @abstractmethod
+    def _foreign_meta(self) -> ShowerMeta:
+        """What the hits mean when the file was not written by caloforge."""
+
+    @abstractmethod
+    def _energies(self, rows: slice) -> NDArray[np.float64]:
+        """Incident energies [MeV]."""
+
+    @abstractmethod
+    def _read_slice(self, start: int, stop: int) -> Showers:
+        """Read a few showers at once."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The attributes of the file, without those that hold the geometry."""
+        return {k: v for k, v in self._file.attrs.items() if not k.startswith("caloforge_")}
+
+    def __len__(self) -> int:
+        return len(self._file[self.keys[0]])
+
+    def incident(self) -> Incident:
+        """All incident particles of the file."""
+        try:
+            return self._incident(slice(None))
+        except DataError as error:
+            msg = f"{self.path}: {error}"
+            raise DataError(msg) from error
+
+    def read(self, start: int, stop: int) -> Showers:
+        """Read showers ``start`` to ``stop`` (exclusive)."""
+        stop = min(stop, len(self))
+        step = self._slice_rows()
+        firsts = range(start, stop, step) if start < stop else [start]
+        try:
+            parts = [self._read_slice(first, min(first + step, stop)) for first in firsts]
+        except OSError as error:
+            msg = f"{self.path} is damaged: {error}."
+            raise FormatError(msg) from error
+        except DataError as error:
+            msg = f"{self.path}, showers {start} to {stop - 1}: {error}"
+            raise DataError(msg) from error
+        return parts[0] if len(parts) == 1 else Showers.concatenate(parts)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _slice_rows(self) -> int:
+        data = self._file[self.keys[0]]
+        row_bytes = data.dtype.itemsize * int(np.prod(data.shape[1:]))
+        rows = max(1, _SLICE_BYTES // max(row_bytes, 1))
+        chunk = data.chunks[0] if data.chunks else 1
+        return int(max(rows // chunk, 1) * chunk)
+
+    def _incident(self, rows: slice) -> Incident:
+        energy = self._energies(rows)
+        side = self._file.get("caloforge", {})
+        pdg = PDG[self.geometry.particle]
+        theta, phi, codes = (side[k][rows] if k in side else v for k, v in _defaults(pdg))
+        return Incident.of(energy, theta=theta, phi=phi, pdg=codes)
+
+    def _check_keys(self) -> None:
+        for key in self.keys:
+            if not isinstance(self._file.get(key), h5py.Dataset):
+                raise missing_key(self.path, key)
+
+    def _check_lengths(self) -> None:
+        lengths = {key: self._file[key].shape[:1] for key in self.keys}
+        if len(set(lengths.values())) != 1:
+            got = ", ".join(f"{key} {self._file[key].shape}" for key in lengths)
+            raise FormatError(bad(f"{self.path}", got=got, expected="as many entries in each"))
+
+    def _stored_geometry(self, given: Geometry | None) -> Geometry | None:
+        text = self._file.attrs.get("caloforge_geometry")
+        stored = Geometry.model_validate_json(text) if text else None
+        if given is not None and stored is not None and self._has_cells(given, stored):
+            msg = f"{self.path} was written for the geometry {stored.name!r}, not for {given.name!r}."
+            raise GeometryError(msg)
+        return given or stored
+
+    def _has_cells(self, given: Geometry, stored: Geometry) -> bool:
+        meta = self._stored_meta()
+        return bool(meta and meta.fingerprint) and given.fingerprint != stored.fingerprint
+
+    def _stored_meta(self) -> ShowerMeta | None:
+        text = self._file.attrs.get("caloforge_meta")
+        return ShowerMeta(**json.loads(text)) if text else None
+
+
+class Hdf5Writer(ShowerWriter):
+    """A writer of someone else's HDF5 layout, block by block into growing datasets.
+
+    Subclasses say in ``_write`` what a block becomes.
+    """
+
+    format_name: ClassVar[str]
+
+    def __init__(self, path: Path, *, geometry: Geometry | None, force: bool = False) -> None:
+        if geometry is None:
+            msg = f"Writing {path} needs the geometry: name it (--geometry)."
+            raise GeometryError(msg)
+        check_output(path, force=force)
+        self.path = path
+        self.geometry = geometry
+        self._meta: ShowerMeta | None = None
+        self._output = OutputFile(path)
+        self._file = self._output.h5
+        self._file.attrs["caloforge_format"] = self.format_name
+        self._file.attrs["caloforge_geometry"] = geometry.model_dump_json()
+        self._start()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Create the datasets."""
+
+    @abstractmethod
+    def _write(self, showers: Showers) -> None:
+        """Add a block."""
+
+    def append(self, showers: Showers) -> None:
+        """Add a block of showers.
+
+        Raises:
+            DataError: The showers are not of the kind that the format holds.
+            FormatError: The block is of another geometry or scale than the first one.
+            OutputError: The disk is full or the file cannot be written.
+        """
+        if self._meta is None:
+            self._meta = showers.meta
+            self._file.attrs["caloforge_meta"] = json.dumps(asdict(showers.meta))
+        elif self._meta != showers.meta:
+            msg = f"{self.path} holds showers of {self._meta}; a block of {showers.meta} does not fit."
+            raise FormatError(msg)
+        self._write(showers)
+        self._output.check()
+
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+        self._output.finish()
+
+    def abort(self) -> None:
+        """Remove what was written."""
+        self._output.discard()
+
+    def _create(self, name: str, *shape: int, chunk: int, dtype: object = np.float32, **options: Any) -> None:
+        packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        self._file.create_dataset(
+            name,
+            shape=(0, *shape),
+            maxshape=(None,) * (1 + len(shape)),
+            chunks=(chunk, *shape),
+            dtype=dtype,
+            **{**packing, **options},
+        )
+
+    def _create_side(self) -> None:
+        for name, dtype in (("theta", np.float64), ("phi", np.float64), ("pdg", np.int32)):
+            self._create(f"caloforge/{name}", chunk=4096, dtype=dtype)
+
+    def _grow(self, name: str, values: NDArray[Any]) -> None:
+        data = self._file[name]
+        before = len(data)
+        data.resize(before + len(values), axis=0)
+        data[before:] = values
+
+    def _grow_side(self, incident: Incident) -> None:
+        for name in ("theta", "phi", "pdg"):
+            self._grow(f"caloforge/{name}", getattr(incident, name))
+
+
+def written_as(file: h5py.File, name: str) -> bool | None:
+    """Whether caloforge wrote ``file`` in the format ``name``; None when it did not write it."""
+    stored = file.attrs.get("caloforge_format")
+    return None if stored is None else bool(stored == name)
+
+
+def gev_column(incident: Incident) -> NDArray[np.float32]:
+    """Incident energies [GeV], ``(B, 1)``, as most formats have them."""
+    return (incident.energy / GEV).astype(np.float32)[:, None]
+
+
+def shape_of(file: h5py.File, key: str) -> tuple[int, ...]:
+    """Shape of a dataset; () when it is missing or no dataset."""
+    item = file.get(key)
+    return tuple(item.shape) if isinstance(item, h5py.Dataset) else ()
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """Cut ``count`` rows into slices of at most ``size``."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+    except OSError as error:
+        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {error}."
+        raise FormatError(msg) from error
+
+
+def _defaults(pdg: int = PHOTON) -> tuple[tuple[str, float | int], ...]:
+    return (("theta", 0.0), ("phi", 0.0), ("pdg", pdg))

@@ -1,0 +1,142 @@
+"""The layout of the package ``showerdata`` 0.7 (MIT): point clouds of variable length, read natively.
+
+Layout: ``showers`` (N,) variable-length float32, rows of x, y [mm], layer number, energy [GeV] and
+perhaps a time; ``shape`` (N, most points, columns), ``num_points`` (N,), ``shower_ids`` (N,),
+``energies`` (N, 1) GeV, ``directions`` (N, 3) with z into the calorimeter, ``pdg`` (N,).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from caloforge.errors import FormatError, bad
+from caloforge.formats.base import Format
+from caloforge.formats.clouds import cloud_columns, depth_of_layer
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column
+from caloforge.geometry import load_geometry
+from caloforge.showers import Incident, ShowerMeta, Showers
+from caloforge.units import GEV
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caloforge.geometry import Geometry
+
+__all__ = ["SHOWERDATA", "ShowerDataReader", "ShowerDataWriter"]
+
+_LAYOUT_VERSION = "0.7.0"
+_READ_ROWS = 500
+_DEFAULT = "ild-30x30x30"
+
+
+class ShowerDataReader(Hdf5Reader):
+    """Reads showerdata files as points; times are left aside."""
+
+    keys = ("showers", "energies", "directions", "pdg")
+
+    def _find_geometry(self, given: Geometry | None) -> Geometry:
+        shape = self._file.get("shape")
+        if shape is None or shape.shape != (3,) or shape[2] not in {4, 5}:
+            got = "none" if shape is None else str(shape[()])
+            expected = "(N, most points, 4 or 5 columns)"
+            raise FormatError(bad(f"shape of {self.path}", got=got, expected=expected))
+        self._n_columns = int(shape[2])
+        return self._stored_geometry(given) or load_geometry(_DEFAULT)
+
+    def _foreign_meta(self) -> ShowerMeta:
+        return ShowerMeta(geometry=self.geometry.name)
+
+    def _energies(self, rows: slice) -> NDArray[np.float64]:
+        energies: NDArray[np.float64] = self._file["energies"][rows].reshape(-1).astype(np.float64)
+        return energies * GEV
+
+    def _incident(self, rows: slice) -> Incident:
+        way = self._file["directions"][rows].astype(np.float64)
+        length = np.linalg.norm(way, axis=1)
+        theta = np.arccos(np.clip(way[:, 2] / np.where(length > 0, length, 1.0), -1.0, 1.0))
+        phi = np.arctan2(way[:, 1], way[:, 0])
+        if "caloforge" in self._file:  # the float32 direction has lost digits
+            theta, phi = (self._file["caloforge"][name][rows] for name in ("theta", "phi"))
+        return Incident.of(self._energies(rows), theta=theta, phi=phi, pdg=self._file["pdg"][rows])
+
+    def _slice_rows(self) -> int:
+        return _READ_ROWS
+
+    def _read_slice(self, start: int, stop: int) -> Showers:
+        rows = slice(start, stop)
+        clouds = list(self._file["showers"][rows])
+        lengths = np.array([len(cloud) for cloud in clouds], dtype=np.int64)
+        if np.any(lengths % self._n_columns):
+            msg = f"{self.path} has showers that are not rows of {self._n_columns} columns: it is damaged."
+            raise FormatError(msg)
+        flat = np.concatenate([*clouds, np.empty(0, np.float32)]).reshape(-1, self._n_columns)
+        depth = depth_of_layer(flat[:, 2], self.geometry, self.path)
+        return Showers(
+            incident=self._incident(rows),
+            offsets=np.concatenate([[0], np.cumsum(lengths // self._n_columns)]),
+            energy=flat[:, 3] * np.float32(GEV),
+            points=np.column_stack([flat[:, :2], depth]),
+            meta=self.meta,
+        )
+
+
+class ShowerDataWriter(Hdf5Writer):
+    """Writes points in the showerdata layout."""
+
+    format_name = "showerdata"
+
+    def _start(self) -> None:
+        vlen = {"compression": None, "compression_opts": None, "shuffle": False}
+        self._create("showers", chunk=1024, dtype=h5py.vlen_dtype(np.float32), **vlen)
+        self._create("energies", 1, chunk=4096)
+        self._create("directions", 3, chunk=4096)
+        for name in ("pdg", "shower_ids", "num_points"):
+            self._create(name, chunk=4096, dtype=np.int32)
+        self._create_side()
+        self._file.attrs["showerdata_version"] = _LAYOUT_VERSION
+        self._most = 0
+
+    def _write(self, showers: Showers) -> None:
+        columns, offsets = cloud_columns(showers, self.geometry)
+        columns[:, 3] /= GEV
+        counts = np.diff(offsets)
+        before = len(self._file["showers"])
+        self._grow("showers", _ragged(columns, offsets))
+        self._grow("energies", gev_column(showers.incident))
+        self._grow("directions", showers.incident.direction)
+        self._grow("pdg", showers.incident.pdg)
+        self._grow("shower_ids", np.arange(before, before + len(showers)))
+        self._grow("num_points", counts)
+        self._grow_side(showers.incident)
+        self._most = max(self._most, int(counts.max(initial=0)))
+
+    def close(self) -> None:
+        """Complete the file and give it its name."""
+        shape = (len(self._file["showers"]), self._most, 4)
+        self._file.create_dataset("shape", data=np.array(shape, dtype=np.int64))
+        super().close()
+
+
+def _ragged(columns: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.object_]:
+    # h5py wants one object a row, and mistakes rows of equal length for a matrix
+    rows = np.empty(len(offsets) - 1, dtype=object)
+    for number, cloud in enumerate(np.split(columns, offsets[1:-1])):
+        rows[number] = cloud.ravel()
+    return rows
+
+
+def _detect(file: h5py.File) -> bool:
+    keys = ("showers", "energies", "directions", "shape")
+    return all(key in file for key in keys)
+
+
+SHOWERDATA = Format(
+    name=ShowerDataWriter.format_name,
+    description="point clouds of variable length in the layout of the package showerdata",
+    detect=_detect,
+    reader=ShowerDataReader,
+    writer=ShowerDataWriter,
+)
