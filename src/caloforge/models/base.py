@@ -1,0 +1,197 @@
+"""What a generative model is: training stages with a loss each, and sampling as a pure function."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import torch
+    from torch import Tensor
+
+    from caloforge.geometry import Geometry
+    from caloforge.preprocessing import Summary
+    from caloforge.showers import Showers
+
+__all__ = ["Batch", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Stage", "StageConfig"]
+
+
+class ModelConfig(BaseModel):
+    """Base of the models' configurations; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageConfig(BaseModel):
+    """How one stage is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch_size: Showers per step.
+        points: Points drawn per shower and step, with replacement: points are independent given
+            the condition, so any number estimates the same loss. 0 for stages without points.
+        optimiser: Its name.
+        learning_rate: At the start (after the warm-up).
+        schedule: ``constant`` or ``cosine`` down to ``final_learning_rate``.
+        final_learning_rate: Where the cosine ends.
+        warmup: Steps of linear warm-up.
+        weight_decay: Of the optimiser.
+        clip: Largest gradient norm.
+        ema: Largest decay of the moving average of the weights; 0 for none. The decay warms up as
+            1 - (1 + step)^(-2/3).
+        validate_every: Steps between two validations on the tune part.
+        validation_batches: Batches of one validation.
+        keep: Weights of the ``last`` step or of the ``best`` validation.
+        patience: Validations without a better loss after which the stage stops; 0 for never.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=64, gt=0)
+    points: int = Field(default=0, ge=0)
+    optimiser: Literal["adam", "adamw", "radam"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    final_learning_rate: float = Field(default=0.0, ge=0)
+    warmup: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=10.0, gt=0)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    validate_every: int = Field(default=500, gt=0)
+    validation_batches: int = Field(default=4, gt=0)
+    keep: Literal["last", "best"] = "last"
+    patience: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of training.
+
+    Attributes:
+        name: Key in the preset's ``training`` section.
+        group: Parameter group that the loss trains; "" for a stage that is fitted, not trained.
+        needs: Stages that must be finished before.
+    """
+
+    name: str
+    group: str = ""
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training showers as tensors.
+
+    Attributes:
+        energy: Incident energies [MeV], ``(B,)``.
+        direction: sin(theta) (cos phi, sin phi), ``(B, 2)``.
+        summary: Counts and energies per layer and centre of gravity.
+        points: x, y [mm], depth [layers, continuous], energy [MeV], ``(B, K, 4)``, or None.
+    """
+
+    energy: Tensor
+    direction: Tensor
+    summary: Summary
+    points: Tensor | None = None
+
+    @property
+    def slope(self) -> Tensor:
+        """tan(theta) (cos phi, sin phi), ``(B, 2)``."""
+        return slope_of(self.direction)
+
+    def to(self, device: torch.device) -> Batch:
+        """Move all tensors."""
+        points = None if self.points is None else self.points.to(device)
+        summary = self.summary.to(device)
+        return Batch(self.energy.to(device), self.direction.to(device), summary, points)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Generated points in flat (CSR) tensors.
+
+    Attributes:
+        counts: Points per shower, ``(B,)`` int64.
+        points: x, y [mm], layer (whole numbers), energy [MeV], ``(M, 4)``.
+    """
+
+    counts: Tensor
+    points: Tensor
+
+
+class Noise(Protocol):
+    """Where a sampler's random numbers come from: a stream per shower, or given tensors."""
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
+        ...
+
+
+class GenerativeModel(nn.Module, ABC):
+    """One network system.
+
+    Attributes:
+        name: Registered name.
+        config_class: Its configuration.
+        geometry: The read-out that it was built for.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[ModelConfig]]
+    geometry: Geometry
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: ModelConfig, geometry: Geometry) -> GenerativeModel:
+        """Build an untrained model."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """The stages of its training, in order."""
+
+    @abstractmethod
+    def prepare(self, sample: Batch, rng: torch.Generator) -> None:
+        """Fit the preprocessing to a sample of training showers."""
+
+    @abstractmethod
+    def parameters_of(self, group: str) -> list[nn.Parameter]:
+        """The parameters that a group trains."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """The terms of a group's loss; ``loss`` is their sum."""
+
+    @abstractmethod
+    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+        """Generate one cloud per particle; a pure function of its arguments."""
+
+    def fit_stage(self, stage: str, showers: Iterable[Showers], *, seed: int) -> dict[str, float]:  # noqa: ARG002
+        """Run a stage that is fitted, not trained; returns numbers for the log."""
+        msg = f"{self.name} has no fitted stage {stage!r}"
+        raise KeyError(msg)
+
+    def begin_stage(self, stage: str) -> None:
+        """Prepare for a stage (also before a resumed one)."""
+
+    def after_step(self, stage: str) -> None:
+        """Called after every optimiser step."""
+
+    def end_stage(self, stage: str) -> None:
+        """Called once when a stage is complete."""
+
+    def timed_parts(self) -> dict[str, str]:
+        """Sub-modules whose sampling time is worth telling apart: label to attribute."""
+        return {}
+
+
+def slope_of(direction: Tensor) -> Tensor:
+    """sin(theta) (cos phi, sin phi) to tan(theta) (cos phi, sin phi), ``(B, 2)``."""
+    cosine = (1 - direction.square().sum(-1, keepdim=True)).clamp_min(1e-6).sqrt()
+    return direction / cosine

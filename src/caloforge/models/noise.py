@@ -1,0 +1,50 @@
+"""Sources of a sampler's random numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from caloforge.streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["GivenNoise", "StreamNoise"]
+
+
+class StreamNoise:
+    """Numbers that depend on (seed, shower) alone; see ``caloforge.streams``.
+
+    Args:
+        seed: The user's seed.
+        shower: Global indices of the showers, ``(B,)``.
+        device: Where the tensors go.
+    """
+
+    def __init__(self, seed: int, shower: NDArray[np.integer], *, device: str | torch.device = "cpu") -> None:
+        self._streams = Streams(seed, shower)
+        self._device = device
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
+        lengths = counts if isinstance(counts, int) else counts.cpu().numpy()
+        return torch.from_numpy(self._streams.normal(stage, lengths, width=width)).to(self._device)
+
+
+class GivenNoise:
+    """Numbers from given tensors, a stage each: for export and tests."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """The first rows and columns of the tensor of ``stage``."""
+        tensor = self._tensors[stage]
+        rows = len(tensor) if isinstance(counts, int) else int(counts.sum())
+        return tensor[:rows, :width]

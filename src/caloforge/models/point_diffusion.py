@@ -1,0 +1,176 @@
+"""Diffusion of independent points given a condition per shower (arXiv:2309.05704)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from caloforge.diffusion import (
+    consistency_scalings,
+    edm_scalings,
+    euler,
+    heun,
+    karras_sigmas,
+    log_normal_sigmas,
+)
+from caloforge.models.base import ModelConfig
+from caloforge.nn import FourierFeatures, PointWiseNet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["PointDiffusion", "PointDiffusionConfig", "SamplerConfig"]
+
+_FEATURES = 4
+_TILE = 8192  # points that go through a whole trajectory together: activations stay in the cache
+
+
+class SamplerConfig(ModelConfig):
+    """How points are drawn.
+
+    Attributes:
+        kind: ODE rule.
+        steps: Noise levels; Heun takes 2 steps - 1 evaluations, Euler as many as steps.
+        sigma_min: Lowest noise level.
+        sigma_max: Highest noise level.
+        rho: Spacing of the levels.
+    """
+
+    kind: Literal["heun", "euler"] = "heun"
+    steps: int = Field(default=13, gt=0)
+    sigma_min: float = Field(default=0.002, gt=0)
+    sigma_max: float = Field(default=80.0, gt=0)
+    rho: float = Field(default=7.0, gt=0)
+
+
+class PointDiffusionConfig(ModelConfig):
+    """Sizes and noise levels; the defaults are the published ones.
+
+    Attributes:
+        hidden: Widths between the four inputs and the four outputs.
+        time_features: Size of the embedding of the noise level.
+        sigma_data: Standard deviation of a feature.
+        noise_mean: Mean of ln sigma in training.
+        noise_std: Standard deviation of ln sigma in training.
+    """
+
+    hidden: tuple[int, ...] = (128, 256, 512, 256, 128)
+    time_features: int = Field(default=64, gt=0)
+    sigma_data: float = Field(default=0.5, gt=0)
+    noise_mean: float = -1.2
+    noise_std: float = Field(default=1.2, gt=0)
+
+
+class PointDiffusion(nn.Module):
+    """Denoiser of single points.
+
+    Padding never enters: in training every shower lends the same number of points, in sampling all
+    points of a block lie in one flat array.
+
+    Args:
+        config: Sizes.
+        conditions: Size of the condition.
+    """
+
+    def __init__(self, config: PointDiffusionConfig, conditions: int) -> None:
+        super().__init__()
+        self.config = config
+        size = config.time_features
+        self.embed = nn.Sequential(FourierFeatures(size), nn.Linear(size, size), nn.LeakyReLU(0.01))
+        self.net = PointWiseNet((_FEATURES, *config.hidden, _FEATURES), size + conditions)
+
+    def denoise(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Tensor,
+        index: Tensor | None = None,
+        *,
+        sigma_min: float | None = None,
+    ) -> Tensor:
+        """Estimate clean points.
+
+        Args:
+            x: Noisy points ``(B, K, 4)``, or ``(M, 4)`` with ``index``.
+            sigma: Noise levels ``(B,)``, or one for all.
+            condition: ``(B, conditions)``.
+            index: The shower of every point, ``(M,)``.
+            sigma_min: Given: use the consistency model's scalings, the identity at this level.
+        """
+        sigma = sigma.expand(len(condition))
+        data = self.config.sigma_data
+        if sigma_min is None:
+            scale = edm_scalings(sigma, data)
+        else:
+            scale = consistency_scalings(sigma, data, sigma_min)
+        context = torch.cat([self.embed(scale.noise), condition], dim=-1)
+        if index is None:
+            skip, out, inp = (s[:, None, None] for s in (scale.skip, scale.out, scale.inp))
+            return skip * x + out * self.net(inp * x, context[:, None])
+        # one level for all showers of a flat call: the scalings are scalars
+        skip, out, inp = scale.skip[0], scale.out[0], scale.inp[0]
+        if len(condition) == 1:
+            return skip * x + out * self.net(inp * x, context)
+        return skip * x + out * self.net(inp * x, context, index)
+
+    def loss(self, features: Tensor, condition: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """EDM loss with its implicit weight: the network's own output against its ideal output.
+
+        Args:
+            features: Clean points ``(B, K, 4)``.
+            condition: ``(B, conditions)``.
+            rng: Draws one noise level per shower, and the noise.
+        """
+        config = self.config
+        sigma = log_normal_sigmas(len(features), mean=config.noise_mean, std=config.noise_std, rng=rng)
+        noise = torch.randn(features.shape, generator=rng, device=features.device)
+        level = sigma[:, None, None]
+        estimate = self.denoise(features + level * noise, sigma, condition)
+        weight = edm_scalings(level, config.sigma_data).out.square().reciprocal()
+        return {"loss": (weight * (estimate - features).square()).mean()}
+
+    def sample(
+        self,
+        noise: Tensor,
+        condition: Tensor,
+        index: Tensor,
+        sampler: SamplerConfig,
+        *,
+        consistency: bool = False,
+    ) -> Tensor:
+        """Points ``(M, 4)`` out of standard normal noise ``(M, 4)``.
+
+        Args:
+            noise: Standard normal noise.
+            condition: ``(B, conditions)``.
+            index: The shower of every point, rising, ``(M,)``.
+            sampler: Noise levels and ODE rule.
+            consistency: One evaluation of the consistency function instead of the ODE.
+        """
+        tiles = [
+            self._sample_tile(noise[rows], condition, index[rows], sampler, consistency=consistency)
+            for rows in _tiles(len(noise))
+        ]
+        return torch.cat(tiles) if tiles else noise
+
+    def _sample_tile(
+        self, noise: Tensor, condition: Tensor, index: Tensor, sampler: SamplerConfig, *, consistency: bool
+    ) -> Tensor:
+        first, last = int(index[0]), int(index[-1])
+        condition, index = condition[first : last + 1], index - first
+        x = noise * sampler.sigma_max
+        if consistency:
+            level = x.new_tensor(sampler.sigma_max)
+            return self.denoise(x, level, condition, index, sigma_min=sampler.sigma_min)
+        sigmas = karras_sigmas(
+            sampler.steps, sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, rho=sampler.rho
+        )
+        rule = heun if sampler.kind == "heun" else euler
+        return rule(lambda y, sigma: self.denoise(y, sigma, condition, index), x, sigmas)
+
+
+def _tiles(n: int) -> list[slice]:
+    return [slice(start, start + _TILE) for start in range(0, n, _TILE)]

@@ -1,0 +1,43 @@
+"""Models by name; third parties add theirs through the entry point ``caloforge.models``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from caloforge.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from caloforge.models.base import GenerativeModel
+
+__all__ = ["model_class", "model_names"]
+
+_MODELS = {
+    "caloclouds-2": "caloforge.models.caloclouds2:CaloClouds2",
+    "caloclouds-2-cm": "caloforge.models.caloclouds2_cm:CaloClouds2CM",
+}
+
+
+def model_names() -> list[str]:
+    """Names of all registered models."""
+    return sorted({**_MODELS, **_plugins()})
+
+
+def model_class(name: str) -> type[GenerativeModel]:
+    """The class of a registered model.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    places = {**_MODELS, **_plugins()}
+    if name not in places:
+        msg = f"Unknown model {name!r}: {did_you_mean(name, places)}."
+        raise ConfigError(msg)
+    module, attribute = places[name].split(":")
+    found: type[GenerativeModel] = getattr(import_module(module), attribute)
+    return found
+
+
+def _plugins() -> dict[str, str]:
+    return {e.name: e.value for e in entry_points(group="caloforge.models")}

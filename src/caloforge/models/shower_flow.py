@@ -1,0 +1,77 @@
+"""The shower flow: shower-level numbers given the incident particle (arXiv:2309.05704)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+from torch import nn
+
+from caloforge.models.base import ModelConfig
+from caloforge.nn import ConditionalFlow
+from caloforge.preprocessing import Summary, make_summary_transform
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from caloforge.models.base import Noise
+
+__all__ = ["ShowerFlow", "ShowerFlowConfig"]
+
+
+class ShowerFlowConfig(ModelConfig):
+    """Sizes of the shower flow; the defaults are the published ones.
+
+    Attributes:
+        scaling: ``paper`` or ``whitened``, see ``preprocessing.summary``.
+        blocks: Blocks of the flow.
+        couplings: Affine couplings on either side of a block's spline.
+        hidden: Hidden layers of the couplings.
+        spline_hidden: Hidden layers of the splines.
+        bins: Bins of the splines.
+        spline: Kind of the splines.
+    """
+
+    scaling: Literal["paper", "whitened"] = "paper"
+    blocks: int = Field(default=10, gt=0)
+    couplings: int = Field(default=3, gt=0)
+    hidden: tuple[int, ...] = (650, 650)
+    spline_hidden: tuple[int, ...] = (260, 260)
+    bins: int = Field(default=8, gt=1)
+    spline: Literal["linear-rational", "rational-quadratic"] = "linear-rational"
+
+
+class ShowerFlow(nn.Module):
+    """Flow of totals, centre of gravity, counts and energies per layer.
+
+    Args:
+        config: Sizes.
+        n_layers: Layers of the calorimeter.
+        conditions: Size of the condition.
+    """
+
+    def __init__(self, config: ShowerFlowConfig, n_layers: int, conditions: int) -> None:
+        super().__init__()
+        self.transform = make_summary_transform(config.scaling, n_layers, conditions)
+        self.flow = ConditionalFlow(
+            self.transform.features,
+            conditions,
+            blocks=config.blocks,
+            couplings=config.couplings,
+            hidden=config.hidden,
+            spline_hidden=config.spline_hidden,
+            bins=config.bins,
+            spline=config.spline,
+        )
+
+    def loss(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """Negative log-likelihood per feature."""
+        target = self.transform(summary, condition, rng)
+        log_prob = self.flow.log_prob(target, condition)
+        return {"loss": -log_prob.mean() / self.transform.features}
+
+    def sample(self, condition: Tensor, noise: Noise) -> Summary:
+        """Draw one summary per condition ``(B, conditions)``."""
+        z = noise.normal("shower-flow", 1, self.transform.features)
+        return self.transform.inverse(self.flow.sample(z, condition), condition)

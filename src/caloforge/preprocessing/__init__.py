@@ -1,0 +1,16 @@
+"""Fit, forward and inverse modules that are saved with the model."""
+
+from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.conditions import Conditions
+from caloforge.preprocessing.points import PointTransform, PointTransformConfig
+from caloforge.preprocessing.summary import Summary, SummaryTransform, make_summary_transform
+
+__all__ = [
+    "Conditions",
+    "Fitted",
+    "PointTransform",
+    "PointTransformConfig",
+    "Summary",
+    "SummaryTransform",
+    "make_summary_transform",
+]

@@ -1,0 +1,49 @@
+"""Incident particles to the conditions of a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from caloforge.preprocessing.base import Fitted
+
+__all__ = ["Conditions"]
+
+
+class Conditions(Fitted):
+    """Energy (and, with ``angles``, the direction) to numbers of order one.
+
+    The energy maps linearly from the trained range to [-1, 1]; the direction enters as
+    sin(theta) (cos phi, sin phi).
+
+    Args:
+        angles: Whether the two incidence angles are conditions.
+    """
+
+    energy_range: Tensor
+    largest_theta: Tensor
+
+    def __init__(self, *, angles: bool) -> None:
+        super().__init__()
+        self.angles = angles
+        self.register_buffer("energy_range", torch.tensor([0.0, 1.0], dtype=torch.float64))
+        self.register_buffer("largest_theta", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def features(self) -> int:
+        """Size of the output."""
+        return 3 if self.angles else 1
+
+    def fit(self, energy: Tensor, sine: Tensor) -> None:
+        """Take the trained range from energies ``(B,)`` [MeV] and sin(theta) ``(B,)``."""
+        low, high = float(energy.min()), float(energy.max())
+        self.energy_range.copy_(torch.tensor([low, max(high, low * (1 + 1e-6))]))
+        self.largest_theta.copy_(sine.max().clamp(max=1.0).asin())
+        self._done()
+
+    def forward(self, energy: Tensor, direction: Tensor) -> Tensor:
+        """Conditions ``(B, features)`` of energies ``(B,)`` [MeV] and directions ``(B, 2)``."""
+        self._require_fitted()
+        low, high = self.energy_range[0], self.energy_range[1]
+        scaled = (2 * (energy - low) / (high - low) - 1).to(torch.float32)[:, None]
+        return torch.cat([scaled, direction.to(torch.float32)], dim=-1) if self.angles else scaled

@@ -1,0 +1,217 @@
+"""What the shower flow models: counts and energies per layer, totals, centre of gravity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from caloforge.preprocessing.base import Fitted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Summary", "SummaryTransform", "make_summary_transform"]
+
+SummaryScaling = Literal["paper", "whitened"]
+
+_FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
+_DEGREE = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Shower-level numbers.
+
+    Attributes:
+        counts: Points per layer, ``(B, L)`` float.
+        energies: Energy per layer [MeV], ``(B, L)``.
+        centre: Centre of gravity relative to the particle's axis: x, y [mm], depth [layers], ``(B, 3)``.
+    """
+
+    counts: Tensor
+    energies: Tensor
+    centre: Tensor
+
+    def to(self, device: torch.device) -> Summary:
+        """Move all tensors."""
+        return Summary(self.counts.to(device), self.energies.to(device), self.centre.to(device))
+
+
+class SummaryTransform(Fitted):
+    """Base: summaries ``(B, 2 L + 5)`` as a flow's target, and back.
+
+    Args:
+        n_layers: Layers ``L``.
+        conditions: Size of the condition.
+    """
+
+    def __init__(self, n_layers: int, conditions: int) -> None:
+        super().__init__()
+        self.n_layers = n_layers
+        self.conditions = conditions
+
+    @property
+    def features(self) -> int:
+        """Size of the target: totals (2), centre of gravity (3), counts and energies per layer."""
+        return 2 * self.n_layers + 5
+
+    def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:
+        """Take scales from data."""
+        raise NotImplementedError
+
+    def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:
+        """Dequantise and scale summaries to the target ``(B, features)``."""
+        raise NotImplementedError
+
+    def inverse(self, target: Tensor, condition: Tensor) -> Summary:
+        """Summaries out of a flow's sample; counts stay real numbers."""
+        raise NotImplementedError
+
+
+class PaperSummary(SummaryTransform):
+    """The scaling of CaloClouds II (arXiv:2309.05704): constants, layers over their own maximum.
+
+    Target: N / 5000, E_vis / 2.5 GeV, centre x / 25, (depth - 15) / 15, y / 20, N_l / max N_l,
+    E_l / max E_l. Negative samples are clipped to zero.
+    """
+
+    def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:  # noqa: ARG002
+        """Nothing to take: the scales are constants."""
+        self._done()
+
+    def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Scale summaries to the target ``(B, features)``."""
+        counts, energies, centre = summary.counts, summary.energies, summary.centre
+        half = self.n_layers / 2
+        return torch.cat(
+            [
+                counts.sum(1, keepdim=True) / 5000,
+                energies.sum(1, keepdim=True) / 2500,
+                centre[:, :1] / 25,
+                (centre[:, 2:] - half) / half,
+                centre[:, 1:2] / 20,
+                counts / counts.amax(1, keepdim=True).clamp_min(1.0),
+                energies / energies.amax(1, keepdim=True).clamp_min(1e-6),
+            ],
+            dim=1,
+        )
+
+    def inverse(self, target: Tensor, condition: Tensor) -> Summary:  # noqa: ARG002
+        """Summaries out of a flow's sample; counts stay real numbers."""
+        half = self.n_layers / 2
+        layers = target[:, 5:].clamp(0, 1)
+        counts, energies = layers[:, : self.n_layers], layers[:, self.n_layers :]
+        centre = torch.stack([25 * target[:, 2], 20 * target[:, 4], half + half * target[:, 3]], dim=1)
+        return Summary(
+            counts=_share(counts, (5000 * target[:, 0]).clamp_min(1.0)),
+            energies=_share(energies, (2500 * target[:, 1]).clamp_min(0.0)),
+            centre=centre,
+        )
+
+
+class WhitenedSummary(SummaryTransform):
+    """Logarithms and roots, standardised as functions of the condition, then decorrelated.
+
+    Counts are dequantised with uniform noise, so that empty layers are sampled exactly. What a
+    linear map can explain is taken out before the flow sees it, which lets a small flow learn from
+    a few thousand showers. Directions with a standard deviation below 0.03 of a feature's are not
+    stretched further: the totals are almost functions of the layers.
+    """
+
+    weights: Tensor
+    spread: Tensor
+    basis: Tensor
+    stretch: Tensor
+
+    def __init__(self, n_layers: int, conditions: int) -> None:
+        super().__init__(n_layers, conditions)
+        terms = 1 + _DEGREE + 2 * (conditions - 1) + (conditions > 1)
+        size = self.features
+        self.register_buffer("weights", torch.zeros(terms, size, dtype=torch.float64))
+        self.register_buffer("spread", torch.zeros(terms, size, dtype=torch.float64))
+        self.register_buffer("basis", torch.eye(size, dtype=torch.float64))
+        self.register_buffer("stretch", torch.ones(size, dtype=torch.float64))
+
+    def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:
+        """Regress mean and spread on the condition, then take the principal axes."""
+        raw, known = self._raw(summary, rng)
+        terms = _terms(condition)
+        for i in range(self.features):
+            rows = known[:, i]
+            self.weights[:, i] = _least_squares(terms[rows], raw[rows, i])
+            residual = raw[rows, i] - terms[rows] @ self.weights[:, i]
+            # E[log |z|] of a standard normal is -0.635
+            log_spread = residual.abs().clamp_min(1e-6).log() + 0.635
+            self.spread[:, i] = _least_squares(terms[rows], log_spread)
+        scaled = self._standardise(raw, known, terms, rng)
+        values, vectors = torch.linalg.eigh(scaled.T.cov())
+        self.basis.copy_(vectors)
+        self.stretch.copy_(values.clamp_min(_FLOOR**2).sqrt())
+        self._done()
+
+    def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:
+        """Dequantise and scale summaries to the target ``(B, features)``."""
+        self._require_fitted()
+        raw, known = self._raw(summary, rng)
+        scaled = self._standardise(raw, known, _terms(condition), rng)
+        return (scaled @ self.basis / self.stretch).to(torch.float32)
+
+    def inverse(self, target: Tensor, condition: Tensor) -> Summary:
+        """Summaries out of a flow's sample; counts stay real numbers."""
+        self._require_fitted()
+        terms = _terms(condition)
+        scaled = (target.to(torch.float64) * self.stretch) @ self.basis.T
+        raw = scaled * (terms @ self.spread).exp() + terms @ self.weights
+        layers = self.n_layers
+        counts = raw[:, 5 : 5 + layers].clamp_min(0.0).square().floor()
+        energies = counts * raw[:, 5 + layers :].clamp(-12, 12).exp()
+        counts = _share(counts, raw[:, 0].clamp(max=16).exp().clamp_min(1.0))
+        energies = _share(energies, raw[:, 1].clamp(max=16).exp())
+        parts = (counts, energies, raw[:, 2:5])
+        return Summary(*(p.to(torch.float32) for p in parts))
+
+    def _raw(self, summary: Summary, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        counts, energies = summary.counts.double(), summary.energies.double()
+        noise = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
+        hit = counts > 0
+        total = (counts.sum(1, keepdim=True) + noise[:, :1]).clamp_min(0.5).log()
+        visible = energies.sum(1, keepdim=True).clamp_min(1e-6).log()
+        mean_energy = (energies / counts.clamp_min(1)).clamp_min(1e-6).log()
+        raw = torch.cat(
+            [total, visible, summary.centre.double(), (counts + noise).sqrt(), mean_energy], dim=1
+        )
+        always = torch.ones(len(raw), 5 + self.n_layers, dtype=torch.bool, device=raw.device)
+        return raw, torch.cat([always, hit], dim=1)
+
+    def _standardise(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
+        scaled = (raw - terms @ self.weights) / (terms @ self.spread).exp()
+        filler = torch.randn(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
+        return torch.where(known, scaled, filler)
+
+
+def make_summary_transform(scaling: SummaryScaling, n_layers: int, conditions: int) -> SummaryTransform:
+    """Build the transform called ``scaling``."""
+    kinds: dict[SummaryScaling, type[SummaryTransform]] = {"paper": PaperSummary, "whitened": WhitenedSummary}
+    return kinds[scaling](n_layers, conditions)
+
+
+def _share(parts: Tensor, total: Tensor) -> Tensor:
+    """Scale the rows of ``parts`` to sum to ``total``; rows of zeros stay zero."""
+    return parts * (total / parts.sum(1).clamp_min(1e-12))[:, None]
+
+
+def _terms(condition: Tensor) -> Tensor:
+    """Powers of the energy; the direction, its square and its products with the energy."""
+    energy, direction = condition[:, :1].double(), condition[:, 1:].double()
+    powers = [energy**k for k in range(_DEGREE + 1)]
+    if not direction.shape[1]:
+        return torch.cat(powers, dim=1)
+    square = direction.square().sum(1, keepdim=True)
+    return torch.cat([*powers, direction, direction * energy, square], dim=1)
+
+
+def _least_squares(terms: Tensor, values: Tensor) -> Tensor:
+    ridge = 1e-6 * len(terms) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
+    return torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)

@@ -1,0 +1,225 @@
+"""The deployable thing: a trained model, its geometry and its card; particles in, showers out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from caloforge.errors import ConfigError, DataError, FormatError, OutputError
+from caloforge.geometry import Geometry, place, project
+from caloforge.models import model_class
+from caloforge.models.caloclouds2 import cloud_to_showers, incident_tensors
+from caloforge.models.noise import StreamNoise
+from caloforge.units import DEGREE, GEV
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from caloforge.models import GenerativeModel
+    from caloforge.showers import Incident, Showers
+
+__all__ = ["Simulator", "TrainedRange"]
+
+_LOGGER = logging.getLogger(__name__)
+_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "card.json"
+
+
+@dataclass(frozen=True)
+class TrainedRange:
+    """Where a model was trained.
+
+    Attributes:
+        energy: Lowest and highest incident energy [MeV].
+        theta: Largest angle from the normal [rad].
+        pdg: Particle code.
+    """
+
+    energy: tuple[float, float]
+    theta: float
+    pdg: int
+
+    def complaint(self, incident: Incident) -> str:
+        """What of ``incident`` lies outside, in one sentence; "" when nothing does."""
+        low, high = self.energy
+        margin = 1e-3
+        outside = (incident.energy < low * (1 - margin)) | (incident.energy > high * (1 + margin))
+        if outside.any():
+            got = f"{incident.energy.min() / GEV:g} to {incident.energy.max() / GEV:g} GeV"
+            return f"energies of {got} leave the trained range {low / GEV:.4g} to {high / GEV:.4g} GeV"
+        if np.any(incident.theta > self.theta + margin):
+            got = f"{incident.theta.max() / DEGREE:.4g}"
+            return f"angles up to {got} degrees leave the trained range, up to {self.theta / DEGREE:.4g}"
+        if np.any(incident.pdg != self.pdg):
+            return f"particles {np.unique(incident.pdg).tolist()} are not the trained one, {self.pdg}"
+        return ""
+
+
+@dataclass
+class Simulator:
+    """A trained model as a function from incident particles to showers.
+
+    Attributes:
+        model: The networks with preprocessing and calibration.
+        trained: Where it was trained.
+        card: Data, settings, metrics: whatever its training wrote down.
+    """
+
+    model: GenerativeModel
+    trained: TrainedRange
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The read-out."""
+        return self.model.geometry
+
+    def __call__(
+        self,
+        incident: Incident,
+        *,
+        seed: int,
+        first: int = 0,
+        batch_size: int = 100,
+        strict: bool = False,
+        readout: bool = True,
+        offset: tuple[float, float] = (0.0, 0.0),
+    ) -> Showers:
+        """Generate one shower per particle.
+
+        Args:
+            incident: The particles.
+            seed: Shower ``i`` depends on (seed, first + i) alone.
+            first: Global index of the first particle.
+            batch_size: Showers computed together.
+            strict: Raise instead of warning outside of the trained range.
+            readout: Cells of the geometry above threshold; otherwise the points.
+            offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
+
+        Raises:
+            DataError: ``strict``, and a particle is outside of the trained range.
+        """
+        self.check(incident, strict=strict)
+        index = first + np.arange(len(incident))
+        rows = [slice(i, i + batch_size) for i in range(0, len(incident), batch_size)]
+        blocks = [self._block(incident[r], seed, index[r]) for r in rows]
+        showers = type(blocks[0]).concatenate(blocks)
+        if offset != (0.0, 0.0):
+            showers = place(showers, offset=offset)
+        return project(showers, self.geometry) if readout else showers
+
+    def check(self, incident: Incident, *, strict: bool) -> None:
+        """Warn (or raise, when ``strict``) about particles outside of the trained range."""
+        complaint = self.trained.complaint(incident)
+        if complaint and strict:
+            msg = f"The {complaint}; leave out --strict to generate anyway."
+            raise DataError(msg)
+        if complaint:
+            _LOGGER.warning("The %s: the showers are extrapolated.", complaint)
+
+    def _block(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
+        energy, direction = incident_tensors(incident)
+        with torch.no_grad():
+            cloud = self.model.sample(energy, direction, StreamNoise(seed, index))
+        return cloud_to_showers(cloud, incident, self.geometry)
+
+    def with_sampler(self, **changes: object) -> Simulator:
+        """The same model with another sampler: ``steps``, ``kind``, ``sigma_max`` ...
+
+        Raises:
+            ConfigError: The model has no sampler or it has no such option.
+        """
+        config = self.model.config
+        sampler = getattr(config, "sampler", None)
+        if sampler is None:
+            msg = f"{self.model.name} has no sampler to change."
+            raise ConfigError(msg)
+        try:
+            changed = type(sampler).model_validate({**sampler.model_dump(), **changes})
+        except ValueError as error:
+            msg = f"The sampler does not take {changes}: {error}."
+            raise ConfigError(msg) from error
+        model = type(self.model).build(config.model_copy(update={"sampler": changed}), self.geometry)
+        model.load_state_dict(self.model.state_dict())
+        return Simulator(model.eval(), self.trained, self.card)
+
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write ``config.json``, ``model.safetensors`` and ``card.json``.
+
+        Args:
+            folder: Made when it does not exist.
+            half: Store the networks' weights as 16-bit floats.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        config = {
+            "model_name": self.model.name,
+            "model": self.model.config.model_dump(mode="json"),
+            "geometry": self.geometry.model_dump(mode="json"),
+            "trained": {
+                "energy": list(self.trained.energy),
+                "theta": self.trained.theta,
+                "pdg": self.trained.pdg,
+            },
+        }
+        tensors = {k: _compact(v, half=half) for k, v in self.model.state_dict().items()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(folder / _WEIGHTS, lambda part: save_file(tensors, part))
+            for name, content in ((_CARD, self.card), (_CONFIG, config)):
+                text = json.dumps(content, indent=2)
+                _replace(folder / name, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+        except OSError as error:
+            msg = f"Cannot write the model to {folder}: {error}."
+            raise OutputError(msg) from error
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Simulator:
+        """Read what ``save`` wrote.
+
+        Raises:
+            FormatError: The folder is not a saved model, or a file is damaged.
+        """
+        folder = Path(folder)
+        try:
+            config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            tensors = load_file(folder / _WEIGHTS)
+        except FileNotFoundError as error:
+            msg = f"{folder} is not a saved model: it lacks {Path(str(error.filename)).name}."
+            raise FormatError(msg) from error
+        except Exception as error:
+            msg = f"The model in {folder} is damaged: {error}."
+            raise FormatError(msg) from error
+        model = _build(config)
+        model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in tensors.items()})
+        trained = config["trained"]
+        energy = (float(trained["energy"][0]), float(trained["energy"][1]))
+        return cls(model.eval(), TrainedRange(energy, trained["theta"], trained["pdg"]), card)
+
+
+def _build(config: Mapping[str, Any]) -> GenerativeModel:
+    kind = model_class(config["model_name"])
+    geometry = Geometry.model_validate(config["geometry"])
+    return kind.build(kind.config_class.model_validate(config["model"]), geometry)
+
+
+def _compact(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
+    small = half and tensor.dtype == torch.float32 and tensor.numel() > math.prod((8, 8))
+    return (tensor.half() if small else tensor).contiguous()
+
+
+def _replace(path: Path, write: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    write(part)
+    part.replace(path)

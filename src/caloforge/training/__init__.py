@@ -1,0 +1,19 @@
+"""Training: configuration, data, stages, checkpoints."""
+
+from caloforge.training.config import TrainConfig, load_config, parse_config, preset_names
+from caloforge.training.data import TrainingData, split_rows
+from caloforge.training.run import RunDirectory
+from caloforge.training.session import train
+from caloforge.training.trainer import Trainer
+
+__all__ = [
+    "RunDirectory",
+    "TrainConfig",
+    "Trainer",
+    "TrainingData",
+    "load_config",
+    "parse_config",
+    "preset_names",
+    "split_rows",
+    "train",
+]

@@ -1,0 +1,234 @@
+"""Training showers in an uncompressed, memory-mapped cache of flat arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from caloforge.errors import DataError
+from caloforge.formats import open_showers
+from caloforge.geometry import to_points
+from caloforge.models import Batch
+from caloforge.preprocessing import Summary
+from caloforge.showers import Showers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from caloforge.formats import ShowerReader
+    from caloforge.geometry import Geometry
+
+__all__ = ["Part", "TrainingData", "split_rows"]
+
+Part = Literal["train", "tune", "report"]
+
+_SHARES = {"train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
+_COLUMNS = ("x", "y", "layer", "energy")
+_SYMMETRIES = np.array(
+    [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)] + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
+    dtype=np.float32,
+)
+
+
+def split_rows(n: int, part: Part) -> range:
+    """Rows of a part of ``n`` showers: 70 % train, 10 % tune, 20 % report, by index."""
+    low, high = _SHARES[part]
+    return range(round(low * n), round(high * n))
+
+
+class TrainingData:
+    """Showers ready to train on.
+
+    Args:
+        folder: The cache.
+        source: The shower file that the cache was made from.
+        geometry: The read-out.
+    """
+
+    def __init__(self, folder: Path, source: Path, geometry: Geometry) -> None:
+        self.source = source
+        self.geometry = geometry
+        arrays = {p.stem: np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))}
+        self._columns = {name: arrays[name] for name in _COLUMNS}
+        self.offsets: NDArray[np.int64] = np.asarray(arrays["offsets"])
+        self.energy: NDArray[np.float64] = np.asarray(arrays["incident_energy"])
+        self.direction: NDArray[np.float32] = np.asarray(arrays["direction"])
+        self._layers = {name: arrays[name] for name in ("counts", "energies", "centre")}
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        self.pitch: float = facts["pitch"]
+        self.fingerprint: str = facts["fingerprint"]
+        self.particle: int = facts["pdg"]
+
+    @classmethod
+    def prepare(cls, source: Path, geometry: Geometry, folder: Path, *, seed: int) -> TrainingData:
+        """Open the cache of a shower file, or build it.
+
+        Raises:
+            DataError: The file has fewer than ten showers, or several kinds of particles.
+        """
+        if not (folder / "facts.json").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with open_showers(source, geometry=geometry) as reader:
+                _build_cache(reader, geometry, folder, seed=seed)
+        return cls(folder, source, geometry)
+
+    def __len__(self) -> int:
+        return len(self.energy)
+
+    def rows(self, part: Part) -> NDArray[np.int64]:
+        """Showers of a part that have at least one point."""
+        rows = np.asarray(split_rows(len(self), part), dtype=np.int64)
+        return rows[np.diff(self.offsets)[rows] > 0]
+
+    def showers(self, part: Part, *, block: int = 200) -> Iterator[Showers]:
+        """Stream the showers of a part; ``extras["index"]`` tells their rows."""
+        rows = split_rows(len(self), part)
+        with open_showers(self.source, geometry=self.geometry) as reader:
+            for start in range(rows.start, rows.stop, block):
+                stop = min(start + block, rows.stop)
+                showers = _as_points(reader.read(start, stop), self.geometry, np.random.default_rng(start))
+                index = np.arange(start, stop)
+                yield _with_index(showers, index)
+
+    def batch(
+        self, rows: NDArray[np.int64], *, points: int, rng: np.random.Generator, symmetry: str = "none"
+    ) -> Batch:
+        """Assemble showers, each with ``points`` of its points drawn with replacement.
+
+        Points are spread uniformly over their fine cell and over their layer (dequantisation), each
+        by its own random number.
+        """
+        turn = _symmetries(len(rows), rng, symmetry)
+        centre = np.array(self._layers["centre"][rows])
+        centre[:, :2] = _turned(turn, centre[:, None, :2])[:, 0]
+        summary = Summary(
+            counts=torch.from_numpy(self._layers["counts"][rows].astype(np.float32)),
+            energies=torch.from_numpy(np.array(self._layers["energies"][rows])),
+            centre=torch.from_numpy(centre),
+        )
+        direction = _turned(turn, self.direction[rows][:, None])[:, 0]
+        return Batch(
+            energy=torch.from_numpy(self.energy[rows]),
+            direction=torch.from_numpy(direction),
+            summary=summary,
+            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
+        )
+
+    def _draw(
+        self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        lengths = np.diff(self.offsets)[rows]
+        chosen = self.offsets[rows][:, None] + (
+            rng.random((len(rows), points)) * lengths[:, None]
+        ).astype(np.int64)
+        x, y, layer, energy = (self._columns[name][chosen].astype(np.float32) for name in _COLUMNS)
+        lateral = np.stack([x, y], axis=-1)
+        lateral += self.pitch * (rng.random(lateral.shape, dtype=np.float32) - np.float32(0.5))
+        depth = layer + rng.random(layer.shape, dtype=np.float32)
+        return np.concatenate([_turned(turn, lateral), np.stack([depth, energy], axis=-1)], axis=-1)
+
+
+def _symmetries(n: int, rng: np.random.Generator, symmetry: str) -> NDArray[np.float32]:
+    choice = rng.integers(len(_SYMMETRIES), size=n)
+    return _SYMMETRIES[choice if symmetry == "square" else np.zeros(n, dtype=np.int64)]
+
+
+def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.einsum("bij,bkj->bki", turn, vectors)
+
+
+def _as_points(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
+    return showers if showers.points is not None else to_points(showers, geometry, rng=rng)
+
+
+def _with_index(showers: Showers, index: NDArray[np.int64]) -> Showers:
+    return Showers(
+        showers.incident, showers.offsets, showers.energy, showers.points, meta=showers.meta, extras={"index": index}
+    )
+
+
+def _build_cache(reader: ShowerReader, geometry: Geometry, folder: Path, *, seed: int) -> None:
+    incident = reader.incident()
+    if len(incident) < 10 or len(np.unique(incident.pdg)) > 1:
+        kinds = sorted({int(code) for code in incident.pdg})
+        msg = f"{reader.path} has {len(incident)} showers of particles {kinds}: training needs ten or more of one."
+        raise DataError(msg)
+    rng = np.random.default_rng(seed)
+    blocks = (_as_points(block, geometry, rng) for block in reader.blocks())
+    hits, facts = _stream_columns(blocks, geometry, folder)
+    offsets = np.concatenate([[0], np.cumsum(hits)]).astype(np.int64)
+    direction = incident.direction[:, :2].astype(np.float32)
+    for name, values in (("offsets", offsets), ("incident_energy", incident.energy), ("direction", direction)):
+        np.save(folder / f"{name}.npy", values)
+    digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
+    facts |= {"fingerprint": digest, "pdg": int(incident.pdg[0])}
+    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _stream_columns(
+    blocks: Iterator[Showers], geometry: Geometry, folder: Path
+) -> tuple[NDArray[np.int64], dict[str, float | int | str]]:
+    parts: dict[str, list[NDArray[np.generic]]] = {"counts": [], "energies": [], "centre": []}
+    hits: list[NDArray[np.int64]] = []
+    raw = {name: (folder / f"{name}.raw").open("wb") for name in _COLUMNS}
+    pitch = 0.0
+    for block in blocks:
+        points = block.points if block.points is not None else np.empty((0, 3), np.float32)
+        layer = geometry.layer_of(points[:, 2]).clip(0)
+        columns = (points[:, 0], points[:, 1], layer.astype(np.uint8), block.energy)
+        for name, values in zip(_COLUMNS, columns, strict=True):
+            raw[name].write(np.ascontiguousarray(values).tobytes())
+        hits.append(block.n_hits)
+        pitch = block.meta.pitch
+        for name, values in _summaries(block, layer, geometry).items():
+            parts[name].append(values)
+    for file in raw.values():
+        file.close()
+    _finish_columns(folder)
+    for name, arrays in parts.items():
+        np.save(folder / f"{name}.npy", np.concatenate(arrays))
+    return np.concatenate(hits), {"pitch": pitch}
+
+
+def _finish_columns(folder: Path) -> None:
+    """Give the raw columns their header: memory-mapped copies, so that nothing is held at once."""
+    for name in _COLUMNS:
+        raw = folder / f"{name}.raw"
+        dtype = np.dtype(np.uint8 if name == "layer" else np.float32)
+        source = np.memmap(raw, dtype=dtype, mode="r")
+        target = np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode="w+", dtype=dtype, shape=source.shape
+        )
+        target[:] = source
+        target.flush()
+        del source, target
+        raw.unlink()
+
+
+def _summaries(
+    block: Showers, layer: NDArray[np.int64], geometry: Geometry
+) -> dict[str, NDArray[np.float32]]:
+    """Counts and energies per layer and the centre of gravity relative to the particle's axis."""
+    n, layers = len(block), geometry.n_layers
+    key = block.shower * layers + layer
+    energy = block.energy.astype(np.float64)
+    counts = np.bincount(key, minlength=n * layers).reshape(n, layers)
+    energies = np.bincount(key, weights=energy, minlength=n * layers).reshape(n, layers)
+    direction = block.incident.direction
+    slope = direction[:, :2] / direction[:, 2:]
+    points = block.points if block.points is not None else np.empty((0, 3), np.float32)
+    upright = points[:, :2] - slope[block.shower] * geometry.layer_z[layer][:, None]
+    total = np.maximum(energies.sum(1), 1e-12)
+    moments = [
+        np.bincount(block.shower, weights=energy * values, minlength=n) / total
+        for values in (upright[:, 0], upright[:, 1], layer + 0.5)
+    ]
+    arrays = {"counts": counts, "energies": energies, "centre": np.stack(moments, axis=1)}
+    return {name: values.astype(np.float32) for name, values in arrays.items()}

@@ -1,0 +1,149 @@
+"""A run directory tells its story: configuration, seed, code, data, log, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+
+import caloforge
+from caloforge.errors import OutputError, TrainingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.training.config import TrainConfig
+
+__all__ = ["RunDirectory", "write_atomically"]
+
+
+class RunDirectory:
+    """The files of one training run.
+
+    Args:
+        path: The folder; made when it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.cache = path / "cache"
+        self.model = path / "model"
+        self._state = path / "state.pt"
+        self._log = path / "log.jsonl"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"Cannot make the run folder {path}: {error.strerror}."
+            raise OutputError(msg) from error
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return self.config_path.is_file()
+
+    def start(self, config: TrainConfig, facts: dict[str, Any]) -> None:
+        """Write the configuration and the facts of a new run, or check those of a resumed one.
+
+        Raises:
+            TrainingError: The folder holds a run with another configuration, seed or data.
+        """
+        story = {"config": config.as_dict(), **facts}
+        text = yaml.safe_dump(story, sort_keys=False)
+        if self.exists:
+            self._check_same(story)
+            return
+        details = {"version": caloforge.__version__, "git": _git_state(), "torch": torch.__version__}
+        write_atomically(self.path / "run.json", json.dumps({**facts, **details}, indent=2))
+        write_atomically(self.config_path, text)
+
+    def _check_same(self, story: dict[str, Any]) -> None:
+        stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+        for key, value in story.items():
+            if stored.get(key) != json.loads(json.dumps(value)):
+                difference = _first_difference(stored.get(key), value, key)
+                msg = f"{self.path} holds a run with another {difference}: go on with that, or name a new folder."
+                raise TrainingError(msg)
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint atomically; it remembers how long the log was."""
+        state = {**state, "log_bytes": self._log.stat().st_size if self._log.exists() else 0}
+        part = self._state.with_suffix(".pt.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._state)
+        except OSError as error:
+            msg = f"Cannot write the checkpoint {self._state}: {error.strerror}."
+            raise OutputError(msg) from error
+
+    def load_state(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None; lines logged after it are dropped from the log.
+
+        Raises:
+            TrainingError: The checkpoint cannot be read.
+        """
+        if not self._state.is_file():
+            self._log.unlink(missing_ok=True)
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self._state, weights_only=True)
+        except (OSError, RuntimeError, EOFError) as error:
+            msg = f"The checkpoint {self._state} is damaged ({error}): move it away to start again."
+            raise TrainingError(msg) from error
+        if self._log.exists():
+            os.truncate(self._log, state["log_bytes"])
+        return state
+
+    def log(self, **values: Any) -> None:
+        """Append a line to the log."""
+        line = json.dumps({**values, "time": round(time.time(), 3)})
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All lines of the log."""
+        if not self._log.exists():
+            return []
+        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file under a temporary name and rename it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        msg = f"Cannot write {path}: {error.strerror}."
+        raise OutputError(msg) from error
+
+
+def _first_difference(old: Any, new: Any, place: str) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            if old.get(key) != json.loads(json.dumps(new.get(key))):
+                return _first_difference(old.get(key), new.get(key), f"{place}.{key}")
+    return f"{place} ({old!r}, not {new!r})"
+
+
+def _git_state() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    folder = os.path.dirname(caloforge.__file__)  # noqa: PTH120 (a str is all that is needed)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() if done.returncode == 0 else "not a git checkout"
