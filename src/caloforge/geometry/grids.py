@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,7 +30,7 @@ class BoxGrid(BaseModel):
     kind: Literal["box"] = "box"
     nx: int = Field(gt=0)
     ny: int = Field(gt=0)
-    pitch: tuple[float, float]
+    pitch: tuple[PositiveFloat, PositiveFloat]
     centre: tuple[float, float] = (0.0, 0.0)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,8 @@ from caloforge.errors import GeometryError, bad
 from caloforge.geometry.grids import BoxGrid, Grid, PolarGrid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["Geometry", "Layer", "Slab"]
@@ -186,7 +188,7 @@ class Geometry(BaseModel):
             GeometryError: A grid is polar, or ``factor`` does not divide its numbers of cells.
         """
         layers = tuple(x.model_copy(update={"grid": _coarser(x.grid, factor)}) for x in self.layers)
-        return self._changed(layers=layers, points_per_cell=self.points_per_cell * factor)
+        return self.model_copy(update={"layers": layers, "points_per_cell": self.points_per_cell * factor})
 
     def refine(self, factor: int | None = None) -> Geometry:
         """Cut every cell into ``factor`` x ``factor``; by default into the grid of the clouds."""
@@ -194,12 +196,27 @@ class Geometry(BaseModel):
         layers = tuple(x.model_copy(update={"grid": x.grid.refined(factor)}) for x in self.layers)
         rest = max(1, self.points_per_cell // factor)
         name = f"{self.name}-fine" if factor > 1 else self.name
-        return self._changed(layers=layers, points_per_cell=rest, name=name, threshold=0.0)
+        changes = {"layers": layers, "points_per_cell": rest, "name": name, "threshold": 0.0}
+        return self.model_copy(update=changes)
 
-    def _changed(self, **update: object) -> Geometry:
-        # model_copy would carry the cached properties of the old geometry along
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return Geometry.model_validate({**fields, **update})
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Geometry:
+        """Copy with the fields of ``update``, which are checked; cached properties stay behind.
+
+        Raises:
+            ValidationError: A field does not exist or its value is out of range.
+        """
+        fields = self.model_dump() if deep else self._fields()
+        return Geometry.model_validate({**fields, **(update or {})})
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def __eq__(self, other: object) -> bool:
+        # pydantic would compare the cached arrays too
+        return isinstance(other, Geometry) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
 
 def _coarser(grid: BoxGrid | PolarGrid, factor: int) -> BoxGrid:
