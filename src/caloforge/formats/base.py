@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from caloforge.errors import FormatError, OutputError
 
@@ -53,6 +53,11 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the file."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How the file was made, as far as it tells."""
+        return {}
 
     def blocks(self, size: int = BLOCK, *, start: int = 0, stop: int | None = None) -> Iterator[Showers]:
         """Stream showers ``start`` to ``stop`` in blocks of at most ``size``."""

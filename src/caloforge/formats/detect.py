@@ -10,8 +10,10 @@ import h5py
 from caloforge.errors import ConfigError, FormatError, did_you_mean
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
+from caloforge.formats.clic import CLIC
 from caloforge.formats.ddml import DDML
 from caloforge.formats.fine_grid import FINE_GRID
+from caloforge.formats.ild import ILD
 from caloforge.formats.native import NATIVE
 from caloforge.formats.showerdata import SHOWERDATA
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "detect_format", "format_named", "open_showers"]
 
 # CaloClouds before DDML: both have ``events``, DDML's test is the weaker one.
-FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID, CALOCHALLENGE, SHOWERDATA, CALOCLOUDS, DDML)
+FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID, CALOCHALLENGE, SHOWERDATA, CALOCLOUDS, DDML, CLIC, ILD)
 
 
 def format_named(name: str) -> Format:

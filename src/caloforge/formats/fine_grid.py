@@ -7,7 +7,7 @@ Layout: ``incident/{energy [MeV], theta, phi [rad], pdg}``; ``hits/offsets`` and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -42,6 +42,11 @@ class FineGridReader(ShowerReader):
         self._pitch = float(self._file.attrs["fine_cell_mm"])
         self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
         self.meta = ShowerMeta(geometry=self.geometry.name, pitch=self._pitch, threshold=1e-4)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The attributes of the file."""
+        return dict(self._file.attrs)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

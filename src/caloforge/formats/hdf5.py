@@ -41,12 +41,12 @@ class Hdf5Reader(ShowerReader):
     A subclass names its ``keys``, the first one holding the showers, and says how rows become hits.
     """
 
-    keys: ClassVar[tuple[str, ...]]
+    keys: tuple[str, ...]
     geometry: Geometry
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
-        self._file = _open(path)
+        self._file = open_hdf5(path)
         try:
             self._check_keys()
             self.geometry = self._find_geometry(geometry)
@@ -253,7 +253,12 @@ def slices(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _open(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading.
+
+    Raises:
+        FormatError: It is missing, truncated or no HDF5.
+    """
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except OSError as error:
