@@ -1,0 +1,24 @@
+"""How close generated showers are to Geant4: metrics with errors and floors, the suite, a baseline."""
+
+from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader, write_baseline
+from caloforge.evaluation.outcome import Evaluation, SampleData, write_metrics
+from caloforge.evaluation.registry import LEVELS, METRICS, Metric, metrics_of
+from caloforge.evaluation.results import MetricResult, Value
+from caloforge.evaluation.suite import evaluate
+
+__all__ = [
+    "BASELINE",
+    "LEVELS",
+    "METRICS",
+    "Evaluation",
+    "Metric",
+    "MetricResult",
+    "PointPool",
+    "ResampledReader",
+    "SampleData",
+    "Value",
+    "evaluate",
+    "metrics_of",
+    "write_baseline",
+    "write_metrics",
+]

@@ -1,0 +1,104 @@
+"""The outcome of an evaluation, and its JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caloforge.errors import OutputError
+from caloforge.formats.base import part_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.evaluation.results import MetricResult
+    from caloforge.features import Binning, FeatureTable, MeanImages
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+__all__ = ["Evaluation", "SampleData", "write_metrics"]
+
+
+@dataclass(frozen=True)
+class SampleData:
+    """What the metrics and the report know about one sample.
+
+    Attributes:
+        name: As shown.
+        path: File that it came from.
+        table: Features of all its showers.
+        images: Mean images.
+        examples: Its first showers, as cells above threshold.
+    """
+
+    name: str
+    path: str
+    table: FeatureTable
+    images: MeanImages
+    examples: Showers
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Models compared with a reference.
+
+    Attributes:
+        geometry: The read-out of all samples.
+        binning: Bins derived from the reference.
+        reference: The reference.
+        generated: The models, in the order given.
+        results: The metrics of every model, by its name.
+        settings: What was compared how: files, part, offset, seed, level, versions, seconds.
+        warnings: What a reader should know before trusting the numbers.
+    """
+
+    geometry: Geometry
+    binning: Binning
+    reference: SampleData
+    generated: tuple[SampleData, ...]
+    results: Mapping[str, tuple[MetricResult, ...]]
+    settings: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def value(self, model: str, metric: str) -> float | None:
+        """One number, such as ``value("mine", "auc.boosted")``; None when it could not be had.
+
+        Raises:
+            KeyError: There is no such model or metric.
+        """
+        return {result.name: result for result in self.results[model]}[metric].value
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        return {
+            "settings": dict(self.settings),
+            "warnings": list(self.warnings),
+            "models": {name: [r.as_dict() for r in results] for name, results in self.results.items()},
+        }
+
+
+def write_metrics(evaluation: Evaluation, path: Path) -> None:
+    """Write ``metrics.json`` under a temporary name, then rename it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    text = json.dumps(_finite(evaluation.as_dict()), indent=2, allow_nan=False)
+    try:
+        part_path(path).write_text(text + "\n", encoding="utf-8")
+        part_path(path).replace(path)
+    except OSError as error:
+        msg = f"Cannot write {path}: {error.strerror}."
+        raise OutputError(msg) from error
+
+
+def _finite(content: Any) -> Any:
+    """JSON has no infinity and no NaN: they become null."""
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

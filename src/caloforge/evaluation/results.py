@@ -1,0 +1,73 @@
+"""What a metric returns: a value with its error, its floor and everything needed to repeat it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Group", "MetricResult", "Value"]
+
+Group = Literal["separation", "wasserstein", "classifier"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number that a metric computed from one pair of samples.
+
+    Attributes:
+        name: Unique over all metrics, such as ``separation.layer_energy``.
+        title: For people.
+        value: The number, or None when it cannot be had (``note`` says why).
+        error: One standard deviation, when it was estimated.
+        settings: Bins, windows, networks, per-layer values and the like, as JSON types.
+        note: One sentence on how to read this number.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    error: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One number of a comparison with all that is needed to judge and to repeat it.
+
+    Attributes:
+        name: As in ``Value``.
+        title: For people.
+        group: Kind of metric: it decides how the number is read.
+        value: The number, or None when it cannot be had (``note`` says why).
+        error: One standard deviation.
+        floor: The same number for Geant4 against Geant4, at these numbers of showers.
+        floor_error: One standard deviation of the floor.
+        n_reference: Showers of the reference.
+        n_generated: Showers of the model.
+        seed: Of all random choices.
+        settings: As in ``Value``, and how the floor was made.
+        version: Of the metric's definition.
+        note: One sentence on how to read this number.
+    """
+
+    name: str
+    title: str
+    group: Group
+    value: float | None
+    error: float | None
+    floor: float | None
+    floor_error: float | None
+    n_reference: int
+    n_generated: int
+    seed: int
+    settings: Mapping[str, Any]
+    version: str
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        return {**asdict(self), "settings": dict(self.settings)}

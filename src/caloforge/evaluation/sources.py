@@ -1,0 +1,160 @@
+"""The files of a comparison: opened, cut to a part, checked against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from scipy.stats import ks_2samp
+
+from caloforge.errors import ConfigError, DataError, GeometryError, bad, did_you_mean
+from caloforge.features.hits import read_out
+from caloforge.formats import ShowerReader, open_showers
+
+if TYPE_CHECKING:
+    from caloforge.features import FeatureTable
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Incident, Showers
+
+__all__ = [
+    "PARTS",
+    "Part",
+    "Source",
+    "check_particles",
+    "energy_warning",
+    "geometry_of",
+    "open_reader",
+    "open_source",
+    "part_range",
+]
+
+Part = Literal["all", "train", "tune", "report"]
+PARTS: tuple[Part, ...] = get_args(Part)
+_SHARES = {"all": (0.0, 1.0), "train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
+_KS_LIMIT = 1e-3
+
+
+@dataclass(frozen=True)
+class Source:
+    """Showers ``start`` to ``stop`` of a file, or of showers in memory."""
+
+    name: str
+    showers: ShowerReader | Showers
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def path(self) -> str:
+        """Path of the file, or "(memory)"."""
+        return str(self.showers.path) if isinstance(self.showers, ShowerReader) else "(memory)"
+
+    def incident(self) -> Incident:
+        """The particles of this part."""
+        whole = self.showers.incident() if isinstance(self.showers, ShowerReader) else self.showers.incident
+        return whole[self.start : self.stop]
+
+    def read(self, start: int, stop: int) -> Showers:
+        """Showers counted from the start of this part."""
+        first, last = self.start + start, min(self.start + stop, self.stop)
+        if isinstance(self.showers, ShowerReader):
+            return self.showers.read(first, last)
+        return self.showers[first:last]
+
+
+def part_range(part: str, count: int) -> tuple[int, int]:
+    """First and last + 1 shower of a part of a file, by index: 70 % train, 10 % tune, 20 % report.
+
+    Raises:
+        ConfigError: There is no such part.
+    """
+    if part not in _SHARES:
+        msg = f"Unknown part {part!r}: {did_you_mean(part, PARTS)}."
+        raise ConfigError(msg)
+    low, high = _SHARES[part]
+    return round(low * count), round(high * count)
+
+
+def open_source(
+    name: str,
+    source: str | Path | ShowerReader | Showers,
+    *,
+    geometry: Geometry | None,
+    part: str = "all",
+    count: int | None = None,
+) -> Source:
+    """Open a file (or take showers) and cut it to a part and to at most ``count`` showers."""
+    showers = open_reader(source, geometry) if isinstance(source, (str, Path)) else source
+    start, stop = part_range(part, len(showers))
+    if count is not None:
+        stop = min(stop, start + count)
+    if stop <= start:
+        raise DataError(bad(f"{name}, part {part!r}", got="no showers", expected="at least one"))
+    return Source(name, showers, start, stop)
+
+
+def geometry_of(source: Source, geometry: Geometry | None) -> Geometry:
+    """The geometry that was asked for, or the one that the file tells.
+
+    Raises:
+        GeometryError: Neither is there.
+    """
+    found = geometry or (source.showers.geometry if isinstance(source.showers, ShowerReader) else None)
+    if found is None:
+        msg = f"{source.path} does not tell its geometry: name it with --geometry."
+        raise GeometryError(msg)
+    return found
+
+
+def open_reader(path: str | Path, geometry: Geometry | None) -> ShowerReader:
+    """Open a file to be read out by ``geometry``.
+
+    Raises:
+        FormatError: The file cannot be read.
+        GeometryError: Its cells belong to another geometry.
+    """
+    try:
+        return open_showers(path, geometry=geometry)
+    except GeometryError:
+        # a cloud may be projected onto any geometry, whatever it was made for; cells may not
+        reader = open_showers(path)
+        if reader.read(0, min(1, len(reader))).points is None:
+            reader.close()
+            raise
+        return reader
+
+
+def check_particles(reference: Source, generated: Source, geometry: Geometry) -> None:
+    """Make sure that two sources can be compared.
+
+    Raises:
+        DataError: Other particles, or energies on another scale.
+        GeometryError: Cells of another geometry.
+    """
+    particles = [np.unique(source.incident().pdg).tolist() for source in (reference, generated)]
+    if particles[0] != particles[1]:
+        got, expected = f"PDG codes {particles[1]}", f"{particles[0]} as in the reference"
+        raise DataError(bad(f"particles of {generated.name!r}", got=got, expected=expected))
+    for source in (reference, generated):
+        read_out(source.read(0, 1), geometry)
+
+
+def energy_warning(name: str, reference: FeatureTable, generated: FeatureTable) -> str:
+    """Say that incident energies or angles are distributed differently; "" when they are not.
+
+    Two-sample Kolmogorov-Smirnov test; below 1e-3 the comparison mixes the model's quality with
+    the choice of particles.
+    """
+    for column, words in (("energy", "incident energies"), ("theta", "angles of incidence")):
+        test = ks_2samp(reference[column], generated[column], method="asymp")
+        if np.isfinite(test.pvalue) and test.pvalue < _KS_LIMIT:
+            return (
+                f"The {words} of {name!r} are distributed differently from the reference's "
+                f"(Kolmogorov-Smirnov {test.statistic:.3f}, p = {test.pvalue:.1e}): numbers compare the "
+                "choice of particles too; generate with --like the reference file."
+            )
+    return ""

@@ -1,0 +1,27 @@
+"""Observables of showers: computed once per file, streaming, shared by metrics and figures."""
+
+from caloforge.features.binning import Binning, derive_binning
+from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
+from caloforge.features.observables import observables
+from caloforge.features.scan import MeanImages, Scan, feature_table, scan
+from caloforge.features.table import FeatureTable
+from caloforge.features.vectors import calochallenge_vector, cloud_vector, conditions, layer_vector
+
+__all__ = [
+    "Binning",
+    "FeatureTable",
+    "Hits",
+    "MeanImages",
+    "Scan",
+    "calochallenge_vector",
+    "cell_blocks",
+    "cloud_vector",
+    "conditions",
+    "derive_binning",
+    "feature_table",
+    "hits_of",
+    "layer_vector",
+    "observables",
+    "read_out",
+    "scan",
+]

@@ -1,0 +1,164 @@
+"""Bins that all files of a comparison share; they are derived from the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from caloforge.errors import DataError
+from caloforge.features.hits import cell_blocks, hits_of
+from caloforge.geometry import BoxGrid, PolarGrid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from caloforge.features.hits import Hits
+    from caloforge.formats import ShowerReader
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+__all__ = ["PUBLISHED_RADIAL_EDGES", "SPECTRUM_SPLIT", "Binning", "derive_binning"]
+
+PUBLISHED_RADIAL_EDGES = (0.0, 6.558, 9.849, 12.96, 17.028, 23.434, 33.609, 40.119, 48.491, 68.808, 300.0)
+"""Radial bins of CaloClouds II [mm] (2309.05704, reference section 8.7)."""
+
+SPECTRUM_SPLIT = 4
+"""Bins of the spectrum in one bin of the CaloChallenge's voxel energies, which has 49 (section 13.3)."""
+
+_SPECTRUM_BINS = 49
+_RADIAL_STEPS = 4000
+_GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Binning:
+    """Bin edges of a comparison.
+
+    Attributes:
+        spectrum: Cell energies [MeV], logarithmic: ``SPECTRUM_SPLIT`` times 49 bins from the
+            threshold to the largest cell of the reference, and as fine bins over one more decade;
+            what lies above counts in the last bin.
+        longitudinal: First layers of the groups, and the number of layers.
+        radial: Distance to the incident axis, about ten bins [mm]; open at the end.
+        profile: Distance to the incident axis in fine bins for figures [mm]; open at the end.
+        lateral: Edges of the mean lateral image: x and y [mm], or alpha [rad] and r [mm] for rings.
+    """
+
+    spectrum: NDArray[np.float64]
+    longitudinal: NDArray[np.int64]
+    radial: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    lateral: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+    @property
+    def official_spectrum(self) -> NDArray[np.float64]:
+        """The 50 edges of the CaloChallenge's voxel energy histogram [MeV]."""
+        return self.spectrum[: _SPECTRUM_BINS * SPECTRUM_SPLIT + 1 : SPECTRUM_SPLIT]
+
+
+def derive_binning(
+    source: ShowerReader | Showers,
+    geometry: Geometry,
+    *,
+    offset: tuple[float, float] = (0.0, 0.0),
+    start: int = 0,
+    stop: int | None = None,
+    radial: Literal["auto", "published", "quantile"] = "auto",
+) -> Binning:
+    """Derive the bins from showers ``start`` to ``stop`` of the reference.
+
+    Longitudinal groups, and radial bins when ``radial`` is "quantile", hold about a tenth of the
+    reference's energy each (as CaloClouds' bins did for its own data). "auto" takes CaloClouds'
+    published radial edges for box grids and quantiles for rings.
+
+    Raises:
+        DataError: No cell of the reference is above the threshold.
+    """
+    blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop)
+    sums = _sum((hits_of(block, geometry, offset=offset) for block in blocks), geometry)
+    if radial == "auto":
+        radial = "published" if isinstance(geometry.layers[0].grid, BoxGrid) else "quantile"
+    edges = np.array(PUBLISHED_RADIAL_EDGES) if radial == "published" else _quantiles(sums.radial, sums.steps)
+    layers = _quantiles(sums.layers, np.arange(geometry.n_layers + 1.0))
+    return Binning(
+        spectrum=_spectrum_edges(geometry.threshold, sums.smallest, sums.largest),
+        longitudinal=layers.round().astype(np.int64),
+        radial=edges,
+        profile=_profile_edges(geometry),
+        lateral=_lateral_edges(geometry),
+    )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    smallest: float
+    largest: float
+    layers: NDArray[np.float64]
+    radial: NDArray[np.float64]
+    steps: NDArray[np.float64]
+
+
+def _sum(blocks: Iterable[Hits], geometry: Geometry) -> _Sums:
+    steps = np.linspace(0.0, _reach(geometry), _RADIAL_STEPS + 1)
+    layers, radial = np.zeros(geometry.n_layers), np.zeros(_RADIAL_STEPS)
+    smallest, largest = np.inf, 0.0
+    for hits in blocks:
+        if not len(hits.energy):
+            continue
+        smallest, largest = min(smallest, hits.energy.min()), max(largest, hits.energy.max())
+        layers += np.bincount(hits.layer, weights=hits.energy, minlength=geometry.n_layers)
+        radial += np.histogram(np.minimum(hits.distance, steps[-1]), bins=steps, weights=hits.energy)[0]
+    if largest == 0.0:
+        msg = f"No cell of the reference is above the threshold of {geometry.threshold:g} MeV."
+        raise DataError(msg)
+    return _Sums(smallest, largest, layers, radial, steps)
+
+
+def _reach(geometry: Geometry) -> float:
+    """A distance to the axis that no cell exceeds by much: the window's corner."""
+    return float(max(np.hypot(*geometry.cell_positions[:, :2].T).max(), 1e-6) * 1.05)
+
+
+def _quantiles(weights: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges, out of ``edges``, of ten bins with about equal weight; fewer where one holds more."""
+    share = np.concatenate([[0.0], np.cumsum(weights)]) / weights.sum()
+    inner = np.searchsorted(share, np.arange(1, _GROUPS) / _GROUPS)
+    inner = inner[(inner > 0) & (inner < len(edges) - 1)]
+    return np.concatenate([edges[:1], edges[np.unique(inner)], edges[-1:]])
+
+
+def _spectrum_edges(threshold: float, smallest: float, largest: float) -> NDArray[np.float64]:
+    low = threshold if threshold > 0 else smallest
+    high = max(largest, low * 1.01)
+    bins = _SPECTRUM_BINS * SPECTRUM_SPLIT
+    step = np.log10(high / low) / bins
+    powers = step * np.arange(bins + int(np.ceil(1.0 / step)) + 1)
+    return np.asarray(low * np.power(10.0, powers))
+
+
+def _profile_edges(geometry: Geometry) -> NDArray[np.float64]:
+    grids = [layer.grid for layer in geometry.layers]
+    if any(isinstance(grid, PolarGrid) for grid in grids):
+        return np.unique(np.concatenate([g.r_edges for g in grids if isinstance(g, PolarGrid)]))
+    pitch = max(max(g.pitch) for g in grids if isinstance(g, BoxGrid))
+    return np.arange(0.0, _reach(geometry) + pitch, pitch)
+
+
+def _lateral_edges(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    boxes = [layer.grid for layer in geometry.layers if isinstance(layer.grid, BoxGrid)]
+    if not boxes:
+        n_alpha = max(layer.grid.shape[0] for layer in geometry.layers)
+        return np.linspace(-np.pi, np.pi, n_alpha + 1), _profile_edges(geometry)
+    x, y = (_box_edges(boxes, axis) for axis in (0, 1))
+    return x, y
+
+
+def _box_edges(boxes: list[BoxGrid], axis: int) -> NDArray[np.float64]:
+    cells = max(grid.shape[axis] for grid in boxes)
+    low = min(grid.low[axis] for grid in boxes)
+    high = max(grid.low[axis] + grid.shape[axis] * grid.pitch[axis] for grid in boxes)
+    return np.linspace(low, high, cells + 1)

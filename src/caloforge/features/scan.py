@@ -1,0 +1,114 @@
+"""One pass over a file: its feature table and mean images, block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.errors import DataError
+from caloforge.features.binning import Binning, derive_binning
+from caloforge.features.hits import cell_blocks, hits_of
+from caloforge.features.observables import observables
+from caloforge.features.table import FeatureTable
+from caloforge.geometry import BoxGrid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caloforge.features.hits import Hits
+    from caloforge.formats import ShowerReader
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+__all__ = ["MeanImages", "Scan", "feature_table", "scan"]
+
+
+@dataclass(frozen=True)
+class MeanImages:
+    """Sums of the energy over showers, in two projections.
+
+    Attributes:
+        lateral: All layers together, over the two axes of ``Binning.lateral`` [MeV].
+        depth: First axis of the lateral image (rings: r) against the layer [MeV], ``(k, layers)``.
+        count: Showers.
+    """
+
+    lateral: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    count: int
+
+    def __add__(self, other: MeanImages) -> MeanImages:
+        """Join two parts of the showers."""
+        return MeanImages(self.lateral + other.lateral, self.depth + other.depth, self.count + other.count)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a file gives."""
+
+    table: FeatureTable
+    images: MeanImages
+
+
+def scan(
+    source: ShowerReader | Showers,
+    geometry: Geometry,
+    *,
+    binning: Binning | None = None,
+    offset: tuple[float, float] = (0.0, 0.0),
+    start: int = 0,
+    stop: int | None = None,
+) -> Scan:
+    """Compute the features of showers ``start`` to ``stop``, streaming.
+
+    Args:
+        source: An open shower file, or showers.
+        geometry: The read-out; points are projected onto it, cells must belong to it.
+        binning: Bins shared by a comparison; derived from the source itself when not given.
+        offset: Points are shifted by this before they are projected [mm]; the incident axis too.
+        start: First shower.
+        stop: Behind the last shower; all when None.
+
+    Raises:
+        DataError: There are no showers, or none has energy and ``binning`` is not given.
+        GeometryError: The cells belong to another geometry.
+    """
+    if binning is None:
+        binning = derive_binning(source, geometry, offset=offset, start=start, stop=stop)
+    tables: list[FeatureTable] = []
+    images: MeanImages | None = None
+    for block in cell_blocks(source, geometry, offset=offset, start=start, stop=stop):
+        hits = hits_of(block, geometry, offset=offset)
+        tables.append(observables(hits, geometry, binning))
+        image = _images(hits, geometry, binning)
+        images = image if images is None else images + image
+    if images is None:
+        raise DataError("There are no showers to compute features of.")
+    return Scan(FeatureTable.concatenate(tables), images)
+
+
+def feature_table(
+    source: ShowerReader | Showers,
+    geometry: Geometry,
+    *,
+    binning: Binning | None = None,
+    offset: tuple[float, float] = (0.0, 0.0),
+    start: int = 0,
+    stop: int | None = None,
+) -> FeatureTable:
+    """The observables of showers ``start`` to ``stop``, see ``scan`` and ``FeatureTable``."""
+    return scan(source, geometry, binning=binning, offset=offset, start=start, stop=stop).table
+
+
+def _images(hits: Hits, geometry: Geometry, binning: Binning) -> MeanImages:
+    first, second = hits.position[:, 0], hits.position[:, 1]
+    across, edges = first, binning.lateral[0]
+    if not any(isinstance(layer.grid, BoxGrid) for layer in geometry.layers):
+        first, second = np.arctan2(second, first), np.hypot(first, second)
+        across, edges = second, binning.lateral[1]
+    layers = np.arange(geometry.n_layers + 1) - 0.5
+    lateral = np.histogram2d(first, second, bins=binning.lateral, weights=hits.energy)[0]
+    depth = np.histogram2d(across, hits.layer, bins=(edges, layers), weights=hits.energy)[0]
+    return MeanImages(lateral, depth, len(hits.incident))

@@ -1,0 +1,91 @@
+"""The features of many showers: one column per observable, computed once and shared by all metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caloforge.errors import ConfigError, DataError, bad, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["FeatureTable"]
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Observables of ``n`` showers.
+
+    Columns are ``(n,)``, or ``(n, k)`` for observables with one value per layer or bin. Those of
+    ``caloforge.features.feature_table``:
+
+    ================================ ===================================================================
+    ``energy``, ``theta``, ``phi``   incident particle [MeV, rad]
+    ``visible``, ``fraction``        E_vis [MeV] and E_vis / E_inc
+    ``hits``                         cells above threshold
+    ``cog_x``, ``cog_y``, ``cog_z``  energy-weighted mean position [mm]
+    ``layer_energy``, ``layer_hits`` per layer: energy [MeV], cells above threshold
+    ``layer_x``, ``layer_y``, ...    per layer: energy-weighted centre in x, y and r [mm]
+    ``width_x``, ``width_y``, ...    per layer: energy-weighted standard deviation in x, y and r [mm]
+    ``sparsity``                     per layer: share of the cells without energy
+    ``radial_profile``               energy in fine bins of the distance to the incident axis [MeV]
+    ``longitudinal_bins``            energy in ten groups of layers [MeV]
+    ``radial_bins``                  energy in ten bins of the distance to the incident axis [MeV]
+    ``spectrum``                     cells in logarithmic bins of the cell energy
+    ================================ ===================================================================
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        """Check that the columns have one length."""
+        lengths = {len(values) for values in self.columns.values()}
+        if len(lengths) > 1:
+            got = f"lengths {sorted(lengths)}"
+            raise DataError(bad("columns of a feature table", got=got, expected="one length"))
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """One column, ``(n,)`` or ``(n, k)``.
+
+        Raises:
+            ConfigError: There is no such column.
+        """
+        if name not in self.columns:
+            msg = f"Unknown observable {name!r}: {did_you_mean(name, self.columns)}."
+            raise ConfigError(msg)
+        return self.columns[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.columns)
+
+    def select(self, index: slice | NDArray[np.generic]) -> FeatureTable:
+        """The showers of a slice, mask or index array."""
+        return FeatureTable({name: values[index] for name, values in self.columns.items()})
+
+    def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """The named columns side by side, ``(n, F)``."""
+        parts = [np.asarray(self[name], dtype=np.float64).reshape(len(self), -1) for name in names]
+        return np.concatenate(parts, axis=1)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[FeatureTable]) -> FeatureTable:
+        """Join the showers of tables with the same columns.
+
+        Raises:
+            DataError: There are no parts, or their columns differ.
+        """
+        if not parts:
+            raise DataError("There are no feature tables to concatenate.")
+        if len({part.names for part in parts}) != 1:
+            raise DataError("Feature tables with different columns cannot be concatenated.")
+        return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0].names})
