@@ -23,9 +23,11 @@ CITATION = f"""@software{{caloforge,
 
 EPILOG = """[bold]Examples[/bold]
 
-caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000 --seed 1 --out showers.h5
+caloforge demo --out demo
 
-caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 --out report
+caloforge generate caloclouds-2-cm:siw-ecal --energy 50 --count 9 --out a.h5
+
+caloforge evaluate --reference geant4.h5 --generated mine=a.h5 --out report
 
 Energies are in GeV, angles in degrees from the perpendicular; a:b is a range.
 """
