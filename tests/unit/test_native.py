@@ -16,6 +16,7 @@ from caloforge.errors import FormatError, GeometryError, OutputError
 from caloforge.formats import NativeReader, NativeWriter, open_showers
 from caloforge.geometry import BoxGrid, Geometry, Layer
 from caloforge.showers import ShowerMeta, Showers
+from comparisons import assert_same
 from strategies import cell_showers, point_showers
 
 if TYPE_CHECKING:
@@ -31,17 +32,6 @@ def write(path: Path, blocks: Sequence[Showers], geometry: Geometry | None = Non
     return path
 
 
-def same(a: Showers, b: Showers) -> None:
-    for name in ("energy", "theta", "phi", "pdg"):
-        np.testing.assert_array_equal(getattr(a.incident, name), getattr(b.incident, name))
-    for name in ("offsets", "energy", "points", "cells"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-    assert a.meta == b.meta
-    assert set(a.extras) == set(b.extras)
-    for name, values in a.extras.items():
-        np.testing.assert_array_equal(values, b.extras[name])
-
-
 @given(point_showers(), st.integers(1, 6))
 def test_points_round_trip_in_blocks(showers: Showers, size: int) -> None:
     with TemporaryDirectory() as folder:
@@ -49,8 +39,8 @@ def test_points_round_trip_in_blocks(showers: Showers, size: int) -> None:
         path = write(Path(folder) / "a.h5", blocks)
         with open_showers(path) as file:
             assert len(file) == len(showers)
-            same(file.read(0, len(file)), showers)
-            same(Showers.concatenate(list(file.blocks(size))), showers)
+            assert_same(file.read(0, len(file)), showers)
+            assert_same(Showers.concatenate(list(file.blocks(size))), showers)
 
 
 @given(cell_showers(OTHER), st.data())
@@ -58,7 +48,7 @@ def test_cells_partial_read(showers: Showers, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(showers)))
     stop = data.draw(st.integers(start, len(showers)))
     with TemporaryDirectory() as folder, open_showers(write(Path(folder) / "a.h5", [showers], OTHER)) as file:
-        same(file.read(start, stop), showers[start:stop])
+        assert_same(file.read(start, stop), showers[start:stop])
         assert file.geometry == OTHER
 
 
@@ -66,7 +56,7 @@ def test_blocks_cover_a_stretch(tmp_path: Path, toy_cells: Showers, siw: Geometr
     with open_showers(write(tmp_path / "a.h5", [toy_cells], siw)) as file:
         blocks = list(file.blocks(3, start=2, stop=9))
         assert [len(b) for b in blocks] == [3, 3, 1]
-        same(Showers.concatenate(blocks), toy_cells[2:9])
+        assert_same(Showers.concatenate(blocks), toy_cells[2:9])
         assert sum(len(b) for b in file.blocks(5)) == 12
         assert [len(b) for b in file.blocks(5, start=10, stop=99)] == [2]
         np.testing.assert_array_equal(file.incident().energy, toy_cells.incident.energy)

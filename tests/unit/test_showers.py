@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from caloforge.errors import DataError
 from caloforge.showers import Incident, ShowerMeta, Showers, row_index
+from comparisons import assert_same
 from strategies import point_showers
 
 
@@ -20,23 +21,6 @@ def cells(**changes: object) -> Showers:
         "cells": np.array([7, 8, 1, 2, 3]),
     }
     return Showers(**(fields | changes))  # type: ignore[arg-type]
-
-
-def same(a: Showers, b: Showers) -> None:
-    """The two are equal, extras included."""
-    for name in ("energy", "theta", "phi", "pdg"):
-        np.testing.assert_array_equal(getattr(a.incident, name), getattr(b.incident, name))
-    np.testing.assert_array_equal(a.offsets, b.offsets)
-    np.testing.assert_array_equal(a.energy, b.energy)
-    assert (a.points is None) == (b.points is None)
-    if a.points is not None:
-        np.testing.assert_array_equal(a.points, b.points)
-    if a.cells is not None:
-        np.testing.assert_array_equal(a.cells, b.cells)
-    assert a.meta == b.meta
-    assert a.extras.keys() == b.extras.keys()
-    for name, values in a.extras.items():
-        np.testing.assert_array_equal(values, b.extras[name])
 
 
 def test_incident_broadcasts() -> None:
@@ -130,13 +114,13 @@ def test_index_array_selects_in_its_order(showers: Showers, data: st.DataObject)
 
 @given(point_showers(), st.integers(0, 5))
 def test_cutting_and_joining_gives_the_same(showers: Showers, at: int) -> None:
-    same(Showers.concatenate([showers[:at], showers[at:]]), showers)
+    assert_same(Showers.concatenate([showers[:at], showers[at:]]), showers)
 
 
 @given(point_showers())
 def test_mask_equals_index(showers: Showers) -> None:
     mask = showers.n_hits > 10
-    same(showers[mask], showers[np.flatnonzero(mask)])
+    assert_same(showers[mask], showers[np.flatnonzero(mask)])
 
 
 @given(point_showers(), st.floats(0, 3))
@@ -146,7 +130,7 @@ def test_keep_drops_hits_not_showers(showers: Showers, cut: float) -> None:
     assert len(kept) == len(showers)
     np.testing.assert_array_equal(kept.energy, showers.energy[mask])
     np.testing.assert_array_equal(kept.shower, showers.shower[mask])
-    same(showers.keep(np.ones(len(showers.energy), dtype=bool)), showers)
+    assert_same(showers.keep(np.ones(len(showers.energy), dtype=bool)), showers)
 
 
 def test_concatenate_refuses_what_does_not_fit() -> None:
@@ -174,4 +158,4 @@ def test_no_showers_are_showers() -> None:
     none = cells()[:0]
     assert len(none) == 0
     assert none.visible_energy.shape == (0,)
-    same(Showers.concatenate([none, cells()]), replace(cells()))
+    assert_same(Showers.concatenate([none, cells()]), replace(cells()))
