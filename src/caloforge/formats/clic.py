@@ -78,7 +78,7 @@ class ClicReader(Hdf5Reader):
         rows = slice(start, stop)
         scale = GEV / (_ANGLE_SCALE if self._angle else 1.0)
         images = self._file["ECAL"][rows].transpose(0, 3, 1, 2)
-        dense = images.reshape(len(images), -1) * np.float32(scale)
+        dense = images.reshape(len(images), self.geometry.n_cells) * np.float32(scale)
         return cells_from_dense(dense, self._incident(rows), self.meta)
 
 

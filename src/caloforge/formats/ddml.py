@@ -66,7 +66,7 @@ class DdmlReader(Hdf5Reader):
         rows = slice(start, stop)
         events, incident = self._file["events"][rows], self._incident(rows)
         if self._voxels:
-            return cells_from_dense(events.reshape(len(events), -1), incident, self.meta)
+            return cells_from_dense(events.reshape(len(events), self.geometry.n_cells), incident, self.meta)
         flat, offsets = unpad(events)
         depth = depth_of_layer(flat[:, 1], self.geometry, self.path)
         points = np.column_stack([flat[:, 0], flat[:, 2], depth])
@@ -113,7 +113,7 @@ class DdmlWriter(Hdf5Writer):
             self._grow("events", pad(flat, starts - starts[0], events.shape[1]))
 
     def _create_points(self) -> None:
-        self._create("events", 1, 4, chunk=_WRITE_ROWS, chunks=(_WRITE_ROWS, _PLACES_CHUNK, 4))
+        self._create("events", 1, 4, chunk=(_WRITE_ROWS, _PLACES_CHUNK, 4))
 
     def close(self) -> None:
         """Complete the file and give it its name."""

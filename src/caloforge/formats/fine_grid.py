@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from caloforge.errors import FormatError
 from caloforge.formats.base import Format, ShowerReader, missing_key
+from caloforge.formats.hdf5 import open_hdf5
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 
@@ -34,7 +34,7 @@ class FineGridReader(ShowerReader):
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
         self.geometry: Geometry = geometry or load_geometry("siw-ecal")
-        self._file = h5py.File(path, "r")
+        self._file = open_hdf5(path)
         for key in ("hits/offsets", *(f"hits/{x}" for x in _HITS), *(f"incident/{x}" for x in _INCIDENT)):
             if key not in self._file:
                 self._file.close()

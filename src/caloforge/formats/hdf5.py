@@ -204,13 +204,15 @@ class Hdf5Writer(ShowerWriter):
         """Remove what was written."""
         self._output.discard()
 
-    def _create(self, name: str, *shape: int, chunk: int, dtype: object = np.float32, **options: Any) -> None:
+    def _create(
+        self, name: str, *shape: int, chunk: int | tuple[int, ...], dtype: object = np.float32, **options: Any
+    ) -> None:
         packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
         self._file.create_dataset(
             name,
             shape=(0, *shape),
             maxshape=(None,) * (1 + len(shape)),
-            chunks=(chunk, *shape),
+            chunks=(chunk, *shape) if isinstance(chunk, int) else chunk,
             dtype=dtype,
             **{**packing, **options},
         )

@@ -79,7 +79,8 @@ class IldReader(Hdf5Reader):
         layers = self._file[self.keys[0]][rows]
         if self._angle_last:
             layers = layers.swapaxes(-1, -2)
-        return cells_from_dense(layers.reshape(len(layers), -1), self._incident(rows), self.meta)
+        dense = layers.reshape(len(layers), self.geometry.n_cells)
+        return cells_from_dense(dense, self._incident(rows), self.meta)
 
 
 def _group(file: h5py.File) -> str | None:

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from caloforge.errors import FormatError, GeometryError
@@ -23,6 +22,7 @@ from caloforge.formats.base import (
     check_output,
     missing_key,
 )
+from caloforge.formats.hdf5 import open_hdf5
 from caloforge.formats.output_file import OutputFile
 from caloforge.geometry import Geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
@@ -45,7 +45,7 @@ class NativeReader(ShowerReader):
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
-        self._file = h5py.File(path, "r")
+        self._file = open_hdf5(path)
         try:
             self._load(geometry)
         except BaseException:

@@ -57,7 +57,7 @@ class ShowerDataReader(Hdf5Reader):
         way = self._file["directions"][rows].astype(np.float64)
         length = np.linalg.norm(way, axis=1)
         theta = np.arccos(np.clip(way[:, 2] / np.where(length > 0, length, 1.0), -1.0, 1.0))
-        phi = np.arctan2(way[:, 1], way[:, 0])
+        phi = np.where(theta > 0, np.arctan2(way[:, 1], way[:, 0]), 0.0)
         if "caloforge" in self._file:  # the float32 direction has lost digits
             theta, phi = (self._file["caloforge"][name][rows] for name in ("theta", "phi"))
         return Incident.of(self._energies(rows), theta=theta, phi=phi, pdg=self._file["pdg"][rows])
@@ -104,7 +104,7 @@ class ShowerDataWriter(Hdf5Writer):
         columns[:, 3] /= GEV
         counts = np.diff(offsets)
         before = len(self._file["showers"])
-        self._grow("showers", _ragged(columns, offsets))
+        self._grow_showers(_ragged(columns, offsets))
         self._grow("energies", gev_column(showers.incident))
         self._grow("directions", showers.incident.direction)
         self._grow("pdg", showers.incident.pdg)
@@ -112,6 +112,15 @@ class ShowerDataWriter(Hdf5Writer):
         self._grow("num_points", counts)
         self._grow_side(showers.incident)
         self._most = max(self._most, int(counts.max(initial=0)))
+
+    def _grow_showers(self, rows: NDArray[np.object_]) -> None:
+        data = self._file["showers"]
+        before = len(data)
+        data.resize(before + len(rows), axis=0)
+        if len(rows) == 1:  # which h5py takes for a matrix when given as an array
+            data[before] = rows[0]
+        else:
+            data[before:] = rows
 
     def close(self) -> None:
         """Complete the file and give it its name."""
@@ -121,7 +130,7 @@ class ShowerDataWriter(Hdf5Writer):
 
 
 def _ragged(columns: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.object_]:
-    # h5py wants one object a row, and mistakes rows of equal length for a matrix
+    # h5py wants one object a row
     rows = np.empty(len(offsets) - 1, dtype=object)
     for number, cloud in enumerate(np.split(columns, offsets[1:-1])):
         rows[number] = cloud.ravel()

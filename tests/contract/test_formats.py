@@ -1,0 +1,669 @@
+"""What holds for every file format; the files here are written from the documented keys, by h5py alone."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, OutputError
+from caloforge.formats import FORMATS, Format, detect_format, format_named, open_showers
+from caloforge.geometry import Geometry, load_geometry, project, to_points
+from caloforge.showers import Incident, ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAMES = [f.name for f in FORMATS]
+WRITABLE = [f.name for f in FORMATS if f.writer is not None]
+N = 7
+ENERGY_GEV = np.array([10.0, 20.0, 35.0, 50.0, 64.0, 80.0, 99.0])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a foreign file must come out as: hits of all showers, and how many each has."""
+
+    geometry: str
+    counts: list[int]
+    energy: np.ndarray
+    cells: np.ndarray | None = None
+    points: np.ndarray | None = None
+    theta: np.ndarray | float = 0.0
+    phi: np.ndarray | float = 0.0
+    pdg: int = 22
+    sampling_fraction: float = 1.0
+
+
+def _sparse(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Voxels, one in ten not zero; the third shower is empty."""
+    voxels = rng.exponential(2.0, (N, *shape)) * (rng.random((N, *shape)) < 0.1)
+    voxels[2] = 0
+    return voxels.astype("f4")
+
+
+def _cloud(rng: np.random.Generator, layers: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Rows x, y, layer, energy [MeV] of every shower; the fifth one is empty."""
+    counts = [4, 9, 1, 30, 0, 12, 5]
+    rows = [
+        np.column_stack(
+            [rng.normal(0, 20, (n, 2)), rng.integers(0, layers, n), rng.exponential(1.0, n) + 0.01]
+        )
+        for n in counts
+    ]
+    return rows, np.concatenate(rows)
+
+
+def _from_voxels(voxels: np.ndarray, name: str, **other: Any) -> Expected:
+    flat = voxels.reshape(N, -1)
+    cells = [np.flatnonzero(row) for row in flat]
+    return Expected(
+        geometry=name,
+        counts=[len(c) for c in cells],
+        energy=np.concatenate([row[c] for row, c in zip(flat, cells, strict=True)]),
+        cells=np.concatenate(cells),
+        **other,
+    )
+
+
+def native(path: Path, rng: np.random.Generator) -> Expected:
+    counts = [3, 0, 5, 1, 1, 2, 4]
+    points, energy = rng.normal(0, 10, (16, 3)).astype("f4"), rng.exponential(1, 16).astype("f4")
+    meta = {"geometry": "siw-ecal", "fingerprint": "", "sampling_fraction": 1.0, "pitch": 0.0}
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "caloforge", "version": 1, "geometry": "", "provenance": "{}"})
+        file.attrs["meta"] = json.dumps({**meta, "threshold": 0.0})
+        file["incident/energy"] = ENERGY_GEV * 1000
+        for name in ("theta", "phi"):
+            file[f"incident/{name}"] = np.zeros(N)
+        file["incident/pdg"] = np.full(N, 22)
+        file["hits/offsets"] = np.concatenate([[0], np.cumsum(counts)])
+        file["hits/energy"], file["hits/points"] = energy, points
+        file.create_group("extras")
+    return Expected("siw-ecal", counts, energy, points=points)
+
+
+def fine_grid(path: Path, rng: np.random.Generator) -> Expected:
+    counts, pitch = [2, 0, 3, 4, 1, 5, 1], 0.848
+    layer, ix, iy = rng.integers(0, 30, 16), rng.integers(-90, 90, 16), rng.integers(-90, 90, 16)
+    energy = rng.exponential(1, 16).astype("f4")
+    with h5py.File(path, "w") as file:
+        file.attrs["fine_cell_mm"] = pitch
+        file["incident/energy"] = ENERGY_GEV * 1000
+        for name in ("theta", "phi"):
+            file[f"incident/{name}"] = np.zeros(N, "f4")
+        file["incident/pdg"] = np.full(N, 22)
+        file["hits/offsets"] = np.concatenate([[0], np.cumsum(counts)])
+        for name, values in {"layer": layer, "ix": ix, "iy": iy, "energy": energy}.items():
+            file[f"hits/{name}"] = values
+    depth = load_geometry("siw-ecal").layer_z[layer]
+    return Expected(
+        "siw-ecal", counts, energy, points=np.column_stack([(ix + 0.5) * pitch, (iy + 0.5) * pitch, depth])
+    )
+
+
+def calochallenge(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 6480)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("incident_energies", data=(ENERGY_GEV * 1000)[:, None], compression="gzip")
+        file.create_dataset("showers", data=voxels.astype("f8"), compression="gzip")
+    return _from_voxels(voxels, "calochallenge-2", pdg=11, sampling_fraction=0.033)
+
+
+def showerdata(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    theta, phi = np.linspace(0.1, 1, N), np.linspace(-3, 3, N)
+    way = np.column_stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
+    with h5py.File(path, "w") as file:
+        clouds = file.create_dataset("showers", (N,), h5py.vlen_dtype(np.float32))
+        for i, row in enumerate(rows):
+            clouds[i] = np.column_stack([row[:, :3], row[:, 3] / 1000, np.full(len(row), 7.0)]).ravel()
+        file["energies"], file["directions"] = ENERGY_GEV[:, None].astype("f4"), way.astype("f4")
+        file["pdg"], file["shower_ids"] = np.full(N, 211), np.arange(N)
+        file["num_points"] = [len(row) for row in rows]
+        file["shape"] = np.array([N, 30, 5])
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    counts = [len(row) for row in rows]
+    return Expected("ild-30x30x30", counts, flat[:, 3], points=points, theta=theta, phi=phi, pdg=211)
+
+
+def caloclouds(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    events = np.zeros((N, 4, 50), "f4")
+    for event, row in zip(events, rows, strict=True):
+        place = slice(50 - len(row), 50)
+        event[0, place], event[1, place] = row[:, 0], row[:, 2]
+        event[2, place], event[3, place] = row[:, 1] + 40.0, row[:, 3] / 1000
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+
+
+def ddml(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    events = np.zeros((N, 40, 4), "f4")
+    for event, row in zip(events, rows, strict=True):
+        event[: len(row)] = row[:, [0, 2, 1, 3]]
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+
+
+def ddml_voxels(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 30, 30, 30)
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = voxels, ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "ild-30x30x30")
+
+
+def clic(path: Path, rng: np.random.Generator) -> Expected:
+    voxels, polar = _sparse(rng, 51, 51, 25), np.linspace(1.1, 2.0, N)
+    with h5py.File(path, "w") as file:
+        file["ECAL"], file["energy"], file["theta"] = voxels * 50 / 1000, ENERGY_GEV, polar
+    layers_first = np.moveaxis(voxels, -1, 1)
+    lean = np.pi / 2 - polar
+    side = {"theta": np.abs(lean), "phi": np.sign(lean) * np.pi / 2, "pdg": 11}
+    return _from_voxels(layers_first, "clic-51x51x25", **side)
+
+
+def clic_fixed(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 25, 25, 25)
+    with h5py.File(path, "w") as file:
+        file["ECAL"] = voxels / 1000
+        file["target"] = np.column_stack([np.full(N, 22), ENERGY_GEV])
+    return _from_voxels(np.moveaxis(voxels, -1, 1), "clic-25x25x25")
+
+
+def ild(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 30, 30, 30)
+    with h5py.File(path, "w") as file:
+        file["30x30/layers"], file["30x30/energy"] = voxels, ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "ild-30x30x30")
+
+
+def ild_angles(path: Path, rng: np.random.Generator) -> Expected:
+    voxels, polar = _sparse(rng, 30, 30, 60), np.linspace(0.6, 1.5, N)
+    with h5py.File(path, "w") as file:
+        file["ecal/layers"], file["ecal/energy"], file["ecal/theta"] = voxels, ENERGY_GEV, polar
+    return _from_voxels(voxels, "ild-30x60x30", theta=np.pi / 2 - polar, phi=np.pi / 2)
+
+
+def ild_challenge(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 45, 50, 18)
+    with h5py.File(path, "w") as file:
+        file["18x50/layers"], file["18x50/energy"] = voxels.swapaxes(-1, -2), ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "calochallenge-3", pdg=11, sampling_fraction=0.033)
+
+
+SCRIPTS: dict[str, list[Callable[[Path, np.random.Generator], Expected]]] = {
+    "native": [native],
+    "fine-grid": [fine_grid],
+    "calochallenge": [calochallenge],
+    "showerdata": [showerdata],
+    "caloclouds": [caloclouds],
+    "ddml": [ddml, ddml_voxels],
+    "clic": [clic, clic_fixed],
+    "ild": [ild, ild_angles, ild_challenge],
+}
+CASES = [pytest.param(name, script, id=script.__name__) for name in SCRIPTS for script in SCRIPTS[name]]
+DELETABLE = {
+    "native": ["incident/energy", "hits/offsets", "hits/energy"],
+    "fine-grid": ["hits/offsets", "hits/layer", "hits/energy", "incident/energy"],
+    "calochallenge": ["showers", "incident_energies"],
+    "showerdata": ["showers", "energies", "directions", "pdg", "shape"],
+    "caloclouds": ["events", "energy"],
+    "ddml": ["events", "energy"],
+    "clic": ["ECAL", "energy"],
+    "ild": ["30x30/layers", "30x30/energy"],
+}
+HIT_ENERGIES = {
+    "native": "hits/energy",
+    "fine-grid": "hits/energy",
+    "calochallenge": "showers",
+    "caloclouds": "events",
+    "ddml": "events",
+    "clic": "ECAL",
+    "ild": "30x30/layers",
+}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def write_file(name: str, tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / f"{name}.h5"
+    SCRIPTS[name][0](path, rng)
+    return path
+
+
+def read_all(path: Path, geometry: Geometry | None = None) -> Showers:
+    with open_showers(path, geometry=geometry) as reader:
+        return reader.read(0, len(reader))
+
+
+def write_all(name: str, path: Path, showers: Showers, geometry: Geometry, *, size: int = 5) -> None:
+    form = format_named(name)
+    assert form.writer is not None
+    with form.writer(path, geometry=geometry) as writer:
+        for start in range(0, len(showers), size):
+            writer.append(showers[start : start + size])
+
+
+def assert_same(got: Showers, want: Showers, *, rtol: float = 0.0) -> None:
+    np.testing.assert_array_equal(got.offsets, want.offsets)
+    np.testing.assert_allclose(got.energy, want.energy, rtol=rtol)
+    for name in ("energy", "theta", "phi"):
+        tolerance = rtol if name == "energy" else 0.0
+        np.testing.assert_allclose(getattr(got.incident, name), getattr(want.incident, name), rtol=tolerance)
+    np.testing.assert_array_equal(got.incident.pdg, want.incident.pdg)
+    assert got.meta == want.meta
+    if want.cells is not None:
+        np.testing.assert_array_equal(got.cells, want.cells)
+    else:
+        assert got.points is not None
+        assert want.points is not None
+        np.testing.assert_allclose(got.points, want.points, atol=1e-5 if rtol else 0.0)
+
+
+def test_every_format_has_a_file_here() -> None:
+    assert set(SCRIPTS) == set(DELETABLE) == set(NAMES)
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize(("name", "script"), CASES)
+def test_files_of_others(
+    name: str, script: Callable[..., Expected], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = tmp_path / "Ele_file.h5"
+    want = script(path, rng)
+    assert detect_format(path).name == name
+    got = read_all(path)
+    assert got.n_hits.tolist() == want.counts
+    np.testing.assert_allclose(got.energy, want.energy, rtol=1e-5)
+    np.testing.assert_allclose(got.incident.energy, ENERGY_GEV * 1000, rtol=1e-6)
+    np.testing.assert_allclose(got.incident.theta, np.broadcast_to(want.theta, N), atol=1e-6)
+    np.testing.assert_allclose(got.incident.phi, np.broadcast_to(want.phi, N), atol=1e-6)
+    assert set(got.incident.pdg.tolist()) == {want.pdg}
+    assert got.meta.geometry == want.geometry
+    assert got.meta.sampling_fraction == want.sampling_fraction
+    if want.cells is not None:
+        np.testing.assert_array_equal(got.cells, want.cells)
+    else:
+        np.testing.assert_allclose(got.points, want.points, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 1), (2, 5), (6, 7), (0, 7)])
+def test_partial_read_is_a_slice(
+    name: str, start: int, stop: int, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = write_file(name, tmp_path, rng)
+    with open_showers(path) as reader:
+        assert_same(reader.read(start, stop), reader.read(0, N)[start:stop])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_blocks_cover_all(name: str, size: int, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = write_file(name, tmp_path, rng)
+    with open_showers(path) as reader:
+        assert len(reader) == N
+        assert_same(Showers.concatenate(list(reader.blocks(size))), reader.read(0, N))
+        np.testing.assert_array_equal(reader.incident().energy, reader.read(0, N).incident.energy)
+        rest = Showers.concatenate(list(reader.blocks(size, start=2, stop=6)))
+        assert_same(rest, reader.read(2, 6))
+        assert isinstance(reader.provenance, dict)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_truncated_file(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = write_file(name, tmp_path, rng)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(FormatError, match=str(path)):
+        open_showers(path)
+    with pytest.raises(FormatError, match=str(path)):
+        format_named(name).reader(path, None)
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name in NAMES for key in DELETABLE[name]])
+def test_missing_key(name: str, key: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = write_file(name, tmp_path, rng)
+    with h5py.File(path, "r+") as file:
+        del file[key]
+    with pytest.raises(FormatError) as caught:
+        format_named(name).reader(path, None)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FormatError):
+        open_showers(path)
+
+
+@pytest.mark.parametrize("name", sorted(HIT_ENERGIES))
+@pytest.mark.parametrize("value", [np.nan, -1.0, np.inf])
+def test_impossible_energies(name: str, value: float, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = write_file(name, tmp_path, rng)
+    with h5py.File(path, "r+") as file:
+        data = file[HIT_ENERGIES[name]]
+        data[(3, *(-1,) * (data.ndim - 1))] = value
+    if name == "ddml":  # padding is at the end there
+        with h5py.File(path, "r+") as file:
+            file["events"][3, 0, 3] = value
+    with pytest.raises(CaloForgeError) as caught:
+        read_all(path)
+    assert isinstance(caught.value, DataError | FormatError)
+    assert f"{value:g}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "shape"),
+    [
+        ("calochallenge", "showers", (N, 6481)),
+        ("calochallenge", "showers", (N, 45, 144)),
+        ("calochallenge", "showers", (N - 1, 6480)),
+        ("calochallenge", "incident_energies", (N, 2)),
+        ("showerdata", "shape", (2,)),
+        ("showerdata", "energies", (N + 1, 1)),
+        ("caloclouds", "events", (N, 5, 50)),
+        ("caloclouds", "energy", (N - 1, 1)),
+        ("ddml", "events", (N, 40, 5)),
+        ("ddml", "events", (N, 30, 31, 30)),
+        ("clic", "ECAL", (N, 51, 51, 24)),
+        ("ild", "30x30/layers", (N, 30, 30, 29)),
+    ],
+)
+def test_wrong_shape(
+    name: str, key: str, shape: tuple[int, ...], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = write_file(name, tmp_path, rng)
+    with h5py.File(path, "r+") as file:
+        del file[key]
+        file[key] = np.ones(shape, "f4")
+    with pytest.raises(FormatError) as caught, format_named(name).reader(path, None) as reader:
+        reader.read(0, 1)
+    assert "expected" in str(caught.value) or "lacks" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["showerdata", "caloclouds", "ddml"])
+def test_layers_that_the_geometry_lacks(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = write_file(name, tmp_path, rng)
+    ten = load_geometry("ild-30x30x30")
+    ten = ten.model_copy(update={"layers": ten.layers[:10]})
+    with pytest.raises(FormatError, match="0 to 9"):
+        read_all(path, ten)
+
+
+def test_missing_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="no shower file"):
+        open_showers(tmp_path / "none.h5")
+    (tmp_path / "text.h5").write_text("hello", encoding="utf-8")
+    with pytest.raises(FormatError, match="HDF5"):
+        open_showers(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(FormatError, match="none of the formats"):
+        open_showers(tmp_path / "other.h5")
+
+
+def showers_for(name: str, toy_showers: Showers, siw: Geometry) -> tuple[Showers, Geometry]:
+    """Points or cells, as the format wants them."""
+    if name == "calochallenge":
+        geometry = load_geometry("calochallenge-2")
+        return project(toy_showers, geometry), geometry
+    return toy_showers, siw
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_round_trip(name: str, size: int, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    showers, geometry = showers_for(name, toy_showers, siw)
+    lean = Incident.of(showers.incident.energy, theta=0.3, phi=np.linspace(-3, 3, len(showers)), pdg=11)
+    showers = replace(showers, incident=lean)
+    path = tmp_path / "f.h5"
+    write_all(name, path, showers, geometry, size=size)
+    assert detect_format(path).name == name
+    rtol = 0.0 if name in {"native", "calochallenge"} else 1e-6
+    assert_same(read_all(path), showers, rtol=rtol)
+    with open_showers(path) as reader:
+        assert reader.geometry is not None
+        assert reader.geometry.fingerprint == geometry.fingerprint
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@given(data=st.data())
+@pytest.mark.parametrize("name", WRITABLE)
+def test_round_trip_of_any_cloud(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, siw: Geometry
+) -> None:
+    counts = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=5))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    hits = sum(counts)
+    depth = siw.layer_z[rng.integers(0, 30, hits)]
+    showers = Showers(
+        incident=Incident.of(rng.uniform(1e3, 1e6, len(counts)), theta=rng.uniform(0, 1.2, len(counts))),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        energy=rng.exponential(1.0, hits) + 1e-3,
+        points=np.column_stack([rng.normal(0, 20, (hits, 2)), depth]),
+        meta=ShowerMeta(geometry=siw.name),
+    )
+    if name == "calochallenge":
+        siw = load_geometry("cylinder-ds2")
+        showers = project(showers, siw)
+    path = tmp_path_factory.mktemp("any") / "f.h5"
+    write_all(name, path, showers, siw, size=2)
+    assert_same(read_all(path), showers, rtol=0.0 if name in {"native", "calochallenge"} else 1e-6)
+
+
+def test_ddml_writes_square_cells_as_voxels(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
+    write_all("ddml", tmp_path / "f.h5", toy_cells, siw)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file["events"].shape == (12, 30, 30, 30)
+        np.testing.assert_allclose(file["events"][:].sum(axis=(1, 2, 3)), toy_cells.visible_energy, rtol=1e-5)
+    assert_same(read_all(tmp_path / "f.h5"), toy_cells, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_empty_file(name: str, tmp_path: Path, siw: Geometry) -> None:
+    write_all(name, tmp_path / "f.h5", _none(), siw)
+    with open_showers(tmp_path / "f.h5") as reader:
+        assert len(reader) == 0
+        assert len(reader.incident()) == 0
+
+
+def _none() -> Showers:
+    nothing = np.empty(0, np.float32)
+    return Showers(Incident.of(nothing), np.zeros(1, np.int64), nothing, points=nothing.reshape(0, 3))
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_nothing_is_overwritten(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    path = tmp_path / "f.h5"
+    path.write_text("precious", encoding="utf-8")
+    writer = format_named(name).writer
+    assert writer is not None
+    with pytest.raises(OutputError, match="--force"):
+        writer(path, geometry=siw)
+    with pytest.raises(OutputError, match="does not exist"):
+        writer(tmp_path / "no" / "f.h5", geometry=siw)
+    with pytest.raises(RuntimeError), writer(path, geometry=siw, force=True):
+        raise RuntimeError
+    assert path.read_text(encoding="utf-8") == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITABLE if name != "native"])
+def test_writers_name_what_does_not_fit(
+    name: str, tmp_path: Path, toy_showers: Showers, toy_cells: Showers, siw: Geometry
+) -> None:
+    writer = format_named(name).writer
+    assert writer is not None
+    with pytest.raises(GeometryError, match="--geometry"):
+        writer(tmp_path / "f.h5", geometry=None)
+    wrong = toy_showers if name == "calochallenge" else project(toy_showers, load_geometry("cylinder-ds2"))
+    with pytest.raises((DataError, GeometryError)), writer(tmp_path / "f.h5", geometry=siw) as opened:
+        opened.append(wrong)
+    right = toy_cells if name == "calochallenge" else toy_showers
+    with writer(tmp_path / "f.h5", geometry=siw) as opened:
+        opened.append(right)
+        with pytest.raises(FormatError, match="does not fit"):
+            opened.append(replace(right, meta=replace(right.meta, threshold=5.0)))
+
+
+def test_cells_of_another_geometry_are_refused(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
+    path = tmp_path / "f.h5"
+    write_all("calochallenge", path, toy_cells, siw)
+    with pytest.raises(GeometryError, match="siw-ecal"):
+        open_showers(path, geometry=load_geometry("ild-30x30x30"))
+
+
+@pytest.mark.parametrize("name", ["showerdata", "caloclouds", "ddml"])
+def test_points_outside_of_the_depth_are_refused(
+    name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry
+) -> None:
+    assert toy_showers.points is not None
+    shifted = replace(toy_showers, points=toy_showers.points + np.float32([0, 0, 50]))
+    with pytest.raises(DataError, match="siw-ecal"):
+        write_all(name, tmp_path / "f.h5", shifted, siw)
+
+
+def test_padding_moves_when_a_late_shower_is_large(
+    tmp_path: Path, siw: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caloforge.formats.caloclouds._PLACES", 4)
+    counts = [2, 4, 3, 9, 1, 30]
+    rng = np.random.default_rng(0)
+    showers = Showers(
+        Incident.of(np.full(len(counts), 1e4)),
+        np.concatenate([[0], np.cumsum(counts)]),
+        rng.exponential(1.0, sum(counts)) + 0.1,
+        points=np.column_stack([rng.normal(0, 9, (sum(counts), 2)), siw.layer_z[rng.integers(0, 30, 49)]]),
+    )
+    write_all("caloclouds", tmp_path / "f.h5", showers, siw, size=1)
+    with h5py.File(tmp_path / "f.h5") as file:
+        events = file["events"][:]
+    assert events.shape == (6, 4, 30)
+    for event, count in zip(events, counts, strict=True):
+        assert np.all(event[3, : 30 - count] == 0)
+        assert np.all(event[3, 30 - count :] > 0)
+    assert_same(read_all(tmp_path / "f.h5"), showers, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "scale", "name"),
+    [
+        (368, None, "calochallenge-1-photons"),
+        (533, None, "calochallenge-1-pions"),
+        (6480, None, "calochallenge-2"),
+        (40500, None, "calochallenge-3"),
+        (6480, "silicon deposits divided by 0.0315", "cylinder-ds2"),
+        (40500, "silicon deposits divided by 0.0315", "cylinder-ds3"),
+    ],
+)
+def test_challenge_geometry_is_told_by_the_voxels(
+    voxels: int, scale: str | None, name: str, tmp_path: Path
+) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["showers"], file["incident_energies"] = np.zeros((2, voxels), "f4"), np.full((2, 1), 1e3)
+        if scale:
+            file.attrs["energy_scale"], file.attrs["cut_MeV"] = scale, 0.0155
+    with open_showers(tmp_path / "f.h5") as reader:
+        assert reader.geometry == load_geometry(name)
+        assert reader.meta.fingerprint == load_geometry(name).fingerprint
+        if scale:
+            assert reader.meta.threshold == 0.0155
+
+
+def test_challenge_file_of_another_geometry_needs_its_name(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["showers"], file["incident_energies"] = np.ones((2, 27000), "f4"), np.full((2, 1), 1e3)
+    with pytest.raises(FormatError, match="--geometry"):
+        open_showers(tmp_path / "f.h5")
+    assert read_all(tmp_path / "f.h5", load_geometry("siw-ecal")).n_hits.tolist() == [27000, 27000]
+
+
+def test_challenge_file_is_appendable_float32(tmp_path: Path, toy_showers: Showers) -> None:
+    geometry = load_geometry("calochallenge-2")
+    write_all("calochallenge", tmp_path / "f.h5", project(toy_showers, geometry), geometry)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file["showers"].dtype == np.float32
+        assert file["showers"].compression == "gzip"
+        assert file["showers"].maxshape[0] is None
+        assert file["incident_energies"].shape == (12, 1)
+
+
+def test_showerdata_package_reads_ours(tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    package = pytest.importorskip("showerdata")
+    write_all("showerdata", tmp_path / "f.h5", toy_showers, siw)
+    theirs = package.load(tmp_path / "f.h5")
+    assert theirs.points.shape == (12, toy_showers.n_hits.max(), 4)
+    np.testing.assert_allclose(theirs.energies[:, 0] * 1000, toy_showers.incident.energy, rtol=1e-6)
+    visible = theirs.points[..., 3].sum(axis=1) * 1000
+    np.testing.assert_allclose(visible, toy_showers.visible_energy, rtol=1e-5)
+    np.testing.assert_array_equal(np.count_nonzero(theirs.points[..., 3], axis=1), toy_showers.n_hits)
+    per_layer = package.observables.calc_num_points_per_layer(theirs, num_layers=30)
+    assert toy_showers.points is not None
+    layer = siw.layer_of(toy_showers.points[:, 2])
+    np.testing.assert_array_equal(per_layer.sum(axis=0), np.bincount(layer, minlength=30))
+
+
+def test_we_read_the_showerdata_packages(tmp_path: Path, rng: np.random.Generator) -> None:
+    package = pytest.importorskip("showerdata")
+    points = np.zeros((3, 8, 5), "f4")
+    for i, n in enumerate([8, 2, 5]):
+        points[i, :n, :2], points[i, :n, 2] = rng.normal(0, 9, (n, 2)), rng.integers(0, 30, n)
+        points[i, :n, 3], points[i, :n, 4] = rng.exponential(1, n), 3.0
+    ways = np.array([[0, 0, 1], [0.6, 0, 0.8], [0, -0.6, 0.8]])
+    package.Showers(points, [5, 6, 7], [22, 11, 211], ways).save(tmp_path / "f.h5")
+    got = read_all(tmp_path / "f.h5")
+    assert got.n_hits.tolist() == [8, 2, 5]
+    assert got.incident.pdg.tolist() == [22, 11, 211]
+    np.testing.assert_allclose(got.incident.energy, [5000, 6000, 7000])
+    np.testing.assert_allclose(got.incident.direction, ways, atol=1e-6)
+    np.testing.assert_allclose(got.energy, points[..., 3][points[..., 3] > 0] * 1000)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    geometry = load_geometry("calochallenge-2")
+    peaks = []
+    for count in (200, 2000):
+        path = tmp_path / f"{count}.h5"
+        with h5py.File(path, "w") as file:
+            file["incident_energies"] = np.full((count, 1), 1e3)
+            data = file.create_dataset("showers", (count, 6480), "f4", chunks=(50, 6480), compression="gzip")
+            data[:] = np.tile(np.arange(6480) % 97 == 0, (count, 1))
+        peaks.append(_peak_of_copy(path, tmp_path / f"{count}.copy", geometry))
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def _peak_of_copy(path: Path, copy: Path, geometry: Geometry) -> int:
+    form: Format = format_named("calochallenge")
+    assert form.writer is not None
+    tracemalloc.start()
+    with open_showers(path) as reader, form.writer(copy, geometry=geometry) as writer:
+        for block in reader.blocks(100):
+            writer.append(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_cells_become_points_for_clouds(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
+    cloud = to_points(toy_cells, siw)
+    write_all("showerdata", tmp_path / "f.h5", cloud, siw)
+    back = project(read_all(tmp_path / "f.h5"), siw)
+    np.testing.assert_array_equal(back.cells, toy_cells.cells)
+    np.testing.assert_allclose(back.energy, toy_cells.energy, rtol=1e-5)
