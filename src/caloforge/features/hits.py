@@ -105,4 +105,4 @@ def _distance(
 ) -> NDArray[np.float64]:
     relative = position - [*offset, 0.0]
     along = np.einsum("hc,hc->h", relative, direction)
-    return np.sqrt(np.square(relative - along[:, None] * direction).sum(axis=1))
+    return np.asarray(np.sqrt(np.square(relative - along[:, None] * direction).sum(axis=1)))

@@ -1,0 +1,109 @@
+"""``caloforge evaluate``: compare generated showers with a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caloforge.errors import ConfigError, bad
+
+if TYPE_CHECKING:
+    from caloforge.evaluation import Evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    *,
+    reference: Annotated[Path, typer.Option(help="Showers to compare with, usually Geant4.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and figures/.")],
+    generated: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="A model's showers; repeat for more models.")
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="fast (seconds) or standard (adds the papers' networks, minutes).")
+    ] = "fast",
+    geometry: Annotated[
+        str | None, typer.Option(help="Read-out: a name or a file. Default: what the reference tells.")
+    ] = None,
+    offset: Annotated[
+        str, typer.Option(metavar="X,Y", help="Shift all points before they are read out [mm].")
+    ] = "0,0",
+    part: Annotated[
+        str,
+        typer.Option(help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %)."),
+    ] = "all",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Add the resampling baseline, with points drawn from this file (its train part)."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="At most so many showers of each sample.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random choices.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
+) -> None:
+    r"""Compare generated showers with a reference: metrics with errors and floors, and a report.
+
+    Every number stands beside its floor, which is Geant4 against Geant4 at the same number of
+    showers. The summary is printed; metrics.json and report.html hold everything.
+
+    \b
+    caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 --out report
+    caloforge evaluate --reference geant4.h5 --part report --generated a=a.h5 --generated b=b.h5 \
+        --baseline geant4.h5 --metrics standard --out report
+    """
+    from caloforge.evaluation import evaluate as run
+
+    result = run(
+        reference,
+        _models(generated or []),
+        out=out,
+        metrics=metrics,
+        geometry=geometry,
+        offset=_offset(offset),
+        part=part,
+        baseline=baseline,
+        count=count,
+        seed=seed,
+        force=force,
+    )
+    _print(result)
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+def _models(entries: list[str]) -> dict[str, Path]:
+    models: dict[str, Path] = {}
+    for entry in entries:
+        name, sign, path = entry.partition("=")
+        if not sign or not name or not path:
+            raise ConfigError(bad("--generated", got=repr(entry), expected="NAME=FILE"))
+        if name in models:
+            msg = f"--generated names two models {name!r}: give each its own name."
+            raise ConfigError(msg)
+        models[name] = Path(path)
+    return models
+
+
+def _offset(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        expected = "two numbers in mm such as 1.5,-2"
+        raise ConfigError(bad("--offset", got=repr(text), expected=expected)) from error
+    return x, y
+
+
+def _print(result: Evaluation) -> None:
+    from caloforge.cli.common import print_table
+    from caloforge.report import summary
+
+    columns = ["", *(sample.name for sample in result.generated), "Geant4 floor"]
+    for section in summary(result):
+        rows = [[row.title, *(_mark(c.text, c.best) for c in row.cells), row.floor] for row in section.rows]
+        print_table(columns, rows, title=section.title)
+        typer.echo("")
+
+
+def _mark(text: str, best: bool) -> str:
+    return f"{text} *" if best else text

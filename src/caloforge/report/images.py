@@ -1,0 +1,100 @@
+"""Mean shower images of the reference and of every model, and their ratios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import LogNorm
+
+from caloforge.geometry import BoxGrid
+from caloforge.report.plots import Plot
+from caloforge.report.style import REFERENCE, new_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from caloforge.evaluation.outcome import Evaluation, SampleData
+
+__all__ = ["image_plots"]
+
+_DECADES = 5.0
+
+
+def image_plots(evaluation: Evaluation) -> Iterator[Plot]:
+    """Draw the mean images (inside of ``style()``)."""
+    box = any(isinstance(layer.grid, BoxGrid) for layer in evaluation.geometry.layers)
+    layers = np.arange(evaluation.geometry.n_layers + 1) - 0.5
+    first, second = evaluation.binning.lateral
+    section = "Mean shower images"
+    figure = _row(evaluation, "lateral", first, second, ("x [mm]", "y [mm]"), polar=not box)
+    caption = "Mean energy per cell, all layers together; below, the ratio to the reference."
+    yield Plot("image_lateral", section, caption, figure, wide=True)
+    labels = ("layer", "x [mm]" if box else "r [mm]")
+    figure = _row(evaluation, "depth", layers, first if box else second, labels, polar=False)
+    caption = "Mean energy against depth and lateral position; below, the ratio to the reference."
+    yield Plot("image_depth", section, caption, figure, wide=True)
+
+
+def _row(
+    evaluation: Evaluation,
+    kind: str,
+    horizontal: NDArray[np.floating],
+    vertical: NDArray[np.floating],
+    labels: tuple[str, str],
+    *,
+    polar: bool,
+) -> Figure:
+    samples = (evaluation.reference, *evaluation.generated)
+    pictures = [_picture(sample, kind) for sample in samples]
+    top = max(float(p.max()) for p in pictures)
+    colours = LogNorm(top * 10.0**-_DECADES, top)
+    figure = new_figure(4.6 * len(samples) + 0.8, 8.0)
+    projection = {"projection": "polar"} if polar else {}
+    grid = figure.subplots(2, len(samples), squeeze=False, subplot_kw=projection)
+    for column, (sample, picture) in enumerate(zip(samples, pictures, strict=True)):
+        mesh = grid[0, column].pcolormesh(horizontal, vertical, np.maximum(picture, 1e-30), norm=colours)
+        grid[0, column].set_title(REFERENCE if column == 0 else sample.name, loc="left")
+        if column == 0:
+            grid[1, 0].axis("off")
+            continue
+        ratio = _ratio(picture, pictures[0], top)
+        shades = grid[1, column].pcolormesh(horizontal, vertical, ratio, cmap="RdBu_r", vmin=0.5, vmax=1.5)
+    for axes in [*grid[0], *grid[1, 1:]]:
+        _dress(axes, labels, polar=polar)
+    figure.colorbar(mesh, ax=grid[0].tolist(), label="MeV per shower", pad=0.01)
+    figure.colorbar(shades, ax=grid[1].tolist(), label="ratio", pad=0.01)
+    return figure
+
+
+def _picture(sample: SampleData, kind: str) -> NDArray[np.floating]:
+    """Mean image with the vertical axis first, as pcolormesh wants it."""
+    sums: NDArray[np.floating] = getattr(sample.images, kind)
+    mean = sums / max(sample.images.count, 1)
+    return mean.T if kind == "lateral" else mean
+
+
+def _ratio(
+    picture: NDArray[np.floating], reference: NDArray[np.floating], top: float
+) -> NDArray[np.floating]:
+    enough = reference > top * 10.0**-_DECADES
+    ratio = np.full_like(reference, np.nan)
+    np.divide(picture, reference, out=ratio, where=enough)
+    return ratio
+
+
+def _dress(axes: object, labels: tuple[str, str], *, polar: bool) -> None:
+    from matplotlib.axes import Axes
+
+    if not isinstance(axes, Axes):
+        return
+    axes.grid(visible=False)
+    if polar:
+        axes.set_xticklabels([])
+        axes.tick_params(labelsize=11)
+        return
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])

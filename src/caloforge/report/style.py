@@ -1,0 +1,78 @@
+"""How figures look: mplhep's style, colours that colour-blind readers can tell apart, no pyplot state."""
+
+from __future__ import annotations
+
+import base64
+import io
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["REFERENCE", "Line", "data_uri", "model_styles", "new_figure", "png", "style"]
+
+REFERENCE = "Geant4"
+
+_COLOURS = ("#3f90da", "#bd1f01", "#ffa90e", "#832db6", "#a96b59", "#e76300", "#717581", "#92dadd")
+_LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+_OVERRIDES = {
+    "font.size": 17,
+    "axes.linewidth": 1.3,
+    "xtick.major.size": 8,
+    "xtick.minor.size": 4,
+    "ytick.major.size": 8,
+    "ytick.minor.size": 4,
+    "legend.fontsize": 15,
+    "axes.titlesize": 17,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "image.cmap": "viridis",
+}
+_DPI = 110
+
+
+class Line(NamedTuple):
+    """Colour and dashes of a model."""
+
+    colour: str
+    dashes: Any
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Use the style of the report for all figures made and saved inside of the ``with`` block."""
+    import mplhep
+
+    sheet: Any = {**{k: v for k, v in mplhep.style.ROOT.items() if v is not None}, **_OVERRIDES}
+    with mpl.rc_context(sheet):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure [inches] that pyplot does not know."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def model_styles(names: Sequence[str]) -> dict[str, Line]:
+    """Colour and line of every model; the same in all figures."""
+    return {name: Line(_COLOURS[i % len(_COLOURS)], _LINES[i % len(_LINES)]) for i, name in enumerate(names)}
+
+
+def png(figure: Figure) -> bytes:
+    """Render a figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def data_uri(content: bytes) -> str:
+    """A PNG as the address of an image that needs no file."""
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
