@@ -365,7 +365,7 @@ def test_impossible_energies(name: str, value: float, tmp_path: Path, rng: np.ra
     with pytest.raises(CaloForgeError) as caught:
         read_all(path)
     assert isinstance(caught.value, DataError | FormatError)
-    assert f"{value:g}" in str(caught.value)
+    assert "expected finite and not negative" in str(caught.value)
 
 
 @pytest.mark.parametrize(

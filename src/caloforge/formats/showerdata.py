@@ -104,7 +104,7 @@ class ShowerDataWriter(Hdf5Writer):
         columns[:, 3] /= GEV
         counts = np.diff(offsets)
         before = len(self._file["showers"])
-        self._grow_showers(_ragged(columns, offsets))
+        self._grow_showers(columns, offsets)
         self._grow("energies", gev_column(showers.incident))
         self._grow("directions", showers.incident.direction)
         self._grow("pdg", showers.incident.pdg)
@@ -113,28 +113,19 @@ class ShowerDataWriter(Hdf5Writer):
         self._grow_side(showers.incident)
         self._most = max(self._most, int(counts.max(initial=0)))
 
-    def _grow_showers(self, rows: NDArray[np.object_]) -> None:
+    def _grow_showers(self, columns: NDArray[np.float32], offsets: NDArray[np.int64]) -> None:
         data = self._file["showers"]
         before = len(data)
-        data.resize(before + len(rows), axis=0)
-        if len(rows) == 1:  # which h5py takes for a matrix when given as an array
-            data[before] = rows[0]
-        else:
-            data[before:] = rows
+        data.resize(before + len(offsets) - 1, axis=0)
+        # one by one: h5py takes rows of equal length for a matrix
+        for row, cloud in enumerate(np.split(columns, offsets[1:-1]), start=before):
+            data[row] = cloud.ravel()
 
     def close(self) -> None:
         """Complete the file and give it its name."""
         shape = (len(self._file["showers"]), self._most, 4)
         self._file.create_dataset("shape", data=np.array(shape, dtype=np.int64))
         super().close()
-
-
-def _ragged(columns: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.object_]:
-    # h5py wants one object a row
-    rows = np.empty(len(offsets) - 1, dtype=object)
-    for number, cloud in enumerate(np.split(columns, offsets[1:-1])):
-        rows[number] = cloud.ravel()
-    return rows
 
 
 def _detect(file: h5py.File) -> bool:
