@@ -1,0 +1,118 @@
+"""The particles that are shot: ranges of energy and angle, drawn for every shower by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.errors import ConfigError, did_you_mean
+from caloforge.showers import Incident
+from caloforge.streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["PARTICLES", "Beam", "pdg_code"]
+
+PARTICLES = {
+    "gamma": 22,
+    "photon": 22,
+    "e-": 11,
+    "electron": 11,
+    "e+": -11,
+    "positron": -11,
+    "pi0": 111,
+    "pi+": 211,
+    "pi-": -211,
+    "mu-": 13,
+    "mu+": -13,
+    "kaon+": 321,
+    "kaon-": -321,
+    "proton": 2212,
+    "neutron": 2112,
+}
+
+
+def pdg_code(name: str) -> int:
+    """The code of the Particle Data Group for a particle's name.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    if name not in PARTICLES:
+        msg = f"Unknown particle {name!r}: {did_you_mean(name, PARTICLES)}."
+        raise ConfigError(msg)
+    return PARTICLES[name]
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Particles of one kind with energies and angles drawn from ranges.
+
+    Shower i depends on (seed, i) alone. Simulation and generation with the same seed and beam
+    start from the same particles.
+
+    Attributes:
+        energy: Lowest and highest kinetic energy [MeV]; one value when they are equal.
+        log: Whether energies are uniform in the logarithm, not in the energy.
+        theta: Range of the angle from the inward normal [rad], drawn uniformly.
+        phi: Range of the azimuth [rad]; None is the full turn when theta has a range, else 0.
+        pdg: Particle code.
+
+    Raises:
+        ConfigError: A range is reversed, or energies or angles are out of bounds.
+    """
+
+    energy: tuple[float, float]
+    log: bool = False
+    theta: tuple[float, float] = (0.0, 0.0)
+    phi: tuple[float, float] | None = None
+    pdg: int = 22
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check("energy [MeV]", self.energy, self.energy[0] > 0, "a rising range above 0")
+        _check("theta [rad]", self.theta, self.theta[0] >= 0 and self.theta[1] < np.pi / 2, "in [0, pi/2)")
+        _check("phi [rad]", self.azimuths, good=True, expected="a rising range")
+
+    @property
+    def azimuths(self) -> tuple[float, float]:
+        """The range of phi [rad] that is drawn from."""
+        if self.phi is not None:
+            return self.phi
+        return (0.0, 2 * np.pi) if self.theta[0] != self.theta[1] else (0.0, 0.0)
+
+    @property
+    def mean_energy(self) -> float:
+        """Mean energy [MeV]."""
+        low, high = self.energy
+        return (high - low) / np.log(high / low) if self.log and high > low else 0.5 * (low + high)
+
+    def sample(self, seed: int, start: int, stop: int) -> Incident:
+        """The particles of showers ``start`` to ``stop`` (exclusive)."""
+        streams = Streams(seed, np.arange(start, stop))
+        energy, theta, phi = (
+            streams.uniform(f"incident {name}", 1)[:, 0] for name in ("energy", "theta", "phi")
+        )
+        return Incident.of(
+            np.exp(_between(np.log(self.energy), energy)) if self.log else _between(self.energy, energy),
+            theta=_between(self.theta, theta),
+            phi=_between(self.azimuths, phi),
+            pdg=self.pdg,
+        )
+
+
+def _between(
+    ends: Sequence[float] | NDArray[np.float64], uniform: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return ends[0] + (ends[1] - ends[0]) * uniform
+
+
+def _check(what: str, ends: tuple[float, float], good: bool, expected: str) -> None:
+    if not (good and np.all(np.isfinite(ends)) and ends[0] <= ends[1]):
+        msg = f"{what} of the beam: got {ends[0]:g} to {ends[1]:g}, expected {expected}."
+        raise ConfigError(msg)

@@ -1,0 +1,165 @@
+"""The stack of plates as Geant4 volumes. Imports Geant4: its data must be known before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import geant4_pybind as g4
+
+from caloforge.errors import GeometryError, did_you_mean
+from caloforge.geant4.stack import half_width, plates
+from caloforge.geometry import BoxGrid
+
+if TYPE_CHECKING:
+    from caloforge.geant4.scoring import Scorer
+    from caloforge.geant4.stack import Plate
+    from caloforge.geometry import Geometry, PolarGrid
+
+__all__ = ["Detector", "Sensor"]
+
+_MARGIN = 20.0  # mm of vacuum around the stack
+_FULL_TURN = 6.283185307179586
+
+
+class Sensor(NamedTuple):
+    """A sensitive plate that may be placed many times, with the layer's number as copy number.
+
+    Attributes:
+        grid: Read-out grid of its layers.
+        plate: Logical volume of the plate.
+        cell: Logical volume of the read-out cell inside of it, or None when it is not divided.
+    """
+
+    grid: BoxGrid | PolarGrid
+    plate: Any
+    cell: Any
+
+
+class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
+    """Builds the stack: front face at z = 0, the axis through x = y = 0.
+
+    Box grids get square plates, polar grids discs (all square when mixed).
+
+    Args:
+        geometry: With slabs on every layer.
+        scorer: Gets the sensors.
+        divided: Whether the sensors are divided into the read-out cells.
+
+    Raises:
+        GeometryError: A material is unknown, or a grid cannot be divided.
+    """
+
+    def __init__(self, geometry: Geometry, scorer: Scorer, *, divided: bool) -> None:
+        super().__init__()
+        self.stack = plates(geometry)
+        self.materials = {name: _material(name) for name in {p.material for p in self.stack}}
+        self._vacuum = _material("G4_Galactic")
+        self._geometry, self._scorer, self._divided = geometry, scorer, divided
+        self._half_width = half_width(geometry)
+        self._kept: list[Any] = []
+        self._logicals: dict[tuple[object, ...], Any] = {}
+        self._sensors: list[Sensor] = []
+        if divided:
+            for layer in geometry.layers:
+                _check_divisible(layer.grid)
+
+    @property
+    def elements(self) -> set[int]:
+        """Atomic numbers in the materials."""
+        return {e.GetZasInt() for m in self.materials.values() for e in m.GetElementVector()}
+
+    def Construct(self) -> Any:  # noqa: N802 (Geant4's name)
+        """Build all volumes."""
+        size = self._half_width + _MARGIN
+        box = g4.G4Box("world", size, size, self._geometry.depth + _MARGIN)
+        world = self._logical("world", box, self._vacuum)
+        placed = self._keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), world, "world", None, False, 0, False))
+        for plate in self.stack:
+            at = g4.G4ThreeVector(0, 0, plate.middle)
+            logical = self._plate(plate)
+            name = logical.GetName()
+            self._keep(g4.G4PVPlacement(None, at, logical, name, world, False, plate.layer, False))
+        return placed
+
+    def ConstructSDandField(self) -> None:  # noqa: N802 (Geant4's name)
+        """Attach the scorer."""
+        self._scorer.attach(self, self._sensors)
+
+    def _plate(self, plate: Plate) -> Any:
+        grid = self._geometry.layers[plate.layer].grid
+        key = (plate.material, plate.thickness, plate.sensitive, grid)
+        if key not in self._logicals:
+            self._logicals[key] = self._build(plate, grid)
+        return self._logicals[key]
+
+    def _build(self, plate: Plate, grid: BoxGrid | PolarGrid) -> Any:
+        name = f"{'sensor' if plate.sensitive else 'absorber'}{len(self._logicals)}"
+        half = 0.5 * plate.thickness
+        if all(not isinstance(layer.grid, BoxGrid) for layer in self._geometry.layers):
+            solid = g4.G4Tubs(name, 0, self._half_width, half, 0, _FULL_TURN)
+        else:
+            solid = g4.G4Box(name, self._half_width, self._half_width, half)
+        material = self.materials[plate.material]
+        logical = self._logical(name, solid, material)
+        if plate.sensitive:
+            divide = self._box_cells if isinstance(grid, BoxGrid) else self._polar_cells
+            cell = divide(name, logical, grid, half, material) if self._divided else None
+            self._sensors.append(Sensor(grid, logical, cell))
+        return logical
+
+    def _box_cells(self, name: str, mother: Any, grid: Any, half: float, material: Any) -> Any:
+        """Window in ``mother``, columns along x in it, cells along y in them."""
+        (px, py), (nx, ny) = grid.pitch, grid.shape
+        sizes = ((nx * px, ny * py), (px, ny * py), (px, py))
+        window, column, cell = (
+            self._logical(f"{name}-{part}", g4.G4Box(f"{name}-{part}", sx / 2, sy / 2, half), material)
+            for part, (sx, sy) in zip(("window", "column", "cell"), sizes, strict=True)
+        )
+        at = g4.G4ThreeVector(*grid.centre, 0)
+        self._keep(g4.G4PVPlacement(None, at, window, f"{name}-window", mother, False, 0, False))
+        self._keep(g4.G4PVReplica(f"{name}-columns", column, window, g4.kXAxis, nx, px))
+        self._keep(g4.G4PVReplica(f"{name}-cells", cell, column, g4.kYAxis, ny, py))
+        return cell
+
+    def _polar_cells(self, name: str, mother: Any, grid: Any, half: float, material: Any) -> Any:
+        """Window in ``mother``, wedges in it, rings in them."""
+        low, high = grid.r_edges[0], grid.r_edges[-1]
+        turn, step = _FULL_TURN / grid.n_alpha, (high - low) / grid.n_r
+        # Geant4 turns every wedge so that its middle is on the x axis
+        sizes = ((high, 0.0, _FULL_TURN), (high, -turn / 2, turn), (low + step, -turn / 2, turn))
+        window, wedge, cell = (
+            self._logical(f"{name}-{part}", g4.G4Tubs(f"{name}-{part}", low, r, half, start, angle), material)
+            for part, (r, start, angle) in zip(("window", "wedge", "cell"), sizes, strict=True)
+        )
+        at = g4.G4ThreeVector()
+        self._keep(g4.G4PVPlacement(None, at, window, f"{name}-window", mother, False, 0, False))
+        offset = -_FULL_TURN / 2
+        self._keep(g4.G4PVReplica(f"{name}-wedges", wedge, window, g4.kPhi, grid.n_alpha, turn, offset))
+        self._keep(g4.G4PVReplica(f"{name}-cells", cell, wedge, g4.kRho, grid.n_r, step, low))
+        return cell
+
+    def _logical(self, name: str, solid: Any, material: Any) -> Any:
+        return self._keep(g4.G4LogicalVolume(self._keep(solid), material, name))
+
+    def _keep(self, item: Any) -> Any:
+        # Geant4 does not keep Python objects alive
+        self._kept.append(item)
+        return item
+
+
+def _material(name: str) -> Any:
+    manager = g4.G4NistManager.Instance()
+    known = list(manager.GetNistMaterialNames())
+    if name not in known:
+        msg = f"Geant4 does not know the material {name!r}: {did_you_mean(name, known)}."
+        raise GeometryError(msg)
+    return manager.FindOrBuildMaterial(name)
+
+
+def _check_divisible(grid: BoxGrid | PolarGrid) -> None:
+    if isinstance(grid, BoxGrid):
+        return
+    steps = [b - a for a, b in zip(grid.r_edges, grid.r_edges[1:], strict=False)]
+    if max(steps) - min(steps) > 1e-9 * grid.r_edges[-1]:
+        msg = "Geant4 can divide sensors into rings of one width only: use the scoring 'steps' and --readout."
+        raise GeometryError(msg)

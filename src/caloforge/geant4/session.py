@@ -1,0 +1,124 @@
+"""Geant4 set up in this process, shot by shot. Imports Geant4: its data must be known before."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import geant4_pybind as g4
+
+from caloforge.errors import CaloForgeError, ConfigError
+from caloforge.geant4.data import check_elements
+from caloforge.geant4.physics import RANGE_CUT, physics_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from caloforge.geant4.detector import Detector
+    from caloforge.geant4.scoring import Scorer
+    from caloforge.showers import Incident
+
+__all__ = ["Session"]
+
+_DISTANCE = 1.0  # mm from the gun to the front face, along its normal
+
+
+class Session:
+    """Geant4 with one detector; there can be only one in a process.
+
+    Args:
+        detector: What is shot at.
+        scorer: Told about the end of every event.
+        data: Folders of the data sets, to check that the detector's elements are in them.
+        particles: Codes of the particles that will be shot.
+        hadrons: Whether hadronic physics is needed.
+
+    Raises:
+        MissingDependencyError: A data file is missing.
+        CaloForgeError: Geant4 is in use in this process already.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        scorer: Scorer,
+        *,
+        data: Mapping[str, Path],
+        particles: Iterable[int],
+        hadrons: bool,
+    ) -> None:
+        check_elements(data, detector.elements)
+        if g4.G4RunManager.GetRunManager() is not None:
+            raise CaloForgeError("Geant4 is in use in this process already: start another process.")
+        self._manager = g4.G4RunManagerFactory.CreateRunManager(g4.G4RunManagerType.Serial)
+        self._manager.SetVerboseLevel(0)
+        self._actions = _Actions(scorer)
+        # Geant4 does not keep Python objects alive
+        self._kept = (detector, physics_list(particles, hadrons=hadrons), self._actions)
+        for part in self._kept:
+            self._manager.SetUserInitialization(part)
+        self._manager.Initialize()
+        commands = g4.G4UImanager.GetUIpointer()
+        # a cut set in the physics list is forgotten
+        commands.ApplyCommand(f"/run/setCut {RANGE_CUT} mm")
+
+    def shoot(self, incident: Incident, seed: int) -> float:
+        """Simulate one particle.
+
+        Args:
+            incident: One particle; it crosses the front face at x = y = 0.
+            seed: Of Geant4's generator; the event depends on it and on nothing that ran before.
+
+        Returns:
+            CPU seconds.
+        """
+        self._actions.gun.aim(incident)
+        g4.G4Random.setTheSeed(seed)
+        started = time.process_time()
+        self._manager.BeamOn(1)
+        return time.process_time() - started
+
+
+class _Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self._gun = g4.G4ParticleGun(1)
+
+    def aim(self, incident: Incident) -> None:
+        code = int(incident.pdg[0])
+        particle = g4.G4ParticleTable.GetParticleTable().FindParticle(code)
+        if particle is None:
+            msg = f"This physics has no particle with the code {code}: shoot gamma, e-, e+ or pi0."
+            raise ConfigError(msg)
+        direction = g4.G4ThreeVector(*incident.direction[0])
+        self._gun.SetParticleDefinition(particle)
+        self._gun.SetParticleEnergy(float(incident.energy[0]))
+        self._gun.SetParticleMomentumDirection(direction)
+        x, y, z = (-_DISTANCE * component / direction.z for component in incident.direction[0])
+        self._gun.SetParticlePosition(g4.G4ThreeVector(x, y, z))
+
+    def GeneratePrimaries(self, event: Any) -> None:  # noqa: N802 (Geant4's name)
+        self._gun.GeneratePrimaryVertex(event)
+
+
+class _EventAction(g4.G4UserEventAction):  # type: ignore[misc]
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__()
+        self._scorer = scorer
+
+    def EndOfEventAction(self, event: Any) -> None:  # noqa: N802 (Geant4's name)
+        self._scorer.end_of_event(event)
+
+
+class _Actions(g4.G4VUserActionInitialization):  # type: ignore[misc]
+    """Geant4 calls ``Build`` after the physics list is there, which actions need."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__()
+        self._scorer = scorer
+
+    def Build(self) -> None:  # noqa: N802 (Geant4's name)
+        self.gun, self.event = _Gun(), _EventAction(self._scorer)
+        self.SetUserAction(self.gun)
+        self.SetUserAction(self.event)

@@ -1,0 +1,154 @@
+"""Simulate showers: what is wanted, and the file that comes out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from caloforge import __version__
+from caloforge.beam import Beam
+from caloforge.blocks import run_blocks
+from caloforge.errors import ConfigError, bad
+from caloforge.formats import NativeWriter
+from caloforge.geant4.clusters import POINT_CUT
+from caloforge.geant4.data import check_package, find_data, require
+from caloforge.geant4.stack import plates
+from caloforge.geant4.worker import Geant4Worker
+from caloforge.showers import Incident, ShowerMeta
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.blocks import Progress
+    from caloforge.geometry import Geometry
+
+__all__ = ["Scoring", "Simulation", "simulate"]
+
+Scoring = Literal["steps", "cells"]
+
+_ELECTROMAGNETIC = frozenset({22, 11, -11, 111})
+_BLOCK_ENERGY = 1e6  # MeV a block: some seconds of work
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Showers to be simulated; shower i depends on these values and i alone.
+
+    Attributes:
+        geometry: The calorimeter, with slabs on every layer.
+        beam: The particles, drawn from ranges, or given one by one.
+        seed: Of incident particles and showers.
+        scoring: ``steps`` records every step in the sensors and gives points on the geometry's fine
+            grid; ``cells`` lets Geant4 sum in the read-out cells, which is faster and gives cells above
+            threshold (box grids, and polar grids with rings of one width).
+        readout: Whether points are projected to the read-out cells.
+        data: Folder of Geant4's data sets; see ``find_data``.
+    """
+
+    geometry: Geometry
+    beam: Beam | Incident
+    seed: int = 0
+    scoring: Scoring = "steps"
+    readout: bool = False
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the scoring and the geometry."""
+        if self.scoring not in get_args(Scoring):
+            raise ConfigError(bad("scoring", got=repr(self.scoring), expected="'steps' or 'cells'"))
+        plates(self.geometry)
+
+    @property
+    def hadrons(self) -> bool:
+        """Whether hadronic physics is needed."""
+        return not self.particles <= _ELECTROMAGNETIC
+
+    @property
+    def particles(self) -> set[int]:
+        """Codes of all particles that are shot."""
+        return {self.beam.pdg} if isinstance(self.beam, Beam) else set(self.beam.pdg.tolist())
+
+    @property
+    def block(self) -> int:
+        """Showers a block, so that a block takes seconds."""
+        beam = self.beam
+        energy = beam.mean_energy if isinstance(beam, Beam) else float(np.mean(beam.energy))
+        return int(np.clip(_BLOCK_ENERGY / energy, 1, 200))
+
+    @property
+    def meta(self) -> ShowerMeta:
+        """What the hits mean."""
+        geometry, scale = self.geometry, self.geometry.sampling_fraction
+        if self.scoring == "cells":
+            return ShowerMeta(geometry.name, geometry.fingerprint, scale, 0.0, geometry.threshold)
+        return ShowerMeta(geometry.name, "", scale, geometry.fine_pitch, POINT_CUT / scale)
+
+    def incident(self, start: int, stop: int) -> Incident:
+        """The particles of showers ``start`` to ``stop`` (exclusive)."""
+        if isinstance(self.beam, Beam):
+            return self.beam.sample(self.seed, start, stop)
+        return self.beam[start:stop]
+
+    def geant4_seed(self, shower: int) -> int:
+        """Geant4's seed for one shower: hashed, so that two seeds share no showers; 63 bits."""
+        words = np.random.SeedSequence((self.seed, shower)).generate_state(1, np.uint64)
+        return int(words[0] >> np.uint64(1))
+
+    def request(self) -> dict[str, Any]:
+        """All that determines the showers, as JSON types."""
+        beam = asdict(self.beam)
+        return {
+            "program": f"caloforge {__version__}, geant4-pybind {version('geant4-pybind')}",
+            "geometry": self.geometry.model_dump(mode="json"),
+            "beam": {name: np.asarray(v).tolist() if v is not None else None for name, v in beam.items()},
+            "seed": self.seed,
+            "scoring": self.scoring,
+            "readout": self.readout,
+            "physics": "FTFP_BERT" if self.hadrons else "G4EmStandardPhysics",
+        }
+
+
+def simulate(
+    simulation: Simulation,
+    *,
+    out: Path,
+    count: int,
+    processes: int = 1,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Simulate ``count`` showers into a native file; goes on where it was interrupted.
+
+    Args:
+        simulation: What is wanted.
+        out: The file to write.
+        count: Showers.
+        processes: Worker processes; the showers do not depend on it.
+        force: Replace ``out``.
+        progress: See ``run_blocks``.
+
+    Raises:
+        MissingDependencyError: Geant4 or its data are not there.
+        GeometryError: A material is unknown, or the sensors cannot be divided into cells.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    check_package()
+    require(find_data(simulation.data), hadrons=simulation.hadrons)
+    request = simulation.request()
+    run_blocks(
+        out=out,
+        count=count,
+        block=simulation.block,
+        request=request,
+        worker=Geant4Worker(simulation),
+        processes=processes,
+        isolate=True,
+        writer=partial(NativeWriter, provenance=request),
+        geometry=simulation.geometry,
+        force=force,
+        **({} if progress is None else {"progress": progress}),
+    )
