@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 import caloforge
+from caloforge.cli import app as module
 from caloforge.cli.app import COMMANDS, app
 from caloforge.cli.failures import CommandGroup
 from caloforge.cli.logs import configure_logging
@@ -122,6 +123,22 @@ def test_every_command_has_help_with_an_example(command: object) -> None:
     result = RUNNER.invoke(app, [name, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert f"caloforge {name}" in result.stdout.split("Usage:")[1].split("\n", 1)[1]
+
+
+@pytest.mark.parametrize("mark", ["\b", r"\b"])
+def test_prose_is_wrapped_and_examples_keep_their_lines(mark: str) -> None:
+    docstring = f"""First line.
+
+    One sentence [mm] that
+    goes on.
+
+    {mark}
+    caloforge one
+    caloforge two
+    """
+    assert module._help(docstring) == (
+        "First line.\n\nOne sentence \\[mm] that goes on.\n\ncaloforge one\ncaloforge two"
+    )
 
 
 def test_unknown_command_and_no_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Annotated, NamedTuple
 
 import typer
@@ -44,7 +45,12 @@ class Command(NamedTuple):
     resumes: bool = False
 
 
-COMMANDS: tuple[Command, ...] = ()
+_SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
+
+COMMANDS: tuple[Command, ...] = (
+    Command("simulate", _SHOWERS, resumes=True),
+    Command("evaluate", _SHOWERS),
+)
 
 
 class _Group(CommandGroup):
@@ -97,7 +103,16 @@ def _options(
 def _register() -> None:
     for command in COMMANDS:
         module = importlib.import_module(f"caloforge.cli.{command.name}")
-        app.command(command.name, rich_help_panel=command.panel)(getattr(module, command.name))
+        function = getattr(module, command.name)
+        app.command(command.name, help=_help(function.__doc__ or ""), rich_help_panel=command.panel)(function)
+
+
+def _help(docstring: str) -> str:
+    """Join the lines of every paragraph, except below a line with a backslash and b: examples."""
+    paragraphs = inspect.cleandoc(docstring).replace("\b", r"\b").replace("[", r"\[").split("\n\n")
+    return "\n\n".join(
+        p.removeprefix("\\b\n") if p.startswith(r"\b") else p.replace("\n", " ") for p in paragraphs
+    )
 
 
 _register()
