@@ -141,6 +141,13 @@ def test_prose_is_wrapped_and_examples_keep_their_lines(mark: str) -> None:
     )
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
+def test_no_word_of_the_help_is_taken_for_markup(command: object) -> None:
+    """[mm] would vanish."""
+    options = typer.main.get_command(app).commands[command.name].params  # type: ignore[attr-defined]
+    assert [o.name for o in options if "[" in (getattr(o, "help", None) or "").replace("\\[", "")] == []
+
+
 def test_unknown_command_and_no_command() -> None:
     assert RUNNER.invoke(app, ["simulatte"]).exit_code == 2
     listing = RUNNER.invoke(app, [])

@@ -29,7 +29,7 @@ def evaluate(
         str | None, typer.Option(help="Read-out: a name or a file. Default: what the reference tells.")
     ] = None,
     offset: Annotated[
-        str, typer.Option(metavar="X,Y", help="Shift all points before they are read out [mm].")
+        str, typer.Option(metavar="X,Y", help="Shift all points before they are read out, in mm.")
     ] = "0,0",
     part: Annotated[
         str,
