@@ -18,6 +18,7 @@ from caloforge.geometry import Geometry, place, project
 from caloforge.models import model_class
 from caloforge.models.caloclouds2 import cloud_to_showers, incident_tensors
 from caloforge.models.noise import StreamNoise
+from caloforge.showers import Showers
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.models import GenerativeModel
-    from caloforge.showers import Incident, Showers
+    from caloforge.showers import Incident
 
 __all__ = ["Simulator", "TrainedRange"]
 
@@ -109,13 +110,19 @@ class Simulator:
             DataError: ``strict``, and a particle is outside of the trained range.
         """
         self.check(incident, strict=strict)
-        index = first + np.arange(len(incident))
-        rows = [slice(i, i + batch_size) for i in range(0, len(incident), batch_size)]
-        blocks = [self._block(incident[r], seed, index[r]) for r in rows]
-        showers = type(blocks[0]).concatenate(blocks)
+        showers = self.points(incident, seed=seed, first=first, batch_size=batch_size)
         if offset != (0.0, 0.0):
             showers = place(showers, offset=offset)
         return project(showers, self.geometry) if readout else showers
+
+    def points(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
+        """Generate clouds without asking whether the particles are in the trained range.
+
+        Arguments as of ``__call__``.
+        """
+        index = first + np.arange(len(incident))
+        rows = [slice(i, i + batch_size) for i in range(0, len(incident), batch_size)]
+        return Showers.concatenate([self._block(incident[r], seed, index[r]) for r in rows])
 
     def check(self, incident: Incident, *, strict: bool) -> None:
         """Warn (or raise, when ``strict``) about particles outside of the trained range."""

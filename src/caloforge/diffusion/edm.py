@@ -34,7 +34,8 @@ def karras_sigmas(steps: int, *, sigma_min: float, sigma_max: float, rho: float 
     """Falling noise levels (arXiv:2206.00364, eq. 5) without the final zero, ``(steps,)`` float64."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
-    return (high + ramp * (low - high)) ** rho
+    levels: Tensor = (high + ramp * (low - high)) ** rho
+    return levels
 
 
 def log_normal_sigmas(n: int, *, mean: float, std: float, rng: torch.Generator) -> Tensor:

@@ -141,11 +141,13 @@ class GenerativeModel(nn.Module, ABC):
         name: Registered name.
         config_class: Its configuration.
         geometry: The read-out that it was built for.
+        config: Its sizes.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
     geometry: Geometry
+    config: ModelConfig
 
     @classmethod
     @abstractmethod

@@ -69,8 +69,9 @@ def _cubic(x: Tensor, y: Tensor) -> Tensor:
     unit = x.mean().clamp_min(1.0)
     powers = torch.stack([(x / unit) ** k for k in range(_DEGREE + 1)], dim=1)
     ridge = 1e-9 * len(x) * torch.eye(_DEGREE + 1, dtype=torch.float64, device=x.device)
-    solution = torch.linalg.solve(powers.T @ powers + ridge, powers.T @ y)
-    return solution / unit ** torch.arange(_DEGREE + 1, device=x.device)
+    solution: Tensor = torch.linalg.solve(powers.T @ powers + ridge, powers.T @ y)
+    scaled: Tensor = solution / unit ** torch.arange(_DEGREE + 1, device=x.device)
+    return scaled
 
 
 def _value(coefficients: Tensor, x: Tensor) -> Tensor:

@@ -67,6 +67,7 @@ class CaloClouds2(GenerativeModel):
 
     name: ClassVar[str] = "caloclouds-2"
     config_class: ClassVar[type[ModelConfig]] = CaloClouds2Config
+    config: CaloClouds2Config
 
     def __init__(self, config: CaloClouds2Config, geometry: Geometry) -> None:
         super().__init__()

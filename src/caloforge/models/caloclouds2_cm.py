@@ -17,6 +17,7 @@ from torch import nn
 from caloforge.diffusion import consistency_pair, karras_sigmas
 from caloforge.models.base import ModelConfig, Stage
 from caloforge.models.caloclouds2 import CaloClouds2, CaloClouds2Config
+from caloforge.models.point_diffusion import PointDiffusion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ class CaloClouds2CM(CaloClouds2):
         return {"loss": self._distance(features, noise, context, sigmas[step], sigmas[step + 1])}
 
     def _distance(self, x: Tensor, noise: Tensor, context: Tensor, upper: Tensor, lower: Tensor) -> Tensor:
-        teacher, student, target = (self.trainees[r] for r in ("teacher", "student", "target"))
+        teacher, student, target = (self._trainee(r) for r in ("teacher", "student", "target"))
 
         def clean(y: Tensor, sigma: Tensor) -> Tensor:
             return teacher.denoise(y, sigma.flatten(), context)
@@ -117,6 +118,12 @@ class CaloClouds2CM(CaloClouds2):
         with torch.no_grad():
             goal = target.denoise(low, lower, context, sigma_min=floor)
         return (student.denoise(high, upper, context, sigma_min=floor) - goal).square().mean()
+
+    def _trainee(self, role: str) -> PointDiffusion:
+        module = self.trainees[role]
+        if not isinstance(module, PointDiffusion):
+            raise TypeError(role)
+        return module
 
     def _sample_points(self, noise: Tensor, context: Tensor, index: Tensor) -> Tensor:
         return self.points.sample(

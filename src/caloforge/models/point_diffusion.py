@@ -109,12 +109,12 @@ class PointDiffusion(nn.Module):
         context = torch.cat([self.embed(scale.noise), condition], dim=-1)
         if index is None:
             skip, out, inp = (s[:, None, None] for s in (scale.skip, scale.out, scale.inp))
-            return skip * x + out * self.net(inp * x, context[:, None])
-        # one level for all showers of a flat call: the scalings are scalars
-        skip, out, inp = scale.skip[0], scale.out[0], scale.inp[0]
-        if len(condition) == 1:
-            return skip * x + out * self.net(inp * x, context)
-        return skip * x + out * self.net(inp * x, context, index)
+            context = context[:, None]
+        else:  # one level for all showers of a flat call: the scalings are scalars
+            skip, out, inp = scale.skip[0], scale.out[0], scale.inp[0]
+            index = index if len(condition) > 1 else None
+        estimate: Tensor = skip * x + out * self.net(inp * x, context, index)
+        return estimate
 
     def loss(self, features: Tensor, condition: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """EDM loss with its implicit weight: the network's own output against its ideal output.

@@ -68,7 +68,10 @@ class ConditionalFlow(nn.Module):
         transforms: list[nn.Module] = []
         for _ in range(blocks):
             transforms += _alternate(coupling, permutation, couplings)
-            transforms += [permutation(), _spline(features, context, spline_hidden, bins, spline, bound)]
+            transforms += [
+                permutation(),
+                _spline(features, context, spline_hidden, bins=bins, kind=spline, bound=bound),
+            ]
             transforms += _alternate(coupling, permutation, couplings)
         base = UnconditionalDistribution(
             DiagNormal, loc=torch.zeros(features), scale=torch.ones(features), buffer=True
@@ -106,7 +109,7 @@ def _permutation(features: int, generator: torch.Generator) -> nn.Module:
 
 
 def _spline(
-    features: int, context: int, hidden: Sequence[int], bins: int, kind: SplineKind, bound: float
+    features: int, context: int, hidden: Sequence[int], *, bins: int, kind: SplineKind, bound: float
 ) -> nn.Module:
     shapes = [(bins,), (bins,), (bins - 1,)]
     univariate = partial(MonotonicRQSTransform, bound=bound)

@@ -214,4 +214,5 @@ def _terms(condition: Tensor) -> Tensor:
 
 def _least_squares(terms: Tensor, values: Tensor) -> Tensor:
     ridge = 1e-6 * len(terms) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    return torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
+    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
+    return solution

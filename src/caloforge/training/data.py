@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Literal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from caloforge.formats import open_showers
 from caloforge.geometry import to_points
 from caloforge.models import Batch
 from caloforge.preprocessing import Summary
-from caloforge.showers import Showers
+from caloforge.showers import Incident, Showers
+from caloforge.training.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,7 +34,8 @@ Part = Literal["train", "tune", "report"]
 _SHARES = {"train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
 _COLUMNS = ("x", "y", "layer", "energy")
 _SYMMETRIES = np.array(
-    [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)] + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
+    [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)]
+    + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
     dtype=np.float32,
 )
 
@@ -44,16 +47,16 @@ def split_rows(n: int, part: Part) -> range:
 
 
 class TrainingData:
-    """Showers ready to train on.
+    """Showers ready to train on; every file is split into its parts by itself.
 
     Args:
         folder: The cache.
-        source: The shower file that the cache was made from.
+        sources: The shower files that the cache was made from.
         geometry: The read-out.
     """
 
-    def __init__(self, folder: Path, source: Path, geometry: Geometry) -> None:
-        self.source = source
+    def __init__(self, folder: Path, sources: Sequence[Path], geometry: Geometry) -> None:
+        self.sources = tuple(sources)
         self.geometry = geometry
         arrays = {p.stem: np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))}
         self._columns = {name: arrays[name] for name in _COLUMNS}
@@ -64,38 +67,45 @@ class TrainingData:
         facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         self.pitch: float = facts["pitch"]
         self.fingerprint: str = facts["fingerprint"]
+        self.lengths: tuple[int, ...] = tuple(facts["lengths"])
         self.particle: int = facts["pdg"]
 
     @classmethod
-    def prepare(cls, source: Path, geometry: Geometry, folder: Path, *, seed: int) -> TrainingData:
-        """Open the cache of a shower file, or build it.
+    def prepare(cls, sources: Sequence[Path], geometry: Geometry, folder: Path, *, seed: int) -> TrainingData:
+        """Open the cache of shower files, or build it.
 
         Raises:
-            DataError: The file has fewer than ten showers, or several kinds of particles.
+            DataError: There are fewer than ten showers, or several kinds of particles.
         """
         if not (folder / "facts.json").is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with open_showers(source, geometry=geometry) as reader:
-                _build_cache(reader, geometry, folder, seed=seed)
-        return cls(folder, source, geometry)
+            with ExitStack() as stack:
+                opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
+                _build_cache(opened, geometry, folder, seed=seed)
+        return cls(folder, sources, geometry)
 
     def __len__(self) -> int:
         return len(self.energy)
 
     def rows(self, part: Part) -> NDArray[np.int64]:
         """Showers of a part that have at least one point."""
-        rows = np.asarray(split_rows(len(self), part), dtype=np.int64)
+        starts = np.cumsum([0, *self.lengths[:-1]])
+        parts = [
+            first + np.asarray(split_rows(n, part)) for first, n in zip(starts, self.lengths, strict=True)
+        ]
+        rows = np.concatenate(parts).astype(np.int64)
         return rows[np.diff(self.offsets)[rows] > 0]
 
     def showers(self, part: Part, *, block: int = 200) -> Iterator[Showers]:
-        """Stream the showers of a part; ``extras["index"]`` tells their rows."""
-        rows = split_rows(len(self), part)
-        with open_showers(self.source, geometry=self.geometry) as reader:
-            for start in range(rows.start, rows.stop, block):
-                stop = min(start + block, rows.stop)
-                showers = _as_points(reader.read(start, stop), self.geometry, np.random.default_rng(start))
-                index = np.arange(start, stop)
-                yield _with_index(showers, index)
+        """Stream the showers of a part as points; ``extras["index"]`` counts them."""
+        first = 0
+        for source, n in zip(self.sources, self.lengths, strict=True):
+            rows = split_rows(n, part)
+            with open_showers(source, geometry=self.geometry) as reader:
+                for showers in reader.blocks(block, start=rows.start, stop=rows.stop):
+                    points = _as_points(showers, self.geometry, np.random.default_rng(first))
+                    yield _with_index(points, first + np.arange(len(showers)))
+                    first += len(showers)
 
     def batch(
         self, rows: NDArray[np.int64], *, points: int, rng: np.random.Generator, symmetry: str = "none"
@@ -125,9 +135,9 @@ class TrainingData:
         self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
     ) -> NDArray[np.float32]:
         lengths = np.diff(self.offsets)[rows]
-        chosen = self.offsets[rows][:, None] + (
-            rng.random((len(rows), points)) * lengths[:, None]
-        ).astype(np.int64)
+        chosen = self.offsets[rows][:, None] + (rng.random((len(rows), points)) * lengths[:, None]).astype(
+            np.int64
+        )
         x, y, layer, energy = (self._columns[name][chosen].astype(np.float32) for name in _COLUMNS)
         lateral = np.stack([x, y], axis=-1)
         lateral += self.pitch * (rng.random(lateral.shape, dtype=np.float32) - np.float32(0.5))
@@ -141,7 +151,8 @@ def _symmetries(n: int, rng: np.random.Generator, symmetry: str) -> NDArray[np.f
 
 
 def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.einsum("bij,bkj->bki", turn, vectors)
+    turned: NDArray[np.float32] = np.einsum("bij,bkj->bki", turn, vectors)
+    return turned
 
 
 def _as_points(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
@@ -150,31 +161,47 @@ def _as_points(showers: Showers, geometry: Geometry, rng: np.random.Generator) -
 
 def _with_index(showers: Showers, index: NDArray[np.int64]) -> Showers:
     return Showers(
-        showers.incident, showers.offsets, showers.energy, showers.points, meta=showers.meta, extras={"index": index}
+        showers.incident,
+        showers.offsets,
+        showers.energy,
+        showers.points,
+        meta=showers.meta,
+        extras={"index": index},
     )
 
 
-def _build_cache(reader: ShowerReader, geometry: Geometry, folder: Path, *, seed: int) -> None:
-    incident = reader.incident()
-    if len(incident) < 10 or len(np.unique(incident.pdg)) > 1:
-        kinds = sorted({int(code) for code in incident.pdg})
-        msg = f"{reader.path} has {len(incident)} showers of particles {kinds}: training needs ten or more of one."
-        raise DataError(msg)
+def _build_cache(readers: Sequence[ShowerReader], geometry: Geometry, folder: Path, *, seed: int) -> None:
+    incident = Incident.concatenate([reader.incident() for reader in readers])
+    _check_particles(incident, readers)
     rng = np.random.default_rng(seed)
-    blocks = (_as_points(block, geometry, rng) for block in reader.blocks())
+    blocks = (_as_points(block, geometry, rng) for reader in readers for block in reader.blocks())
     hits, facts = _stream_columns(blocks, geometry, folder)
     offsets = np.concatenate([[0], np.cumsum(hits)]).astype(np.int64)
     direction = incident.direction[:, :2].astype(np.float32)
-    for name, values in (("offsets", offsets), ("incident_energy", incident.energy), ("direction", direction)):
+    for name, values in (
+        ("offsets", offsets),
+        ("incident_energy", incident.energy),
+        ("direction", direction),
+    ):
         np.save(folder / f"{name}.npy", values)
     digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
-    facts |= {"fingerprint": digest, "pdg": int(incident.pdg[0])}
-    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    facts |= {"fingerprint": digest, "pdg": int(incident.pdg[0]), "lengths": [len(r) for r in readers]}
+    write_atomically(folder / "facts.json", json.dumps(facts))
+
+
+def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> None:
+    kinds = sorted({int(code) for code in incident.pdg})
+    if len(incident) < 10 or len(kinds) > 1:
+        names = ", ".join(str(reader.path) for reader in readers)
+        msg = (
+            f"{names}: {len(incident)} showers of particles {kinds}; training needs ten or more of one kind."
+        )
+        raise DataError(msg)
 
 
 def _stream_columns(
     blocks: Iterator[Showers], geometry: Geometry, folder: Path
-) -> tuple[NDArray[np.int64], dict[str, float | int | str]]:
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
     parts: dict[str, list[NDArray[np.generic]]] = {"counts": [], "energies": [], "centre": []}
     hits: list[NDArray[np.int64]] = []
     raw = {name: (folder / f"{name}.raw").open("wb") for name in _COLUMNS}
@@ -203,9 +230,7 @@ def _finish_columns(folder: Path) -> None:
         raw = folder / f"{name}.raw"
         dtype = np.dtype(np.uint8 if name == "layer" else np.float32)
         source = np.memmap(raw, dtype=dtype, mode="r")
-        target = np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=dtype, shape=source.shape
-        )
+        target = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=source.shape)
         target[:] = source
         target.flush()
         del source, target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,8 +25,11 @@ def make_optimiser(parameters: Sequence[nn.Parameter], config: StageConfig) -> t
         "adamw": torch.optim.AdamW,
         "radam": torch.optim.RAdam,
     }
-    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
-    return kinds[config.optimiser](list(parameters), **options)
+    kind: Any = kinds[config.optimiser]
+    optimiser: torch.optim.Optimizer = kind(
+        list(parameters), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    return optimiser
 
 
 def learning_rate(step: int, config: StageConfig) -> float:

@@ -13,13 +13,14 @@ import yaml
 
 import caloforge
 from caloforge.errors import OutputError, TrainingError
+from caloforge.training.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.training.config import TrainConfig
 
-__all__ = ["RunDirectory", "write_atomically"]
+__all__ = ["RunDirectory"]
 
 
 class RunDirectory:
@@ -71,7 +72,10 @@ class RunDirectory:
         for key, value in story.items():
             if stored.get(key) != json.loads(json.dumps(value)):
                 difference = _first_difference(stored.get(key), value, key)
-                msg = f"{self.path} holds a run with another {difference}: go on with that, or name a new folder."
+                msg = (
+                    f"{self.path} holds a run with another {difference}: "
+                    "go on with that, or name a new folder."
+                )
                 raise TrainingError(msg)
 
     def save_state(self, state: dict[str, Any]) -> None:
@@ -119,21 +123,6 @@ class RunDirectory:
         return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        msg = f"Cannot write {path}: {error.strerror}."
-        raise OutputError(msg) from error
-
-
 def _first_difference(old: Any, new: Any, place: str) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
@@ -145,5 +134,5 @@ def _first_difference(old: Any, new: Any, place: str) -> str:
 def _git_state() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     folder = os.path.dirname(caloforge.__file__)  # noqa: PTH120 (a str is all that is needed)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "not a git checkout"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 from caloforge.errors import ConfigError, DataError
 from caloforge.formats import open_showers
@@ -17,36 +17,43 @@ from caloforge.training.trainer import Trainer
 from caloforge.units import DEGREE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
-__all__ = ["train"]
+__all__ = ["Precision", "train"]
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 
 _LOGGER = logging.getLogger(__name__)
 
 
 def train(
     config: TrainConfig,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     seed: int = 0,
     init_from: Path | None = None,
+    retrain: Sequence[str] = (),
     device: str = "cpu",
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     on_progress: Progress | None = None,
 ) -> Simulator:
     """Train a model; goes on where an interrupted run in ``out`` stopped.
 
     Args:
         config: The model and its stages.
-        data: Shower file.
+        data: Shower files of one particle and read-out.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
+        retrain: Stages to train although ``init_from`` brings them along.
         device: Accelerator of lightning-fabric: ``cpu``, ``cuda``, ``auto`` ...
         precision: Precision of lightning-fabric: ``32-true``, ``bf16-mixed`` ...
         on_progress: Shows progress.
@@ -58,24 +65,29 @@ def train(
     from lightning_fabric import Fabric
 
     run = RunDirectory(out)
-    geometry = _geometry(config, data)
+    geometry = _geometry(config, data[0])
     showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
     _check_angles(config, showers)
     facts: dict[str, Any] = {
         "seed": seed,
-        "data": {"file": data.name, "fingerprint": showers.fingerprint, "showers": len(showers)},
+        "data": {
+            "files": [path.name for path in data],
+            "fingerprint": showers.fingerprint,
+            "showers": len(showers),
+        },
         "geometry_fingerprint": geometry.fingerprint,
         "init_from": str(init_from) if init_from else "",
+        "retrain": list(retrain),
     }
     run.start(config, facts)
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = model_class(config.model_name).build(config.model, geometry)
-    finished = _take_over(model, init_from) if init_from else ()
+    finished = _take_over(model, init_from, retrain) if init_from else ()
     trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
     trainer.train(finished=finished)
-    simulator = Simulator(model.cpu().eval(), _trained_range(model, showers), _card(run, facts))
+    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(run, facts))
     simulator.save(run.model)
     return simulator
 
@@ -95,24 +107,24 @@ def _check_angles(config: TrainConfig, data: TrainingData) -> None:
     angles = getattr(config.model, "angles", True)
     tilted = float(abs(data.direction).max()) > 1e-3
     if tilted and not angles:
-        msg = f"{data.source} holds showers at angles: train with model.angles=true."
+        msg = f"{data.sources[0]} holds showers at angles: train with model.angles=true."
         raise DataError(msg)
 
 
-def _take_over(model: GenerativeModel, source: Path) -> tuple[str, ...]:
+def _take_over(model: GenerativeModel, source: Path, retrain: Sequence[str]) -> tuple[str, ...]:
     folder = source / "model" if (source / "model").is_dir() else source
     other = Simulator.load(folder).model
     mine, theirs = model.state_dict(), other.state_dict()
     unfit = [k for k in theirs if k in mine and mine[k].shape != theirs[k].shape]
     if unfit:
-        msg = f"The networks of {source} have other sizes (first at {unfit[0]}): use the preset it was trained with."
+        msg = f"The networks of {source} have other sizes (first at {unfit[0]}): use its own preset."
         raise ConfigError(msg)
     model.load_state_dict({**mine, **{k: v for k, v in theirs.items() if k in mine}})
-    done = {stage.name for stage in other.stages() if stage.group}
+    done = {stage.name for stage in other.stages() if stage.group} - set(retrain)
     return tuple(stage.name for stage in model.stages() if stage.name in done)
 
 
-def _trained_range(model: GenerativeModel, data: TrainingData) -> TrainedRange:
+def _trained_range(data: TrainingData) -> TrainedRange:
     rows = data.rows("train")
     sine = ((data.direction[rows] ** 2).sum(axis=1)) ** 0.5
     energy = data.energy[rows]
@@ -121,8 +133,6 @@ def _trained_range(model: GenerativeModel, data: TrainingData) -> TrainedRange:
 
 
 def _arcsine(sine: float) -> float:
-    import math
-
     return math.asin(sine) if sine > 1e-6 else 0.01 * DEGREE
 
 
@@ -130,5 +140,7 @@ def _card(run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
     log = run.read_log()
     last: dict[str, dict[str, Any]] = {}
     for line in log:
-        last.setdefault(line["stage"], {}).update({k: v for k, v in line.items() if k not in {"stage", "time"}})
+        last.setdefault(line["stage"], {}).update(
+            {k: v for k, v in line.items() if k not in {"stage", "time"}}
+        )
     return {**facts, "stages": last}

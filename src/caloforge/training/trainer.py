@@ -218,7 +218,7 @@ class _GradientStage:
             if self.trainer.stop_requested:
                 self._save()
                 raise KeyboardInterrupt
-        assign(self.parameters, self.best if self.best else self.average.weights())
+        assign(self.parameters, self.best or self.average.weights())
 
     def _one_step(self) -> None:
         config, trainer, name = self.config, self.trainer, self.stage.name
@@ -282,7 +282,8 @@ class _GradientStage:
                 self._loss("tune", f"validate {self.stage.name}", i)
                 for i in range(self.config.validation_batches)
             ]
-        loss = float(self.trainer.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean"))
+        mean = self.trainer.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")
+        loss = float(torch.as_tensor(mean))
         self._log(step=self.step, validation_loss=loss)
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step

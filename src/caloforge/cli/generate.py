@@ -1,0 +1,132 @@
+"""``caloforge generate``: showers from a trained model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caloforge.cli.beams import beam_of
+from caloforge.cli.common import parse_offset, print_table, progress
+from caloforge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from caloforge.beam import Beam
+    from caloforge.generation import LikeFile
+
+__all__ = ["generate"]
+
+
+def generate(
+    *,
+    model: Annotated[str, typer.Argument(metavar="MODEL:TAG|FOLDER", help="A shipped model or a run.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    energy: Annotated[
+        str | None, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="Take the particles of this shower file.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Showers; with --like by default as many as there.")
+    ] = None,
+    particle: Annotated[str, typer.Option(help="Must be what the model was trained on.")] = "gamma",
+    log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
+    theta: Annotated[
+        str, typer.Option(metavar="DEGREES", help="Angle from the perpendicular: 20, or a range 0:60.")
+    ] = "0",
+    phi: Annotated[
+        str | None,
+        typer.Option(metavar="DEGREES", help="Azimuth; default 0, or the full turn for a range of theta."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of particles and showers.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes; the showers stay the same.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Showers computed together.")] = 100,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Noise levels of the sampler, instead of the model's own.")
+    ] = None,
+    points: Annotated[
+        bool, typer.Option("--points", help="Write the points, not the read-out cells above threshold.")
+    ] = False,
+    offset: Annotated[
+        str, typer.Option(metavar="X,Y", help="Where the particle meets the front face, in mm.")
+    ] = "0,0",
+    format_name: Annotated[
+        str, typer.Option("--format", help="File format, see `caloforge convert --help`.")
+    ] = "native",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse particles outside of the trained range.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Generate showers with a trained model.
+
+    The same seed gives the same showers, whatever the number of processes. Interrupted, the same
+    command goes on where it was.
+
+    \b
+    caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000
+      --seed 1 --out showers.h5
+    caloforge generate runs/mine --like geant4.h5 --out showers.h5
+    caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100
+      --offset 2.5,0 --points --out clouds.h5
+    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    from caloforge.formats import format_named
+    from caloforge.generation import Generation
+    from caloforge.generation import generate as run
+
+    particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
+    total = _count(count, particles)
+    chosen = format_named(format_name)
+    if chosen.writer is None:
+        msg = f"The format {format_name} can only be read: see `caloforge convert --help` for the others."
+        raise ConfigError(msg)
+    generation = Generation(
+        model=model,
+        particles=particles,
+        seed=seed,
+        batch_size=batch_size,
+        readout=not points,
+        offset=parse_offset(offset),
+        sampler={"steps": steps} if steps else {},
+    )
+    started = time.monotonic()
+    run(
+        generation,
+        out=out,
+        count=total,
+        processes=processes,
+        strict=strict,
+        writer=None if format_name == "native" else chosen.writer,
+        force=force,
+        progress=lambda done: progress("generating", total, done=done),
+    )
+    seconds = time.monotonic() - started
+    rows = [("showers", str(total)), ("wall-clock time", f"{1e3 * seconds / total:.3g} ms per shower")]
+    print_table(("", ""), rows, title=str(out))
+
+
+def _particles(
+    energy: str | None, like: Path | None, *, log: bool, theta: str, phi: str | None, particle: str
+) -> Beam | LikeFile:
+    if (energy is None) == (like is None):
+        msg = "Give either --energy (with --count) or --like FILE: they say which particles to generate."
+        raise ConfigError(msg)
+    if energy is not None:
+        return beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle)
+    from caloforge.generation import LikeFile
+
+    return LikeFile(like) if like is not None else LikeFile(Path())
+
+
+def _count(count: int | None, particles: Beam | LikeFile) -> int:
+    from caloforge.formats import open_showers
+    from caloforge.generation import LikeFile
+
+    if count is not None:
+        return count
+    if not isinstance(particles, LikeFile):
+        msg = "--count is missing: it says how many showers to generate."
+        raise ConfigError(msg)
+    with open_showers(particles.path) as reader:
+        return len(reader)

@@ -1,0 +1,6 @@
+"""Generation of showers into files."""
+
+from caloforge.generation.engine import Generation, generate
+from caloforge.generation.particles import LikeFile, Particles
+
+__all__ = ["Generation", "LikeFile", "Particles", "generate"]

@@ -1,0 +1,146 @@
+"""Generate showers into a file: blocks in one or several processes, resumable, memory flat."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from caloforge.blocks import run_blocks
+from caloforge.formats import NativeWriter
+from caloforge.generation.particles import LikeFile, extremes
+from caloforge.geometry import place, project
+from caloforge.zoo.shipped import load_simulator, model_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caloforge.beam import Beam
+    from caloforge.blocks import Progress
+    from caloforge.formats.base import WriterFactory
+    from caloforge.showers import Showers
+    from caloforge.simulator import Simulator
+
+__all__ = ["Generation", "generate"]
+
+_BLOCK = 500
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What to generate.
+
+    Attributes:
+        model: A shipped model's name or a saved model's folder.
+        particles: Beam, or the particles of a file.
+        seed: Shower i depends on (seed, i) alone.
+        batch_size: Showers computed together; results agree to rounding between batch sizes.
+        readout: Cells above threshold; otherwise the points.
+        offset: Where the particles meet the front face [mm].
+        sampler: Changes to the model's sampler, such as ``{"steps": 1}``.
+        threads: Threads of a process.
+    """
+
+    model: str
+    particles: Beam | LikeFile
+    seed: int
+    batch_size: int = 100
+    readout: bool = True
+    offset: tuple[float, float] = (0.0, 0.0)
+    sampler: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+    def simulator(self) -> Simulator:
+        """The model with the sampler asked for."""
+        simulator = load_simulator(self.model)
+        return simulator.with_sampler(**self.sampler) if self.sampler else simulator
+
+    @property
+    def block(self) -> int:
+        """Showers a block: whole batches, so that batches do not depend on blocks."""
+        return self.batch_size * max(1, -(-_BLOCK // self.batch_size))
+
+    def request(self) -> dict[str, Any]:
+        """Everything that determines the showers."""
+        folder = model_folder(self.model)
+        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+        particles = self.particles
+        described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
+        rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")
+        settings = {name: _plain(getattr(self, name)) for name in rest}
+        return {"model": self.model, "weights": weights, "particles": _plain(described), **settings}
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """Loads the model once in every process."""
+
+    generation: Generation
+
+    def __call__(self) -> Callable[[int, int], Showers]:
+        import torch
+
+        torch.set_num_threads(self.generation.threads)
+        simulator = self.generation.simulator()
+        return partial(_make, self.generation, simulator)
+
+
+def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
+    incident = generation.particles.sample(generation.seed, start, stop)
+    showers = simulator.points(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
+    if generation.offset != (0.0, 0.0):
+        showers = place(showers, offset=generation.offset)
+    return project(showers, simulator.geometry) if generation.readout else showers
+
+
+def generate(
+    generation: Generation,
+    *,
+    out: Path,
+    count: int,
+    processes: int = 1,
+    strict: bool = False,
+    writer: WriterFactory | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Generate ``count`` showers into ``out``; the same call goes on after an interruption.
+
+    Args:
+        generation: What to generate.
+        out: File to write.
+        count: Showers.
+        processes: Worker processes; the showers do not depend on it.
+        strict: Raise instead of warning outside of the trained range.
+        writer: Opens the file; caloforge's own format by default.
+        force: Replace ``out``.
+        progress: As of ``run_blocks``.
+
+    Raises:
+        DataError: ``strict``, and a particle is outside of the trained range.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    simulator = generation.simulator()
+    simulator.check(extremes(generation.particles), strict=strict)
+    request = generation.request()
+    options: dict[str, Any] = {} if progress is None else {"progress": progress}
+    run_blocks(
+        out=out,
+        count=count,
+        block=generation.block,
+        request=request,
+        worker=_Worker(generation),
+        processes=processes,
+        writer=writer or partial(NativeWriter, provenance={"generated": request}),
+        geometry=simulator.geometry,
+        force=force,
+        **options,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value

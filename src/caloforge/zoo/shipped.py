@@ -1,0 +1,67 @@
+"""Trained models by name ``model:tag``."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caloforge.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from caloforge.simulator import Simulator
+
+__all__ = ["load_simulator", "model_folder", "reference_path", "shipped_models"]
+
+_HOME = Path(str(resources.files("caloforge.zoo")))
+
+
+def shipped_models() -> list[str]:
+    """Names ``model:tag`` of the trained models in the package."""
+    return sorted(f"{c.parent.parent.name}:{c.parent.name}" for c in _HOME.glob("models/*/*/config.json"))
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """The folder of a shipped model, a saved model or a training run.
+
+    Raises:
+        ConfigError: It is neither a shipped name nor a folder.
+    """
+    text = str(name_or_folder)
+    if text in shipped_models():
+        model, tag = text.split(":")
+        return _HOME / "models" / model / tag
+    folder = Path(name_or_folder)
+    if (folder / "model" / "config.json").is_file():
+        return folder / "model"
+    if folder.is_dir():
+        return folder
+    hint = did_you_mean(text, shipped_models())
+    msg = f"There is no model {text!r}: {hint}, or give the folder of a saved model or of a finished run."
+    raise ConfigError(msg)
+
+
+def load_simulator(name_or_folder: str | Path) -> Simulator:
+    """Load a shipped model by name, or a saved one from its folder.
+
+    Raises:
+        ConfigError: The name is unknown.
+        FormatError: The folder is not a saved model.
+    """
+    from caloforge.simulator import Simulator
+
+    return Simulator.load(model_folder(name_or_folder))
+
+
+def reference_path(geometry: str = "siw-ecal") -> Path:
+    """The shipped Geant4 showers of a geometry (read-out cells, from the report part of the data).
+
+    Raises:
+        ConfigError: None is shipped.
+    """
+    path = _HOME / "reference" / f"{geometry}.h5"
+    if not path.is_file():
+        known = [p.stem for p in _HOME.glob("reference/*.h5")]
+        msg = f"No Geant4 showers of {geometry!r} are shipped: {did_you_mean(geometry, known)}."
+        raise ConfigError(msg)
+    return path
