@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caloforge.cli import common
-from caloforge.cli.common import Range, angle_range, energy_range, parse_range, print_table, progress
+from caloforge.cli.common import (
+    Range,
+    angle_range,
+    energy_range,
+    parse_offset,
+    parse_range,
+    print_table,
+    progress,
+)
 from caloforge.cli.logs import configure_logging
 from caloforge.errors import ConfigError
 
@@ -81,6 +89,16 @@ def test_angles_become_rad() -> None:
     assert angle_range("0:360", limit=361.0).high == pytest.approx(2 * math.pi)
     with pytest.raises(ConfigError, match=r"--theta \[degrees\]: got '0:90', expected angles below 90"):
         angle_range("0:90")
+
+
+def test_offsets() -> None:
+    assert parse_offset("2.5,-1") == (2.5, -1.0)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "nan,0", "0,inf"])
+def test_bad_offsets(text: str) -> None:
+    with pytest.raises(ConfigError, match="--offset: got .*, expected two numbers x,y in mm"):
+        parse_offset(text)
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1.0, 1e3), st.booleans())

@@ -49,7 +49,10 @@ _SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
 
 COMMANDS: tuple[Command, ...] = (
     Command("simulate", _SHOWERS, resumes=True),
+    Command("generate", _SHOWERS, resumes=True),
     Command("evaluate", _SHOWERS),
+    Command("train", _MODELS, resumes=True),
+    Command("models", _MODELS),
 )
 
 
