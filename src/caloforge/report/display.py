@@ -1,0 +1,60 @@
+"""The event display: one shower or several side by side, to turn in a browser or as a picture.
+
+A panel is a label, one shower and its geometry. ``figure_3d``, ``html_fragment`` and ``html_page`` make
+the interactive form, ``draw_event`` the picture, ``save_display`` a file of either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caloforge.errors import OutputError, bad
+from caloforge.formats.base import check_output, part_path
+from caloforge.report.interactive import figure_3d, html_fragment, html_page
+from caloforge.report.still import draw_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from caloforge.report.scene import Panel
+
+__all__ = ["draw_event", "figure_3d", "html_fragment", "html_page", "save_display"]
+
+_PICTURES = (".png", ".pdf", ".svg")
+
+
+def save_display(
+    panels: Sequence[Panel], path: Path, *, energy_cut: float = 0.0, dpi: int = 150, force: bool = False
+) -> None:
+    """Write the display: ``.html`` to turn and zoom, ``.png``, ``.pdf`` or ``.svg`` as a picture.
+
+    Args:
+        panels: For every picture its label, one shower and the geometry.
+        path: The file; its ending decides.
+        energy_cut: Leave out hits below it [MeV].
+        dpi: Dots per inch of a PNG.
+        force: Replace the file when it exists.
+
+    Raises:
+        DataError: There is no panel, or one has not exactly one shower.
+        GeometryError: Cells belong to another geometry.
+        OutputError: The ending is another, the file exists, or it cannot be written.
+    """
+    if path.suffix not in {".html", *_PICTURES}:
+        expected = f"one of .html, {', '.join(_PICTURES)}"
+        raise OutputError(bad("ending of the display's file", got=repr(path.name), expected=expected))
+    check_output(path, force=force)
+    part = part_path(path)
+    try:
+        if path.suffix == ".html":
+            page = html_page(panels, energy_cut=energy_cut, title=path.stem)
+            part.write_text(page, encoding="utf-8")
+        else:
+            figure = draw_event(panels, energy_cut=energy_cut)
+            figure.savefig(part, format=path.suffix[1:], dpi=dpi)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"Cannot write {path}: {error.strerror or error}."
+        raise OutputError(msg) from error
