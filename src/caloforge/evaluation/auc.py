@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Auc", "Fit", "Folds", "auc_error", "cross_validate", "equal_classes"]
 
-Scorer = "Callable[[NDArray[np.float64]], NDArray[np.float64]]"
-
 
 class Fit(Protocol):
     """Trains a classifier; a higher score means that a shower looks more like the reference."""
@@ -86,6 +84,9 @@ def cross_validate(
 ) -> Auc:
     """Train a classifier per fold and average the areas under their ROC curves.
 
+    Both classes are split alike: a generated shower that was made like a real one (same particle,
+    same energies) is in the same fold as that one, so that a classifier cannot learn its twin.
+
     Args:
         reference: Inputs of the reference, ``(n, F)``, label 1.
         generated: Inputs of the model, ``(m, F)``, label 0; the larger class is cut to the smaller.
@@ -95,7 +96,7 @@ def cross_validate(
     """
     classes = equal_classes(reference, generated, rng)
     count = len(classes[0])
-    parts = [np.array_split(rng.permutation(count), folds.number) for _ in classes]
+    parts = np.array_split(rng.permutation(count), folds.number)
     areas = []
     for k in range(folds.used):
         tune = (k + 1) % folds.number
@@ -103,10 +104,10 @@ def cross_validate(
         test, stop, train = (_sample(classes, parts, chosen) for chosen in ([k], [tune], rest))
         scores = fit(train, stop, int(rng.integers(2**31)))(test.inputs)
         areas.append(float(roc_auc_score(test.labels, scores)))
-    tested = sum(len(parts[0][k]) for k in range(folds.used))
+    tested = sum(len(parts[k]) for k in range(folds.used))
     mean = float(np.mean(areas))
     spread = float(np.std(areas, ddof=1)) / np.sqrt(len(areas)) if len(areas) > 1 else 0.0
-    return Auc(mean, max(spread, auc_error(mean, tested)), tuple(areas), tested)
+    return Auc(mean, float(max(spread, auc_error(mean, tested))), tuple(areas), tested)
 
 
 def auc_error(area: float, count: int) -> float:
@@ -122,9 +123,9 @@ def auc_error(area: float, count: int) -> float:
 
 def _sample(
     classes: tuple[NDArray[np.float64], NDArray[np.float64]],
-    parts: list[list[NDArray[np.int64]]],
+    parts: list[NDArray[np.int64]],
     chosen: list[int],
 ) -> Sample:
-    rows = [np.concatenate([part[i] for i in chosen]) for part in parts]
-    inputs = np.concatenate([values[index] for values, index in zip(classes, rows, strict=True)])
-    return Sample(inputs, np.repeat([1.0, 0.0], [len(index) for index in rows]))
+    rows = np.concatenate([parts[i] for i in chosen])
+    inputs = np.concatenate([values[rows] for values in classes])
+    return Sample(inputs, np.repeat([1.0, 0.0], len(rows)))

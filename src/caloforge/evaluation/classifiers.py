@@ -39,7 +39,7 @@ class BoostedTrees:
     trees: int = 100
     leaves: int = 15
     learning_rate: float = 0.1
-    feature_share: float = 0.5
+    feature_share: float = 0.3
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from caloforge.report.style import REFERENCE, new_figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["image_plots"]
 
 _DECADES = 5.0
+_RATIO_DECADES = {"lateral": 4.0, "depth": 3.5}
 
 
 def image_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -59,15 +61,22 @@ def _row(
         mesh = grid[0, column].pcolormesh(horizontal, vertical, np.maximum(picture, 1e-30), norm=colours)
         grid[0, column].set_title(REFERENCE if column == 0 else sample.name, loc="left")
         if column == 0:
-            grid[1, 0].axis("off")
+            _label(grid[1, 0], f"ratio to {REFERENCE}\n(where there is enough energy)")
             continue
-        ratio = _ratio(picture, pictures[0], top)
+        ratio = _ratio(picture, pictures[0], top * 10.0 ** -_RATIO_DECADES[kind])
         shades = grid[1, column].pcolormesh(horizontal, vertical, ratio, cmap="RdBu_r", vmin=0.5, vmax=1.5)
     for axes in [*grid[0], *grid[1, 1:]]:
         _dress(axes, labels, polar=polar)
     figure.colorbar(mesh, ax=grid[0].tolist(), label="MeV per shower", pad=0.01)
     figure.colorbar(shades, ax=grid[1].tolist(), label="ratio", pad=0.01)
     return figure
+
+
+def _label(axes: Axes, text: str) -> None:
+    axes.axis("off")
+    axes.text(
+        0.97, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=15, color="#444444"
+    )
 
 
 def _picture(sample: SampleData, kind: str) -> NDArray[np.floating]:
@@ -78,19 +87,14 @@ def _picture(sample: SampleData, kind: str) -> NDArray[np.floating]:
 
 
 def _ratio(
-    picture: NDArray[np.floating], reference: NDArray[np.floating], top: float
+    picture: NDArray[np.floating], reference: NDArray[np.floating], least: float
 ) -> NDArray[np.floating]:
-    enough = reference > top * 10.0**-_DECADES
     ratio = np.full_like(reference, np.nan)
-    np.divide(picture, reference, out=ratio, where=enough)
+    np.divide(picture, reference, out=ratio, where=reference > least)
     return ratio
 
 
-def _dress(axes: object, labels: tuple[str, str], *, polar: bool) -> None:
-    from matplotlib.axes import Axes
-
-    if not isinstance(axes, Axes):
-        return
+def _dress(axes: Axes, labels: tuple[str, str], *, polar: bool) -> None:
     axes.grid(visible=False)
     if polar:
         axes.set_xticklabels([])

@@ -9,6 +9,7 @@ import jinja2
 
 from caloforge.errors import OutputError
 from caloforge.formats.base import part_path
+from caloforge.report.correlations import correlation_plots
 from caloforge.report.images import image_plots
 from caloforge.report.plots import Plot, observable_plots
 from caloforge.report.style import data_uri, model_styles, png, style
@@ -60,6 +61,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
 
 def _plots(evaluation: Evaluation) -> Iterator[Plot]:
     yield from observable_plots(evaluation)
+    yield from correlation_plots(evaluation)
     yield from image_plots(evaluation)
 
 

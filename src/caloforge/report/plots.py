@@ -100,7 +100,7 @@ def _histogram(table: FeatureTable, *, name: str, unit: float, edges: NDArray[np
 
 def _common_edges(evaluation: Evaluation, name: str) -> NDArray[np.floating]:
     tables = [evaluation.reference.table, *(sample.table for sample in evaluation.generated)]
-    ends = np.array([np.quantile(table[name], [0.002, 0.998]) for table in tables])
+    ends = np.array([np.quantile(table[name], [0.004, 0.996]) for table in tables])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     margin = max(0.05 * (high - low), 1e-9 * max(abs(high), 1.0))
     return np.linspace(low - margin if low > margin or low < 0 else 0.0, high + margin, _BINS + 1)
@@ -126,7 +126,7 @@ def _cells(evaluation: Evaluation) -> Iterator[Plot]:
 
     figure = _draw(evaluation, edges[: used + 1], cut, axis, _mip(evaluation.geometry, float(edges[0])))
     caption = "Spectrum of the cell energies. The peak of minimum ionising particles (MIP) is marked."
-    yield Plot("cell_energy", "Cells", caption, figure)
+    yield Plot("cell_energy", "Cells and profiles", caption, figure)
 
 
 def _mip(geometry: Geometry, threshold: float) -> tuple[float, str] | None:
@@ -139,7 +139,7 @@ def _mip(geometry: Geometry, threshold: float) -> tuple[float, str] | None:
 
 
 def _profiles(evaluation: Evaluation) -> Iterator[Plot]:
-    section = "Profiles"
+    section = "Cells and profiles"
     layers = np.arange(evaluation.geometry.n_layers + 1) - 0.5
     figure = _draw(
         evaluation,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "ratio_figure"]
 
 _GREY, _BAND = "#d3d7dc", "#9aa1ab"
-_RANGES = (0.05, 0.1, 0.2, 0.5, 1.0)
+_RANGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_MEASURED = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,13 @@ def _draw_ratios(
     _band(axes, edges, relative.values, relative.errors, alpha=0.55)
     axes.axhline(1.0, color="black", linewidth=1.0)
     middle = _middles(edges, log=axes.get_xscale() == "log")
-    ratios = {name: curve / reference.values for name, curve in models.items()}
+    measured = np.where(relative.errors < _MEASURED, reference.values, 0.0)
+    ratios = {name: curve / measured for name, curve in models.items()}
     for ratio, line in zip(ratios.values(), model_styles(list(models)).values(), strict=True):
         axes.stairs(
             ratio.values, edges, baseline=None, linewidth=1.8, color=line.colour, linestyle=line.dashes
         )
-        axes.errorbar(middle, ratio.values, ratio.errors, fmt="none", ecolor=line.colour, elinewidth=1.0)
+        axes.errorbar(middle, ratio.values, ratio.errors, fmt="none", ecolor=line.colour, elinewidth=0.8)
     half = _ratio_range(relative, list(ratios.values()))
     axes.set_ylim(1.0 - half, 1.0 + half)
 
@@ -143,18 +145,20 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
     if axis.log_x:
         bottom.set_xscale("log")
     top.set_xlim(edges[0], edges[-1])
+    columns = 1 if len(curves) < 4 else 2
+    room = 0.1 * -(-len(curves) // columns) + 0.02
     values = np.concatenate([curve.values for curve in curves])
     values = values[np.isfinite(values)]
     if axis.log_y:
         positive = values[values > 0]
         low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
         top.set_yscale("log")
-        top.set_ylim(0.5 * low, high * (high / low) ** 0.28 * 1.5)
+        top.set_ylim(0.5 * low, high * (high / low) ** (0.8 * room) * 1.5)
     elif len(values):
         low = 0.0 if axis.from_zero else float(values.min())
         span = max(float(values.max()) - low, 1e-12)
-        top.set_ylim(low if axis.from_zero else low - 0.1 * span, low + 1.35 * span)
-    top.legend(loc="upper right", ncols=1 if len(curves) < 4 else 2)
+        top.set_ylim(low if axis.from_zero else low - 0.1 * span, low + (1.05 + room) * span)
+    top.legend(loc="upper right", ncols=columns)
     top.set_ylabel(axis.y)
     bottom.set_ylabel("ratio", loc="center")
     bottom.set_xlabel(axis.x)

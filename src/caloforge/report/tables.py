@@ -37,6 +37,7 @@ _HEADINGS: dict[Group, tuple[str, str, float, int]] = {
     ),
 }
 _COMPATIBLE = 2.0
+_MOST_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def summary(evaluation: Evaluation) -> list[Section]:
 
 
 def number(value: float | None, error: float | None, digits: int) -> str:
-    """Value and error with a fixed number of digits; a dash when there is none."""
+    """Value and error; ``digits`` after the point, more when the error needs them; a dash for None."""
     if value is None or not math.isfinite(value):
         return "–"
+    if error:
+        digits = max(digits, min(math.ceil(-math.log10(error)), _MOST_DIGITS))
     text = f"{value:.{digits}f}"
     return text if error is None or not math.isfinite(error) else f"{text} ± {error:.{digits}f}"
 
