@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geant4_pybind as g4
 
-from caloforge.errors import GeometryError, did_you_mean
+from caloforge.errors import GeometryError, bad
 from caloforge.geant4.stack import half_width, plates
 from caloforge.geometry import BoxGrid
 
@@ -151,8 +152,10 @@ def _material(name: str) -> Any:
     manager = g4.G4NistManager.Instance()
     known = list(manager.GetNistMaterialNames())
     if name not in known:
-        msg = f"Geant4 does not know the material {name!r}: {did_you_mean(name, known)}."
-        raise GeometryError(msg)
+        close = difflib.get_close_matches(name, known, n=3)
+        hint = f" (near: {', '.join(close)})" if close else ""
+        expected = f"a chemical symbol (W) or a NIST name (G4_POLYSTYRENE){hint}"
+        raise GeometryError(bad("material in Geant4", got=repr(name), expected=expected))
     return manager.FindOrBuildMaterial(name)
 
 

@@ -30,7 +30,7 @@ __all__ = ["Scoring", "Simulation", "simulate"]
 
 Scoring = Literal["steps", "cells"]
 
-_ELECTROMAGNETIC = frozenset({22, 11, -11, 111})
+_ELECTROMAGNETIC = frozenset({22, 11, -11, 13, -13, 111})
 _BLOCK_ENERGY = 1e6  # MeV a block: some seconds of work
 
 

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from caloforge.errors import MissingDependencyError
+from caloforge.geant4 import data as geant4_data
+from caloforge.geant4.data import check_elements, check_package, find_data, require, set_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOW, STATES = "G4EMLOW8.8", "G4ENSDFSTATE3.0"
+
+
+def make(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def test_the_given_folder_comes_first(tmp_path: Path) -> None:
+    given, named = make(tmp_path / "a", LOW), make(tmp_path / "b", LOW)
+    environment = {"CALOFORGE_GEANT4_DATA": str(named), "G4LEDATA": str(make(tmp_path / "c", LOW) / LOW)}
+    assert find_data(given, environment=environment) == {"G4EMLOW": given / LOW}
+    assert find_data(environment=environment) == {"G4EMLOW": named / LOW}
+
+
+def test_the_usual_places_of_geant4(tmp_path: Path) -> None:
+    folder, own = make(tmp_path / "a", LOW, STATES), make(tmp_path / "own", "EMLOW") / "EMLOW"
+    home = make(tmp_path / "home")
+    make(home / ".geant4_pybind", STATES, "G4PARTICLEXS4.2")
+    everything = {"GEANT4_DATA_DIR": str(folder), "G4LEDATA": str(own), "HOME": str(home)}
+    assert find_data(environment=everything) == {"G4EMLOW": own, "G4ENSDFSTATE": folder / STATES}
+    downloads = find_data(environment={"HOME": str(home)})
+    assert set(downloads) == {"G4ENSDFSTATE", "G4PARTICLEXS"}
+    assert find_data(environment={"HOME": str(tmp_path / "nobody")}) == {}
+
+
+def test_another_version_serves_when_the_exact_one_is_not_there(tmp_path: Path) -> None:
+    make(tmp_path, "G4EMLOW8.5", "G4EMLOW8.6.1")
+    assert find_data(tmp_path)["G4EMLOW"].name == "G4EMLOW8.6.1"
+    make(tmp_path, LOW, "G4EMLOW9.0")
+    assert find_data(tmp_path)["G4EMLOW"].name == LOW
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingDependencyError, match=r"no folder .*nowhere"):
+        find_data(tmp_path / "nowhere")
+
+
+def test_data_sets_that_the_physics_needs(tmp_path: Path) -> None:
+    data = find_data(make(tmp_path, LOW))
+    with pytest.raises(MissingDependencyError, match=r"electromagnetic showers \(G4ENSDFSTATE\)"):
+        require(data, hadrons=False)
+    data = find_data(make(tmp_path, STATES))
+    require(data, hadrons=False)
+    with pytest.raises(MissingDependencyError, match=r"hadrons \(G4PARTICLEXS, PhotonEvaporation\)"):
+        require(data, hadrons=True)
+    require(find_data(make(tmp_path, "G4PARTICLEXS4.2", "PhotonEvaporation6.1.2")), hadrons=True)
+
+
+def test_an_element_without_tables_is_named(shared: Path) -> None:
+    data = find_data(shared / "geant4" / "data")
+    check_elements(data, [74, 14, 82, 1, 6, 7, 8])
+    with pytest.raises(MissingDependencyError, match=r"G4EMLOW8.8/brem_SB/br29 is missing"):
+        check_elements(data, [74, 29])
+
+
+def test_variables_for_geant4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    set_environment(find_data(make(tmp_path, LOW, STATES)))
+    assert os.environ["G4LEDATA"] == str(tmp_path / LOW)
+    assert os.environ["GEANT4_DATA_DIR"] == str(tmp_path)
+    # the binding asks on the terminal, or Geant4 aborts, when any of these is unset
+    assert len([name for name in os.environ if name.startswith("G4") and name.endswith("DATA")]) == 12
+
+
+def test_the_binding_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geant4_data.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'caloforge\[geant4\]'"):
+        check_package()
