@@ -97,7 +97,7 @@ def test_offsets() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "nan,0", "0,inf"])
 def test_bad_offsets(text: str) -> None:
-    with pytest.raises(ConfigError, match="--offset: got .*, expected two numbers x,y in mm"):
+    with pytest.raises(ConfigError, match=r"--offset: got .*, expected two numbers x,y in mm"):
         parse_offset(text)
 
 
