@@ -53,6 +53,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("evaluate", _SHOWERS),
     Command("train", _MODELS, resumes=True),
     Command("models", _MODELS),
+    Command("inspect", _FILES),
+    Command("convert", _FILES),
+    Command("show", _FILES),
+    Command("geometries", _FILES),
 )
 
 

@@ -127,6 +127,8 @@ class Format:
         detect: Whether an open HDF5 file is of this format.
         reader: Opens a path; ``geometry`` overrides what the file implies.
         writer: Opens a path for writing, or None for read-only formats.
+        points: Whether it can hold points.
+        cells: Whether it can hold cells.
     """
 
     name: str
@@ -134,6 +136,8 @@ class Format:
     detect: Callable[[h5py.File], bool]
     reader: Callable[[Path, Geometry | None], ShowerReader]
     writer: WriterFactory | None = None
+    points: bool = True
+    cells: bool = True
 
 
 def check_output(path: Path, *, force: bool) -> None:

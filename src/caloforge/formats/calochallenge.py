@@ -119,4 +119,5 @@ CALOCHALLENGE = Format(
     detect=_detect,
     reader=CaloChallengeReader,
     writer=CaloChallengeWriter,
+    points=False,
 )

@@ -128,4 +128,5 @@ CALOCLOUDS = Format(
     detect=_detect,
     reader=CaloCloudsReader,
     writer=CaloCloudsWriter,
+    cells=False,
 )

@@ -139,4 +139,5 @@ SHOWERDATA = Format(
     detect=_detect,
     reader=ShowerDataReader,
     writer=ShowerDataWriter,
+    cells=False,
 )

@@ -1,0 +1,77 @@
+"""``caloforge convert``: from one file format to another."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+from caloforge.cli.common import progress
+from caloforge.cli.offsets import parse_offset
+from caloforge.units import DEGREE
+
+__all__ = ["convert"]
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File of any format (see inspect).")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
+    *,
+    format: Annotated[  # noqa: A002 (the option's name)
+        str, typer.Option(metavar="NAME", help="native, calochallenge, showerdata, caloclouds or ddml.")
+    ] = "native",
+    geometry: Annotated[
+        str | None, typer.Option(help="Read-out of the output: a name or a file. Default: the input's.")
+    ] = None,
+    input_geometry: Annotated[
+        str | None, typer.Option(help="Read-out of the input, where the file does not tell.")
+    ] = None,
+    offset: Annotated[str, typer.Option(metavar="X,Y", help="Shift all points, in mm.")] = "0,0",
+    rotate: Annotated[float, typer.Option(metavar="DEG", help="Turn all points about the beam first.")] = 0.0,
+    project: Annotated[
+        bool, typer.Option("--project", help="Turn points into read-out cells where points could stay.")
+    ] = False,
+    points: Annotated[
+        bool, typer.Option("--points", help="Turn cells into points where cells could stay.")
+    ] = False,
+    count: Annotated[int | None, typer.Option(min=1, help="Only the first showers.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+) -> None:
+    r"""Convert a shower file to another format.
+
+    Points become cells where the format holds cells only, and cells become points at their centres
+    where it holds points only. Cells of one geometry come into another by way of points.
+
+    \b
+    caloforge convert siw_photons.h5 cells.h5 --project
+    caloforge convert siw_photons.h5 out.hdf5 --format calochallenge --geometry calochallenge-2
+    caloforge convert dataset_2_1.hdf5 ds2.h5 --count 1000
+    caloforge convert showers.h5 moved.h5 --offset 1.5,-2 --rotate 90
+    """
+    from caloforge.formats import open_showers
+    from caloforge.formats.convert import Changes, convert_file
+    from caloforge.geometry import load_geometry
+
+    wanted, known = (load_geometry(name) if name else None for name in (geometry, input_geometry))
+    changes = Changes(
+        geometry=wanted,
+        offset=parse_offset(offset),
+        rotation=rotate * DEGREE,
+        project=project,
+        spread=points,
+        count=count,
+    )
+    with open_showers(source, geometry=known) as reader:
+        total = min(len(reader), count or len(reader))
+    with progress("converting", total) as advance:
+        done = convert_file(
+            source,
+            target,
+            name=format,
+            changes=changes,
+            source_geometry=known,
+            force=force,
+            advance=advance,
+        )
+    typer.echo(f"{target}: {done} showers ({format})")

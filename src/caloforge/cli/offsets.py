@@ -1,0 +1,21 @@
+"""Lateral positions as they are typed: ``1.5,-2``."""
+
+from __future__ import annotations
+
+from caloforge.errors import ConfigError, bad
+
+__all__ = ["parse_offset"]
+
+
+def parse_offset(text: str, *, what: str = "--offset") -> tuple[float, float]:
+    """Read x and y in mm.
+
+    Raises:
+        ConfigError: Not two numbers.
+    """
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        expected = "two numbers in mm such as 1.5,-2"
+        raise ConfigError(bad(what, got=repr(text), expected=expected)) from error
+    return x, y

@@ -1,0 +1,82 @@
+"""``caloforge show``: the event display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from caloforge.errors import ConfigError, DataError, GeometryError, bad
+
+if TYPE_CHECKING:
+    from caloforge.geometry import Geometry
+    from caloforge.report.scene import Panel
+
+__all__ = ["show"]
+
+
+def show(
+    file: Annotated[Path, typer.Argument(help="Shower file of any format.")],
+    *,
+    event: Annotated[int, typer.Option(min=0, help="Number of the shower, from 0.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="File to write: .html to turn and zoom, .png, .pdf or .svg.")
+    ] = Path("event.html"),
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="The same shower of another file beside it; repeat for more.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Names of the files, in order. Default: the file names.")
+    ] = None,
+    energy_cut: Annotated[
+        float, typer.Option(min=0, metavar="MEV", help="Leave out hits below, in MeV.")
+    ] = 0.0,
+    cells: Annotated[bool, typer.Option("--cells", help="Show points as read-out cells.")] = False,
+    geometry: Annotated[
+        str | None, typer.Option(help="Read-out, where the file does not tell: a name or a file.")
+    ] = None,
+    dpi: Annotated[int, typer.Option(min=30, max=1200, help="Dots per inch of a PNG.")] = 150,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    r"""Draw a shower in its detector, to turn in a browser or as a picture.
+
+    The page needs no other file and no network.
+
+    \b
+    caloforge show showers.h5 --event 3 --out event.html
+    caloforge show geant4.h5 --compare generated.h5 --event 3 --cells --out event.png
+    """
+    from caloforge.geometry import load_geometry
+    from caloforge.report.display import save_display
+
+    files = [file, *(compare or [])]
+    names = _labels(files, label or [])
+    known = load_geometry(geometry) if geometry else None
+    panels = [_panel(*pair, event, known, cells=cells) for pair in zip(names, files, strict=True)]
+    save_display(panels, out, energy_cut=energy_cut, dpi=dpi, force=force)
+    typer.echo(f"event {event}: {out}")
+
+
+def _labels(files: list[Path], given: list[str]) -> list[str]:
+    if given and len(given) != len(files):
+        raise ConfigError(
+            bad("--label", got=f"{len(given)} labels", expected=f"one for each of {len(files)}")
+        )
+    return given or [file.stem for file in files]
+
+
+def _panel(label: str, file: Path, event: int, known: Geometry | None, *, cells: bool) -> Panel:
+    from caloforge.formats import open_showers
+    from caloforge.geometry import project
+
+    with open_showers(file, geometry=known) as reader:
+        if event >= len(reader):
+            raise DataError(bad(f"event of {file}", got=event, expected=f"0 to {len(reader) - 1}"))
+        if reader.geometry is None:
+            msg = f"{file} does not tell its geometry: name it (--geometry)."
+            raise GeometryError(msg)
+        shower = reader.read(event, event + 1)
+        if cells and shower.points is not None:
+            shower = project(shower, reader.geometry)
+        return label, shower, reader.geometry

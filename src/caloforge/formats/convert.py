@@ -1,0 +1,139 @@
+"""From one file format to another, block by block: projecting, moving, turning cells into points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caloforge.errors import ConfigError, GeometryError
+from caloforge.formats.detect import FORMATS, format_named, open_showers
+from caloforge.formats.native import NATIVE, NativeWriter
+from caloforge.geometry import place, project, to_points
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caloforge.formats.base import Format, ShowerReader, ShowerWriter
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+__all__ = ["Changes", "convert_file"]
+
+BLOCK = 200
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happens to showers on their way.
+
+    Attributes:
+        geometry: Read-out of the output; the input's when None.
+        offset: Shift of all points [mm], after the rotation.
+        rotation: Turn about the particle's axis [rad]; the azimuth turns with it.
+        project: Whether points become cells although the format could hold points.
+        spread: Whether cells become points although the format could hold cells.
+        count: Convert only so many showers.
+    """
+
+    geometry: Geometry | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    rotation: float = 0.0
+    project: bool = False
+    spread: bool = False
+    count: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether points change their places."""
+        return self.offset != (0.0, 0.0) or self.rotation != 0.0
+
+
+def convert_file(
+    source: Path,
+    target: Path,
+    *,
+    name: str,
+    changes: Changes | None = None,
+    source_geometry: Geometry | None = None,
+    force: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Write the showers of ``source`` to ``target`` in the format ``name``; memory stays flat.
+
+    Points become cells when the format holds cells only, cells become points (their centres) when
+    it holds points only; cells change their geometry by way of points.
+
+    Args:
+        source: Any readable file.
+        target: The file to write.
+        name: Of the output's format.
+        changes: What to do on the way; nothing by default.
+        source_geometry: Geometry of the input, when the file does not tell.
+        force: Replace ``target``.
+        advance: Called with the number of showers of every block.
+
+    Returns:
+        Number of showers.
+
+    Raises:
+        ConfigError: The format cannot be written, or the changes contradict each other.
+        DataError: The showers cannot be changed that way.
+        FormatError: The input is damaged.
+        GeometryError: The geometry does not fit, or none is known.
+        OutputError: The output exists or cannot be written.
+    """
+    wanted = changes or Changes()
+    if wanted.project and wanted.spread:
+        raise ConfigError("Showers become either cells or points: leave --project or --points out.")
+    form = format_named(name)
+    with open_showers(source, geometry=source_geometry) as reader:
+        geometry = wanted.geometry or reader.geometry
+        stop = len(reader) if wanted.count is None else min(wanted.count, len(reader))
+        with _writer(form, target, geometry, reader, force=force) as writer:
+            for block in reader.blocks(BLOCK, stop=stop):
+                writer.append(_changed(block, reader.geometry, geometry, form, wanted))
+                advance(len(block))
+    return stop
+
+
+def _writer(
+    form: Format, target: Path, geometry: Geometry | None, reader: ShowerReader, *, force: bool
+) -> ShowerWriter:
+    if form is NATIVE:
+        return NativeWriter(target, geometry=geometry, force=force, provenance=_provenance(reader))
+    if form.writer is None:
+        known = ", ".join(f.name for f in FORMATS if f.writer is not None)
+        msg = f"The format {form.name!r} can only be read: choose one of {known}."
+        raise ConfigError(msg)
+    return form.writer(target, geometry=geometry, force=force)
+
+
+def _provenance(reader: ShowerReader) -> dict[str, Any]:
+    plain = (str, int, float, dict, list)
+    told = {key: v if isinstance(v, plain) else str(v) for key, v in reader.provenance.items()}
+    return {"converted_from": reader.path.name, "source": told}
+
+
+def _changed(
+    showers: Showers, source: Geometry | None, target: Geometry | None, form: Format, changes: Changes
+) -> Showers:
+    if changes.moves:
+        showers = place(showers, offset=changes.offset, rotation=changes.rotation)
+    to_points_first = changes.spread or not form.cells or _differs(showers, target)
+    if showers.cells is not None and to_points_first:
+        showers = to_points(showers, _known(source))
+        to_cells = form.cells and not changes.spread
+    else:
+        to_cells = changes.project or not form.points
+    return project(showers, _known(target)) if to_cells and showers.points is not None else showers
+
+
+def _differs(showers: Showers, geometry: Geometry | None) -> bool:
+    return geometry is not None and showers.meta.fingerprint not in {"", geometry.fingerprint}
+
+
+def _known(geometry: Geometry | None) -> Geometry:
+    if geometry is None:
+        raise GeometryError("The file does not tell its geometry: name it (--geometry).")
+    return geometry
