@@ -28,7 +28,6 @@ __all__ = [
     "Range",
     "angle_range",
     "energy_range",
-    "parse_offset",
     "parse_range",
     "print_table",
     "progress",
@@ -139,21 +138,6 @@ def angle_range(text: str, *, limit: float = 90.0, what: str = "--theta") -> Ran
     if angles.high >= limit:
         raise ConfigError(bad(f"{what} [degrees]", got=repr(text), expected=f"angles below {limit:g}"))
     return angles.scaled(DEGREE)
-
-
-def parse_offset(text: str, *, what: str = "--offset") -> tuple[float, float]:
-    """Read a lateral position ``"x,y"`` in mm.
-
-    Raises:
-        ConfigError: Not two finite numbers.
-    """
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ConfigError(bad(what, got=repr(text), expected="two numbers x,y in mm, such as 2.5,0"))
-    return (x, y)
 
 
 class Advance(Protocol):

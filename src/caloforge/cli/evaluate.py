@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.offsets import parse_offset
 from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def evaluate(
         out=out,
         metrics=metrics,
         geometry=geometry,
-        offset=_offset(offset),
+        offset=parse_offset(offset),
         part=part,
         baseline=baseline,
         count=count,
@@ -83,15 +84,6 @@ def _models(entries: list[str]) -> dict[str, Path]:
             raise ConfigError(msg)
         models[name] = Path(path)
     return models
-
-
-def _offset(text: str) -> tuple[float, float]:
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError as error:
-        expected = "two numbers in mm such as 1.5,-2"
-        raise ConfigError(bad("--offset", got=repr(text), expected=expected)) from error
-    return x, y
 
 
 def _print(result: Evaluation) -> None:

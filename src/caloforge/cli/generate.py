@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.beams import beam_of
-from caloforge.cli.common import parse_offset, print_table, progress
+from caloforge.cli.common import print_table, progress
+from caloforge.cli.offsets import parse_offset
 from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:

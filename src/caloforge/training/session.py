@@ -87,7 +87,7 @@ def train(
     finished = _take_over(model, init_from, retrain) if init_from else ()
     trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
     trainer.train(finished=finished)
-    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(run, facts))
+    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts))
     simulator.save(run.model)
     return simulator
 
@@ -136,11 +136,23 @@ def _arcsine(sine: float) -> float:
     return math.asin(sine) if sine > 1e-6 else 0.01 * DEGREE
 
 
-def _card(run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
-    log = run.read_log()
+def _card(config: TrainConfig, run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
+    """What a model tells about its making: data, settings, last numbers, learning curves."""
     last: dict[str, dict[str, Any]] = {}
-    for line in log:
-        last.setdefault(line["stage"], {}).update(
-            {k: v for k, v in line.items() if k not in {"stage", "time"}}
-        )
-    return {**facts, "stages": last}
+    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for line in run.read_log():
+        stage = line["stage"]
+        numbers = {k: v for k, v in line.items() if k not in {"stage", "time"}}
+        last.setdefault(stage, {}).update(numbers)
+        for name in ("loss", "validation_loss"):
+            if name in line:
+                curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))
+    thinned = {s: {n: _thin(points) for n, points in c.items()} for s, c in curves.items()}
+    training = {name: stage.model_dump(mode="json") for name, stage in config.training.items()}
+    return {**facts, "training": training, "stages": last, "learning_curve": thinned}
+
+
+def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """At most about forty points of a curve, the last one among them."""
+    step = -(-len(points) // 40)
+    return [(n, round(value, 5)) for n, value in points[::-1][::step][::-1]]
