@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 TESTS = """
 import pytest
 
@@ -49,9 +47,8 @@ def outcomes(folder: Path, **environment: str) -> str:
     return shown.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("ci", ["CI", "CALOFORGE_CI"])
-def test_in_ci(tmp_path: Path, ci: str) -> None:
-    line = outcomes(tmp_path, CALOFORGE_SHARED=str(tmp_path), **{ci: "true"})
+def test_in_ci(tmp_path: Path) -> None:
+    line = outcomes(tmp_path, CALOFORGE_SHARED=str(tmp_path), CALOFORGE_CI="1")
     assert line.startswith("2 failed, 1 passed, 1 skipped, 1 xfailed, 1 error")
 
 
