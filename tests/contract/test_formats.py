@@ -229,6 +229,16 @@ DELETABLE = {
     "clic": ["ECAL", "energy"],
     "ild": ["30x30/layers", "30x30/energy"],
 }
+INCIDENT_ENERGIES = {
+    "native": "incident/energy",
+    "fine-grid": "incident/energy",
+    "calochallenge": "incident_energies",
+    "showerdata": "energies",
+    "caloclouds": "energy",
+    "ddml": "energy",
+    "clic": "energy",
+    "ild": "30x30/energy",
+}
 HIT_ENERGIES = {
     "native": "hits/energy",
     "fine-grid": "hits/energy",
@@ -366,6 +376,38 @@ def test_impossible_energies(name: str, value: float, tmp_path: Path, rng: np.ra
         read_all(path)
     assert isinstance(caught.value, DataError | FormatError)
     assert "expected finite and not negative" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [np.nan, 0.0, -5.0])
+def test_impossible_incident_energies(
+    name: str, value: float, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = write_file(name, tmp_path, rng)
+    with h5py.File(path, "r+") as file:
+        energies = file[INCIDENT_ENERGIES[name]]
+        energies[4, ...] = value
+    with open_showers(path) as reader:
+        with pytest.raises(DataError, match="incident energy"):
+            reader.incident()
+        with pytest.raises(DataError, match="incident energy"):
+            reader.read(0, N)
+        assert len(reader.read(0, 4)) == 4
+
+
+@pytest.mark.parametrize("name", ["calochallenge", "caloclouds", "ddml"])
+def test_damaged_chunk(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    showers, geometry = showers_for(name, toy_showers, siw)
+    path = tmp_path / "f.h5"
+    write_all(name, path, showers, geometry, size=100)
+    key = "showers" if name == "calochallenge" else "events"
+    with h5py.File(path) as file:
+        chunk = file[key].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + 64] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="is damaged"):
+        read_all(path)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,15 @@
 
 Our own writers add the attributes ``caloforge_format``, ``caloforge_geometry`` and ``caloforge_meta``
 (JSON) and the group ``caloforge/{theta, phi, pdg}``, which other programs do not look at, so that
-nothing is lost when a file comes back.
+nothing is lost when a file comes back. Files of others that do not tell directions are taken as particles
+at normal incidence.
 """
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,30 +84,32 @@ class Hdf5Reader(ShowerReader):
 
     def incident(self) -> Incident:
         """All incident particles of the file."""
-        try:
+        with self._named("incident particles"):
             return self._incident(slice(None))
-        except DataError as error:
-            msg = f"{self.path}: {error}"
-            raise DataError(msg) from error
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
         stop = min(stop, len(self))
         step = self._slice_rows()
         firsts = range(start, stop, step) if start < stop else [start]
-        try:
+        with self._named(f"showers {start} to {stop - 1}"):
             parts = [self._read_slice(first, min(first + step, stop)) for first in firsts]
-        except OSError as error:
-            msg = f"{self.path} is damaged: {error}."
-            raise FormatError(msg) from error
-        except DataError as error:
-            msg = f"{self.path}, showers {start} to {stop - 1}: {error}"
-            raise DataError(msg) from error
         return parts[0] if len(parts) == 1 else Showers.concatenate(parts)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            msg = f"{self.path} is damaged: {error}."
+            raise FormatError(msg) from error
+        except DataError as error:
+            msg = f"{self.path}, {what}: {error}"
+            raise DataError(msg) from error
 
     def _slice_rows(self) -> int:
         data = self._file[self.keys[0]]

@@ -61,7 +61,9 @@ def write_binning_xml(geometry: Geometry, path: Path) -> None:
         alpha = str(grid.n_alpha) if grid else "1"
         ET.SubElement(bin_, "Layer", id=str(number), r_edges=edges, n_bin_alpha=alpha)
     ET.indent(root)
-    path.write_text(ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+    part = path.with_name(path.name + ".part")
+    part.write_text(ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _bins(path: Path) -> list[ET.Element]:

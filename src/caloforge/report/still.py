@@ -51,6 +51,7 @@ def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Figure:
     with mpl.rc_context(_FONT):
         inches = _PANEL[0] * len(scenes) + _BAR
         figure = new_figure(inches, _PANEL[1])
+        figure.set_layout_engine("none")  # the panels overlap on purpose
         step = _PANEL[0] / inches
         for number, scene in enumerate(scenes):
             # larger than the panel: the corners of a three-dimensional frame stay empty

@@ -1,0 +1,249 @@
+"""The event display: what it shows, that the page stands alone, that pictures are not blank."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from caloforge.errors import DataError, GeometryError, OutputError
+from caloforge.geometry import Geometry, load_geometry, project
+from caloforge.report.display import draw_event, figure_3d, html_fragment, html_page, save_display
+from caloforge.report.scene import EnergyScale, build_scenes
+from caloforge.report.style import style
+from caloforge.showers import Incident, ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.report.scene import Panel
+
+WHITE = 0.995
+
+
+def one_hit(geometry: Geometry, cells: list[int], energy: list[float], **incident: float) -> Showers:
+    return Showers(
+        Incident.of(50_000.0, **incident),
+        np.array([0, len(cells)]),
+        np.array(energy),
+        cells=np.array(cells),
+        meta=ShowerMeta(geometry=geometry.name, fingerprint=geometry.fingerprint),
+    )
+
+
+def pixels(panels: list[Panel]) -> np.ndarray:
+    buffer = io.BytesIO()
+    draw_event(panels).savefig(buffer, dpi=50)
+    buffer.seek(0)
+    return matplotlib.image.imread(buffer)
+
+
+@pytest.fixture
+def panels(toy_cells: Showers, toy_showers: Showers, siw: Geometry) -> list[Panel]:
+    return [("Geant4 <1>", toy_cells[0:1], siw), ("cloud", toy_showers[1:2], siw)]
+
+
+def test_scale_is_shared_and_logarithmic(siw: Geometry) -> None:
+    first, second = one_hit(siw, [0], [1.0]), one_hit(siw, [0, 1], [100.0, 10.0])
+    scenes, scale = build_scenes([("a", first, siw), ("b", second, siw)])
+    assert scale.high == 100.0
+    assert 1.0 <= scale.low < 2.0
+    np.testing.assert_allclose(
+        EnergyScale(1.0, 100.0).position(np.array([0.1, 1, 10, 100, 1e4])), [0, 0, 0.5, 1, 1]
+    )
+    assert [len(scene.energy) for scene in scenes] == [1, 2]
+
+
+def test_energy_cut_leaves_hits_out(siw: Geometry) -> None:
+    shower = one_hit(siw, [0, 1, 2], [0.1, 1.0, 10.0])
+    (scene,), _ = build_scenes([("a", shower, siw)], energy_cut=1.0)
+    assert scene.energy.tolist() == [1.0, 10.0]
+    assert "2 hits, 11 MeV visible" in scene.subtitle
+
+
+def test_titles_tell_particle_energy_and_angle(siw: Geometry) -> None:
+    straight = one_hit(siw, [0], [1.0], pdg=11)
+    tilted = one_hit(siw, [0], [1.0], theta=np.deg2rad(40), phi=np.deg2rad(-90))
+    scenes, _ = build_scenes([("a", straight, siw), ("b", tilted, siw)])
+    assert [s.title for s in scenes] == ["electron, 50 GeV", "photon, 50 GeV, θ = 40°, φ = -90°"]
+    start, end = scenes[1].arrow
+    assert end.tolist() == [0, 0, 0]
+    assert start[0] < 0 < start[2]  # from the front, and from +y when the particle leans to -y
+
+
+def test_depth_comes_first(siw: Geometry) -> None:
+    cell = 3 * 900 + 7 * 30 + 20
+    (scene,), _ = build_scenes([("a", one_hit(siw, [cell], [1.0]), siw)])
+    x, y, z = siw.cell_positions[cell]
+    np.testing.assert_allclose(scene.position[0], [z, x, y])
+    assert scene.layer.tolist() == [3]
+    assert scene.cell_names() == ["(7, 20)"]
+
+
+def test_square_cells_are_blocks_around_their_centres(siw: Geometry) -> None:
+    shower = one_hit(siw, [5, 900], [1.0, 10.0])
+    (scene,), scale = build_scenes([("a", shower, siw)])
+    corners, owner = scene.blocks(scale)
+    assert corners.shape == (2, 8, 3)
+    assert owner.tolist() == [0, 1]
+    np.testing.assert_allclose(corners.mean(axis=1), scene.position, atol=1e-5)
+    size = np.ptp(corners, axis=1)
+    assert np.all(size[1] > size[0])
+    assert size.max() < 5.0883
+
+
+@pytest.mark.parametrize("name", ["calochallenge-1-photons", "cylinder-ds2", "cylinder-ds3"])
+def test_ring_segments_lie_in_their_cells(name: str) -> None:
+    geometry = load_geometry(name)
+    cells = np.arange(0, geometry.n_cells, max(1, geometry.n_cells // 300))
+    shower = one_hit(geometry, cells.tolist(), [1.0] * len(cells))
+    (scene,), scale = build_scenes([("a", shower, geometry)])
+    corners, owner = scene.blocks(scale)
+    lateral = corners[:, :4, 1:].reshape(-1, 2) * 0.999
+    layer = np.repeat(scene.layer[owner], 4)
+    found = geometry.find_cells(lateral[:, 0], lateral[:, 1], layer)
+    inside = found == np.repeat(cells[owner], 4)
+    # the innermost edge of a ring of the smallest radius may touch its neighbour when shrunk
+    assert inside.mean() > 0.99
+
+
+def test_a_full_ring_is_closed() -> None:
+    geometry = load_geometry("calochallenge-1-photons")
+    (scene,), scale = build_scenes([("a", one_hit(geometry, [7], [1.0]), geometry)])
+    corners, owner = scene.blocks(scale)
+    assert len(corners) == 16
+    assert set(owner.tolist()) == {0}
+    np.testing.assert_allclose(corners[0, 0], corners[-1, 3], atol=1e-9)
+
+
+def test_points_outside_of_the_window_are_counted(siw: Geometry) -> None:
+    points = np.array([[0, 0, 1.0], [500, 0, 1.0], [0, 0, 500.0]])
+    shower = Showers(Incident.of(1e4), np.array([0, 3]), np.ones(3), points=points)
+    (scene,), _ = build_scenes([("a", shower, siw)])
+    assert len(scene.energy) == 1
+    assert "2 outside of the window" in scene.subtitle
+
+
+def test_wrong_panels(siw: Geometry, toy_cells: Showers) -> None:
+    with pytest.raises(DataError, match="at least one"):
+        figure_3d([])
+    with pytest.raises(DataError, match="expected one"):
+        draw_event([("a", toy_cells[0:2], siw)])
+    with pytest.raises(GeometryError, match="cylinder-ds2"):
+        draw_event([("a", toy_cells[0:1], load_geometry("cylinder-ds2"))])
+
+
+def test_figure_has_a_scene_for_every_panel(panels: list[Panel]) -> None:
+    figure = figure_3d(panels)
+    assert {trace.scene for trace in figure.data} == {"scene", "scene2"}
+    kinds = {(trace.type, trace.scene) for trace in figure.data}
+    assert ("mesh3d", "scene") in kinds
+    assert ("mesh3d", "scene2") not in kinds
+    texts = [a.text for a in figure.layout.annotations]
+    assert "Geant4 &lt;1&gt;" in texts[0]
+    assert "photon, " in texts[0]
+
+
+def test_hover_tells_energy_layer_and_cell(siw: Geometry) -> None:
+    figure = figure_3d([("a", one_hit(siw, [900 + 31], [2.5]), siw)])
+    (text,) = [t.hovertext[0] for t in figure.data if t.hovertext is not None]
+    assert "2.5 MeV" in text
+    assert "layer 1<br>cell (1, 1)" in text
+
+
+def test_many_cells_become_markers() -> None:
+    geometry = load_geometry("cylinder-ds3")
+    cells = list(range(6001))
+    figure = figure_3d([("a", one_hit(geometry, cells, [1.0] * len(cells)), geometry)])
+    assert "mesh3d" not in {trace.type for trace in figure.data}
+
+
+def test_page_stands_alone(panels: list[Panel]) -> None:
+    page = html_page(panels, title="a & b")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>a &amp; b</title>" in page
+    assert "plotly.js v" in page
+    # markup outside of the scripts asks for nothing
+    markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)""", markup) == []
+    assert "<script src" not in page
+    assert "@import" not in markup
+    assert "url(" not in markup
+
+
+def test_fragment_leaves_the_library_out(panels: list[Panel]) -> None:
+    fragment = html_fragment(panels, div_id="event-1", height=400)
+    assert len(fragment) < 2_000_000
+    assert 'id="event-1"' in fragment
+    assert "Plotly.newPlot" in fragment
+    assert "<html" not in fragment
+    assert "src=" not in fragment
+
+
+def test_pictures_are_not_blank(panels: list[Panel]) -> None:
+    both, one = pixels(panels), pixels(panels[:1])
+    assert both.shape[1] > 1.7 * one.shape[1]
+    half = both.shape[1] // 2
+    for part in (both[:, :half], both[:, half:]):
+        assert np.mean(part[..., :3].min(axis=-1) < WHITE) > 0.03
+    assert len(np.unique(one[..., :3].reshape(-1, 3), axis=0)) > 200
+
+
+def test_pictures_are_drawn_inside_of_the_reports_style(panels: list[Panel]) -> None:
+    with style():
+        assert pixels(panels).min() < 0.5
+
+
+def test_picture_differs_with_the_shower(toy_cells: Showers, siw: Geometry) -> None:
+    first, second = (pixels([("a", toy_cells[i : i + 1], siw)]) for i in (0, 1))
+    assert np.abs(first - second).max() > 0.2
+
+
+@pytest.mark.parametrize("name", ["siw-ecal", "cylinder-ds2", "calochallenge-1-pions", "clic-51x51x25"])
+def test_empty_showers_are_drawn(name: str, tmp_path: Path) -> None:
+    geometry = load_geometry(name)
+    empty = one_hit(geometry, [], [])
+    save_display([("none", empty, geometry)], tmp_path / "f.html")
+    assert pixels([("none", empty, geometry)]).min() < 0.5
+
+
+def test_pyplot_keeps_out_of_it(panels: list[Panel]) -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    before = dict(mpl.rcParams)
+    draw_event(panels)
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("ending", ["html", "png", "svg", "pdf"])
+def test_files(ending: str, panels: list[Panel], tmp_path: Path) -> None:
+    path = tmp_path / f"event.{ending}"
+    save_display(panels, path, dpi=40)
+    assert path.stat().st_size > 5_000
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OutputError, match="--force"):
+        save_display(panels, path)
+    save_display(panels[:1], path, dpi=40, force=True)
+
+
+def test_unknown_ending(panels: list[Panel], tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"\.html"):
+        save_display(panels, tmp_path / "event.jpeg")
+
+
+def test_challenge_voxels_after_projection(toy_showers: Showers) -> None:
+    geometry = load_geometry("cylinder-ds2")
+    shower = project(toy_showers, geometry)[0:1]
+    figure = figure_3d([("a", shower, geometry)])
+    content = json.loads(figure.to_json())
+    assert content["layout"]["coloraxis"]["cmin"] < content["layout"]["coloraxis"]["cmax"]
+    far = replace(shower, incident=Incident.of(1e6))
+    assert "1,000 GeV" in figure_3d([("a", far, geometry)]).layout.annotations[0].text
