@@ -179,9 +179,13 @@ def test_two_jobs_for_one_file(job: ModuleType, tmp_path: Path) -> None:
 
 def test_blocks_of_another_request_are_not_mixed_in(job: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        job.run(tmp_path / "a.h5", worker=job.Toy(trouble="sentence"), request={"seed": 1, "energy": [1, 2]})
-    with pytest.raises(OutputError, match=r"seed 1 there and 7 here.*--force"):
+        other = {"seed": 1, "beam": {"energy": [1, 2]}, "layers": list(range(50))}
+        job.run(tmp_path / "a.h5", worker=job.Toy(trouble="sentence"), request=other)
+    with pytest.raises(
+        OutputError, match=r"beam\.energy\.0 1 there and None here.* 50 more\).*--force"
+    ) as error:
         job.run(tmp_path / "a.h5")
+    assert len(str(error.value)) < 500
     job.run(tmp_path / "a.h5", force=True)
     assert_same(tmp_path / "a.h5", job)
 

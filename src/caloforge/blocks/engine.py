@@ -218,13 +218,23 @@ def _make(
 
 
 def _other_request(blocks: Blocks, old: str, new: str) -> str:
-    there, here = (json.loads(text) if text else {} for text in (old, new))
-    keys = sorted(k for k in {*there, *here} if there.get(k) != here.get(k))
-    changes = ", ".join(f"{k} {there.get(k)!r} there and {here.get(k)!r} here" for k in keys)
+    there, here = (dict(_leaves(json.loads(text) if text else {})) for text in (old, new))
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    shown = [f"{key} {there.get(key)!r:.60} there and {here.get(key)!r:.60} here" for key in keys[:3]]
+    rest = [f"{len(keys) - 3} more"] if len(keys) > 3 else []
     return (
-        f"{blocks.folder} has unfinished showers of another request ({changes}): repeat that request to "
-        f"finish them, choose another name, or give --force to drop them."
+        f"{blocks.folder} has unfinished showers of another request ({', '.join([*shown, *rest])}): repeat "
+        f"that request to finish them, choose another name, or give --force to drop them."
     )
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The single values in nested JSON, by their paths (``beam.energy.0``)."""
+    if not isinstance(value, dict | list):
+        yield path, value
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(item, f"{path}.{key}" if path else str(key))
 
 
 @contextlib.contextmanager

@@ -44,7 +44,8 @@ class Simulation:
         seed: Of incident particles and showers.
         scoring: ``steps`` records every step in the sensors and gives points on the geometry's fine
             grid; ``cells`` lets Geant4 sum in the read-out cells, which is faster and gives cells above
-            threshold (box grids, and polar grids with rings of one width).
+            threshold (box grids, and polar grids with rings of one width). Steps count where their
+            middle is; with ``cells`` they end at cell borders, which hits a few per cent more cells.
         readout: Whether points are projected to the read-out cells.
         data: Folder of Geant4's data sets; see ``find_data``.
     """
