@@ -629,6 +629,15 @@ def test_challenge_geometry_is_told_by_the_voxels(
             assert reader.meta.threshold == 0.0155
 
 
+@pytest.mark.parametrize("name", ["caloforge_geometry", "caloforge_meta"])
+def test_damaged_attribute(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    write_all("showerdata", tmp_path / "f.h5", toy_showers, siw)
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file.attrs[name] = '{"name": 1}'
+    with pytest.raises(FormatError, match=name):
+        open_showers(tmp_path / "f.h5")
+
+
 def test_challenge_file_of_another_geometry_needs_its_name(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["showers"], file["incident_energies"] = np.ones((2, 27000), "f4"), np.full((2, 1), 1e3)

@@ -12,7 +12,7 @@ import json
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import h5py
 import numpy as np
@@ -25,15 +25,18 @@ from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 __all__ = ["Hdf5Reader", "Hdf5Writer"]
 
+_Stored = TypeVar("_Stored")
+
 PDG = {"photon": 22, "electron": 11, "pion": 211}
 _SLICE_BYTES = 16_000_000
+_LARGEST_SLICE_BYTES = 96_000_000
 _CACHE_BYTES = 32_000_000
 
 
@@ -116,7 +119,9 @@ class Hdf5Reader(ShowerReader):
         row_bytes = data.dtype.itemsize * int(np.prod(data.shape[1:]))
         rows = max(1, _SLICE_BYTES // max(row_bytes, 1))
         chunk = data.chunks[0] if data.chunks else 1
-        return int(max(rows // chunk, 1) * chunk)
+        if chunk > rows:  # whole chunks are unpacked once only, unless they are huge
+            return int(chunk if chunk * row_bytes <= _LARGEST_SLICE_BYTES else rows)
+        return int(rows // chunk * chunk)
 
     def _incident(self, rows: slice) -> Incident:
         energy = self._energies(rows)
@@ -137,20 +142,26 @@ class Hdf5Reader(ShowerReader):
             raise FormatError(bad(f"{self.path}", got=got, expected="as many entries in each"))
 
     def _stored_geometry(self, given: Geometry | None) -> Geometry | None:
-        text = self._file.attrs.get("caloforge_geometry")
-        stored = Geometry.model_validate_json(text) if text else None
-        if given is not None and stored is not None and self._has_cells(given, stored):
+        stored = self._stored("caloforge_geometry", Geometry.model_validate_json)
+        if given is not None and stored is not None and self._clash(given, stored):
             msg = f"{self.path} was written for the geometry {stored.name!r}, not for {given.name!r}."
             raise GeometryError(msg)
         return given or stored
 
-    def _has_cells(self, given: Geometry, stored: Geometry) -> bool:
+    def _clash(self, given: Geometry, stored: Geometry) -> bool:
         meta = self._stored_meta()
         return bool(meta and meta.fingerprint) and given.fingerprint != stored.fingerprint
 
     def _stored_meta(self) -> ShowerMeta | None:
-        text = self._file.attrs.get("caloforge_meta")
-        return ShowerMeta(**json.loads(text)) if text else None
+        return self._stored("caloforge_meta", lambda text: ShowerMeta(**json.loads(text)))
+
+    def _stored(self, name: str, parse: Callable[[str], _Stored]) -> _Stored | None:
+        text = self._file.attrs.get(name)
+        try:
+            return parse(text) if text else None
+        except (TypeError, ValueError) as error:
+            msg = f"The attribute {name} of {self.path} is damaged: the file cannot be understood."
+            raise FormatError(msg) from error
 
 
 class Hdf5Writer(ShowerWriter):
