@@ -14,12 +14,12 @@ from caloforge.simulator import Simulator
 
 ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo" / "models"
 
-LIMITS = [
-    "Points are independent given the incident particle: clumps along tracks and correlations between "
-    "neighbouring cells are not modelled, a classifier that sees single cells tells the showers apart.",
-    "Trained on photons at normal incidence between 10 and 100 GeV; outside of it showers are extrapolated.",
-    "The calibration of the number of points belongs to cells of 5.09 mm and a threshold of 0.1 MeV.",
-]
+LIMITS = """\
+Points are independent given the incident particle: clumps along tracks and correlations between \
+neighbouring cells are not modelled, and a classifier that sees single cells tells the showers apart.
+Trained on photons at normal incidence between 10 and 100 GeV; outside of it showers are extrapolated.
+The calibration of the number of points belongs to cells of 5.09 mm and a threshold of 0.1 MeV.\
+"""
 
 
 def metrics_of(evaluation: Path, model: str) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     simulator = Simulator.load(options.run / "model")
     evaluation = metrics_of(options.evaluation, options.label)
-    simulator.card |= {"name": options.name, "limits": LIMITS, "evaluation": evaluation}
+    simulator.card |= {"name": options.name, "limits": LIMITS.splitlines(), "evaluation": evaluation}
     model, tag = options.name.split(":")
     simulator.save(ZOO / model / tag, half=True)
     size = sum(p.stat().st_size for p in (ZOO / model / tag).iterdir())

@@ -1,8 +1,8 @@
 """Fast calorimeter shower simulation: Geant4 data, generative models, evaluation, deployment.
 
-    >>> import caloforge
-    >>> simulator = caloforge.load("caloclouds-2-cm:siw-ecal")
-    >>> showers = simulator(caloforge.Incident.of([20e3, 50e3]), seed=1)
+>>> import caloforge
+>>> simulator = caloforge.load("caloclouds-2-cm:siw-ecal")
+>>> showers = simulator(caloforge.Incident.of([20e3, 50e3]), seed=1)
 """
 
 from __future__ import annotations
