@@ -178,12 +178,11 @@ def test_two_jobs_for_one_file(job: ModuleType, tmp_path: Path) -> None:
 
 
 def test_blocks_of_another_request_are_not_mixed_in(job: ModuleType, tmp_path: Path) -> None:
+    other = {"seed": 1, "beam": {"energy": [1, 2]}, "layers": list(range(50))}
     with pytest.raises(DataError):
-        other = {"seed": 1, "beam": {"energy": [1, 2]}, "layers": list(range(50))}
         job.run(tmp_path / "a.h5", worker=job.Toy(trouble="sentence"), request=other)
-    with pytest.raises(
-        OutputError, match=r"beam\.energy\.0 1 there and None here.* 50 more\).*--force"
-    ) as error:
+    message = r"beam\.energy\.0 1 there and None here.* 50 more\).*--force"
+    with pytest.raises(OutputError, match=message) as error:
         job.run(tmp_path / "a.h5")
     assert len(str(error.value)) < 500
     job.run(tmp_path / "a.h5", force=True)
