@@ -78,12 +78,13 @@ class Streams:
 
     def normal(self, stage: str, counts: NDArray[np.integer] | int, *, width: int = 1) -> NDArray[np.float32]:
         """Standard normal numbers by Box and Muller, arguments as of ``uniform``; float32."""
-        words = self._words(stage, counts, -(-width // 4))
-        pairs = ((words + 0.5) * 2.0**-32).reshape(len(words), -1, 2)
+        groups = -(-width // 4)
+        words = self._words(stage, counts, groups)
+        pairs = ((words + 0.5) * 2.0**-32).reshape(len(words), 2 * groups, 2)
         radius = np.sqrt(-2.0 * np.log(pairs[..., 0]))
         angle = (2.0 * np.pi) * pairs[..., 1]
         both = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-        return both.reshape(len(words), -1)[:, :width].astype(np.float32)
+        return both.reshape(words.shape)[:, :width].astype(np.float32)
 
     def _words(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.float64]:
         lengths = np.broadcast_to(np.asarray(counts, dtype=np.int64), self.shower.shape)

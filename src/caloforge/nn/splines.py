@@ -92,7 +92,7 @@ class MonotonicLRSTransform(Transform):
         inside = value.abs() <= self.bound
 
         def at(values: Tensor, shift: int = 0) -> Tensor:
-            return values.gather(-1, index + shift).squeeze(-1)
+            return values.expand(*index.shape[:-1], -1).gather(-1, index + shift).squeeze(-1)
 
         x0, x1, y0, y1 = at(self.x), at(self.x, 1), at(self.y), at(self.y, 1)
         d0, d1, lam = at(self.d), at(self.d, 1), at(self.lam)
