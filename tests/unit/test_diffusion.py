@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def test_order_of_convergence(sampler: Callable[..., Tensor], order: float) -> N
         end = sampler(denoise, x, sigmas)
         reached = end * (DATA**2 + 0.02**2) / DATA**2
         errors.append(float((reached / at_low - 1).abs().max()))
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in itertools.pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.25)
 
 

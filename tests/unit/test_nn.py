@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 from caloforge.models.point_diffusion import PointDiffusion, PointDiffusionConfig
 from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.nn import ConcatSquash, ConditionalFlow, FourierFeatures, MonotonicLRSTransform, PointWiseNet
-from caloforge.nn.flows import SplineKind
+
+if TYPE_CHECKING:
+    from caloforge.nn.flows import SplineKind
 
 SPLINES: list[SplineKind] = ["linear-rational", "rational-quadratic"]
 

@@ -9,6 +9,8 @@ from caloforge.preprocessing.base import Fitted
 
 __all__ = ["Conditions"]
 
+_NARROWEST = 1.01  # highest over lowest energy: one energy alone would make its neighbours infinite
+
 
 class Conditions(Fitted):
     """Energy (and, with ``angles``, the direction) to numbers of order one.
@@ -37,7 +39,7 @@ class Conditions(Fitted):
     def fit(self, energy: Tensor, sine: Tensor) -> None:
         """Take the trained range from energies ``(B,)`` [MeV] and sin(theta) ``(B,)``."""
         low, high = float(energy.min()), float(energy.max())
-        self.energy_range.copy_(torch.tensor([low, max(high, low * (1 + 1e-6))]))
+        self.energy_range.copy_(torch.tensor([low, max(high, low * _NARROWEST)], dtype=torch.float64))
         self.largest_theta.copy_(sine.max().clamp(max=1.0).asin())
         self._done()
 

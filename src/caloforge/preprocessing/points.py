@@ -16,6 +16,8 @@ __all__ = ["PointTransform", "PointTransformConfig"]
 
 _MINIMUM_ENERGY = 1e-6  # MeV, keeps the logarithm finite
 _SIGMA = 0.5  # the standard deviation that the diffusion's preconditioning expects
+_LARGEST_BEND = 8.0  # 4.5 m from the axis at a core of 3 mm: an untrained network must not overflow
+_LOG_ENERGIES = (-20.0, 16.0)  # ln MeV, for the same reason
 
 
 class PointTransformConfig(BaseModel):
@@ -75,6 +77,7 @@ class PointTransform(Fitted):
 
     def inverse(self, features: Tensor) -> Tensor:
         """Features ``(..., 4)`` to upright points; add the axis with ``axis`` after placing layers."""
+        self._require_fitted()
         scale = _SIGMA if self.config.kind == "standard" else 1.0
         bent = features / scale * self.std + self.mean
         if self.config.kind == "linear":
@@ -82,8 +85,8 @@ class PointTransform(Fitted):
             depth = (bent[..., 2:3] + 1) * half
             energy = bent[..., 3:].clamp_min(0.0)
             return torch.cat([bent[..., :2] * self.config.half_width, depth, energy], dim=-1)
-        lateral = bent[..., :2].sinh() * self.config.core
-        return torch.cat([lateral, bent[..., 2:3], bent[..., 3:].exp()], dim=-1)
+        lateral = bent[..., :2].clamp(-_LARGEST_BEND, _LARGEST_BEND).sinh() * self.config.core
+        return torch.cat([lateral, bent[..., 2:3], bent[..., 3:].clamp(*_LOG_ENERGIES).exp()], dim=-1)
 
     def axis(self, layer: Tensor, slope: Tensor) -> Tensor:
         """Where the particle's axis crosses the layers, x and y [mm], ``(..., 2)``."""

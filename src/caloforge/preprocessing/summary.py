@@ -18,6 +18,7 @@ SummaryScaling = Literal["paper", "whitened"]
 
 _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _DEGREE = 3
+_REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class WhitenedSummary(SummaryTransform):
         layers = self.n_layers
         counts = raw[:, 5 : 5 + layers].clamp_min(0.0).square().floor()
         energies = counts * raw[:, 5 + layers :].clamp(-12, 12).exp()
-        counts = _share(counts, raw[:, 0].clamp(max=16).exp().clamp_min(1.0))
+        counts = _share(counts, raw[:, 0].clamp(max=16).exp().floor().clamp_min(1.0))
         energies = _share(energies, raw[:, 1].clamp(max=16).exp())
         parts = (counts, energies, raw[:, 2:5])
         return Summary(*(p.to(torch.float32) for p in parts))
@@ -204,7 +205,7 @@ def _share(parts: Tensor, total: Tensor) -> Tensor:
 
 def _terms(condition: Tensor) -> Tensor:
     """Powers of the energy; the direction, its square and its products with the energy."""
-    energy, direction = condition[:, :1].double(), condition[:, 1:].double()
+    energy, direction = condition[:, :1].double().clamp(-_REACH, _REACH), condition[:, 1:].double()
     powers = [energy**k for k in range(_DEGREE + 1)]
     if not direction.shape[1]:
         return torch.cat(powers, dim=1)
@@ -213,6 +214,6 @@ def _terms(condition: Tensor) -> Tensor:
 
 
 def _least_squares(terms: Tensor, values: Tensor) -> Tensor:
-    ridge = 1e-6 * len(terms) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
+    ridge = 1e-6 * max(1, len(terms)) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
     solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
     return solution
