@@ -48,11 +48,13 @@ class Command(NamedTuple):
 _SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
 
 COMMANDS: tuple[Command, ...] = (
+    Command("demo", _SHOWERS),
     Command("simulate", _SHOWERS, resumes=True),
     Command("generate", _SHOWERS, resumes=True),
     Command("evaluate", _SHOWERS),
     Command("train", _MODELS, resumes=True),
     Command("models", _MODELS),
+    Command("benchmark", _MODELS),
     Command("inspect", _FILES),
     Command("convert", _FILES),
     Command("show", _FILES),

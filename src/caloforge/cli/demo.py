@@ -1,0 +1,164 @@
+"""``caloforge demo``: the main job on what comes with the package."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from caloforge.cli.common import print_table, progress
+from caloforge.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from caloforge.evaluation import Evaluation
+
+__all__ = ["demo"]
+
+_GEOMETRY = "siw-ecal"
+_ENERGY = 50e3  # MeV: the shower to look at is the one nearest to it
+_MOST_THREADS = 4  # more do not help batches of this size
+_METRICS = {
+    "separation.layer_energy": "separation of energy per layer (0: equal)",
+    "separation.cell_energy": "separation of cell energy (0: equal)",
+    "auc.boosted": "AUC of boosted trees (0.5: equal)",
+}
+
+
+class _Sample(NamedTuple):
+    """A shipped model and the file for its showers."""
+
+    name: str
+    model: str
+    path: Path
+
+
+def demo(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the showers, the report and the event display.")],
+    count: Annotated[int, typer.Option(min=1, help="Showers of each model, at most.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Of the showers and the comparison.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier demo.")] = False,
+) -> None:
+    """Generate showers with the models in the package and compare them with Geant4.
+
+    Nothing but the package is needed: no network, no Geant4, no other file. In some minutes this
+    generates photon showers in a silicon-tungsten calorimeter, for the same particles as
+    the Geant4 showers in the package, and writes metrics, a report and an event to turn in the browser.
+
+    \b
+    caloforge demo --out demo
+    caloforge demo --out demo --count 200 --seed 2 --force
+    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    from caloforge.evaluation import evaluate
+    from caloforge.zoo import reference_path
+
+    started = time.monotonic()
+    reference = reference_path(_GEOMETRY)
+    samples = _samples(out)
+    display = out / "event.html"
+    _check([*(s.path for s in samples), display, out / "report.html", out / "metrics.json"], force=force)
+    count = min(count, _length(reference))
+    speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
+    result = evaluate(
+        reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
+    )
+    energy = _draw(samples, reference, display, count=count, force=force)
+    _print(result, speeds, seconds=time.monotonic() - started)
+    typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
+    typer.echo(f"report, open it in a browser: {(out / 'report.html').resolve().as_uri()}")
+
+
+def _samples(out: Path) -> list[_Sample]:
+    from caloforge.zoo import shipped_models
+
+    models = [name.split(":") for name in shipped_models()]
+    samples = [_Sample(name, f"{name}:{tag}", out / f"{name}.h5") for name, tag in models if tag == _GEOMETRY]
+    if not samples:
+        msg = f"This installation has no trained model of {_GEOMETRY}: install caloforge again."
+        raise ConfigError(msg)
+    return samples
+
+
+def _check(files: Sequence[Path], *, force: bool) -> None:
+    """Refuse to overwrite before minutes are spent; make the folder."""
+    folder = files[0].parent
+    there = [path.name for path in files if path.exists()]
+    if there and not force:
+        msg = f"{folder} has {', '.join(there)} already: choose another folder, or give --force to replace."
+        raise OutputError(msg)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot create the folder {folder}: {error.strerror}."
+        raise OutputError(msg) from error
+
+
+def _length(path: Path) -> int:
+    from caloforge.formats import open_showers
+
+    with open_showers(path) as reader:
+        return len(reader)
+
+
+def _generate(sample: _Sample, reference: Path, *, count: int, seed: int, force: bool) -> float:
+    """Generate showers for the reference's particles; returns wall-clock seconds per shower."""
+    import torch
+
+    from caloforge.generation import Generation, LikeFile, generate
+
+    threads = min(torch.get_num_threads(), _MOST_THREADS)
+    generation = Generation(model=sample.model, particles=LikeFile(reference), seed=seed, threads=threads)
+    started = time.monotonic()
+    generate(
+        generation,
+        out=sample.path,
+        count=count,
+        force=force,
+        progress=lambda done: progress(f"generating with {sample.model}", count, done=done),
+    )
+    return (time.monotonic() - started) / count
+
+
+def _draw(samples: Sequence[_Sample], reference: Path, display: Path, *, count: int, force: bool) -> float:
+    """Draw the shower nearest to the energy to look at, beside Geant4's; returns its energy [GeV]."""
+    import numpy as np
+
+    from caloforge.formats import open_showers
+    from caloforge.geometry import load_geometry
+    from caloforge.report.display import save_display
+    from caloforge.units import GEV
+
+    with open_showers(reference) as reader:
+        energies = reader.incident().energy[:count]
+    event = int(np.argmin(np.abs(energies - _ENERGY)))
+    geometry = load_geometry(_GEOMETRY)
+    panels = []
+    for name, path in [("Geant4", reference), *((s.name, s.path) for s in samples)]:
+        with open_showers(path) as reader:
+            panels.append((name, reader.read(event, event + 1), geometry))
+    save_display(panels, display, force=force)
+    return float(energies[event] / GEV)
+
+
+def _print(result: Evaluation, speeds: Sequence[float], *, seconds: float) -> None:
+    """The few numbers that a first look needs; all others are in the report."""
+    columns = ["", *(sample.name for sample in result.generated), "Geant4"]
+    tables = [sample.table for sample in (*result.generated, result.reference)]
+    rows = [
+        ["visible over incident energy", *(f"{table['fraction'].mean():.4f}" for table in tables)],
+        ["cells above threshold", *(f"{table['hits'].mean():.1f}" for table in tables)],
+        *(_metric(result, name, title) for name, title in _METRICS.items()),
+        ["wall-clock ms per shower, with start", *(f"{1e3 * speed:.3g}" for speed in speeds), "-"],
+    ]
+    print_table(columns, rows, title=f"{len(result.reference.table)} showers of each, {seconds:.0f} s")
+
+
+def _metric(result: Evaluation, name: str, title: str) -> list[str]:
+    """One metric of all models; beside it the same for Geant4 against Geant4."""
+    found = [r for s in result.generated for r in result.results[s.name] if r.name == name]
+    numbers = [*(r.value for r in found), found[0].floor] if found else [None] * (len(result.generated) + 1)
+    return [title, *("-" if number is None else f"{number:.3f}" for number in numbers)]

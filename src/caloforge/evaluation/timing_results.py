@@ -1,0 +1,168 @@
+"""The outcome of a benchmark, and its JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caloforge.errors import OutputError
+from caloforge.formats.base import part_path
+from caloforge.units import GEV
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from caloforge.evaluation.speed import Estimate
+    from caloforge.generation.timing import Measurement
+
+__all__ = ["Benchmark", "Configuration", "Geant4Time", "ModelBenchmark", "write_benchmark"]
+
+_PROTOCOL = (
+    "Counted: random numbers, sampling, calibration, projection to read-out cells above threshold. "
+    "Not counted: imports, loading the model, warm-up, writing files. "
+    "Energies are spread evenly over the range, particles come perpendicularly. "
+    "Errors of the models are standard deviations over repetitions. "
+    "Memory is the largest resident memory of the process."
+)
+_GEANT4_PROTOCOL = (
+    "Geant4 sums in the read-out cells in C++, on one core; "
+    "the speed-up is its CPU time over the model's CPU time of all threads."
+)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One measurement.
+
+    Attributes:
+        threads: Threads.
+        batch_size: Showers computed together.
+        measured: Times and memory.
+        speed_up: Geant4's CPU time over the model's, where Geant4 was timed.
+    """
+
+    threads: int
+    batch_size: int
+    measured: Measurement
+    speed_up: Estimate | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready content: milliseconds per shower, MB."""
+        timing, memory = self.measured
+        content = {
+            "threads": self.threads,
+            "batch_size": self.batch_size,
+            "wall_ms": _spread(timing.wall),
+            "cpu_ms": _spread(timing.cpu),
+            "parts_cpu_ms": {label: _spread(values) for label, values in timing.parts.items()},
+            "memory_mb": {name: round(size / 1e6, 1) for name, size in memory._asdict().items()},
+        }
+        return content if self.speed_up is None else {**content, "speed_up": asdict(self.speed_up)}
+
+
+@dataclass(frozen=True)
+class Geant4Time:
+    """Geant4 beside a model.
+
+    Attributes:
+        cpu: CPU seconds per shower.
+        showers: How many were measured.
+    """
+
+    cpu: Estimate
+    showers: int
+
+
+@dataclass(frozen=True)
+class ModelBenchmark:
+    """All measurements of one model.
+
+    Attributes:
+        name: As given.
+        geometry: Name of its read-out.
+        energy: Range of the energies [MeV].
+        configurations: The measurements.
+        geant4: Geant4 for the same geometry and energies, where it was timed.
+    """
+
+    name: str
+    geometry: str
+    energy: tuple[float, float]
+    configurations: tuple[Configuration, ...]
+    geant4: Geant4Time | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        timing = self.configurations[0].measured.timing
+        content = {
+            "name": self.name,
+            "geometry": self.geometry,
+            "energy_gev": [end / GEV for end in self.energy],
+            "parameters": timing.parameters[""],
+            "parameters_of_parts": {label: n for label, n in timing.parameters.items() if label},
+            "evaluations": dict(timing.evaluations),
+            "configurations": [configuration.as_dict() for configuration in self.configurations],
+        }
+        if self.geant4 is not None:
+            ms = {name: 1e3 * number for name, number in asdict(self.geant4.cpu).items()}
+            content["geant4"] = {"scoring": "cells", "showers": self.geant4.showers, "cpu_ms": ms}
+        return content
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Models measured on one machine.
+
+    Attributes:
+        models: The models, in the order given.
+        settings: What was measured, as JSON types.
+        machine: From ``describe_machine``.
+        load: Processes that ran at once before the start; None where it is unknown.
+        date: Of the end, UTC.
+    """
+
+    models: tuple[ModelBenchmark, ...]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    load: float | None
+    date: str
+
+    @property
+    def protocol(self) -> str:
+        """What is counted and what not."""
+        return f"{_PROTOCOL} {_GEANT4_PROTOCOL}" if self.settings["geant4"] else _PROTOCOL
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready content."""
+        return {
+            "date": self.date,
+            "machine": dict(self.machine),
+            "load_before": self.load,
+            "settings": dict(self.settings),
+            "protocol": self.protocol,
+            "models": [model.as_dict() for model in self.models],
+        }
+
+
+def write_benchmark(result: Benchmark, path: Path) -> None:
+    """Write JSON under a temporary name, then rename it.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
+    try:
+        part_path(path).write_text(text + "\n", encoding="utf-8")
+        part_path(path).replace(path)
+    except OSError as error:
+        msg = f"Cannot write {path}: {error.strerror}."
+        raise OutputError(msg) from error
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, Any]:
+    values = 1e3 * np.asarray(seconds)
+    return {"mean": float(values.mean()), "std": float(values.std(ddof=1)), "values": values.tolist()}
