@@ -35,8 +35,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: venv
-	@$(BIN)/caloforge demo --out demo
-	@echo "The report: $(CURDIR)/demo/report.html"
+	@$(BIN)/caloforge demo --out demo --force
 
 lint: venv
 	@$(BIN)/ruff check --quiet
