@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from caloforge.evaluation.auc import Folds, cross_validate
 from caloforge.evaluation.networks import CALOCHALLENGE_DNN, CLOUD_MLP, DenseClassifier
@@ -34,12 +35,14 @@ class BoostedTrees:
         leaves: Leaves of a tree at most.
         learning_rate: Shrinkage of a step.
         feature_share: Share of the inputs that each split looks at.
+        bins: Quantile bins of an input.
     """
 
     trees: int = 100
     leaves: int = 15
     learning_rate: float = 0.1
     feature_share: float = 0.3
+    bins: int = 31
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -55,10 +58,14 @@ class BoostedTrees:
             max_leaf_nodes=self.leaves,
             learning_rate=self.learning_rate,
             max_features=self.feature_share,
+            max_bins=self.bins,
             early_stopping=False,
             random_state=seed,
         )
-        model.fit(np.concatenate([train.inputs, tune.inputs]), np.concatenate([train.labels, tune.labels]))
+        with threadpool_limits(limits=1):  # its threads wait in busy loops when cores are shared
+            model.fit(
+                np.concatenate([train.inputs, tune.inputs]), np.concatenate([train.labels, tune.labels])
+            )
 
         def score(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.asarray(model.predict_proba(inputs)[:, 1])

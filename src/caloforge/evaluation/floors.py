@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.pair import Frame
     from caloforge.evaluation.registry import Metric
+    from caloforge.evaluation.results import Value
     from caloforge.features import FeatureTable
 
 __all__ = ["Floor", "FloorMaker"]
+
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,12 @@ class FloorMaker:
 
     With ``spare`` showers of the reference that the comparison does not use, the floor is the
     reference against as many of those as the model has showers: the same numbers of showers, no
-    assumption. Without them, it is one part of the reference against the rest, and the value is
-    scaled to the numbers of the comparison by the law that statistical noise follows: proportional
-    to 1/n + 1/m for separations, to its square root for distances, constant for classifiers.
+    assumption.
+
+    Without them, it is one part of the reference against the rest, which are fewer showers. Noise
+    goes as (1/n + 1/m)^p: p is 0.5 for distances and 0 for classifiers; for separations it is
+    between 0 (a handful of entries in many bins) and 1, and is measured with half of the showers.
+    The floor is scaled with it to the numbers of the comparison.
     """
 
     def __init__(self, frame: Frame, reference: FeatureTable, spare: FeatureTable | None) -> None:
@@ -64,14 +70,15 @@ class FloorMaker:
         if not pairs or min(pairs[0].sizes) < metric.minimum // 2:
             return {}
         rows = [metric.compute(pair) for pair in pairs]
-        wanted = 1 / len(self._reference) + 1 / count
-        found = 1 / pairs[0].sizes[0] + 1 / pairs[0].sizes[1]
-        factor = (wanted / found) ** metric.noise
+        gain = _noise((len(self._reference), count)) / _noise(pairs[0].sizes)
+        powers = _powers(metric, pairs, rows) if gain < 1 - _SAME else {}
         floors = {}
         for values in zip(*rows, strict=True):
-            numbers = np.array([np.nan if v.value is None else v.value for v in values]) * factor
+            name = values[0].name
+            factor = float(gain ** powers.get(name, 0.0))
+            numbers = np.array([_number(v) for v in values]) * factor
             error = float(np.std(numbers, ddof=1)) if len(values) > 1 else values[0].error
-            floors[values[0].name] = Floor(float(numbers.mean()), error, pairs[0].sizes, factor, len(values))
+            floors[name] = Floor(float(numbers.mean()), error, pairs[0].sizes, factor, len(values))
         return floors
 
     def _pairs(self, metric: Metric, count: int) -> Iterator[Pair]:
@@ -87,3 +94,30 @@ class FloorMaker:
             order = rng.permutation(len(self._reference))
             first, second = self._reference.select(order[size:]), self._reference.select(order[:size])
             yield Pair(first, second, self._frame, resamples)
+
+
+def _powers(metric: Metric, pairs: list[Pair], rows: list[list[Value]]) -> dict[str, float]:
+    """By which power of the noise each value grows, by its name."""
+    if metric.noise is not None:
+        return {value.name: metric.noise for value in rows[0]}
+    fewer = [metric.compute(_half(pair)) for pair in pairs]
+    ratio = _noise(_half(pairs[0]).sizes) / _noise(pairs[0].sizes)
+    powers = {}
+    for many, few in zip(zip(*rows, strict=True), zip(*fewer, strict=True), strict=True):
+        means = [float(np.mean([_number(v) for v in values])) for values in (many, few)]
+        growth = np.log(means[1] / means[0]) / np.log(ratio) if min(means) > 0 else 1.0
+        powers[many[0].name] = float(np.clip(growth, 0.0, 1.0))
+    return powers
+
+
+def _noise(sizes: tuple[int, int]) -> float:
+    return 1 / sizes[0] + 1 / sizes[1]
+
+
+def _number(value: Value) -> float:
+    return float("nan") if value.value is None else value.value
+
+
+def _half(pair: Pair) -> Pair:
+    first, second = (t.select(slice(0, max(len(t) // 2, 1))) for t in (pair.reference, pair.generated))
+    return Pair(first, second, pair.frame, resamples=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -58,7 +59,8 @@ class DenseClassifier:
             torch.manual_seed(seed)
             network = self._network(train.inputs.shape[1])
         data = [_tensors(part, shift, scale) for part in (train, tune)]
-        self._train(network, data[0], data[1], torch.Generator().manual_seed(seed))
+        with _one_thread():
+            self._train(network, data[0], data[1], torch.Generator().manual_seed(seed))
 
         def score(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
             with torch.inference_mode():
@@ -110,6 +112,17 @@ CALOCHALLENGE_DNN = DenseClassifier(
     hidden=(512, 512, 512), slope=0.01, learning_rate=2e-4, batch=128, epochs=50, patience=8
 )
 """The CaloChallenge's network (reference section 13.4), 512 wide as in its 2022 version."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums have the same order, and so results the same last digits, whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _loss(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

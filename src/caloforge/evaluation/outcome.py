@@ -31,14 +31,14 @@ class SampleData:
         path: File that it came from.
         table: Features of all its showers.
         images: Mean images.
-        examples: Its first showers, as cells above threshold.
+        examples: Showers of low, middle and high energy, as cells above threshold.
     """
 
     name: str
     path: str
     table: FeatureTable
     images: MeanImages
-    examples: Showers
+    examples: tuple[Showers, ...]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class Metric:
         version: Of the definition: changes when numbers are not comparable any more.
         minimum: Showers that both samples need.
         floor_pairs: Pairs of reference samples that the floor is averaged over.
-        noise: The value for two samples of one origin goes as (1/n + 1/m) to this power.
+        noise: The value for two samples of one origin goes as (1/n + 1/m) to this power; None: to a
+            power between 0 and 1 that must be measured.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Metric:
     version: str
     minimum: int
     floor_pairs: int
-    noise: float
+    noise: float | None
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, 1.0),
+    Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
     Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
     Metric("network", "classifier", network_metric, "standard", "1", 200, 1, 0.0),

@@ -154,7 +154,7 @@ def energy_warning(name: str, reference: FeatureTable, generated: FeatureTable) 
         if np.isfinite(test.pvalue) and test.pvalue < _KS_LIMIT:
             return (
                 f"The {words} of {name!r} are distributed differently from the reference's "
-                f"(Kolmogorov-Smirnov {test.statistic:.3f}, p = {test.pvalue:.1e}): numbers compare the "
+                f"(Kolmogorov-Smirnov distance {test.statistic:.3f}, p < {_KS_LIMIT:g}): numbers compare the "
                 "choice of particles too; generate with --like the reference file."
             )
     return ""

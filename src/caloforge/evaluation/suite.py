@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError
 from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader
@@ -44,7 +46,7 @@ __all__ = ["Given", "evaluate"]
 
 Given = str | Path | ShowerReader | Showers
 
-_EXAMPLES = 3
+_EXAMPLES = (0.15, 0.5, 0.9)
 _SPARE_SAMPLES = 5
 _logger = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ def evaluate(
     with ExitStack() as stack:
         sources = _open(stack, reference, generated, baseline, options)
         samples = _load(sources, options)
+    warnings = _warnings(samples)
     results = {s.name: tuple(_results(s, samples, chosen)) for s in samples.generated}
     evaluation = Evaluation(
         geometry=samples.frame.geometry,
@@ -102,7 +105,7 @@ def evaluate(
         generated=samples.generated,
         results=results,
         settings={**_settings(sources, options, samples), "metrics": metrics, "seconds": _since(begin)},
-        warnings=_warnings(samples),
+        warnings=warnings,
     )
     if folder is not None:
         _write(evaluation, folder)
@@ -198,6 +201,8 @@ def _load(sources: list[Source], options: _Options) -> _Samples:
         first.showers, geometry, offset=options.offset, start=first.start, stop=first.stop
     )
 
+    energies = np.quantile(first.incident().energy, _EXAMPLES)
+
     def load(source: Source) -> SampleData:
         _logger.info("features of %d showers: %s", len(source), source.name)
         done = scan(
@@ -208,8 +213,9 @@ def _load(sources: list[Source], options: _Options) -> _Samples:
             start=source.start,
             stop=source.stop,
         )
-        examples = read_out(source.read(0, _EXAMPLES), geometry, offset=options.offset)
-        return SampleData(source.name, source.path, done.table, done.images, examples)
+        chosen = [int(np.argmin(np.abs(done.table["energy"] - energy))) for energy in energies]
+        examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
+        return SampleData(source.name, source.path, done.table, done.images, tuple(examples))
 
     reference, *generated = (load(source) for source in sources)
     frame = Frame(geometry, binning, reference.table, options.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import rankdata
 
 from caloforge.report.plots import Plot
 from caloforge.report.style import REFERENCE, new_figure
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["correlation_plots", "layer_correlation"]
 
 _CAPTION = (
-    "Correlation of the energies of two layers, each over the visible energy; for models, the difference "
-    "to the reference."
+    "Rank correlation of the energies of two layers, each over the visible energy; for models, the "
+    "difference to the reference."
 )
 
 
 def layer_correlation(table: FeatureTable) -> NDArray[np.float64]:
-    """Pearson correlation of the layers' shares of the visible energy, ``(L, L)``; NaN for empty layers."""
+    """Spearman correlation of the layers' shares of the visible energy, ``(L, L)``; NaN for empty layers.
+
+    Ranks, because a few showers with energy in the last layers would decide Pearson's.
+    """
     seen = table["visible"] > 0
-    shares = table["layer_energy"][seen] / table["visible"][seen, None]
-    centred = shares - shares.mean(axis=0)
+    ranks = rankdata(table["layer_energy"][seen] / table["visible"][seen, None], axis=0)
+    centred = ranks - ranks.mean(axis=0)
     covariance = centred.T @ centred
     norm = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
     correlation = np.full(covariance.shape, np.nan)

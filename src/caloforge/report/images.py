@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["image_plots"]
 
 _DECADES = 5.0
+_ARCS = 12
 _RATIO_DECADES = {"lateral": 4.0, "depth": 3.5}
 
 
@@ -52,6 +53,9 @@ def _row(
 ) -> Figure:
     samples = (evaluation.reference, *evaluation.generated)
     pictures = [_picture(sample, kind) for sample in samples]
+    if polar:  # arcs, which would be drawn straight, from many short pieces
+        pictures = [np.repeat(picture, _ARCS, axis=1) for picture in pictures]
+        horizontal = np.linspace(horizontal[0], horizontal[-1], (len(horizontal) - 1) * _ARCS + 1)
     top = max(float(p.max()) for p in pictures)
     colours = LogNorm(top * 10.0**-_DECADES, top)
     figure = new_figure(4.6 * len(samples) + 0.8, 8.0)
@@ -97,8 +101,8 @@ def _ratio(
 def _dress(axes: Axes, labels: tuple[str, str], *, polar: bool) -> None:
     axes.grid(visible=False)
     if polar:
-        axes.set_xticklabels([])
-        axes.tick_params(labelsize=11)
+        axes.set_xticks([])
+        axes.set_yticks([])
         return
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])

@@ -10,6 +10,7 @@ import jinja2
 from caloforge.errors import OutputError
 from caloforge.formats.base import part_path
 from caloforge.report.correlations import correlation_plots
+from caloforge.report.events import event_plots, interactive_event, plotly_library
 from caloforge.report.images import image_plots
 from caloforge.report.plots import Plot, observable_plots
 from caloforge.report.style import data_uri, model_styles, png, style
@@ -44,12 +45,10 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     try:
         figures.mkdir(parents=True, exist_ok=True)
         sections: dict[str, list[_Picture]] = defaultdict(list)
-        with style():
-            for plot in _plots(evaluation):
-                content = png(plot.figure)
-                (figures / f"{plot.key}.png").write_bytes(content)
-                picture = _Picture(plot.key, plot.caption, data_uri(content), plot.wide)
-                sections[plot.section].append(picture)
+        for plot, content in _drawn(evaluation):
+            (figures / f"{plot.key}.png").write_bytes(content)
+            picture = _Picture(plot.key, plot.caption, data_uri(content), plot.wide)
+            sections[plot.section].append(picture)
         page = folder / "report.html"
         part_path(page).write_text(_html(evaluation, sections), encoding="utf-8")
         part_path(page).replace(page)
@@ -59,10 +58,13 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     return page
 
 
-def _plots(evaluation: Evaluation) -> Iterator[Plot]:
-    yield from observable_plots(evaluation)
-    yield from correlation_plots(evaluation)
-    yield from image_plots(evaluation)
+def _drawn(evaluation: Evaluation) -> Iterator[tuple[Plot, bytes]]:
+    with style():
+        for make in (observable_plots, correlation_plots, image_plots):
+            for plot in make(evaluation):
+                yield plot, png(plot.figure)
+    for plot in event_plots(evaluation):  # has its own style
+        yield plot, png(plot.figure)
 
 
 def _html(evaluation: Evaluation, sections: dict[str, list[_Picture]]) -> str:
@@ -81,6 +83,8 @@ def _html(evaluation: Evaluation, sections: dict[str, list[_Picture]]) -> str:
         summary=summary(evaluation),
         sections=sections,
         published=_published(),
+        event=interactive_event(evaluation),
+        library=plotly_library(),
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Plot", "observable_plots"]
 
 _BINS = 40
+_WIDE = 60.0
 _SILICON_MIP = 0.28
 """Most probable energy loss of a minimum ionising particle in silicon [MeV/mm]; 0.14 MeV in 0.5 mm."""
 
@@ -88,9 +89,10 @@ def _whole_shower(evaluation: Evaluation) -> Iterator[Plot]:
         "cog_z": ("centre of gravity z [mm]", 1.0, "Energy-weighted mean depth, from the front face."),
     }
     for name, (label, unit, caption) in entries.items():
-        edges = _common_edges(evaluation, name) * unit
-        curve = partial(_histogram, name=name, unit=unit, edges=edges)
-        figure = _draw(evaluation, edges, curve, Axis(label, "share of showers"))
+        edges, log = _common_edges(evaluation, name)
+        curve = partial(_histogram, name=name, unit=unit, edges=edges * unit)
+        axis = Axis(label, "share of showers", log_x=log)
+        figure = _draw(evaluation, edges * unit, curve, axis)
         yield Plot(name, section, caption, figure)
 
 
@@ -98,12 +100,16 @@ def _histogram(table: FeatureTable, *, name: str, unit: float, edges: NDArray[np
     return histogram(table[name] * unit, edges)
 
 
-def _common_edges(evaluation: Evaluation, name: str) -> NDArray[np.floating]:
+def _common_edges(evaluation: Evaluation, name: str) -> tuple[NDArray[np.floating], bool]:
+    """Edges that hold nearly all showers of all samples; logarithmic when they span two decades."""
     tables = [evaluation.reference.table, *(sample.table for sample in evaluation.generated)]
     ends = np.array([np.quantile(table[name], [0.004, 0.996]) for table in tables])
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    if low > 0 and high > _WIDE * low:
+        return np.geomspace(low / 1.2, high * 1.2, _BINS + 1), True
     margin = max(0.05 * (high - low), 1e-9 * max(abs(high), 1.0))
-    return np.linspace(low - margin if low > margin or low < 0 else 0.0, high + margin, _BINS + 1)
+    start = low - margin if low > margin or low < 0 else 0.0
+    return np.linspace(start, high + margin, _BINS + 1), False
 
 
 def _cells(evaluation: Evaluation) -> Iterator[Plot]:
