@@ -35,7 +35,8 @@ def convert(
     points: Annotated[
         bool, typer.Option("--points", help="Turn cells into points where cells could stay.")
     ] = False,
-    count: Annotated[int | None, typer.Option(min=1, help="Only the first showers.")] = None,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out so many showers at the start.")] = 0,
+    count: Annotated[int | None, typer.Option(min=1, help="Only so many showers.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     r"""Convert a shower file to another format.
@@ -60,10 +61,11 @@ def convert(
         rotation=rotate * DEGREE,
         project=project,
         spread=points,
+        skip=skip,
         count=count,
     )
     with open_showers(source, geometry=known) as reader:
-        total = min(len(reader), count or len(reader))
+        total = len(changes.rows(len(reader)))
     with progress("converting", total) as advance:
         done = convert_file(
             source,

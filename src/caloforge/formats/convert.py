@@ -33,6 +33,7 @@ class Changes:
         rotation: Turn about the particle's axis [rad]; the azimuth turns with it.
         project: Whether points become cells although the format could hold points.
         spread: Whether cells become points although the format could hold cells.
+        skip: Leave out so many showers at the start.
         count: Convert only so many showers.
     """
 
@@ -41,7 +42,13 @@ class Changes:
     rotation: float = 0.0
     project: bool = False
     spread: bool = False
+    skip: int = 0
     count: int | None = None
+
+    def rows(self, total: int) -> range:
+        """The showers that are converted, out of ``total``."""
+        first = min(self.skip, total)
+        return range(first, total if self.count is None else min(first + self.count, total))
 
     @property
     def moves(self) -> bool:
@@ -89,12 +96,12 @@ def convert_file(
     form = format_named(name)
     with open_showers(source, geometry=source_geometry) as reader:
         geometry = wanted.geometry or reader.geometry
-        stop = len(reader) if wanted.count is None else min(wanted.count, len(reader))
+        rows = wanted.rows(len(reader))
         with _writer(form, target, geometry, reader, force=force) as writer:
-            for block in reader.blocks(BLOCK, stop=stop):
+            for block in reader.blocks(BLOCK, start=rows.start, stop=rows.stop):
                 writer.append(_changed(block, reader.geometry, geometry, form, wanted))
                 advance(len(block))
-    return stop
+    return len(rows)
 
 
 def _writer(
