@@ -38,6 +38,8 @@ from caloforge.showers import Showers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from caloforge.evaluation.floors import Floor
     from caloforge.evaluation.registry import Metric
     from caloforge.evaluation.results import Value
@@ -213,7 +215,7 @@ def _load(sources: list[Source], options: _Options) -> _Samples:
             start=source.start,
             stop=source.stop,
         )
-        chosen = [int(np.argmin(np.abs(done.table["energy"] - energy))) for energy in energies]
+        chosen = _nearest(done.table["energy"], energies)
         examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
         return SampleData(source.name, source.path, done.table, done.images, tuple(examples))
 
@@ -221,6 +223,12 @@ def _load(sources: list[Source], options: _Options) -> _Samples:
     frame = Frame(geometry, binning, reference.table, options.seed)
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     return _Samples(frame, reference, tuple(generated), FloorMaker(frame, reference.table, spare))
+
+
+def _nearest(energies: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[int]:
+    """A shower near each wanted energy; different ones even when all showers have one energy."""
+    orders = [np.argsort(np.abs(energies - energy), kind="stable") for energy in wanted]
+    return [int(order[min(k, len(order) - 1)]) for k, order in enumerate(orders)]
 
 
 def _spare(first: Source, frame: Frame, options: _Options, wanted: int) -> FeatureTable | None:

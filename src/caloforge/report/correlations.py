@@ -46,7 +46,7 @@ def correlation_plots(evaluation: Evaluation) -> Iterator[Plot]:
     reference = layer_correlation(evaluation.reference.table)
     models = [layer_correlation(sample.table) - reference for sample in evaluation.generated]
     edges = np.arange(evaluation.geometry.n_layers + 1) - 0.5
-    figure = new_figure(5.2 * (1 + len(models)) + 1.6, 4.8)
+    figure = new_figure(5.2 * (1 + len(models)) + 1.6, 4.8, layout="constrained")
     row = figure.subplots(1, 1 + len(models), squeeze=False)[0]
     titles = [REFERENCE, *(f"{sample.name} - {REFERENCE}" for sample in evaluation.generated)]
     for axes, values, title, limit in zip(

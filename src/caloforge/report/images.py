@@ -58,7 +58,7 @@ def _row(
         horizontal = np.linspace(horizontal[0], horizontal[-1], (len(horizontal) - 1) * _ARCS + 1)
     top = max(float(p.max()) for p in pictures)
     colours = LogNorm(top * 10.0**-_DECADES, top)
-    figure = new_figure(4.6 * len(samples) + 0.8, 8.0)
+    figure = new_figure(4.6 * len(samples) + 0.8, 8.0, layout="constrained")
     projection = {"projection": "polar"} if polar else {}
     grid = figure.subplots(2, len(samples), squeeze=False, subplot_kw=projection)
     for column, (sample, picture) in enumerate(zip(samples, pictures, strict=True)):

@@ -23,6 +23,14 @@ __all__ = ["Axis", "ratio_figure"]
 _GREY, _BAND = "#d3d7dc", "#9aa1ab"
 _RANGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _MEASURED = 0.5
+_PLACE = {
+    "height_ratios": [3, 1],
+    "hspace": 0.06,
+    "left": 0.155,
+    "right": 0.965,
+    "top": 0.97,
+    "bottom": 0.115,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def ratio_figure(
         mark: A place on the x axis to mark, and its label.
     """
     figure = new_figure(6.6, 6.4)
-    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1], "hspace": 0.0})
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=_PLACE)
     _draw_values(top, edges, reference, models, axis)
     _draw_ratios(bottom, edges, reference, models)
     if mark is not None:
@@ -146,7 +154,7 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
         bottom.set_xscale("log")
     top.set_xlim(edges[0], edges[-1])
     columns = 1 if len(curves) < 4 else 2
-    room = 0.1 * -(-len(curves) // columns) + 0.02
+    room = 0.13 * -(-len(curves) // columns)
     values = np.concatenate([curve.values for curve in curves])
     values = values[np.isfinite(values)]
     if axis.log_y:
