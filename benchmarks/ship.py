@@ -23,10 +23,12 @@ The calibration of the number of points belongs to cells of 5.09 mm and a thresh
 
 
 def metrics_of(evaluation: Path, model: str) -> dict[str, Any]:
-    """The results of one model, and how they were made."""
+    """The results of one model, and how they were made; files by their names alone."""
     content = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
-    (found,) = [m for m in content["models"] if m["name"] == model]
-    return {"settings": content["settings"], "metrics": found["metrics"]}
+    settings = content["settings"]
+    for sample in (settings["reference"], *settings["generated"].values()):
+        sample["path"] = Path(sample["path"]).name
+    return {"settings": settings, "metrics": content["models"][model]}
 
 
 def main() -> None:
