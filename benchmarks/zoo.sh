@@ -18,8 +18,8 @@ clouds cm1 "$out/cm" --seed 12
 clouds edm1 "$out/edm" --seed 13 --steps 1
 
 judge() { # FOLDER OFFSET LEVEL
-  [ -e "$out/$1/metrics.json" ] || caloforge evaluate --reference "$out/report.h5" --baseline "$data" --offset "$2" \
-    --generated "EDM, 25 NFE=$out/edm25.h5" --generated "CM, 1 NFE=$out/cm1.h5" \
+  [ -e "$out/$1/metrics.json" ] || caloforge evaluate --reference "$data" --part report --baseline "$data" \
+    --offset "$2" --generated "EDM, 25 NFE=$out/edm25.h5" --generated "CM, 1 NFE=$out/cm1.h5" \
     --generated "EDM, 1 NFE=$out/edm1.h5" --metrics "$3" --out "$out/$1"
 }
 judge evaluation 0,0 standard
