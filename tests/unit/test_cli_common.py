@@ -14,12 +14,12 @@ from caloforge.cli.common import (
     Range,
     angle_range,
     energy_range,
-    parse_offset,
     parse_range,
     print_table,
     progress,
 )
 from caloforge.cli.logs import configure_logging
+from caloforge.cli.offsets import parse_offset
 from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_offsets() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "nan,0", "0,inf"])
 def test_bad_offsets(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--offset: got .*, expected two numbers x,y in mm"):
+    with pytest.raises(ConfigError, match=r"--offset: got .*, expected two numbers in mm such as"):
         parse_offset(text)
 
 

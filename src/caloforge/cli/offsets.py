@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from caloforge.errors import ConfigError, bad
 
 __all__ = ["parse_offset"]
@@ -11,11 +13,12 @@ def parse_offset(text: str, *, what: str = "--offset") -> tuple[float, float]:
     """Read x and y in mm.
 
     Raises:
-        ConfigError: Not two numbers.
+        ConfigError: Not two finite numbers.
     """
     try:
         x, y = (float(part) for part in text.split(","))
-    except ValueError as error:
-        expected = "two numbers in mm such as 1.5,-2"
-        raise ConfigError(bad(what, got=repr(text), expected=expected)) from error
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ConfigError(bad(what, got=repr(text), expected="two numbers in mm such as 1.5,-2"))
     return x, y
