@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError
 from caloforge.geometry import Geometry, place, project
-from caloforge.models import model_class
+from caloforge.models import build_model, model_class
 from caloforge.models.caloclouds2 import cloud_to_showers, incident_tensors
 from caloforge.models.noise import StreamNoise
 from caloforge.showers import Showers
@@ -155,7 +155,7 @@ class Simulator:
         except ValueError as error:
             msg = f"The sampler does not take {changes}: {error}."
             raise ConfigError(msg) from error
-        model = type(self.model).build(config.model_copy(update={"sampler": changed}), self.geometry)
+        model = build_model(self.model.name, config.model_copy(update={"sampler": changed}), self.geometry)
         model.load_state_dict(self.model.state_dict())
         return Simulator(model.eval(), self.trained, self.card)
 
@@ -202,23 +202,30 @@ class Simulator:
             config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             tensors = load_file(folder / _WEIGHTS)
+            model, trained = _build(config), _trained(config)
+            types = {name: value.dtype for name, value in model.state_dict().items()}
+            model.load_state_dict({k: v.to(types.get(k, v.dtype)) for k, v in tensors.items()})
         except FileNotFoundError as error:
             msg = f"{folder} is not a saved model: it lacks {Path(str(error.filename)).name}."
             raise FormatError(msg) from error
+        except ConfigError:
+            raise
         except Exception as error:
-            msg = f"The model in {folder} is damaged: {error}."
+            msg = f"The model in {folder} is damaged, or of another version of caloforge: {error}."
             raise FormatError(msg) from error
-        model = _build(config)
-        model.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in tensors.items()})
-        trained = config["trained"]
-        energy = (float(trained["energy"][0]), float(trained["energy"][1]))
-        return cls(model.eval(), TrainedRange(energy, trained["theta"], trained["pdg"]), card)
+        return cls(model.eval(), trained, card)
 
 
 def _build(config: Mapping[str, Any]) -> GenerativeModel:
-    kind = model_class(config["model_name"])
-    geometry = Geometry.model_validate(config["geometry"])
-    return kind.build(kind.config_class.model_validate(config["model"]), geometry)
+    name = config["model_name"]
+    settings = model_class(name).config_class.model_validate(config["model"])
+    return build_model(name, settings, Geometry.model_validate(config["geometry"]))
+
+
+def _trained(config: Mapping[str, Any]) -> TrainedRange:
+    trained = config["trained"]
+    low, high = map(float, trained["energy"])
+    return TrainedRange((low, high), trained["theta"], trained["pdg"])
 
 
 def _compact(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:
     from caloforge.beam import Beam
+    from caloforge.formats.base import Format
     from caloforge.generation import LikeFile
 
 __all__ = ["generate"]
@@ -79,9 +80,7 @@ def generate(
     particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total = _count(count, particles)
     chosen = format_named(format_name)
-    if chosen.writer is None:
-        msg = f"The format {format_name} can only be read: see `caloforge convert --help` for the others."
-        raise ConfigError(msg)
+    _check_format(chosen, points=points)
     generation = Generation(
         model=model,
         particles=particles,
@@ -110,14 +109,24 @@ def generate(
 def _particles(
     energy: str | None, like: Path | None, *, log: bool, theta: str, phi: str | None, particle: str
 ) -> Beam | LikeFile:
-    if (energy is None) == (like is None):
-        msg = "Give either --energy (with --count) or --like FILE: they say which particles to generate."
-        raise ConfigError(msg)
-    if energy is not None:
-        return beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle)
     from caloforge.generation import LikeFile
 
-    return LikeFile(like) if like is not None else LikeFile(Path())
+    if energy is not None and like is None:
+        return beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle)
+    if like is not None and energy is None:
+        return LikeFile(like)
+    msg = "Give either --energy (with --count) or --like FILE: they say which particles to generate."
+    raise ConfigError(msg)
+
+
+def _check_format(chosen: Format, *, points: bool) -> None:
+    if chosen.writer is None:
+        msg = f"The format {chosen.name} can only be read: see `caloforge convert --help` for the others."
+        raise ConfigError(msg)
+    if not (chosen.points if points else chosen.cells):
+        kind, change = ("cells", "leave out") if points else ("points", "add")
+        msg = f"The format {chosen.name} holds {kind} only: {change} --points."
+        raise ConfigError(msg)
 
 
 def _count(count: int | None, particles: Beam | LikeFile) -> int:

@@ -65,7 +65,8 @@ class Generation:
     def request(self) -> dict[str, Any]:
         """Everything that determines the showers."""
         folder = model_folder(self.model)
-        weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+        files = [(folder / name).read_bytes() for name in ("config.json", "model.safetensors")]
+        weights = hashlib.sha256(b"".join(files)).hexdigest()[:16]
         particles = self.particles
         described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
         rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")

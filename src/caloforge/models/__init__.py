@@ -1,7 +1,7 @@
 """Generative models: the contract, the registry, one module per published system."""
 
 from caloforge.models.base import Batch, Cloud, GenerativeModel, ModelConfig, Stage, StageConfig
-from caloforge.models.registry import model_class, model_names
+from caloforge.models.registry import build_model, model_class, model_names
 
 __all__ = [
     "Batch",
@@ -10,6 +10,7 @@ __all__ = [
     "ModelConfig",
     "Stage",
     "StageConfig",
+    "build_model",
     "model_class",
     "model_names",
 ]

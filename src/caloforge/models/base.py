@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import torch
     from torch import Tensor
@@ -174,8 +174,24 @@ class GenerativeModel(nn.Module, ABC):
     def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
         """Generate one cloud per particle; a pure function of its arguments."""
 
-    def fit_stage(self, stage: str, showers: Iterable[Showers], *, seed: int) -> dict[str, float]:  # noqa: ARG002
-        """Run a stage that is fitted, not trained; returns numbers for the log."""
+    def fit_stage(
+        self,
+        stage: str,
+        showers: Callable[[], Iterable[Showers]],  # noqa: ARG002
+        *,
+        seed: int,  # noqa: ARG002
+    ) -> dict[str, float]:
+        """Run a stage that is fitted, not trained.
+
+        Args:
+            stage: Its name.
+            showers: Streams the tune part of the data, anew at every call; ``extras["index"]``
+                counts the showers.
+            seed: Of the showers that it generates.
+
+        Returns:
+            Numbers for the log.
+        """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
 

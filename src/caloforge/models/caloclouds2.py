@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from caloforge.errors import ConfigError
 from caloforge.geometry import project
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage, slope_of
-from caloforge.models.calibration import HitCalibration
+from caloforge.models.calibration import CalibrationKind, HitCalibration
 from caloforge.models.noise import StreamNoise
 from caloforge.models.point_diffusion import PointDiffusion, PointDiffusionConfig, SamplerConfig
 from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
@@ -26,7 +28,7 @@ from caloforge.preprocessing import Conditions, PointTransform, PointTransformCo
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor, nn
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from caloforge.preprocessing import Summary
 
 __all__ = ["CaloClouds2", "CaloClouds2Config", "cloud_to_showers"]
+
+_NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
 
 
 class CaloClouds2Config(ModelConfig):
@@ -47,6 +51,9 @@ class CaloClouds2Config(ModelConfig):
         shower_flow: Sizes of the flow.
         points: Sizes of the point network.
         sampler: How points are drawn.
+        calibration: Scale numbers of points by shower (published) or by layer.
+        calibration_rounds: Times that showers are generated and the calibration is fitted: fewer
+            points carry more energy each, so one round does not land on the number of cells.
     """
 
     angles: bool = False
@@ -55,6 +62,8 @@ class CaloClouds2Config(ModelConfig):
     shower_flow: ShowerFlowConfig = ShowerFlowConfig()
     points: PointDiffusionConfig = PointDiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
+    calibration: CalibrationKind = "total"
+    calibration_rounds: int = Field(default=1, gt=0)
 
 
 class CaloClouds2(GenerativeModel):
@@ -78,7 +87,7 @@ class CaloClouds2(GenerativeModel):
         self.transform = PointTransform(config.transform, torch.tensor(geometry.layer_z))
         self.shower_flow = ShowerFlow(config.shower_flow, geometry.n_layers, size)
         self.points = PointDiffusion(config.points, size + 1)
-        self.calibration = HitCalibration()
+        self.calibration = HitCalibration(config.calibration, geometry.n_layers)
 
     @classmethod
     def build(cls, config: ModelConfig, geometry: Geometry) -> CaloClouds2:
@@ -103,12 +112,14 @@ class CaloClouds2(GenerativeModel):
         return {"shower flow": "shower_flow", "point model": "points"}
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
-        """Fit conditions, point features and the flow's scales."""
-        self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
-        if sample.points is not None:
+        """Fit conditions, point features and the flow's scales, unless they came with weights."""
+        if not self.conditions.is_fitted:
+            self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
+        if not self.transform.is_fitted and sample.points is not None:
             self.transform.fit(sample.points, sample.slope)
-        condition = self.conditions(sample.energy, sample.direction)
-        self.shower_flow.transform.fit(sample.summary, condition, rng)
+        if not self.shower_flow.transform.is_fitted:
+            condition = self.conditions(sample.energy, sample.direction)
+            self.shower_flow.transform.fit(sample.summary, condition, rng)
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The flow's negative log-likelihood, or the diffusion's denoising error."""
@@ -123,36 +134,49 @@ class CaloClouds2(GenerativeModel):
         condition = self.conditions(energy, direction)
         summary = self.shower_flow.sample(condition, noise)
         total = summary.counts.sum(1).round().clamp_min(1.0)
-        counts = _whole_counts(summary.counts, self.calibration(total))
+        counts = _whole_counts(self.calibration(summary.counts))
         features = self._draw(condition, total, counts.sum(1), noise)
         return self._assemble(features, counts, summary, slope_of(direction))
 
-    def fit_stage(self, stage: str, showers: Iterable[Showers], *, seed: int) -> dict[str, float]:
+    def fit_stage(
+        self, stage: str, showers: Callable[[], Iterable[Showers]], *, seed: int
+    ) -> dict[str, float]:
         """Fit the calibration on Geant4 showers and on as many generated ones."""
         if stage != "calibration":
             return super().fit_stage(stage, showers, seed=seed)
         self.calibration.fitted.fill_(0)
-        pairs = [self._count_hits(block, seed) for block in showers]
-        points, hits, drawn, lit = (torch.cat(column) for column in zip(*pairs, strict=True))
-        self.calibration.fit(points, hits, drawn, lit)
-        scale = self.calibration(points.double()).mean()
-        return {"mean_scale": float(scale), "showers": float(len(points))}
+        points, hits = self._count_real(showers())
+        for _ in range(self.config.calibration_rounds):
+            drawn, lit = self._count_fake(showers(), seed)
+            self.calibration.fit(points, hits, drawn, lit)
+        ratio = self.calibration(points).sum() / points.sum()
+        return {"mean_scale": float(ratio), "showers": float(len(points))}
 
-    def _count_hits(self, block: Showers, seed: int) -> tuple[Tensor, ...]:
-        first = int(block.extras["index"][0]) if "index" in block.extras else 0
-        noise = StreamNoise(seed, first + np.arange(len(block)))
+    def _count_real(self, showers: Iterable[Showers]) -> tuple[Tensor, Tensor]:
+        """Points and cells above threshold per layer of Geant4 showers, ``(B, L)`` each."""
+        pairs = [(_by_layer(s, self.geometry), self._hits(s)) for s in showers]
+        points, hits = (torch.cat(column) for column in zip(*pairs, strict=True))
+        return points, hits
+
+    def _count_fake(self, showers: Iterable[Showers], seed: int) -> tuple[Tensor, Tensor]:
+        """The same of generated showers of the same particles."""
+        fakes = (self._imitate(block, seed) for block in showers)
+        return self._count_real(fakes)
+
+    def _imitate(self, block: Showers, seed: int) -> Showers:
+        noise = StreamNoise(seed, np.asarray(block.extras["index"], dtype=np.int64))
         energy, direction = incident_tensors(block.incident)
         with torch.no_grad():
             cloud = self.sample(energy, direction, noise)
-        fake = cloud_to_showers(cloud, block.incident, self.geometry)
-        hits = (project(s, self.geometry).n_hits for s in (block, fake))
-        real_hits, fake_hits = (torch.from_numpy(h) for h in hits)
-        return torch.from_numpy(block.n_hits), real_hits, cloud.counts, fake_hits
+        return cloud_to_showers(cloud, block.incident, self.geometry)
+
+    def _hits(self, showers: Showers) -> Tensor:
+        return _by_layer(project(showers, self.geometry), self.geometry)
 
     def _point_batch(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
         if batch.points is None:
-            msg = f"{self.name} trains on points: its stage needs points > 0"
-            raise ValueError(msg)
+            msg = f"{self.name} trains on points: give this stage points above 0 in the configuration."
+            raise ConfigError(msg)
         features = self.transform(batch.points, batch.slope[:, None])
         return features, self._context(condition, batch.summary.counts.sum(1))
 
@@ -203,9 +227,20 @@ def cloud_to_showers(cloud: Cloud, incident: Incident, geometry: Geometry) -> Sh
     )
 
 
-def _whole_counts(counts: Tensor, scale: Tensor) -> Tensor:
-    """Scale counts per layer ``(B, L)`` and round so that the totals are kept."""
-    ends = (counts.double() * scale.double()[:, None]).cumsum(1).round().to(torch.int64)
+def _by_layer(showers: Showers, geometry: Geometry) -> Tensor:
+    """Points or cells per layer, ``(B, L)``."""
+    if showers.points is not None:
+        layer = geometry.layer_of(showers.points[:, 2]).clip(0)
+    else:
+        layer = geometry.cell_layer[showers.cells].astype(np.int64)
+    shape = (len(showers), geometry.n_layers)
+    counts = np.bincount(showers.shower * shape[1] + layer, minlength=shape[0] * shape[1])
+    return torch.from_numpy(counts.reshape(shape)).double()
+
+
+def _whole_counts(counts: Tensor) -> Tensor:
+    """Round counts per layer ``(B, L)`` so that the totals are kept."""
+    ends = counts.double().cumsum(1).round().to(torch.int64)
     ends[:, -1] = ends[:, -1].clamp_min(1)  # no shower is without a point
     return torch.diff(ends, dim=1, prepend=ends.new_zeros(len(ends), 1))
 
@@ -219,15 +254,15 @@ def _order(index: Tensor, depth: Tensor) -> Tensor:
 def _rescale(energy: Tensor, group: Tensor, counts: Tensor, target: Tensor) -> Tensor:
     """Scale the points' energies so that every layer of every shower sums to ``target`` ``(B, L)``.
 
-    The energy of layers without points goes to the others. A layer whose points have no energy
-    shares its energy equally.
+    The energy of layers without points goes to the others (by their numbers of points when these
+    have no target themselves). A layer whose points have no energy shares its energy equally.
     """
-    hit = counts > 0
-    kept = target * hit
-    wanted = kept * (target.sum(1) / kept.sum(1).clamp_min(1e-12))[:, None]
+    shares = target * (counts > 0)
+    shares = torch.where(shares.sum(1, keepdim=True) > 0, shares, counts.to(target.dtype))
+    wanted = shares * (target.sum(1) / shares.sum(1))[:, None]
     sums = torch.zeros(counts.numel(), dtype=energy.dtype, device=energy.device)
     sums = sums.index_add(0, group, energy)
-    empty = sums <= 0
+    empty = sums < _NO_ENERGY
     factor = wanted.flatten().to(energy.dtype) / sums.masked_fill(empty, 1.0)
     equal = wanted.flatten().to(energy.dtype) / counts.flatten().clamp_min(1)
     return torch.where(empty[group], equal[group], energy * factor[group])

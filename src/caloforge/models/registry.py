@@ -6,12 +6,15 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+import torch
+
 from caloforge.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from caloforge.models.base import GenerativeModel
+    from caloforge.geometry import Geometry
+    from caloforge.models.base import GenerativeModel, ModelConfig
 
-__all__ = ["model_class", "model_names"]
+__all__ = ["build_model", "model_class", "model_names"]
 
 _MODELS = {
     "caloclouds-2": "caloforge.models.caloclouds2:CaloClouds2",
@@ -37,6 +40,18 @@ def model_class(name: str) -> type[GenerativeModel]:
     module, attribute = places[name].split(":")
     found: type[GenerativeModel] = getattr(import_module(module), attribute)
     return found
+
+
+def build_model(name: str, config: ModelConfig, geometry: Geometry, *, seed: int = 0) -> GenerativeModel:
+    """Build an untrained model: its weights depend on ``seed`` alone, no global random state changes.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    kind = model_class(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return kind.build(config, geometry)
 
 
 def _plugins() -> dict[str, str]:

@@ -24,8 +24,13 @@ class Fitted(nn.Module):
         super().__init__()
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has its numbers."""
+        return bool(self.fitted)
+
     def _require_fitted(self) -> None:
-        if not bool(self.fitted):
+        if not self.is_fitted:
             msg = f"{type(self).__name__} is not fitted: train the model, or load trained weights."
             raise ConfigError(msg)
 

@@ -122,7 +122,11 @@ def _apply(content: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             msg = f"The override {override!r} reaches into {parent!r}, which is not a section."
             raise ConfigError(msg)
-    place[last] = yaml.safe_load(value)
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        msg = f"The override {override!r} has a value that is not valid YAML: quote or correct it."
+        raise ConfigError(msg) from error
 
 
 def _explain(error: ValidationError, source: str) -> str:

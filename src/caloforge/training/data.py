@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ Part = Literal["train", "tune", "report"]
 
 _SHARES = {"train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
 _COLUMNS = ("x", "y", "layer", "energy")
+_FACTS = "facts.json"
 _SYMMETRIES = np.array(
     [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)]
     + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
@@ -64,7 +66,7 @@ class TrainingData:
         self.energy: NDArray[np.float64] = np.asarray(arrays["incident_energy"])
         self.direction: NDArray[np.float32] = np.asarray(arrays["direction"])
         self._layers = {name: arrays[name] for name in ("counts", "energies", "centre")}
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         self.pitch: float = facts["pitch"]
         self.fingerprint: str = facts["fingerprint"]
         self.lengths: tuple[int, ...] = tuple(facts["lengths"])
@@ -75,26 +77,37 @@ class TrainingData:
         """Open the cache of shower files, or build it.
 
         Raises:
-            DataError: There are fewer than ten showers, or several kinds of particles.
+            DataError: There are fewer than ten showers, or several kinds of particles, or no hits.
         """
-        if not (folder / "facts.json").is_file():
+        origin = _origin(sources, geometry, seed)
+        if _stored_origin(folder) != origin:
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / _FACTS).unlink(missing_ok=True)
             with ExitStack() as stack:
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
-                _build_cache(opened, geometry, folder, seed=seed)
+                facts = _build_cache(opened, geometry, folder, seed=seed)
+            write_atomically(folder / _FACTS, json.dumps({**facts, "origin": origin}))
         return cls(folder, sources, geometry)
 
     def __len__(self) -> int:
         return len(self.energy)
 
     def rows(self, part: Part) -> NDArray[np.int64]:
-        """Showers of a part that have at least one point."""
+        """Showers of a part that have at least one point.
+
+        Raises:
+            DataError: There is none.
+        """
         starts = np.cumsum([0, *self.lengths[:-1]])
         parts = [
             first + np.asarray(split_rows(n, part)) for first, n in zip(starts, self.lengths, strict=True)
         ]
         rows = np.concatenate(parts).astype(np.int64)
-        return rows[np.diff(self.offsets)[rows] > 0]
+        rows = rows[np.diff(self.offsets)[rows] > 0]
+        if not len(rows):
+            msg = f"The {part} part of the {len(self)} showers has no shower with hits: give more showers."
+            raise DataError(msg)
+        return rows
 
     def showers(self, part: Part, *, block: int = 200) -> Iterator[Showers]:
         """Stream the showers of a part as points; ``extras["index"]`` counts them."""
@@ -156,21 +169,31 @@ def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[
 
 
 def _as_points(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
-    return showers if showers.points is not None else to_points(showers, geometry, rng=rng)
+    """Points with energies on the geometry's scale, which the trained model will generate on."""
+    points = showers if showers.points is not None else to_points(showers, geometry, rng=rng)
+    scale = points.meta.sampling_fraction / geometry.sampling_fraction
+    meta = replace(points.meta, sampling_fraction=geometry.sampling_fraction)
+    return replace(points, energy=points.energy * np.float32(scale), meta=meta)
 
 
 def _with_index(showers: Showers, index: NDArray[np.int64]) -> Showers:
-    return Showers(
-        showers.incident,
-        showers.offsets,
-        showers.energy,
-        showers.points,
-        meta=showers.meta,
-        extras={"index": index},
-    )
+    return replace(showers, extras={"index": index})
 
 
-def _build_cache(readers: Sequence[ShowerReader], geometry: Geometry, folder: Path, *, seed: int) -> None:
+def _origin(sources: Sequence[Path], geometry: Geometry, seed: int) -> dict[str, Any]:
+    """What a cache is made of, so that a file which was replaced is noticed."""
+    files = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.exists()]
+    return {"files": files, "geometry": geometry.fingerprint, "seed": seed}
+
+
+def _stored_origin(folder: Path) -> Any:
+    facts = folder / _FACTS
+    return json.loads(facts.read_text(encoding="utf-8")).get("origin") if facts.is_file() else None
+
+
+def _build_cache(
+    readers: Sequence[ShowerReader], geometry: Geometry, folder: Path, *, seed: int
+) -> dict[str, Any]:
     incident = Incident.concatenate([reader.incident() for reader in readers])
     _check_particles(incident, readers)
     rng = np.random.default_rng(seed)
@@ -185,8 +208,8 @@ def _build_cache(readers: Sequence[ShowerReader], geometry: Geometry, folder: Pa
     ):
         np.save(folder / f"{name}.npy", values)
     digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
-    facts |= {"fingerprint": digest, "pdg": int(incident.pdg[0]), "lengths": [len(r) for r in readers]}
-    write_atomically(folder / "facts.json", json.dumps(facts))
+    lengths = [len(reader) for reader in readers]
+    return {**facts, "fingerprint": digest, "pdg": int(incident.pdg[0]), "lengths": lengths}
 
 
 def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> None:
@@ -204,20 +227,21 @@ def _stream_columns(
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
     parts: dict[str, list[NDArray[np.generic]]] = {"counts": [], "energies": [], "centre": []}
     hits: list[NDArray[np.int64]] = []
-    raw = {name: (folder / f"{name}.raw").open("wb") for name in _COLUMNS}
     pitch = 0.0
-    for block in blocks:
-        points = block.points if block.points is not None else np.empty((0, 3), np.float32)
-        layer = geometry.layer_of(points[:, 2]).clip(0)
-        columns = (points[:, 0], points[:, 1], layer.astype(np.uint8), block.energy)
-        for name, values in zip(_COLUMNS, columns, strict=True):
-            raw[name].write(np.ascontiguousarray(values).tobytes())
-        hits.append(block.n_hits)
-        pitch = block.meta.pitch
-        for name, values in _summaries(block, layer, geometry).items():
-            parts[name].append(values)
-    for file in raw.values():
-        file.close()
+    with ExitStack() as stack:
+        raw = {name: stack.enter_context((folder / f"{name}.raw").open("wb")) for name in _COLUMNS}
+        for block in blocks:
+            points = block.points if block.points is not None else np.empty((0, 3), np.float32)
+            layer = geometry.layer_of(points[:, 2]).clip(0)
+            columns = (points[:, 0], points[:, 1], layer.astype(np.uint8), block.energy)
+            for name, values in zip(_COLUMNS, columns, strict=True):
+                raw[name].write(np.ascontiguousarray(values).tobytes())
+            hits.append(block.n_hits)
+            pitch = block.meta.pitch
+            for name, values in _summaries(block, layer, geometry).items():
+                parts[name].append(values)
+    if not sum(int(n.sum()) for n in hits):
+        raise DataError("The showers to train on have no hits at all: look at the file and its threshold.")
     _finish_columns(folder)
     for name, arrays in parts.items():
         np.save(folder / f"{name}.npy", np.concatenate(arrays))

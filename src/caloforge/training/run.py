@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -103,8 +104,9 @@ class RunDirectory:
             return None
         try:
             state: dict[str, Any] = torch.load(self._state, weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
-            msg = f"The checkpoint {self._state} is damaged ({error}): move it away to start again."
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            msg = f"The checkpoint {self._state} is damaged ({reason}): move it away to start again."
             raise TrainingError(msg) from error
         if self._log.exists():
             os.truncate(self._log, state["log_bytes"])

@@ -6,22 +6,23 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError, DataError, did_you_mean
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
-from caloforge.models import model_class
+from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
 from caloforge.training.trainer import Trainer
 from caloforge.units import DEGREE
+from caloforge.zoo.shipped import model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models import GenerativeModel
+    from caloforge.models import GenerativeModel, Stage
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
@@ -61,7 +62,6 @@ def train(
     Returns:
         The trained simulator, also saved in ``out/model``.
     """
-    import torch
     from lightning_fabric import Fabric
 
     run = RunDirectory(out)
@@ -76,18 +76,17 @@ def train(
             "showers": len(showers),
         },
         "geometry_fingerprint": geometry.fingerprint,
-        "init_from": str(init_from) if init_from else "",
+        "init_from": init_from.name if init_from else "",
         "retrain": list(retrain),
     }
     run.start(config, facts)
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = model_class(config.model_name).build(config.model, geometry)
-    finished = _take_over(model, init_from, retrain) if init_from else ()
+    model = build_model(config.model_name, config.model, geometry, seed=seed)
+    source = Simulator.load(model_folder(init_from)) if init_from else None
+    finished = _take_over(model, source.model, retrain) if source else ()
     trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
     trainer.train(finished=finished)
-    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts))
+    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts, source))
     simulator.save(run.model)
     return simulator
 
@@ -111,17 +110,37 @@ def _check_angles(config: TrainConfig, data: TrainingData) -> None:
         raise DataError(msg)
 
 
-def _take_over(model: GenerativeModel, source: Path, retrain: Sequence[str]) -> tuple[str, ...]:
-    folder = source / "model" if (source / "model").is_dir() else source
-    other = Simulator.load(folder).model
-    mine, theirs = model.state_dict(), other.state_dict()
-    unfit = [k for k in theirs if k in mine and mine[k].shape != theirs[k].shape]
+def _take_over(model: GenerativeModel, other: GenerativeModel, retrain: Sequence[str]) -> tuple[str, ...]:
+    """Copy the other model's networks and their preprocessing; returns the stages that need no training."""
+    stages = [stage for stage in model.stages() if stage.group]
+    stale = _stale(stages, {stage.name for stage in other.stages()}, retrain)
+    kept = tuple(s.name for s in stages if s.name not in stale)
+    fresh = tuple(f"{s.group}." for s in model.stages() if s.name not in kept)
+    theirs = {k: v for k, v in other.state_dict().items() if not k.startswith(("calibration.", *fresh))}
+    mine = model.state_dict()
+    unfit = [k for k, v in theirs.items() if k not in mine or mine[k].shape != v.shape]
     if unfit:
-        msg = f"The networks of {source} have other sizes (first at {unfit[0]}): use its own preset."
+        msg = f"The networks to start from have other sizes (first at {unfit[0]}): use their own preset."
         raise ConfigError(msg)
-    model.load_state_dict({**mine, **{k: v for k, v in theirs.items() if k in mine}})
-    done = {stage.name for stage in other.stages() if stage.group} - set(retrain)
-    return tuple(stage.name for stage in model.stages() if stage.name in done)
+    model.load_state_dict({**mine, **theirs})
+    return kept
+
+
+def _stale(stages: Sequence[Stage], there: set[str], retrain: Sequence[str]) -> set[str]:
+    """What to train: stages asked for, what they started from (and changed), what builds on any of them."""
+    names = [stage.name for stage in stages]
+    for name in retrain:
+        if name not in names:
+            msg = f"There is no stage {name!r} to train again: {did_you_mean(name, names)}."
+            raise ConfigError(msg)
+    stale = set(retrain)
+    for stage in reversed(stages):
+        if stage.name in stale & there:
+            stale |= set(stage.needs)
+    for stage in stages:
+        if stage.name not in there or stale & set(stage.needs):
+            stale.add(stage.name)
+    return stale
 
 
 def _trained_range(data: TrainingData) -> TrainedRange:
@@ -136,8 +155,13 @@ def _arcsine(sine: float) -> float:
     return math.asin(sine) if sine > 1e-6 else 0.01 * DEGREE
 
 
-def _card(config: TrainConfig, run: RunDirectory, facts: dict[str, Any]) -> dict[str, Any]:
-    """What a model tells about its making: data, settings, last numbers, learning curves."""
+def _card(
+    config: TrainConfig, run: RunDirectory, facts: dict[str, Any], source: Simulator | None
+) -> dict[str, Any]:
+    """What a model tells about its making: data, settings, last numbers, learning curves.
+
+    Stages that came with other weights keep what the card of those tells of them.
+    """
     last: dict[str, dict[str, Any]] = {}
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for line in run.read_log():
@@ -148,8 +172,10 @@ def _card(config: TrainConfig, run: RunDirectory, facts: dict[str, Any]) -> dict
             if name in line:
                 curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))
     thinned = {s: {n: _thin(points) for n, points in c.items()} for s, c in curves.items()}
-    training = {name: stage.model_dump(mode="json") for name, stage in config.training.items()}
-    return {**facts, "training": training, "stages": last, "learning_curve": thinned}
+    training = {n: s.model_dump(mode="json") for n, s in config.training.items() if n in last}
+    told = {"training": training, "stages": last, "learning_curve": thinned}
+    before = source.card if source else {}
+    return {**facts, **{k: {**before.get(k, {}), **v} for k, v in told.items()}}
 
 
 def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:

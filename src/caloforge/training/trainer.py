@@ -119,11 +119,13 @@ class Trainer:
         if stage.group:
             _GradientStage(self, stage, config).train(state)
         else:
-            numbers = self.model.fit_stage(stage.name, self.data.showers("tune"), seed=self.seed)
+            numbers = self.model.fit_stage(stage.name, lambda: self.data.showers("tune"), seed=self.seed)
             self.run.log(stage=stage.name, **numbers)
         self.model.end_stage(stage.name)
         self._finished.append(stage.name)
         self.save("", {})
+        if self.stop_requested:
+            raise KeyboardInterrupt
 
     def save(self, stage: str, extra: dict[str, Any]) -> None:
         """Write a checkpoint."""
@@ -240,7 +242,7 @@ class _GradientStage:
 
     def _skip(self) -> None:
         self.skipped += 1
-        if self.skipped >= _PATIENCE_FOR_NAN:
+        if self.skipped >= min(_PATIENCE_FOR_NAN, self.config.steps):
             msg = (
                 f"The loss of stage {self.stage.name} stays NaN at step {self.step}: "
                 "lower its learning_rate, or look at the data."
