@@ -172,6 +172,8 @@ def _bar(unit: str) -> Progress:
     from rich import progress as rich_progress
 
     class Rate(rich_progress.ProgressColumn):
+        """Units per second."""
+
         def render(self, task: rich_progress.Task) -> str:
             speed = task.finished_speed or task.speed
             return _rate(speed, unit) if speed else ""

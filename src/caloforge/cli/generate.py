@@ -78,8 +78,7 @@ def generate(
     from caloforge.generation import generate as run
 
     particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
-    total = _count(count, particles)
-    chosen = format_named(format_name)
+    total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
     generation = Generation(
         model=model,
@@ -101,7 +100,10 @@ def generate(
         force=force,
         progress=lambda done: progress("generating", total, done=done),
     )
-    seconds = time.monotonic() - started
+    _summarise(out, total, time.monotonic() - started)
+
+
+def _summarise(out: Path, total: int, seconds: float) -> None:
     rows = [("showers", str(total)), ("wall-clock time", f"{1e3 * seconds / total:.3g} ms per shower")]
     print_table(("", ""), rows, title=str(out))
 

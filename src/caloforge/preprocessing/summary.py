@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,8 @@ SummaryScaling = Literal["paper", "whitened"]
 
 _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _DEGREE = 3
+_SMALLEST = 1e-3  # a residual that is smaller counts as this
+_PRIOR = 5  # rows: a layer hit once or twice has no spread of its own
 _REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
 
 
@@ -40,7 +43,7 @@ class Summary:
         return Summary(self.counts.to(device), self.energies.to(device), self.centre.to(device))
 
 
-class SummaryTransform(Fitted):
+class SummaryTransform(Fitted, ABC):
     """Base: summaries ``(B, 2 L + 5)`` as a flow's target, and back.
 
     Args:
@@ -58,17 +61,17 @@ class SummaryTransform(Fitted):
         """Size of the target: totals (2), centre of gravity (3), counts and energies per layer."""
         return 2 * self.n_layers + 5
 
+    @abstractmethod
     def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:
         """Take scales from data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Dequantise and scale summaries to the target ``(B, features)``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inverse(self, target: Tensor, condition: Tensor) -> Summary:
         """Summaries out of a flow's sample; counts stay real numbers."""
-        raise NotImplementedError
 
 
 class PaperSummary(SummaryTransform):
@@ -144,8 +147,8 @@ class WhitenedSummary(SummaryTransform):
             self.weights[:, i] = _least_squares(terms[rows], raw[rows, i])
             residual = raw[rows, i] - terms[rows] @ self.weights[:, i]
             # E[log |z|] of a standard normal is -0.635
-            log_spread = residual.abs().clamp_min(1e-6).log() + 0.635
-            self.spread[:, i] = _least_squares(terms[rows], log_spread)
+            log_spread = residual.abs().clamp_min(_SMALLEST).log() + 0.635
+            self.spread[:, i] = _least_squares(terms[rows], log_spread, prior=_PRIOR)
         scaled = self._standardise(raw, known, terms, rng)
         values, vectors = torch.linalg.eigh(scaled.T.cov())
         self.basis.copy_(vectors)
@@ -213,7 +216,13 @@ def _terms(condition: Tensor) -> Tensor:
     return torch.cat([*powers, direction, direction * energy, square], dim=1)
 
 
-def _least_squares(terms: Tensor, values: Tensor) -> Tensor:
-    ridge = 1e-6 * max(1, len(terms)) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
+def _least_squares(terms: Tensor, values: Tensor, *, prior: int = 0) -> Tensor:
+    """Regress on ``terms``, the first of which is one; few rows cannot make the other terms large.
+
+    ``prior`` rows with the value zero are added, so that few rows cannot make the constant large.
+    """
+    mean = values.sum() / max(1, len(values) + prior)
+    ridge = torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
+    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ (values - mean))
+    solution[0] += mean
     return solution
