@@ -198,6 +198,10 @@ class Simulator:
             FormatError: The folder is not a saved model, or a file is damaged.
         """
         folder = Path(folder)
+        missing = [name for name in (_CONFIG, _WEIGHTS, _CARD) if not (folder / name).is_file()]
+        if missing:
+            msg = f"{folder} is not a saved model: it lacks {missing[0]}."
+            raise FormatError(msg)
         try:
             config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
@@ -205,9 +209,6 @@ class Simulator:
             model, trained = _build(config), _trained(config)
             types = {name: value.dtype for name, value in model.state_dict().items()}
             model.load_state_dict({k: v.to(types.get(k, v.dtype)) for k, v in tensors.items()})
-        except FileNotFoundError as error:
-            msg = f"{folder} is not a saved model: it lacks {Path(str(error.filename)).name}."
-            raise FormatError(msg) from error
         except ConfigError:
             raise
         except Exception as error:

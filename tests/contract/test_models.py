@@ -1,0 +1,218 @@
+"""What every registered model must do; a new one is tested as soon as it is registered."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from caloforge.errors import ConfigError
+from caloforge.models import build_model, model_class, model_names
+from caloforge.showers import Incident
+from caloforge.simulator import Simulator, TrainedRange
+from caloforge.training import load_config, preset_names
+from toy_training import batch_of, prepared, training_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from caloforge.geometry import Geometry
+    from caloforge.models import GenerativeModel
+    from caloforge.showers import Showers
+    from caloforge.training import TrainingData
+
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22)
+INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
+PAPER_PARAMETERS = {
+    "caloclouds-2": 504_920 + 35_235_910,
+    "caloclouds-2-cm": 504_920 + 35_235_910,
+}
+
+pytestmark = pytest.mark.parametrize("name", model_names())
+
+
+@pytest.fixture(scope="module")
+def data(
+    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingData:
+    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
+
+
+def simulator_of(name: str, data: TrainingData) -> Simulator:
+    return Simulator(prepared(name, data), RANGE)
+
+
+def random_states() -> tuple[bytes, bytes]:
+    legacy = np.random.get_state()  # noqa: NPY002 (the global state is what must not change)
+    return torch.get_rng_state().numpy().tobytes(), repr(legacy).encode()
+
+
+def losses(
+    model: GenerativeModel, data: TrainingData, group: str, *, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    return model.loss(batch_of(data), group=group, rng=torch.Generator().manual_seed(seed))
+
+
+def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
+    model = prepared(name, data).train()
+    trained: set[str] = set()
+    for stage in model.stages():
+        assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.group}
+        model.begin_stage(stage.name)
+        if stage.group:
+            model.zero_grad(set_to_none=True)
+            terms = losses(model, data, stage.group)
+            assert all(math.isfinite(value.detach()) for value in terms.values())
+            terms["loss"].backward()
+            group = {id(p) for p in model.parameters_of(stage.group)}
+            assert group
+            for parameter_name, parameter in model.named_parameters():
+                if id(parameter) in group:
+                    assert parameter.grad is not None, parameter_name
+                    assert bool(parameter.grad.isfinite().all()), parameter_name
+                    assert bool(parameter.grad.any()), parameter_name
+                else:
+                    assert parameter.grad is None, parameter_name
+            model.after_step(stage.name)
+            model.end_stage(stage.name)
+        trained.add(stage.name)
+
+
+def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
+    before = random_states()
+    for stage in model.stages():
+        if stage.group:
+            model.begin_stage(stage.name)
+            first, again, other = (losses(model, data, stage.group, seed=s)["loss"].item() for s in (1, 1, 2))
+            assert first == again != other
+            model.end_stage(stage.name)
+    assert random_states() == before
+
+
+def test_building_depends_on_the_seed_alone(name: str, data: TrainingData) -> None:
+    before = random_states()
+    first, again, other = (
+        torch.cat([p.flatten() for p in prepared(name, data, seed=seed).parameters()]) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert random_states() == before
+
+
+def test_samples_are_showers(name: str, data: TrainingData) -> None:
+    simulator = simulator_of(name, data)
+    before = random_states()
+    clouds, cells = (simulator(INCIDENT, seed=1, readout=readout) for readout in (False, True))
+    assert random_states() == before
+    for showers in (clouds, cells):
+        assert len(showers) == 64
+        np.testing.assert_array_equal(showers.incident.energy, INCIDENT.energy)
+        assert np.isfinite(showers.energy).all()
+        assert (showers.energy >= 0).all()
+    assert (clouds.n_hits > 0).all()
+    assert clouds.points is not None
+    assert np.isfinite(clouds.points).all()
+    assert set(np.unique(clouds.points[:, 2])) <= set(data.geometry.layer_z.astype(np.float32))
+    assert cells.meta.fingerprint == data.geometry.fingerprint
+    assert (cells.energy >= np.float32(data.geometry.threshold)).all()
+
+
+def test_same_seed_same_showers(name: str, data: TrainingData) -> None:
+    simulator = simulator_of(name, data)
+    first, again, other = (simulator.points(INCIDENT[:8], seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.points, again.points)
+    np.testing.assert_array_equal(first.energy, again.energy)
+    assert not np.array_equal(first.energy, other.energy)
+
+
+def test_a_shower_agrees_to_rounding_whatever_the_batch(name: str, data: TrainingData) -> None:
+    simulator = simulator_of(name, data)
+    incident = Incident.of(np.geomspace(1e4, 1e5, 128))
+    alone, together = (simulator.points(incident, seed=1, first=7, batch_size=size) for size in (1, 64))
+    same = alone.n_hits == together.n_hits
+    assert same.mean() > 0.99
+    np.testing.assert_allclose(alone.visible_energy[same], together.visible_energy[same], rtol=1e-4)
+    shifted = simulator.points(incident[100:110], seed=1, first=107, batch_size=1)
+    np.testing.assert_array_equal(shifted.energy, alone[np.arange(100, 110)].energy)
+
+
+def test_saved_models_generate_the_same_to_the_bit(name: str, data: TrainingData, tmp_path: Path) -> None:
+    simulator = simulator_of(name, data)
+    simulator.card["made"] = "for a test"
+    simulator.save(tmp_path / "a" / "model")
+    before = random_states()
+    loaded = Simulator.load(tmp_path / "a" / "model")
+    assert random_states() == before
+    assert loaded.card == {"made": "for a test"}
+    assert loaded.trained == RANGE
+    assert loaded.geometry == data.geometry
+    assert not loaded.model.training
+    first, again = (s.points(INCIDENT[:16], seed=1) for s in (simulator, loaded))
+    np.testing.assert_array_equal(first.points, again.points)
+    np.testing.assert_array_equal(first.energy, again.energy)
+    assert sorted(p.name for p in (tmp_path / "a" / "model").iterdir()) == [
+        "card.json",
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+def test_half_precision_weights_generate_nearly_the_same(
+    name: str, data: TrainingData, tmp_path: Path
+) -> None:
+    simulator = simulator_of(name, data)
+    for half in (False, True):
+        simulator.save(tmp_path / str(half), half=half)
+    sizes = [(tmp_path / str(half) / "model.safetensors").stat().st_size for half in (False, True)]
+    assert sizes[1] < sizes[0]
+    loaded = Simulator.load(tmp_path / "True")
+    full, half = (s.points(INCIDENT, seed=1) for s in (simulator, loaded))
+    np.testing.assert_allclose(half.n_hits, full.n_hits, rtol=0.05, atol=5)
+    np.testing.assert_allclose(half.visible_energy, full.visible_energy, rtol=0.05)
+
+
+def test_presets_are_valid(name: str, siw: Geometry) -> None:
+    presets = [p for p in preset_names() if p.split("/")[0] == name]
+    assert {f"{name}/{kind}" for kind in ("paper", "small", "smoke")} <= set(presets)
+    for preset in presets:
+        config = load_config(preset)
+        assert config.model_name == name
+        if not preset.endswith("/paper"):
+            model = build_model(name, config.model, siw)
+            assert [s.name for s in model.stages()] == list(config.training)
+            assert sum(p.numel() for p in model.parameters()) < 550_000
+
+
+def test_the_paper_s_model_has_the_published_size(
+    name: str, siw: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # zuko cannot build on the meta device: save the time that random weights take at least
+    monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda tensor, **_: tensor)
+    config = load_config(f"{name}/paper")
+    model = build_model(name, config.model, siw)
+    assert [s.name for s in model.stages()] == list(config.training)
+    assert sum(p.numel() for p in model.parameters()) == PAPER_PARAMETERS[name]
+
+
+def test_unknown_keys_are_named(name: str) -> None:
+    stage = next(iter(load_config(f"{name}/smoke").training))
+    for override, key in (
+        ("model.no_such=1", "no_such"),
+        (f"training.{stage}.stepz=1", "stepz"),
+        ("a=1", "a"),
+    ):
+        with pytest.raises(ConfigError, match=rf"Unknown key '[\w.]*{key}'") as caught:
+            load_config(f"{name}/smoke", [override])
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_model_is_described(name: str) -> None:
+    kind = model_class(name)
+    assert kind.name == name
+    assert kind.__doc__
+    assert kind.config_class.__doc__

@@ -1,0 +1,319 @@
+"""Generation into files: any number of processes, interruptions, particles of other files, formats."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from caloforge.beam import Beam
+from caloforge.cli.app import app
+from caloforge.errors import ConfigError, DataError, FormatError
+from caloforge.formats import NativeReader, format_named, open_showers
+from caloforge.generation import Generation, LikeFile, generate
+from caloforge.geometry import place, project
+from caloforge.showers import Incident
+from caloforge.simulator import Simulator, TrainedRange
+from caloforge.units import DEGREE
+from caloforge.zoo import load_simulator, shipped_models
+from comparisons import assert_same
+from toy_training import prepared, training_data, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+BEAM = Beam((10e3, 100e3))
+
+
+@pytest.fixture(scope="module")
+def model(
+    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A saved model with random weights, as a run leaves it."""
+    folder = tmp_path_factory.mktemp("model")
+    data = training_data(folder, make_toy_showers(120), siw)
+    simulator = Simulator(
+        prepared("caloclouds-2", data),
+        TrainedRange((10e3, 100e3), 0.01 * DEGREE, 22),
+    )
+    simulator.save(folder / "run" / "model")
+    return folder / "run"
+
+
+def load(path: Path) -> Showers:
+    with open_showers(path) as reader:
+        return reader.read(0, len(reader))
+
+
+def make(model: Path, out: Path, *, count: int = 12, **options: Any) -> Showers:
+    settings = {k: options.pop(k) for k in list(options) if k in Generation.__dataclass_fields__}
+    settings = {"particles": BEAM, "seed": 4, "batch_size": 4, **settings}
+    generate(Generation(model=str(model), **settings), out=out, count=count, **options)
+    return load(out)
+
+
+def run(model: Path, out: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["generate", str(model), "--out", str(out), *options])
+
+
+def test_the_showers_do_not_depend_on_processes_and_blocks(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make(model, tmp_path / "one.h5", batch_size=300, count=700)
+    two = make(model, tmp_path / "two.h5", batch_size=300, count=700, processes=2)
+    assert_same(one, two)
+    monkeypatch.setattr("caloforge.generation.engine._BLOCK", 300)
+    assert_same(make(model, tmp_path / "three.h5", batch_size=300, count=700), one)
+    np.testing.assert_array_equal(one.incident.energy, BEAM.sample(4, 0, 700).energy)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.h5", "three.h5", "two.h5"]
+
+
+def test_the_file_has_what_the_simulator_makes(model: Path, tmp_path: Path, siw: Geometry) -> None:
+    simulator = load_simulator(model)
+    made = make(model, tmp_path / "a.h5")
+    assert_same(made, simulator(BEAM.sample(4, 0, 12), seed=4, batch_size=4))
+    assert made.n_hits.min() > 0
+    with NativeReader(tmp_path / "a.h5") as reader:
+        assert reader.geometry == siw
+        request = reader.provenance["generated"]
+    assert request["seed"] == 4
+    assert request["particles"]["energy"] == [10e3, 100e3]
+    points = make(model, tmp_path / "b.h5", readout=False)
+    assert points.points is not None
+    assert_same(project(points, siw), made)
+
+
+def test_seed_count_offset_and_sampler(model: Path, tmp_path: Path, siw: Geometry) -> None:
+    points = make(model, tmp_path / "a.h5", readout=False)
+    longer = make(model, tmp_path / "b.h5", readout=False, count=16)
+    assert_same(longer[:12], points)
+    other = make(model, tmp_path / "c.h5", readout=False, seed=5)
+    assert np.isin(other.energy, points.energy).mean() < 0.01
+    moved = make(model, tmp_path / "d.h5", readout=False, offset=(2.5, -1.0))
+    assert_same(moved, place(points, offset=(2.5, -1.0)))
+    cells = load_simulator(model)(BEAM.sample(4, 0, 12), seed=4, batch_size=4, offset=(2.5, -1.0))
+    np.testing.assert_array_equal(project(moved, siw).cells, cells.cells)
+    fewer = make(model, tmp_path / "e.h5", readout=False, sampler={"steps": 1})
+    np.testing.assert_array_equal(fewer.offsets, points.offsets)
+    assert not np.array_equal(fewer.points, points.points)
+    with pytest.raises(ConfigError, match="sampler does not take"):
+        make(model, tmp_path / "f.h5", sampler={"stepz": 1})
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, *, interrupt_at: int = -1) -> list[int]:
+    """The first shower of every block that is made from now on."""
+    original, calls = Simulator.points, list[int]()
+
+    def points(self: Simulator, incident: Incident, **options: Any) -> Showers:
+        calls.append(options["first"])
+        if len(calls) == interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, incident, **options)
+
+    monkeypatch.setattr(Simulator, "points", points)
+    return calls
+
+
+def test_killed_it_goes_on_with_the_blocks_that_are_finished(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, parts = tmp_path / "a.h5", tmp_path / "a.h5.parts"
+    options = ["--energy", "10:100", "--batch-size", "25", "--count", "1000", "--points"]
+    command = [sys.executable, "-m", "caloforge", "generate", str(model), *options, "--out", str(out)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(parts.glob("[0-9]*.h5")):
+        assert child.poll() is None
+        time.sleep(0.005)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    assert not out.exists()
+    other = run(model, out, *options, "--seed", "5")
+    assert other.exit_code == 2
+    assert "another request (seed 1 there and 5 here)" in other.stderr
+    expected = load_simulator(model).points(BEAM.sample(1, 0, 25), seed=1)
+    calls = recorded(monkeypatch)
+    assert run(model, out, *options).exit_code == 0
+    assert calls == [500]
+    made = load(out)
+    assert len(made) == 1000
+    np.testing.assert_allclose(made[:25].visible_energy, expected.visible_energy, rtol=1e-4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5"]
+
+
+def test_interrupted_the_same_command_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caloforge.generation.engine._BLOCK", 4)
+    reference = make(model, tmp_path / "a.h5")
+    calls = recorded(monkeypatch, interrupt_at=2)
+    options = ("--energy", "10:100", "--count", "12", "--seed", "4", "--batch-size", "4")
+    result = run(model, tmp_path / "b.h5", *options)
+    assert result.exit_code == 130
+    assert "run the same command again to go on" in result.stderr
+    assert calls == [0, 4]
+    result = run(model, tmp_path / "b.h5", *options)
+    assert result.exit_code == 0, result.output
+    assert calls == [0, 4, 4, 8]
+    assert_same(load(tmp_path / "b.h5"), reference)
+
+
+def test_particles_of_another_file(model: Path, tmp_path: Path, siw: Geometry, toy_showers: Showers) -> None:
+    like = write(tmp_path / "like.h5", toy_showers, siw)
+    result = run(model, tmp_path / "a.h5", "--like", str(like), "--points")
+    assert result.exit_code == 0, result.output
+    assert "ms per shower" in result.stdout
+    made = load(tmp_path / "a.h5")
+    np.testing.assert_array_equal(made.incident.energy, toy_showers.incident.energy)
+    again = make(model, tmp_path / "b.h5", particles=LikeFile(like), count=30)
+    np.testing.assert_array_equal(again.incident.energy[24:], toy_showers.incident.energy[:6])
+    assert not np.array_equal(again.n_hits[:12], again.n_hits[12:24])  # the same particles, other showers
+
+
+OUTSIDE = [
+    (("--energy", "5:100"), "energies of 5 to 100 GeV leave the trained range 10 to 100 GeV"),
+    (("--energy", "50", "--theta", "0:30"), "angles up to 30 degrees leave the trained range"),
+    (("--energy", "50", "--particle", "e-"), r"particles [11] are not the trained one, 22"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OUTSIDE)
+def test_outside_of_the_trained_range(
+    model: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = run(model, tmp_path / "a.h5", *options, "--count", "3", "--strict")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "--strict" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    result = run(model, tmp_path / "a.h5", *options, "--count", "3")
+    assert result.exit_code == 0, result.output
+    assert message in result.stderr
+    assert "extrapolated" in result.stderr
+    assert len(load(tmp_path / "a.h5")) == 3
+
+
+def test_far_outside_showers_stay_finite(model: Path, tmp_path: Path) -> None:
+    far = make(model, tmp_path / "a.h5", particles=Beam((1e3, 1e6)), readout=False)
+    assert np.isfinite(far.energy).all()
+    assert far.n_hits.max() < 1e5
+
+
+def test_nothing_is_overwritten_without_force(model: Path, tmp_path: Path) -> None:
+    options = ("--energy", "50", "--count", "3")
+    (tmp_path / "a.h5").write_text("precious")
+    result = run(model, tmp_path / "a.h5", *options)
+    assert result.exit_code == 2
+    assert "exists already: choose another name, or give --force" in result.stderr
+    assert (tmp_path / "a.h5").read_text() == "precious"
+    assert run(model, tmp_path / "a.h5", *options, "--force").exit_code == 0
+    assert len(load(tmp_path / "a.h5")) == 3
+
+
+@pytest.mark.parametrize(("name", "points"), [("ddml", True), ("caloclouds", True), ("ddml", False)])
+def test_other_formats(model: Path, tmp_path: Path, siw: Geometry, name: str, points: bool) -> None:
+    options = [
+        "--energy",
+        "10:100",
+        "--count",
+        "5",
+        "--seed",
+        "4",
+        "--format",
+        name,
+        *(["--points"] * points),
+    ]
+    result = run(model, tmp_path / "a.h5", *options)
+    assert result.exit_code == 0, result.output
+    expected = load_simulator(model)(BEAM.sample(4, 0, 5), seed=4, readout=not points)
+    with format_named(name).reader(tmp_path / "a.h5", siw) as reader:
+        found = reader.read(0, 5)
+    np.testing.assert_allclose(found.incident.energy, expected.incident.energy, rtol=1e-6)
+    np.testing.assert_allclose(found.visible_energy, expected.visible_energy, rtol=1e-4)
+    np.testing.assert_array_equal(found.n_hits, expected.n_hits)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--energy", "50"), "--count is missing"),
+        (("--count", "3"), "Give either --energy (with --count) or --like FILE"),
+        (("--energy", "50", "--like", "a.h5", "--count", "3"), "Give either --energy"),
+        (("--energy", "50", "--count", "3", "--format", "clic"), "can only be read"),
+        (("--energy", "50", "--count", "3", "--format", "caloclouds"), "holds points only: add --points"),
+        (
+            ("--energy", "50", "--count", "3", "--format", "calochallenge", "--points"),
+            "holds cells only: leave out --points",
+        ),
+        (("--energy", "50", "--count", "3", "--format", "ddnl"), "did you mean 'ddml'"),
+        (("--like", "no.h5"), "There is no shower file no.h5"),
+    ],
+)
+def test_what_cannot_be_generated_is_said_in_one_sentence(
+    model: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    result = run(model, tmp_path / "a.h5", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strict_calls_raise(model: Path) -> None:
+    with pytest.raises(DataError, match="leave the trained range"):
+        load_simulator(model)(Incident.of(1e6), seed=1, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.safetensors", b"nonsense", "is damaged"),
+        ("config.json", b"{", "is damaged"),
+        ("config.json", b'{"model_name": "caloclouds-2"}', "is damaged"),
+        ("model.safetensors", None, r"lacks model\.safetensors"),
+        ("card.json", None, r"lacks card\.json"),
+    ],
+)
+def test_damaged_models_are_said(
+    model: Path, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    for file in (model / "model").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError, match=message):
+        load_simulator(tmp_path)
+
+
+def test_models_are_listed_and_shown(model: Path) -> None:
+    def shown(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["models", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "caloclouds-2-cm" in shown()
+    assert shown("--names").split() == shipped_models()
+    assert "steps: 200" in shown("caloclouds-2/smoke")
+    assert "shower flow, diffusion of independent points" in shown("caloclouds-2")
+    for name in shipped_models():
+        assert f"{name}: " in shown(name)
+    result = CliRunner().invoke(app, ["models", "caloclouds-3"])
+    assert result.exit_code == 2
+    assert "did you mean" in result.stderr
+    result = CliRunner().invoke(
+        app, ["generate", "nothing:here", "--energy", "1", "--count", "1", "--out", "a"]
+    )
+    assert "There is no model 'nothing:here'" in result.stderr

@@ -1,0 +1,48 @@
+"""Toy showers to train on and models with random weights, for the tests of models and training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from caloforge.formats import NativeWriter
+from caloforge.models import build_model
+from caloforge.training import TrainingData, load_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.geometry import Geometry
+    from caloforge.models import Batch, GenerativeModel
+    from caloforge.showers import Showers
+
+__all__ = ["batch_of", "prepared", "training_data", "write"]
+
+
+def write(path: Path, showers: Showers, geometry: Geometry) -> Path:
+    """Write caloforge's own file."""
+    with NativeWriter(path, geometry=geometry) as writer:
+        writer.append(showers)
+    return path
+
+
+def training_data(folder: Path, showers: Showers, geometry: Geometry) -> TrainingData:
+    """A file of ``showers`` and its cache."""
+    path = write(folder / "toy.h5", showers, geometry)
+    return TrainingData.prepare([path], geometry, folder / "cache", seed=0)
+
+
+def batch_of(data: TrainingData, *, size: int = 60) -> Batch:
+    """The first showers, 64 points each."""
+    return data.batch(data.rows("train")[:size], points=64, rng=np.random.default_rng(0))
+
+
+def prepared(
+    name: str, data: TrainingData, *overrides: str, preset: str = "smoke", seed: int = 3
+) -> GenerativeModel:
+    """A model with random weights whose preprocessing is fitted."""
+    model = build_model(name, load_config(f"{name}/{preset}", overrides).model, data.geometry, seed=seed)
+    model.prepare(batch_of(data), torch.Generator().manual_seed(0))
+    return model.eval()
