@@ -131,6 +131,18 @@ def test_training_lowers_the_losses(photons: Path, tmp_path: Path) -> None:
     assert max(line["validation_loss"] for line in flow if "validation_loss" in line) < 10
 
 
+def test_arithmetic_of_lower_precision(photons: Path, edm: Path, tmp_path: Path) -> None:
+    fit(photons, tmp_path / "run", precision="bf16-mixed")
+    full, mixed = (
+        [(line["stage"], line["loss"]) for line in log_of(run) if "loss" in line]
+        for run in (edm, tmp_path / "run")
+    )
+    assert [stage for stage, _ in mixed] == [stage for stage, _ in full]
+    losses = [[loss for _, loss in lines] for lines in (full, mixed)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05)
+
+
 def test_training_touches_no_global_random_state(photons: Path, tmp_path: Path) -> None:
     before = torch.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002
     fit(photons, tmp_path / "run")

@@ -26,7 +26,6 @@ class Precision(StrEnum):
 
     FULL = "32-true"
     BF16 = "bf16-mixed"
-    FP16 = "16-mixed"
 
 
 def train(

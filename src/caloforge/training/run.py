@@ -103,7 +103,7 @@ class RunDirectory:
             self._log.unlink(missing_ok=True)
             return None
         try:
-            state: dict[str, Any] = torch.load(self._state, weights_only=True)
+            state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location="cpu")
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             reason = str(error).partition("\n")[0]
             msg = f"The checkpoint {self._state} is damaged ({reason}): move it away to start again."

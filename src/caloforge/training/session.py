@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Precision", "train"]
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def train(
             stages that they complete are skipped.
         retrain: Stages to train although ``init_from`` brings them along.
         device: Accelerator of lightning-fabric: ``cpu``, ``cuda``, ``auto`` ...
-        precision: Precision of lightning-fabric: ``32-true``, ``bf16-mixed`` ...
+        precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         on_progress: Shows progress.
 
     Returns:

@@ -100,7 +100,7 @@ class Trainer:
         state = self.run.load_state()
         if state is None:
             self._finished = list(finished)
-            self.model.prepare(self._sample(), self.torch_rng("prepare", 0))
+            self.model.prepare(self._sample(), self.torch_rng("prepare", 0, device="cpu"))
         else:
             self._finished = state["finished"]
             if not state["stage"]:
@@ -119,6 +119,7 @@ class Trainer:
         if stage.group:
             _GradientStage(self, stage, config).train(state)
         else:
+            self.model.cpu()  # where showers are generated
             numbers = self.model.fit_stage(stage.name, lambda: self.data.showers("tune"), seed=self.seed)
             self.run.log(stage=stage.name, **numbers)
         self.model.end_stage(stage.name)
@@ -139,10 +140,12 @@ class Trainer:
         words = [self.seed, *purpose.encode(), step, self.fabric.global_rank]
         return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
-    def torch_rng(self, purpose: str, step: int) -> torch.Generator:
-        """The torch generator of a step (each rank its own)."""
+    def torch_rng(
+        self, purpose: str, step: int, *, device: torch.device | str | None = None
+    ) -> torch.Generator:
+        """The torch generator of a step (each rank its own), on the accelerator by default."""
         number = int(self.numpy_rng(f"torch {purpose}", step).integers(2**63))
-        return torch.Generator(device=self.fabric.device).manual_seed(number)
+        return torch.Generator(device=device or self.fabric.device).manual_seed(number)
 
     def rows(self, part: Part, purpose: str, step: int, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Rows of step ``step``: every epoch is a new permutation, ranks take turns."""
@@ -199,10 +202,10 @@ class _GradientStage:
         self.stage = stage
         self.config = config
         self.parameters = trainer.model.parameters_of(stage.group)
-        self.average = Average(self.parameters, config.ema)
         optimiser = make_optimiser(self.parameters, config)
         self.module, self.optimiser = trainer.fabric.setup(trainer.model, optimiser)
         self.module.mark_forward_method("loss")
+        self.average = Average(self.parameters, config.ema)  # where the weights are now
         self.step = 0
         self.skipped = 0
         self.best_loss = math.inf
@@ -256,7 +259,8 @@ class _GradientStage:
         symmetry = trainer.config.symmetry
         batch = trainer.data.batch(rows, points=config.points, rng=rng, symmetry=symmetry)
         batch = batch.to(trainer.fabric.device)
-        terms = self.module.loss(batch, group=self.stage.group, rng=trainer.torch_rng(purpose, step))
+        with trainer.fabric.autocast():  # on one device fabric leaves that to the caller
+            terms = self.module.loss(batch, group=self.stage.group, rng=trainer.torch_rng(purpose, step))
         total: torch.Tensor = terms["loss"]
         return total
 
