@@ -21,7 +21,7 @@ from caloforge.models.caloclouds2 import (
     incident_tensors,
 )
 from caloforge.models.caloclouds2_cm import CaloClouds2CM
-from caloforge.models.noise import GivenNoise, StreamNoise
+from caloforge.models.noise import StreamNoise
 from caloforge.showers import Incident
 from toy_training import prepared, training_data
 
@@ -199,6 +199,17 @@ def test_no_shower_depends_on_its_neighbours(data: TrainingData, name: str) -> N
             torch.testing.assert_close(cloud, alone.points, rtol=1e-3, atol=1e-3)
     assert same >= 11
     assert len(sample(model, incident[:0]).counts) == 0
+
+
+class GivenNoise:
+    """Numbers from given tensors, a stage each."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        tensor = self.tensors[stage]
+        return tensor[: len(tensor) if isinstance(counts, int) else int(counts.sum()), :width]
 
 
 def test_sampling_is_a_function_of_the_noise(data: TrainingData) -> None:

@@ -2,7 +2,7 @@
 
 from caloforge.diffusion.consistency import consistency_pair, consistency_scalings
 from caloforge.diffusion.edm import Scalings, edm_scalings, karras_sigmas, log_normal_sigmas
-from caloforge.diffusion.samplers import euler, heun, heun_step, nfe
+from caloforge.diffusion.samplers import euler, heun, heun_step
 
 __all__ = [
     "Scalings",
@@ -14,5 +14,4 @@ __all__ = [
     "heun_step",
     "karras_sigmas",
     "log_normal_sigmas",
-    "nfe",
 ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Denoiser = Callable[[Tensor, Tensor], Tensor]
 
-__all__ = ["euler", "heun", "heun_step", "nfe"]
+__all__ = ["euler", "heun", "heun_step"]
 
 
 def heun_step(denoise: Denoiser, x: Tensor, sigma: Tensor, next_sigma: Tensor) -> Tensor:
@@ -44,8 +44,3 @@ def euler(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
     for sigma, next_sigma in zip(levels, torch.cat([levels[1:], levels.new_zeros(1)]), strict=True):
         x = x + (next_sigma - sigma) * (x - denoise(x, sigma)) / sigma
     return x
-
-
-def nfe(sampler: str, steps: int) -> int:
-    """Number of function evaluations of ``sampler`` with ``steps`` noise levels."""
-    return 2 * steps - 1 if sampler == "heun" else steps

@@ -1,4 +1,4 @@
-"""Sources of a sampler's random numbers."""
+"""The source of a sampler's random numbers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import torch
 from caloforge.streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["GivenNoise", "StreamNoise"]
+__all__ = ["StreamNoise"]
 
 
 class StreamNoise:
@@ -35,16 +33,3 @@ class StreamNoise:
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
         lengths = counts if isinstance(counts, int) else counts.cpu().numpy()
         return torch.from_numpy(self._streams.normal(stage, lengths, width=width)).to(self._device)
-
-
-class GivenNoise:
-    """Numbers from given tensors, a stage each: for export and tests."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._tensors = tensors
-
-    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
-        """The first rows and columns of the tensor of ``stage``."""
-        tensor = self._tensors[stage]
-        rows = len(tensor) if isinstance(counts, int) else int(counts.sum())
-        return tensor[:rows, :width]
