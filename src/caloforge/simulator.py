@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError
 from caloforge.geometry import Geometry, place, project
 from caloforge.models import build_model, model_class
-from caloforge.models.caloclouds2 import cloud_to_showers, incident_tensors
+from caloforge.models.assembly import cloud_to_showers, incident_tensors
 from caloforge.models.noise import StreamNoise
 from caloforge.showers import Showers
 from caloforge.units import DEGREE, GEV

@@ -16,24 +16,29 @@ __all__ = ["CalibrationKind", "HitCalibration"]
 CalibrationKind = Literal["total", "layers"]
 
 _DEGREE = 3
+_NODES = 65  # of the table of scales
+_FINE = 2001  # of the grid on which a cubic is inverted
 
 
 class HitCalibration(Fitted):
-    """Scale the numbers of points: N' = P_fake(P_real(N)), both cubic (arXiv:2309.05704).
+    """Scale the numbers of points so that the model's cells are as many as those of Geant4.
 
-    ``P_real`` maps Geant4 points to cells above threshold, ``P_fake`` cells to the points that the
-    model needs. Independent points rarely share a cell, so the model needs fewer than Geant4.
-    Outside of the fitted range the scale of its edge is kept, where a cubic would run away.
+    As in arXiv:2309.05704 two cubics tell cells above threshold from points, one for Geant4 and one
+    for the model; independent points rarely share a cell, so the model needs fewer. The scale is
+    looked up in a table of N' with ``P_fake(N') = P_real(N)``. The published second cubic tells
+    points from cells instead: the scatter of the cells biases such a fit. Outside of the fitted
+    range the scale of its edge is kept, where a cubic would run away.
 
     Args:
         kind: ``total`` scales all layers of a shower alike by its total number of points, as
-            published; ``layers`` has a pair of cubics (through the origin) for every layer.
+            published; ``layers`` has a pair of parabolas through the origin for every layer.
         n_layers: Layers.
     """
 
     real: Tensor
     fake: Tensor
-    count_range: Tensor
+    largest: Tensor
+    scale: Tensor
 
     def __init__(self, kind: CalibrationKind, n_layers: int) -> None:
         super().__init__()
@@ -41,10 +46,11 @@ class HitCalibration(Fitted):
         groups = 1 if kind == "total" else n_layers
         for name in ("real", "fake"):
             self.register_buffer(name, torch.zeros(groups, _DEGREE + 1, dtype=torch.float64))
-        self.register_buffer("count_range", torch.zeros(2, groups, dtype=torch.float64))
+        self.register_buffer("largest", torch.ones(groups, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(groups, _NODES, dtype=torch.float64))
 
     def fit(self, points: Tensor, hits: Tensor, drawn: Tensor, lit: Tensor) -> None:
-        """Fit both polynomials.
+        """Fit both cubics and tabulate the scale.
 
         Args:
             points: Points of the Geant4 showers, ``(B, L)``.
@@ -53,19 +59,24 @@ class HitCalibration(Fitted):
             lit: Their cells above threshold, ``(B, L)``.
         """
         points, hits, drawn, lit = (self._grouped(n).double() for n in (points, hits, drawn, lit))
-        self.real.copy_(_cubics(points, hits, through_origin=self.kind == "layers"))
-        self.fake.copy_(_cubics(lit, drawn, through_origin=self.kind == "layers"))
-        edges = torch.tensor([0.005, 0.995], dtype=torch.float64)
-        self.count_range.copy_(torch.quantile(points, edges, dim=0).clamp_min(1.0))
+        origin = self.kind == "layers"
+        self.real.copy_(_cubics(points, hits, through_origin=origin))
+        self.fake.copy_(_cubics(drawn, lit, through_origin=origin))
+        self.largest.copy_(torch.quantile(points, 0.995, dim=0).clamp_min(1.0))
+        nodes = self.largest[:, None] * torch.linspace(0, 1, _NODES, dtype=torch.float64)[1:]
+        needed = _inverse(self.fake, _values(self.real, nodes.T), self.largest)
+        self.scale[:, 1:] = (needed.T / nodes).clamp(0.05, 1.5)
+        self.scale[:, 0] = self.scale[:, 1]
         self._done()
 
     def forward(self, counts: Tensor) -> Tensor:
         """Scale counts ``(B, L)``; they are returned as they are before it is fitted."""
         if not self.is_fitted:
             return counts
-        n = self._grouped(counts).double().clamp(self.count_range[0], self.count_range[1])
-        scale = _values(self.fake, _values(self.real, n).clamp_min(0.0)) / n
-        return counts * scale.clamp(0.05, 5.0).to(counts.dtype)
+        place = (self._grouped(counts) / self.largest * (_NODES - 1)).clamp(0, _NODES - 1)
+        below = place.floor().clamp(max=_NODES - 2).long()
+        low, high = (self.scale.T.gather(0, below + k) for k in (0, 1))
+        return counts * torch.lerp(low, high, place - below).to(counts.dtype)
 
     def _grouped(self, counts: Tensor) -> Tensor:
         return counts.sum(1, keepdim=True) if self.kind == "total" else counts
@@ -75,8 +86,8 @@ def _cubics(x: Tensor, y: Tensor, *, through_origin: bool) -> Tensor:
     """Least squares of every column of ``y`` on powers of that of ``x``, ``(B, G)`` to ``(G, 4)``."""
     unit = x.mean(0).clamp_min(1.0)
     powers = torch.stack([(x / unit) ** k for k in range(_DEGREE + 1)], dim=-1)
-    if through_origin:
-        powers[..., 0] = 0.0
+    if through_origin:  # and no cube: a layer's few points do not pin it down
+        powers[..., [0, _DEGREE]] = 0.0
     weight = (x / unit).clamp_min(0.05).reciprocal()  # counts scatter like their square root
     weighted = (powers * weight[..., None]).permute(1, 2, 0)
     ridge = 1e-6 * len(x) * torch.eye(_DEGREE + 1, dtype=x.dtype, device=x.device)
@@ -84,6 +95,16 @@ def _cubics(x: Tensor, y: Tensor, *, through_origin: bool) -> Tensor:
     solution = torch.linalg.solve(normal, weighted @ y.T[..., None])[..., 0]
     scaled: Tensor = solution / unit[:, None] ** torch.arange(_DEGREE + 1, device=x.device)
     return scaled
+
+
+def _inverse(coefficients: Tensor, y: Tensor, largest: Tensor) -> Tensor:
+    """Where the polynomials ``(G, 4)``, made monotone, reach ``y`` ``(K, G)``; up to twice ``largest``."""
+    grid = 2 * largest[:, None] * torch.linspace(0, 1, _FINE, dtype=y.dtype)
+    values = _values(coefficients, grid.T).T.cummax(dim=1).values.contiguous()
+    upper = torch.searchsorted(values, y.T.contiguous()).clamp(1, _FINE - 1)
+    (low, high), (start, end) = ((t.gather(1, upper - 1), t.gather(1, upper)) for t in (values, grid))
+    share = ((y.T - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+    return torch.lerp(start, end, share).T
 
 
 def _values(coefficients: Tensor, x: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ paper's model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,26 +21,35 @@ from pydantic import Field
 
 from caloforge.errors import ConfigError
 from caloforge.geometry import project
+from caloforge.models.assembly import (
+    cloud_to_showers,
+    count_by_layer,
+    depth_order,
+    incident_tensors,
+    recentre,
+    rescale,
+    rows_of,
+    thinned,
+    whole_counts,
+)
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage, slope_of
 from caloforge.models.calibration import CalibrationKind, HitCalibration
 from caloforge.models.noise import StreamNoise
 from caloforge.models.point_diffusion import PointDiffusion, PointDiffusionConfig, SamplerConfig
 from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.preprocessing import Conditions, PointTransform, PointTransformConfig
-from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
     from caloforge.preprocessing import Summary
+    from caloforge.showers import Showers
 
-__all__ = ["CaloClouds2", "CaloClouds2Config", "cloud_to_showers"]
-
-_NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
+__all__ = ["CaloClouds2", "CaloClouds2Config"]
 
 
 class CaloClouds2Config(ModelConfig):
@@ -52,8 +63,12 @@ class CaloClouds2Config(ModelConfig):
         points: Sizes of the point network.
         sampler: How points are drawn.
         calibration: Scale numbers of points by shower (published) or by layer.
-        calibration_rounds: Times that showers are generated and the calibration is fitted: fewer
-            points carry more energy each, so one round does not land on the number of cells.
+        recentre: The centre of gravity is reached by moving the ``cloud`` (published), or its
+            ``tail``: moving a core that is narrower than a cell changes the cells too much.
+        core: Points closer to the axis than this [mm] are its core.
+        calibration_rounds: Times that generated showers are thinned and the calibration is fitted:
+            fewer points carry more energy each, so one round does not land on the number of cells.
+        calibration_blocks: Blocks of 200 showers of the tune part that it is fitted to.
     """
 
     angles: bool = False
@@ -63,7 +78,10 @@ class CaloClouds2Config(ModelConfig):
     points: PointDiffusionConfig = PointDiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
     calibration: CalibrationKind = "total"
-    calibration_rounds: int = Field(default=1, gt=0)
+    calibration_rounds: int = Field(default=3, gt=0)
+    calibration_blocks: int = Field(default=5, gt=0)
+    recentre: Literal["cloud", "tail"] = "cloud"
+    core: float = Field(default=10.0, gt=0)
 
 
 class CaloClouds2(GenerativeModel):
@@ -133,10 +151,10 @@ class CaloClouds2(GenerativeModel):
         """Generate one cloud per particle."""
         condition = self.conditions(energy, direction)
         summary = self.shower_flow.sample(condition, noise)
-        total = summary.counts.sum(1).round().clamp_min(1.0)
-        counts = _whole_counts(self.calibration(summary.counts))
-        features = self._draw(condition, total, counts.sum(1), noise)
-        return self._assemble(features, counts, summary, slope_of(direction))
+        # scaling the layers differently would pull depth and width apart: draw all, thin by layer
+        scaled = summary.counts if self.config.calibration == "layers" else self.calibration(summary.counts)
+        draft = self._draw(condition, summary, whole_counts(scaled), noise)
+        return self._finish(draft, slope_of(direction))
 
     def fit_stage(
         self, stage: str, showers: Callable[[], Iterable[Showers]], *, seed: int
@@ -144,34 +162,39 @@ class CaloClouds2(GenerativeModel):
         """Fit the calibration on Geant4 showers and on as many generated ones."""
         if stage != "calibration":
             return super().fit_stage(stage, showers, seed=seed)
-        self.calibration.fitted.fill_(0)
-        points, hits = self._count_real(showers())
+        self.calibration.fitted.fill_(value=False)
+        blocks = list(islice(showers(), self.config.calibration_blocks))
+        drafts = [self._draft(block, seed) for block in blocks]
+        points, hits = self._count(blocks)
         for _ in range(self.config.calibration_rounds):
-            drawn, lit = self._count_fake(showers(), seed)
+            drawn, lit = self._count(self._imitations(drafts, blocks))
             self.calibration.fit(points, hits, drawn, lit)
         ratio = self.calibration(points).sum() / points.sum()
         return {"mean_scale": float(ratio), "showers": float(len(points))}
 
-    def _count_real(self, showers: Iterable[Showers]) -> tuple[Tensor, Tensor]:
-        """Points and cells above threshold per layer of Geant4 showers, ``(B, L)`` each."""
-        pairs = [(_by_layer(s, self.geometry), self._hits(s)) for s in showers]
+    def _count(self, showers: Iterable[Showers]) -> tuple[Tensor, Tensor]:
+        """Points and cells above threshold per layer, ``(B, L)`` each."""
+        pairs = [(count_by_layer(s, self.geometry), self._hits(s)) for s in showers]
         points, hits = (torch.cat(column) for column in zip(*pairs, strict=True))
         return points, hits
 
-    def _count_fake(self, showers: Iterable[Showers], seed: int) -> tuple[Tensor, Tensor]:
-        """The same of generated showers of the same particles."""
-        fakes = (self._imitate(block, seed) for block in showers)
-        return self._count_real(fakes)
-
-    def _imitate(self, block: Showers, seed: int) -> Showers:
+    def _draft(self, block: Showers, seed: int) -> _Draft:
+        """Generated points for the particles of a block, as many as Geant4 has."""
         noise = StreamNoise(seed, np.asarray(block.extras["index"], dtype=np.int64))
-        energy, direction = incident_tensors(block.incident)
         with torch.no_grad():
-            cloud = self.sample(energy, direction, noise)
-        return cloud_to_showers(cloud, block.incident, self.geometry)
+            condition = self.conditions(*incident_tensors(block.incident))
+            summary = self.shower_flow.sample(condition, noise)
+            return self._draw(condition, summary, whole_counts(summary.counts), noise)
+
+    def _imitations(self, drafts: list[_Draft], blocks: list[Showers]) -> Iterator[Showers]:
+        """The drafts, thinned by the present calibration and assembled."""
+        for draft, block in zip(drafts, blocks, strict=True):
+            with torch.no_grad():
+                cloud = self._finish(draft, slope_of(incident_tensors(block.incident)[1]))
+            yield cloud_to_showers(cloud, block.incident, self.geometry)
 
     def _hits(self, showers: Showers) -> Tensor:
-        return _by_layer(project(showers, self.geometry), self.geometry)
+        return count_by_layer(project(showers, self.geometry), self.geometry)
 
     def _point_batch(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
         if batch.points is None:
@@ -184,94 +207,42 @@ class CaloClouds2(GenerativeModel):
         scaled = (2 * total / self.config.largest_count - 1).to(condition.dtype)
         return torch.cat([condition, scaled[:, None]], dim=-1)
 
-    def _draw(self, condition: Tensor, total: Tensor, counts: Tensor, noise: Noise) -> Tensor:
-        index = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        z = noise.normal("points", counts, 4)
-        return self._sample_points(z, self._context(condition, total), index)
+    def _draw(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> _Draft:
+        z = noise.normal("points", counts.sum(1), 4)
+        total = summary.counts.sum(1).round().clamp_min(1.0)
+        features = self._sample_points(z, self._context(condition, total), rows_of(counts.sum(1)))
+        return _Draft(features, counts, summary)
 
     def _sample_points(self, noise: Tensor, context: Tensor, index: Tensor) -> Tensor:
         return self.points.sample(noise, context, index, self.config.sampler)
 
-    def _assemble(self, features: Tensor, counts: Tensor, summary: Summary, slope: Tensor) -> Cloud:
+    def _finish(self, draft: _Draft, slope: Tensor) -> Cloud:
         """Layers by rank in depth, energies per layer and centres of gravity from the summary."""
-        totals = counts.sum(1)
-        index = torch.arange(len(totals), device=counts.device).repeat_interleave(totals)
-        points = self.transform.inverse(features)
-        points = points[_order(index, points[:, 2])]
+        drawn, summary = draft.counts, draft.summary
+        counts = torch.minimum(whole_counts(self.calibration(summary.counts)), drawn)
+        points = self.transform.inverse(draft.features)
+        points = points[depth_order(rows_of(drawn.sum(1)), points[:, 2])][thinned(drawn, counts)]
+        index = rows_of(counts.sum(1))
         layer = torch.arange(counts.shape[1], device=counts.device).repeat(len(counts))
         layer = layer.repeat_interleave(counts.flatten())
-        energy = _rescale(points[:, 3], index * counts.shape[1] + layer, counts, summary.energies)
-        lateral = points[:, :2] + _recentre(points[:, :2], energy, index, summary.centre)
+        energy = rescale(points[:, 3], index * counts.shape[1] + layer, counts, summary.energies)
+        core = self.config.core if self.config.recentre == "tail" else 0.0
+        lateral = points[:, :2] + recentre(points[:, :2], energy, index, summary.centre, core=core)
         lateral = lateral + self.transform.axis(layer, slope[index])
         columns = (lateral, layer[:, None].to(lateral.dtype), energy[:, None])
-        return Cloud(counts=totals, points=torch.cat(columns, dim=1))
+        return Cloud(counts=counts.sum(1), points=torch.cat(columns, dim=1))
 
 
-def incident_tensors(incident: Incident) -> tuple[Tensor, Tensor]:
-    """Energies ``(B,)`` [MeV] and sin(theta) (cos phi, sin phi) ``(B, 2)`` as tensors."""
-    direction = torch.from_numpy(incident.direction[:, :2].astype(np.float32))
-    return torch.from_numpy(incident.energy), direction
+@dataclass(frozen=True)
+class _Draft:
+    """Points of a block before they get layers and energies.
 
-
-def cloud_to_showers(cloud: Cloud, incident: Incident, geometry: Geometry) -> Showers:
-    """Turn generated tensors into showers of points."""
-    points = cloud.points.cpu().numpy()
-    z = geometry.layer_z[points[:, 2].astype(np.int64)].astype(np.float32)
-    meta = ShowerMeta(geometry=geometry.name, sampling_fraction=geometry.sampling_fraction)
-    return Showers(
-        incident=incident,
-        offsets=np.concatenate([[0], np.cumsum(cloud.counts.cpu().numpy())]),
-        energy=points[:, 3],
-        points=np.column_stack([points[:, :2], z]),
-        meta=meta,
-    )
-
-
-def _by_layer(showers: Showers, geometry: Geometry) -> Tensor:
-    """Points or cells per layer, ``(B, L)``."""
-    if showers.points is not None:
-        layer = geometry.layer_of(showers.points[:, 2]).clip(0)
-    else:
-        layer = geometry.cell_layer[showers.cells].astype(np.int64)
-    shape = (len(showers), geometry.n_layers)
-    counts = np.bincount(showers.shower * shape[1] + layer, minlength=shape[0] * shape[1])
-    return torch.from_numpy(counts.reshape(shape)).double()
-
-
-def _whole_counts(counts: Tensor) -> Tensor:
-    """Round counts per layer ``(B, L)`` so that the totals are kept."""
-    ends = counts.double().cumsum(1).round().to(torch.int64)
-    ends[:, -1] = ends[:, -1].clamp_min(1)  # no shower is without a point
-    return torch.diff(ends, dim=1, prepend=ends.new_zeros(len(ends), 1))
-
-
-def _order(index: Tensor, depth: Tensor) -> Tensor:
-    """Sort by shower, and by depth inside of each."""
-    by_depth = torch.argsort(depth, stable=True)
-    return by_depth[torch.argsort(index[by_depth], stable=True)]
-
-
-def _rescale(energy: Tensor, group: Tensor, counts: Tensor, target: Tensor) -> Tensor:
-    """Scale the points' energies so that every layer of every shower sums to ``target`` ``(B, L)``.
-
-    The energy of layers without points goes to the others (by their numbers of points when these
-    have no target themselves). A layer whose points have no energy shares its energy equally.
+    Attributes:
+        features: Features of the points, ``(M, 4)``.
+        counts: Points per layer, ``(B, L)``.
+        summary: What the shower flow wants.
     """
-    shares = target * (counts > 0)
-    shares = torch.where(shares.sum(1, keepdim=True) > 0, shares, counts.to(target.dtype))
-    wanted = shares * (target.sum(1) / shares.sum(1))[:, None]
-    sums = torch.zeros(counts.numel(), dtype=energy.dtype, device=energy.device)
-    sums = sums.index_add(0, group, energy)
-    empty = sums < _NO_ENERGY
-    factor = wanted.flatten().to(energy.dtype) / sums.masked_fill(empty, 1.0)
-    equal = wanted.flatten().to(energy.dtype) / counts.flatten().clamp_min(1)
-    return torch.where(empty[group], equal[group], energy * factor[group])
 
-
-def _recentre(lateral: Tensor, energy: Tensor, index: Tensor, centre: Tensor) -> Tensor:
-    """Shift of every point ``(M, 2)`` that puts the energy-weighted centres at ``centre``."""
-    n = len(centre)
-    zeros = torch.zeros(n, 2, dtype=lateral.dtype, device=lateral.device)
-    moment = zeros.index_add(0, index, lateral * energy[:, None])
-    total = zeros[:, 0].index_add(0, index, energy).clamp_min(1e-12)
-    return (centre[:, :2] - moment / total[:, None])[index].to(lateral.dtype)
+    features: Tensor
+    counts: Tensor
+    summary: Summary

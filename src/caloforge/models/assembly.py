@@ -1,0 +1,123 @@
+"""From drawn points to a cloud: counts, layers, energies and centres of gravity as the flow wants them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from caloforge.showers import Incident, ShowerMeta, Showers
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from caloforge.geometry import Geometry
+    from caloforge.models.base import Cloud
+
+__all__ = [
+    "cloud_to_showers",
+    "count_by_layer",
+    "depth_order",
+    "incident_tensors",
+    "recentre",
+    "rescale",
+    "rows_of",
+    "thinned",
+    "whole_counts",
+]
+
+_NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
+
+
+def incident_tensors(incident: Incident) -> tuple[Tensor, Tensor]:
+    """Energies ``(B,)`` [MeV] and sin(theta) (cos phi, sin phi) ``(B, 2)`` as tensors."""
+    direction = torch.from_numpy(incident.direction[:, :2].astype(np.float32))
+    return torch.from_numpy(incident.energy), direction
+
+
+def cloud_to_showers(cloud: Cloud, incident: Incident, geometry: Geometry) -> Showers:
+    """Turn generated tensors into showers of points."""
+    points = cloud.points.cpu().numpy()
+    z = geometry.layer_z[points[:, 2].astype(np.int64)].astype(np.float32)
+    meta = ShowerMeta(geometry=geometry.name, sampling_fraction=geometry.sampling_fraction)
+    return Showers(
+        incident=incident,
+        offsets=np.concatenate([[0], np.cumsum(cloud.counts.cpu().numpy())]),
+        energy=points[:, 3],
+        points=np.column_stack([points[:, :2], z]),
+        meta=meta,
+    )
+
+
+def count_by_layer(showers: Showers, geometry: Geometry) -> Tensor:
+    """Points or cells per layer, ``(B, L)``."""
+    if showers.points is not None:
+        layer = geometry.layer_of(showers.points[:, 2]).clip(0)
+    else:
+        layer = geometry.cell_layer[showers.cells].astype(np.int64)
+    shape = (len(showers), geometry.n_layers)
+    counts = np.bincount(showers.shower * shape[1] + layer, minlength=shape[0] * shape[1])
+    return torch.from_numpy(counts.reshape(shape)).double()
+
+
+def whole_counts(counts: Tensor) -> Tensor:
+    """Round counts per layer ``(B, L)`` so that the totals are kept."""
+    ends = counts.double().cumsum(1).round().to(torch.int64)
+    ends[:, -1] = ends[:, -1].clamp_min(1)  # no shower is without a point
+    return torch.diff(ends, dim=1, prepend=ends.new_zeros(len(ends), 1))
+
+
+def rows_of(counts: Tensor) -> Tensor:
+    """The shower of every point, ``(M,)``."""
+    return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+
+
+def thinned(drawn: Tensor, kept: Tensor) -> Tensor:
+    """Mask ``(M,)`` that keeps ``kept`` of the ``drawn`` points of every layer, evenly in depth."""
+    n, k = drawn.flatten(), torch.minimum(kept, drawn).flatten()
+    group = rows_of(n)
+    place = torch.arange(len(group), device=n.device) - (n.cumsum(0) - n)[group]
+    n, k = n[group].clamp_min(1), k[group]
+    mask: Tensor = (place + 1) * k // n > place * k // n
+    return mask
+
+
+def depth_order(index: Tensor, depth: Tensor) -> Tensor:
+    """Sort by shower, and by depth inside of each."""
+    by_depth = torch.argsort(depth, stable=True)
+    return by_depth[torch.argsort(index[by_depth], stable=True)]
+
+
+def rescale(energy: Tensor, group: Tensor, counts: Tensor, target: Tensor) -> Tensor:
+    """Scale the points' energies so that every layer of every shower sums to ``target`` ``(B, L)``.
+
+    The energy of layers without points goes to the others (by their numbers of points when these
+    have no target themselves). A layer whose points have no energy shares its energy equally.
+    """
+    shares = target * (counts > 0)
+    shares = torch.where(shares.sum(1, keepdim=True) > 0, shares, counts.to(target.dtype))
+    wanted = shares * (target.sum(1) / shares.sum(1))[:, None]
+    sums = torch.zeros(counts.numel(), dtype=energy.dtype, device=energy.device)
+    sums = sums.index_add(0, group, energy)
+    empty = sums < _NO_ENERGY
+    factor = wanted.flatten().to(energy.dtype) / sums.masked_fill(empty, 1.0)
+    equal = wanted.flatten().to(energy.dtype) / counts.flatten().clamp_min(1)
+    return torch.where(empty[group], equal[group], energy * factor[group])
+
+
+def recentre(lateral: Tensor, energy: Tensor, index: Tensor, centre: Tensor, *, core: float) -> Tensor:
+    """Shift of every point ``(M, 2)`` that puts the energy-weighted centres at ``centre``.
+
+    With ``core`` > 0 [mm] points closer to the axis move in proportion to their distance: the
+    shower's core stays where the particle goes, its tail makes the centre of gravity.
+    """
+    radius = lateral.norm(dim=1)
+    weight = (radius / core).clamp(max=1.0) if core else torch.ones_like(radius)
+    zeros = torch.zeros(len(centre), 4, dtype=lateral.dtype, device=lateral.device)
+    columns = torch.stack([*(lateral.T * energy), energy, energy * weight], dim=1)
+    x, y, total, movable = zeros.index_add(0, index, columns).T
+    missing = centre[:, :2] * total[:, None] - torch.stack([x, y], dim=1)
+    shift = missing / movable.clamp_min(1e-3 * total.clamp_min(1e-12))[:, None]
+    moved: Tensor = weight[:, None] * shift[index].to(lateral.dtype)
+    return moved
