@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError
+from caloforge.files import replacing, write_text
 from caloforge.geometry import Geometry, place, project
 from caloforge.models import build_model, model_class
 from caloforge.models.assembly import cloud_to_showers, incident_tensors
@@ -182,10 +183,10 @@ class Simulator:
         tensors = {k: _compact(v, half=half) for k, v in self.model.state_dict().items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _replace(folder / _WEIGHTS, lambda part: save_file(tensors, part))
+            with replacing(folder / _WEIGHTS) as part:
+                save_file(tensors, part)
             for name, content in ((_CARD, self.card), (_CONFIG, config)):
-                text = json.dumps(content, indent=2)
-                _replace(folder / name, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+                write_text(folder / name, json.dumps(content, indent=2))
         except OSError as error:
             msg = f"Cannot write the model to {folder}: {error}."
             raise OutputError(msg) from error
@@ -232,9 +233,3 @@ def _trained(config: Mapping[str, Any]) -> TrainedRange:
 def _compact(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
     small = half and tensor.dtype == torch.float32 and tensor.numel() > math.prod((8, 8))
     return (tensor.half() if small else tensor).contiguous()
-
-
-def _replace(path: Path, write: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    write(part)
-    part.replace(path)

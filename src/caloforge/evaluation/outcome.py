@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caloforge.errors import OutputError
-from caloforge.formats.base import part_path
+from caloforge.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,12 +86,7 @@ def write_metrics(evaluation: Evaluation, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     text = json.dumps(_finite(evaluation.as_dict()), indent=2, allow_nan=False)
-    try:
-        part_path(path).write_text(text + "\n", encoding="utf-8")
-        part_path(path).replace(path)
-    except OSError as error:
-        msg = f"Cannot write {path}: {error.strerror}."
-        raise OutputError(msg) from error
+    write_text(path, text + "\n")
 
 
 def _finite(content: Any) -> Any:

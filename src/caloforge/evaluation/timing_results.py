@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import OutputError
-from caloforge.formats.base import part_path
+from caloforge.files import write_text
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -155,12 +154,7 @@ def write_benchmark(result: Benchmark, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
-    try:
-        part_path(path).write_text(text + "\n", encoding="utf-8")
-        part_path(path).replace(path)
-    except OSError as error:
-        msg = f"Cannot write {path}: {error.strerror}."
-        raise OutputError(msg) from error
+    write_text(path, text + "\n")
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, Any]:

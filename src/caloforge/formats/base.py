@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident, ShowerMeta, Showers
 
-__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory", "check_output", "part_path"]
+__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory", "check_output"]
 
 BLOCK = 500
 
@@ -152,11 +152,6 @@ def check_output(path: Path, *, force: bool) -> None:
     if not path.parent.is_dir():
         msg = f"The folder {path.parent} does not exist: create it first."
         raise OutputError(msg)
-
-
-def part_path(path: Path) -> Path:
-    """The temporary name that ``path`` has while it is written."""
-    return path.with_name(path.name + ".part")
 
 
 def missing_key(path: Path, key: str) -> FormatError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from caloforge.errors import OutputError
-from caloforge.formats.base import part_path
+from caloforge.files import part_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from pydantic import ValidationError
 
 from caloforge.errors import GeometryError
+from caloforge.files import write_text
 from caloforge.geometry.grids import PolarGrid
 from caloforge.geometry.layers import Geometry, Layer
 
@@ -61,9 +62,7 @@ def write_binning_xml(geometry: Geometry, path: Path) -> None:
         alpha = str(grid.n_alpha) if grid else "1"
         ET.SubElement(bin_, "Layer", id=str(number), r_edges=edges, n_bin_alpha=alpha)
     ET.indent(root)
-    part = path.with_name(path.name + ".part")
-    part.write_text(ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, ET.tostring(root, encoding="unicode") + "\n")
 
 
 def _bins(path: Path) -> list[ET.Element]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caloforge.errors import OutputError, bad
-from caloforge.formats.base import check_output, part_path
+from caloforge.files import replacing
+from caloforge.formats.base import check_output
 from caloforge.report.interactive import figure_3d, html_fragment, html_page
 from caloforge.report.still import draw_event
 
@@ -45,16 +46,10 @@ def save_display(
         expected = f"one of .html, {', '.join(_PICTURES)}"
         raise OutputError(bad("ending of the display's file", got=repr(path.name), expected=expected))
     check_output(path, force=force)
-    part = part_path(path)
-    try:
+    with replacing(path) as part:
         if path.suffix == ".html":
             page = html_page(panels, energy_cut=energy_cut, title=path.stem)
             part.write_text(page, encoding="utf-8")
         else:
             figure = draw_event(panels, energy_cut=energy_cut)
             figure.savefig(part, format=path.suffix[1:], dpi=dpi)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"Cannot write {path}: {error.strerror or error}."
-        raise OutputError(msg) from error

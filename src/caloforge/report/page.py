@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 
 from caloforge.errors import OutputError
-from caloforge.formats.base import part_path
+from caloforge.files import write_text
 from caloforge.report.correlations import correlation_plots
 from caloforge.report.events import event_plots, interactive_event, plotly_library
 from caloforge.report.images import image_plots
@@ -50,8 +50,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
             picture = _Picture(plot.key, plot.caption, data_uri(content), plot.wide)
             sections[plot.section].append(picture)
         page = folder / "report.html"
-        part_path(page).write_text(_html(evaluation, sections), encoding="utf-8")
-        part_path(page).replace(page)
+        write_text(page, _html(evaluation, sections))
     except OSError as error:
         msg = f"Cannot write the report into {folder}: {error.strerror}."
         raise OutputError(msg) from error

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from caloforge.errors import DataError
+from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.geometry import to_points
 from caloforge.models import Batch
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
-from caloforge.training.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ class TrainingData:
             with ExitStack() as stack:
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
                 facts = _build_cache(opened, geometry, folder, seed=seed)
-            write_atomically(folder / _FACTS, json.dumps({**facts, "origin": origin}))
+            write_text(folder / _FACTS, json.dumps({**facts, "origin": origin}))
         return cls(folder, sources, geometry)
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ import yaml
 
 import caloforge
 from caloforge.errors import OutputError, TrainingError
-from caloforge.training.files import write_atomically
+from caloforge.files import replacing, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +65,8 @@ class RunDirectory:
             self._check_same(story)
             return
         details = {"version": caloforge.__version__, "git": _git_state(), "torch": torch.__version__}
-        write_atomically(self.path / "run.json", json.dumps({**facts, **details}, indent=2))
-        write_atomically(self.config_path, text)
+        write_text(self.path / "run.json", json.dumps({**facts, **details}, indent=2))
+        write_text(self.config_path, text)
 
     def _check_same(self, story: dict[str, Any]) -> None:
         stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
@@ -82,16 +82,10 @@ class RunDirectory:
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint atomically; it remembers how long the log was."""
         state = {**state, "log_bytes": self._log.stat().st_size if self._log.exists() else 0}
-        part = self._state.with_suffix(".pt.part")
-        try:
-            with part.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._state)
-        except OSError as error:
-            msg = f"Cannot write the checkpoint {self._state}: {error.strerror}."
-            raise OutputError(msg) from error
+        with replacing(self._state) as part, part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
 
     def load_state(self) -> dict[str, Any] | None:
         """The last checkpoint, or None; lines logged after it are dropped from the log.
