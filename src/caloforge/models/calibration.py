@@ -17,26 +17,25 @@ CalibrationKind = Literal["total", "layers"]
 
 _DEGREE = 3
 _NODES = 65  # of the table of scales
-_FINE = 2001  # of the grid on which a cubic is inverted
+_STEP = 1.3  # cells grow more slowly than points
+_SMALLEST = 0.05
 
 
 class HitCalibration(Fitted):
     """Scale the numbers of points so that the model's cells are as many as those of Geant4.
 
-    As in arXiv:2309.05704 two cubics tell cells above threshold from points, one for Geant4 and one
-    for the model; independent points rarely share a cell, so the model needs fewer. The scale is
-    looked up in a table of N' with ``P_fake(N') = P_real(N)``. The published second cubic tells
-    points from cells instead: the scatter of the cells biases such a fit. Outside of the fitted
-    range the scale of its edge is kept, where a cubic would run away.
+    Independent points rarely share a cell, so a model needs fewer of them than Geant4 has. As in
+    arXiv:2309.05704 cubics tell the number of cells above threshold from the number of points, one
+    for Geant4 and one for the model. Published is one composition of both; here the scale is
+    multiplied by their ratio, round after round, until they agree: fewer points carry more energy
+    each, and the scatter of the cells would bias a fit of points on cells.
 
     Args:
         kind: ``total`` scales all layers of a shower alike by its total number of points, as
-            published; ``layers`` has a pair of parabolas through the origin for every layer.
+            published; ``layers`` has a scale (from parabolas through the origin) for every layer.
         n_layers: Layers.
     """
 
-    real: Tensor
-    fake: Tensor
     largest: Tensor
     scale: Tensor
 
@@ -44,28 +43,34 @@ class HitCalibration(Fitted):
         super().__init__()
         self.kind = kind
         groups = 1 if kind == "total" else n_layers
-        for name in ("real", "fake"):
-            self.register_buffer(name, torch.zeros(groups, _DEGREE + 1, dtype=torch.float64))
         self.register_buffer("largest", torch.ones(groups, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(groups, _NODES, dtype=torch.float64))
 
+    def reset(self) -> None:
+        """Forget what was fitted."""
+        self.fitted.fill_(value=False)
+        self.scale.fill_(1.0)
+
     def fit(self, points: Tensor, hits: Tensor, drawn: Tensor, lit: Tensor) -> None:
-        """Fit both cubics and tabulate the scale.
+        """Improve the scale by one round.
 
         Args:
             points: Points of the Geant4 showers, ``(B, L)``.
             hits: Their cells above threshold, ``(B, L)``.
-            drawn: Points of the generated showers, ``(B, L)``.
-            lit: Their cells above threshold, ``(B, L)``.
+            drawn: Points of the generated showers before they are scaled, ``(B, L)``.
+            lit: Their cells above threshold after they are scaled as this says now, ``(B, L)``.
         """
         points, hits, drawn, lit = (self._grouped(n).double() for n in (points, hits, drawn, lit))
+        if not self.is_fitted:
+            self.largest.copy_(torch.quantile(points, 0.995, dim=0).clamp_min(1.0))
+        nodes = (self.largest[:, None] * torch.linspace(0, 1, _NODES, dtype=torch.float64)[1:]).T
         origin = self.kind == "layers"
-        self.real.copy_(_cubics(points, hits, through_origin=origin))
-        self.fake.copy_(_cubics(drawn, lit, through_origin=origin))
-        self.largest.copy_(torch.quantile(points, 0.995, dim=0).clamp_min(1.0))
-        nodes = self.largest[:, None] * torch.linspace(0, 1, _NODES, dtype=torch.float64)[1:]
-        needed = _inverse(self.fake, _values(self.real, nodes.T), self.largest)
-        self.scale[:, 1:] = (needed.T / nodes).clamp(0.05, 1.5)
+        wanted, found = (
+            _values(_cubics(x, y, through_origin=origin), nodes).clamp_min(1e-6)
+            for x, y in ((points, hits), (drawn, lit))
+        )
+        step = (wanted / found).clamp(0.2, 5.0).pow(_STEP)
+        self.scale[:, 1:] = (self.scale[:, 1:] * step.T).clamp(_SMALLEST, 1.0)
         self.scale[:, 0] = self.scale[:, 1]
         self._done()
 
@@ -95,16 +100,6 @@ def _cubics(x: Tensor, y: Tensor, *, through_origin: bool) -> Tensor:
     solution = torch.linalg.solve(normal, weighted @ y.T[..., None])[..., 0]
     scaled: Tensor = solution / unit[:, None] ** torch.arange(_DEGREE + 1, device=x.device)
     return scaled
-
-
-def _inverse(coefficients: Tensor, y: Tensor, largest: Tensor) -> Tensor:
-    """Where the polynomials ``(G, 4)``, made monotone, reach ``y`` ``(K, G)``; up to twice ``largest``."""
-    grid = 2 * largest[:, None] * torch.linspace(0, 1, _FINE, dtype=y.dtype)
-    values = _values(coefficients, grid.T).T.cummax(dim=1).values.contiguous()
-    upper = torch.searchsorted(values, y.T.contiguous()).clamp(1, _FINE - 1)
-    (low, high), (start, end) = ((t.gather(1, upper - 1), t.gather(1, upper)) for t in (values, grid))
-    share = ((y.T - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    return torch.lerp(start, end, share).T
 
 
 def _values(coefficients: Tensor, x: Tensor) -> Tensor:

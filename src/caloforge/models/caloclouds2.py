@@ -78,7 +78,7 @@ class CaloClouds2Config(ModelConfig):
     points: PointDiffusionConfig = PointDiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
     calibration: CalibrationKind = "total"
-    calibration_rounds: int = Field(default=3, gt=0)
+    calibration_rounds: int = Field(default=6, gt=0)
     calibration_blocks: int = Field(default=5, gt=0)
     recentre: Literal["cloud", "tail"] = "cloud"
     core: float = Field(default=10.0, gt=0)
@@ -162,12 +162,13 @@ class CaloClouds2(GenerativeModel):
         """Fit the calibration on Geant4 showers and on as many generated ones."""
         if stage != "calibration":
             return super().fit_stage(stage, showers, seed=seed)
-        self.calibration.fitted.fill_(value=False)
+        self.calibration.reset()
         blocks = list(islice(showers(), self.config.calibration_blocks))
         drafts = [self._draft(block, seed) for block in blocks]
         points, hits = self._count(blocks)
+        drawn = torch.cat([draft.counts for draft in drafts])
         for _ in range(self.config.calibration_rounds):
-            drawn, lit = self._count(self._imitations(drafts, blocks))
+            _, lit = self._count(self._imitations(drafts, blocks))
             self.calibration.fit(points, hits, drawn, lit)
         ratio = self.calibration(points).sum() / points.sum()
         return {"mean_scale": float(ratio), "showers": float(len(points))}
