@@ -101,7 +101,7 @@ def offsets(folder: Path) -> list[str]:
     """The same clouds over other places of the read-out grid."""
     note = (
         "Geant4 is read out at the same place. Its clouds lie on a grid of 0.848 mm, "
-        "three of which are 2.544 mm: 
+        "three of which are 2.544 mm: "
         "at other offsets fine cells are cut in two, which a classifier sees."
     )
     lines = ["## Impact points inside of a cell", "", note, ""]
