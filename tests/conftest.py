@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,12 @@ def pytest_make_collect_report(
         report.outcome = "failed"
         report.longrepr = f"module skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+def pytest_configure() -> None:
+    """Jobs in the background of a shell ignore Ctrl-C, and so would the programs that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
