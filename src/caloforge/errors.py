@@ -63,6 +63,8 @@ def bad(what: str, *, got: object, expected: str, fix: str = "") -> str:
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """List the valid ``choices``, the closest to ``name`` first when there is one."""
     known = sorted(choices)
+    if not known:
+        return "there are none"
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}choose one of {', '.join(known)}"

@@ -1,7 +1,9 @@
-"""Files are written whole or not at all: under a temporary name first."""
+"""Files are written whole or not at all, and by one process at a time."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["part_path", "replacing", "write_text"]
+__all__ = ["locked", "part_path", "replacing", "write_text"]
+
+_logger = logging.getLogger(__name__)
 
 
 def part_path(path: Path) -> Path:
@@ -49,3 +53,25 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, *, busy: str) -> Iterator[None]:
+    """Hold the file ``path`` locked; the system frees it even when the process is killed.
+
+    A file system that knows no locks (some on clusters) is taken as it is.
+
+    Raises:
+        OutputError: Another process holds it; the text is ``busy``.
+    """
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(busy) from None
+            except OSError as error:
+                _logger.debug("%s cannot be locked: %s", path, error.strerror)
+        yield

@@ -35,13 +35,9 @@ def _log_as_before() -> Iterator[None]:
     logger.setLevel(level)
 
 
-class Commands(CommandGroup):
-    resumable = frozenset({"resumes"})
-
-
 def failing(error: BaseException) -> typer.Typer:
-    """An application whose commands ``stops`` and ``resumes`` raise ``error``."""
-    example = typer.Typer(cls=Commands)
+    """An application whose command ``stops`` raises ``error``."""
+    example = typer.Typer(cls=CommandGroup)
 
     @example.callback()
     def options(*, verbose: bool = False) -> None:
@@ -49,10 +45,6 @@ def failing(error: BaseException) -> typer.Typer:
 
     @example.command()
     def stops() -> None:
-        raise error
-
-    @example.command()
-    def resumes() -> None:
         raise error
 
     return example
@@ -86,14 +78,14 @@ def test_verbose_shows_the_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "line"),
+    ("stop", "line"),
     [
-        ("stops", "caloforge: interrupted\n"),
-        ("resumes", "caloforge: interrupted; run the same command again to go on\n"),
+        (KeyboardInterrupt(), "caloforge: interrupted\n"),
+        (KeyboardInterrupt("3 of 9 are kept"), "caloforge: interrupted; 3 of 9 are kept\n"),
     ],
 )
-def test_interruption(command: str, line: str) -> None:
-    result = RUNNER.invoke(failing(KeyboardInterrupt()), [command])
+def test_interruption(stop: KeyboardInterrupt, line: str) -> None:
+    result = RUNNER.invoke(failing(stop), ["stops"])
     assert result.exit_code == 130
     assert result.stderr == line
 

@@ -211,7 +211,7 @@ def test_damaged_attributes(
 def test_missing_file_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="There is no shower file"):
         open_showers(tmp_path / "missing.h5")
-    with pytest.raises(FormatError, match="There is no shower file"):
+    with pytest.raises(FormatError, match="is a folder"):
         open_showers(tmp_path)
     text = tmp_path / "text.h5"
     text.write_text("energy,theta\n")
@@ -223,6 +223,9 @@ def test_wrong_geometry(tmp_path: Path, toy_showers: Showers, toy_cells: Showers
     cells = write(tmp_path / "cells.h5", [toy_cells], siw)
     with pytest.raises(GeometryError, match=r"was written for the geometry 'siw-ecal'.*not for 'other'"):
         open_showers(cells, geometry=OTHER)
-    # points go to any geometry
-    with open_showers(write(tmp_path / "points.h5", [toy_showers], siw), geometry=OTHER) as file:
-        assert file.geometry == OTHER
+    points = write(tmp_path / "points.h5", [toy_showers], siw)
+    with pytest.raises(GeometryError, match="99 mm deep, not for 'other' with 1 mm"):
+        open_showers(points, geometry=OTHER)
+    # points go to any cells of the same stack
+    with open_showers(points, geometry=siw.coarsen(2)) as file:
+        assert file.geometry == siw.coarsen(2)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge import __version__
 from caloforge.blocks.pool import Task, Worker, run_tasks
 from caloforge.errors import CaloForgeError, OutputError
+from caloforge.files import locked
 from caloforge.formats.base import check_output
 from caloforge.formats.native import NativeReader, NativeWriter
 
@@ -149,18 +149,39 @@ class Blocks:
         A folder without a finished block is removed on failure, unless a log in it is wanted.
 
         Raises:
+            KeyboardInterrupt: After Ctrl-C; its text tells what is kept, if anything.
             OutputError: Another process works in it, or it has blocks of another request.
         """
         with _writing(self.out):
             self.folder.mkdir(exist_ok=True)
-        with _lock(self.folder / "lock", self.out):
+        busy = f"Another process is writing {self.out}: wait for it, or choose another name."
+        with locked(self.folder / "lock", busy=busy), self._removed_when_empty():
             self._adopt({**request, "count": self.count, "block": self.size}, force=force)
             try:
                 yield
-            except BaseException as error:
-                if not (any(self._finished()) or str(self.folder) in str(error)):
-                    self.remove()
-                raise
+            except KeyboardInterrupt:
+                if not (kept := self._kept()):
+                    raise
+                raise KeyboardInterrupt(kept) from None
+            except OutputError as error:
+                if not (kept := self._kept()):
+                    raise
+                msg = f"{str(error).rstrip('.')}; {kept}."
+                raise OutputError(msg) from error
+
+    @contextlib.contextmanager
+    def _removed_when_empty(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            if not (any(self._finished()) or str(self.folder) in str(error)):
+                self.remove()
+            raise
+
+    def _kept(self) -> str:
+        """What is on disk and how to go on, or nothing."""
+        kept = sum(stop - start for start, stop in self.tasks() if self.path((start, stop)).exists())
+        return f"{kept} of {self.count} showers are kept: run the same command again to go on" if kept else ""
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -238,31 +259,13 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @contextlib.contextmanager
-def _lock(path: Path, out: Path) -> Iterator[None]:
-    """Hold ``path`` locked; the system frees it even when the process is killed."""
-    with path.open("w") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                msg = f"Another process is writing {out}: wait for it, or choose another name."
-                raise OutputError(msg) from None
-        yield
-
-
-@contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say which file could not be written, and that nothing is lost."""
+    """Say which file could not be written."""
     try:
         yield
     except OSError as error:
         cause = error.__cause__ if isinstance(error, OutputError) else error
         if not isinstance(cause, OSError):
             raise
-        msg = (
-            f"Cannot write {out}: {cause.strerror or cause}; what is finished is kept, "
-            f"run the same command again to go on."
-        )
+        msg = f"Cannot write {out}: {cause.strerror or cause}."
         raise OutputError(msg) from error

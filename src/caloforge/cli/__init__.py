@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -14,4 +15,7 @@ def main() -> None:
 
         app(prog_name="caloforge")
     except KeyboardInterrupt:
+        sys.stderr.write("caloforge: interrupted\n")
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: a late Ctrl-C changes nothing

@@ -35,24 +35,20 @@ Energies are in GeV, angles in degrees from the perpendicular; a:b is a range.
 
 
 class Command(NamedTuple):
-    """A command: the module of ``caloforge.cli`` and the function in it have its name.
-
-    ``resumes`` tells that after an interruption the same command line goes on where it was.
-    """
+    """A command: the module of ``caloforge.cli`` and the function in it have its name."""
 
     name: str
     panel: str
-    resumes: bool = False
 
 
 _SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
 
 COMMANDS: tuple[Command, ...] = (
     Command("demo", _SHOWERS),
-    Command("simulate", _SHOWERS, resumes=True),
-    Command("generate", _SHOWERS, resumes=True),
+    Command("simulate", _SHOWERS),
+    Command("generate", _SHOWERS),
     Command("evaluate", _SHOWERS),
-    Command("train", _MODELS, resumes=True),
+    Command("train", _MODELS),
     Command("models", _MODELS),
     Command("benchmark", _MODELS),
     Command("inspect", _FILES),
@@ -62,13 +58,9 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
-class _Group(CommandGroup):
-    resumable = frozenset(command.name for command in COMMANDS if command.resumes)
-
-
 app = typer.Typer(
     name="caloforge",
-    cls=_Group,
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",

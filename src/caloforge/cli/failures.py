@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -12,23 +13,30 @@ from typer.core import TyperGroup
 from caloforge.errors import CaloForgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterator
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "CommandGroup", "sentence"]
+__all__ = ["BAD_INPUT", "INTERRUPTED", "CommandGroup", "complain", "sentence"]
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+
+# typer carries its own copy of click or uses the installed one: take the class that it has
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)
 
 _logger = logging.getLogger(__name__)
 
 
 class CommandGroup(TyperGroup):
-    """The commands of the application; failures a user can cause do not end in a traceback.
+    """The commands of the application; failures a user can cause do not end in a traceback."""
 
-    ``resumable`` names the commands that go on where they were when they are run again.
-    """
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the options before the command.
 
-    resumable: Collection[str] = ()
+        Raises:
+            typer.Exit: With code 2 after bad input.
+        """
+        with _one_sentence():
+            return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command of ``ctx``.
@@ -36,18 +44,28 @@ class CommandGroup(TyperGroup):
         Raises:
             typer.Exit: With code 2 after bad input, or 130 after an interruption.
         """
-        try:
+        with _one_sentence():
             return super().invoke(ctx)
-        except BrokenPipeError:
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (CaloForgeError, OSError) as error:
+        _logger.debug("The traceback of the error below:", exc_info=True)
+        complain(f"error: {sentence(error)}")
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt as stop:
+        complain(f"interrupted; {stop}" if str(stop) else "interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
             raise
-        except (CaloForgeError, OSError) as error:
-            _logger.debug("The traceback of the error below:", exc_info=True)
-            _complain(f"error: {sentence(error)}")
-            raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            again = ctx.invoked_subcommand in self.resumable
-            _complain("interrupted; run the same command again to go on" if again else "interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+        complain(f"error: {_usage(error)}")
+        raise typer.Exit(BAD_INPUT) from None
 
 
 def sentence(error: BaseException) -> str:
@@ -68,5 +86,17 @@ def _is_from_hdf5(text: str) -> bool:
     return "synchronously" in text or "truncated" in text or "file signature" in text
 
 
-def _complain(text: str) -> None:
+def _usage(error: Any) -> str:
+    """What is wrong with a command line, what was typed, and where to look."""
+    text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    problems: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which know what was typed
+    typed = repr(problems[0]["input"]) if problems else ""
+    got = "" if typed in text else f" (got {typed})"
+    path = error.ctx.command_path if error.ctx else "caloforge"
+    end = " See" if text.endswith("?") else "; see"
+    return f"{text.replace('Input should be', 'it should be')}{got}{end} `{path} --help`."
+
+
+def complain(text: str) -> None:
+    """Write a line to stderr."""
     typer.echo(f"caloforge: {text}", err=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import FormatError, OutputError
+from caloforge.errors import DataError, FormatError, GeometryError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,14 +144,51 @@ def check_output(path: Path, *, force: bool) -> None:
     """Refuse to overwrite.
 
     Raises:
-        OutputError: ``path`` exists and ``force`` is not given, or its folder is missing.
+        OutputError: ``path`` exists and ``force`` is not given, or it is a folder, or its folder is missing.
     """
+    if path.is_dir():
+        msg = f"{path} is a folder: give the name of a file."
+        raise OutputError(msg)
     if path.exists() and not force:
         msg = f"{path} exists already: choose another name, or give --force to replace it."
         raise OutputError(msg)
     if not path.parent.is_dir():
-        msg = f"The folder {path.parent} does not exist: create it first."
+        problem = "is a file, not a folder" if path.parent.exists() else "does not exist: create it first"
+        msg = f"The folder {path.parent} {problem}."
         raise OutputError(msg)
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Name the file, and what of it was read, in the errors inside of the ``with`` block.
+
+    Raises:
+        DataError: The showers cannot be right.
+        FormatError: The file is damaged.
+        GeometryError: The showers are not of the file's geometry.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{path} is damaged: {error}."
+        raise FormatError(msg) from error
+    except (DataError, GeometryError) as error:
+        msg = f"{path}, {what}: {error}"
+        raise type(error)(msg) from error
+
+
+def check_stack(path: Path, stored: Geometry, given: Geometry) -> None:
+    """Refuse a geometry of another depth than the showers were made in.
+
+    Raises:
+        GeometryError: The depths differ by more than one per cent.
+    """
+    if abs(stored.depth - given.depth) > 0.01 * stored.depth:
+        msg = (
+            f"{path} was written for the geometry {stored.name!r}, {stored.depth:.4g} mm deep, "
+            f"not for {given.name!r} with {given.depth:.4g} mm."
+        )
+        raise GeometryError(msg)
 
 
 def missing_key(path: Path, key: str) -> FormatError:

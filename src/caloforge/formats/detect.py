@@ -48,7 +48,11 @@ def detect_format(path: str | Path) -> Format:
     """
     path = Path(path)
     if not path.is_file():
-        msg = f"There is no shower file {path}: check the name."
+        msg = (
+            f"{path} is a folder: give a shower file."
+            if path.is_dir()
+            else f"There is no shower file {path}: check the name."
+        )
         raise FormatError(msg)
     try:
         with h5py.File(path, "r") as file:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.errors import FormatError
-from caloforge.formats.base import Format, ShowerReader, missing_key
+from caloforge.formats.base import Format, ShowerReader, check_stack, missing_key, reading
 from caloforge.formats.hdf5 import open_hdf5
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
@@ -33,14 +33,17 @@ class FineGridReader(ShowerReader):
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
-        self.geometry: Geometry = geometry or load_geometry("siw-ecal")
+        usual = load_geometry("siw-ecal")
+        check_stack(path, usual, geometry or usual)
+        self.geometry: Geometry = geometry or usual
         self._file = open_hdf5(path)
         for key in ("hits/offsets", *(f"hits/{x}" for x in _HITS), *(f"incident/{x}" for x in _INCIDENT)):
             if key not in self._file:
                 self._file.close()
                 raise missing_key(path, key)
         self._pitch = float(self._file.attrs["fine_cell_mm"])
-        self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+        with reading(path, "offsets"):
+            self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
         self.meta = ShowerMeta(geometry=self.geometry.name, pitch=self._pitch, threshold=1e-4)
 
     @property
@@ -53,7 +56,8 @@ class FineGridReader(ShowerReader):
 
     def incident(self) -> Incident:
         """All incident particles of the file."""
-        return self._incident(slice(None))
+        with reading(self.path, "incident particles"):
+            return self._incident(slice(None))
 
     def _incident(self, rows: slice) -> Incident:
         group = self._file["incident"]
@@ -61,6 +65,10 @@ class FineGridReader(ShowerReader):
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
+        with reading(self.path, f"showers {start} to {stop - 1}"):
+            return self._read(start, stop)
+
+    def _read(self, start: int, stop: int) -> Showers:
         rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
         group = self._file["hits"]
         layer = group["layer"][hits].astype(np.int64)

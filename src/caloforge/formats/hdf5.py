@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import h5py
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, GeometryError, bad
-from caloforge.formats.base import ShowerReader, ShowerWriter, check_output, missing_key
+from caloforge.errors import FormatError, GeometryError, bad
+from caloforge.formats.base import ShowerReader, ShowerWriter, check_output, check_stack, missing_key, reading
 from caloforge.formats.output_file import OutputFile
 from caloforge.geometry import Geometry
 from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
@@ -87,7 +86,7 @@ class Hdf5Reader(ShowerReader):
 
     def incident(self) -> Incident:
         """All incident particles of the file."""
-        with self._named("incident particles"):
+        with reading(self.path, "incident particles"):
             return self._incident(slice(None))
 
     def read(self, start: int, stop: int) -> Showers:
@@ -95,24 +94,13 @@ class Hdf5Reader(ShowerReader):
         stop = min(stop, len(self))
         step = self._slice_rows()
         firsts = range(start, stop, step) if start < stop else [start]
-        with self._named(f"showers {start} to {stop - 1}"):
+        with reading(self.path, f"showers {start} to {stop - 1}"):
             parts = [self._read_slice(first, min(first + step, stop)) for first in firsts]
         return parts[0] if len(parts) == 1 else Showers.concatenate(parts)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    @contextmanager
-    def _named(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            msg = f"{self.path} is damaged: {error}."
-            raise FormatError(msg) from error
-        except DataError as error:
-            msg = f"{self.path}, {what}: {error}"
-            raise DataError(msg) from error
 
     def _slice_rows(self) -> int:
         data = self._file[self.keys[0]]
@@ -146,6 +134,8 @@ class Hdf5Reader(ShowerReader):
         if given is not None and stored is not None and self._clash(given, stored):
             msg = f"{self.path} was written for the geometry {stored.name!r}, not for {given.name!r}."
             raise GeometryError(msg)
+        if given is not None and stored is not None:
+            check_stack(self.path, stored, given)
         return given or stored
 
     def _clash(self, given: Geometry, stored: Geometry) -> bool:

@@ -20,11 +20,13 @@ from caloforge.formats.base import (
     ShowerReader,
     ShowerWriter,
     check_output,
+    check_stack,
     missing_key,
+    reading,
 )
 from caloforge.formats.hdf5 import open_hdf5
 from caloforge.formats.output_file import OutputFile
-from caloforge.geometry import Geometry
+from caloforge.geometry import Geometry, check_cells
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -61,11 +63,14 @@ class NativeReader(ShowerReader):
                 f"({self.meta.fingerprint}), not for {geometry.name!r} ({geometry.fingerprint})."
             )
             raise GeometryError(msg)
+        if geometry is not None and stored is not None:
+            check_stack(self.path, stored, geometry)
         place = "hits/points" if "hits/points" in self._file else "hits/cells"
         for key in (*(f"incident/{name}" for name in _INCIDENT), "hits/offsets", "hits/energy", place):
             if key not in self._file:
                 raise missing_key(self.path, key)
-        self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+        with reading(self.path, "offsets"):
+            self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
 
     def _describe(self) -> tuple[ShowerMeta, Geometry | None]:
         attributes = self._file.attrs
@@ -93,7 +98,8 @@ class NativeReader(ShowerReader):
 
     def incident(self) -> Incident:
         """All incident particles of the file."""
-        return self._incident(slice(None))
+        with reading(self.path, "incident particles"):
+            return self._incident(slice(None))
 
     def _incident(self, rows: slice) -> Incident:
         group = self._file["incident"]
@@ -101,6 +107,13 @@ class NativeReader(ShowerReader):
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
+        with reading(self.path, f"showers {start} to {stop - 1}"):
+            showers = self._read(start, stop)
+            if showers.cells is not None and self.geometry is not None:
+                check_cells(showers, self.geometry)
+        return showers
+
+    def _read(self, start: int, stop: int) -> Showers:
         rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
         group = self._file["hits"]
         return Showers(

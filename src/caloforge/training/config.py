@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, bad, did_you_mean
 from caloforge.models import ModelConfig, StageConfig, model_class
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["TrainConfig", "load_config", "preset_names"]
 
+_Config = TypeVar("_Config", bound=BaseModel)
 _PRESETS = resources.files("caloforge") / "presets"
 
 
@@ -40,7 +41,7 @@ class TrainConfig(BaseModel):
     model: ModelConfig
     training: dict[str, StageConfig]
     geometry: str = ""
-    symmetry: str = Field(default="square", pattern="^(square|none)$")
+    symmetry: Literal["square", "none"] = "square"
     log_steps: int = Field(default=100, gt=0)
     checkpoint_steps: int = Field(default=500, gt=0)
 
@@ -74,15 +75,12 @@ def parse_config(content: dict[str, Any], *, source: str) -> TrainConfig:
     Raises:
         ConfigError: A key is unknown or a value is out of range.
     """
-    fields = dict(content)
-    config_class = model_class(str(fields.get("model_name", ""))).config_class
-    try:
-        fields["model"] = config_class.model_validate(fields.get("model", {}))
-        config = TrainConfig.model_validate(fields)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, source)) from error
+    config_class = model_class(str(content.get("model_name", ""))).config_class
+    model = _validated(config_class, content.get("model", {}), source, place="model")
+    config = _validated(TrainConfig, {**content, "model": model}, source)
     if config.checkpoint_steps % config.log_steps:
-        msg = f"{source}: checkpoint_steps must be a multiple of log_steps, got {config.checkpoint_steps}."
+        what, got = f"checkpoint_steps in {source}", config.checkpoint_steps
+        msg = bad(what, got=got, expected=f"a multiple of log_steps, which is {config.log_steps}")
         raise ConfigError(msg)
     return config
 
@@ -91,7 +89,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
-            msg = f"There is no configuration file {path}."
+            msg = f"There is no configuration file {path}: check the name."
             raise ConfigError(msg)
         text = path.read_text(encoding="utf-8")
     else:
@@ -129,9 +127,28 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(msg) from error
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def _validated(kind: type[_Config], content: Any, source: str, *, place: str = "") -> _Config:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, kind, source, place)) from error
+
+
+def _explain(error: ValidationError, kind: type[BaseModel], source: str, start: str) -> str:
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
+    path = [part for part in (start, *map(str, first["loc"])) if part]
+    place = ".".join(path)
     if first["type"] == "extra_forbidden":
-        return f"Unknown key {place!r} in {source}: see `caloforge models` or the preset's file for the keys."
-    return f"The configuration {source} is wrong at {place}: {first['msg']} (got {first['input']!r})."
+        return f"Unknown key {place!r} in {source}: {did_you_mean(path[-1], _siblings(kind, first['loc']))}."
+    if first["type"] == "missing":
+        return f"The configuration {source} lacks {place!r}: add it, or start from a preset."
+    problem = first["msg"].replace("Input should", "it should").replace("String should", "it should")
+    return f"{place} in {source}: got {first['input']!r:.60}, {problem}."
+
+
+def _siblings(kind: Any, place: Sequence[int | str]) -> Iterable[str]:
+    """The keys of the section that ``place`` is in."""
+    for part in place[:-1]:
+        is_table = get_origin(kind) is dict
+        kind = get_args(kind)[1] if is_table else kind.model_fields[str(part)].annotation
+    return list(kind.model_fields)

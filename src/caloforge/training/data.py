@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+import shutil
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from caloforge.errors import DataError
+from caloforge.errors import CaloForgeError, DataError, OutputError
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.geometry import to_points
@@ -77,14 +78,17 @@ class TrainingData:
         """Open the cache of shower files, or build it.
 
         Raises:
-            DataError: There are fewer than ten showers, or several kinds of particles, or no hits.
+            DataError: There are fewer than ten showers, or several kinds of particles or of
+                positions, or no hits.
+            OutputError: The cache cannot be written.
         """
         origin = _origin(sources, geometry, seed)
         if _stored_origin(folder) != origin:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _FACTS).unlink(missing_ok=True)
-            with ExitStack() as stack:
+            with ExitStack() as stack, _writing(folder):
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
+                _check_positions(opened)
                 facts = _build_cache(opened, geometry, folder, seed=seed)
             write_text(folder / _FACTS, json.dumps({**facts, "origin": origin}))
         return cls(folder, sources, geometry)
@@ -108,6 +112,10 @@ class TrainingData:
             msg = f"The {part} part of the {len(self)} showers has no shower with hits: give more showers."
             raise DataError(msg)
         return rows
+
+    def source_of(self, shower: int) -> Path:
+        """The file that a shower comes from."""
+        return self.sources[int(np.searchsorted(np.cumsum(self.lengths), shower, side="right"))]
 
     def showers(self, part: Part, *, block: int = 200) -> Iterator[Showers]:
         """Stream the showers of a part as points; ``extras["index"]`` counts them."""
@@ -191,6 +199,18 @@ def _stored_origin(folder: Path) -> Any:
     return json.loads(facts.read_text(encoding="utf-8")).get("origin") if facts.is_file() else None
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say what could not be written; errors of reading are told by the readers."""
+    try:
+        yield
+    except CaloForgeError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write the training data to {folder}: {error.strerror or error} (is the disk full?)."
+        raise OutputError(msg) from error
+
+
 def _build_cache(
     readers: Sequence[ShowerReader], geometry: Geometry, folder: Path, *, seed: int
 ) -> dict[str, Any]:
@@ -222,6 +242,25 @@ def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> Non
         raise DataError(msg)
 
 
+def _check_positions(readers: Sequence[ShowerReader]) -> None:
+    """Points are spread over the grid that they are on: one grid for all."""
+    kinds = {_positions(reader): reader.path for reader in readers}
+    if len(kinds) > 1:
+        (first, one), (second, other) = list(kinds.items())[:2]
+        msg = (
+            f"{one} holds {first} and {other} holds {second}: train on files of one kind "
+            "(`caloforge convert` turns points into cells)."
+        )
+        raise DataError(msg)
+
+
+def _positions(reader: ShowerReader) -> str:
+    meta = reader.meta
+    if meta.fingerprint:
+        return "read-out cells"
+    return f"points on a grid of {meta.pitch:.4g} mm" if meta.pitch else "points at any place"
+
+
 def _stream_columns(
     blocks: Iterator[Showers], geometry: Geometry, folder: Path
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
@@ -249,15 +288,16 @@ def _stream_columns(
 
 
 def _finish_columns(folder: Path) -> None:
-    """Give the raw columns their header: memory-mapped copies, so that nothing is held at once."""
+    """Give the raw columns their header; copied piece by piece, so that nothing is held at once."""
     for name in _COLUMNS:
         raw = folder / f"{name}.raw"
         dtype = np.dtype(np.uint8 if name == "layer" else np.float32)
-        source = np.memmap(raw, dtype=dtype, mode="r")
-        target = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=source.shape)
-        target[:] = source
-        target.flush()
-        del source, target
+        shape = (raw.stat().st_size // dtype.itemsize,)
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        # not through a memory map: a full disk would end the process there
+        with raw.open("rb") as source, (folder / f"{name}.npy").open("wb") as target:
+            np.lib.format.write_array_header_1_0(target, header)
+            shutil.copyfileobj(source, target)
         raw.unlink()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,9 +16,10 @@ import yaml
 
 import caloforge
 from caloforge.errors import OutputError, TrainingError
-from caloforge.files import replacing, write_text
+from caloforge.files import locked, replacing, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from caloforge.training.config import TrainConfig
@@ -37,6 +40,8 @@ class RunDirectory:
         self.model = path / "model"
         self._state = path / "state.pt"
         self._log = path / "log.jsonl"
+        self._lock = path / "lock"
+        self._is_mine = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -52,6 +57,44 @@ class RunDirectory:
     def exists(self) -> bool:
         """Whether a run was started here."""
         return self.config_path.is_file()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Own the folder: no other process may train in it. What fails before its start leaves nothing.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C; its text tells how to go on, if there is a checkpoint.
+            OutputError: Another process trains in it.
+        """
+        busy = f"Another process is training in {self.path}: wait for it, or name a new folder."
+        with locked(self._lock, busy=busy):
+            try:
+                yield
+            except KeyboardInterrupt:
+                self._tidy()
+                if not self._state.is_file():
+                    raise
+                msg = "the state is saved: run the same command again to go on"
+                raise KeyboardInterrupt(msg) from None
+            except BaseException:
+                self._tidy()
+                raise
+
+    def _tidy(self) -> None:
+        """Remove what a run leaves that did not start."""
+        if self.exists:
+            return
+        shutil.rmtree(self.cache, ignore_errors=True)
+        self._lock.unlink(missing_ok=True)
+        if self._is_mine and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def finished(self, stages: Iterable[str]) -> bool:
+        """Whether all ``stages`` are done and the model is saved."""
+        if not (self._state.is_file() and (self.model / "config.json").is_file()):
+            return False
+        state = self.load_state() or {"stage": "", "finished": []}
+        return not state["stage"] and set(stages) <= set(state["finished"])
 
     def start(self, config: TrainConfig, facts: dict[str, Any]) -> None:
         """Write the configuration and the facts of a new run, or check those of a resumed one.
@@ -72,7 +115,7 @@ class RunDirectory:
         stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
         for key, value in story.items():
             if stored.get(key) != json.loads(json.dumps(value)):
-                difference = _first_difference(stored.get(key), value, key)
+                difference = _first_difference(stored.get(key), value, "" if key == "config" else key)
                 msg = (
                     f"{self.path} holds a run with another {difference}: "
                     "go on with that, or name a new folder."
@@ -123,7 +166,7 @@ def _first_difference(old: Any, new: Any, place: str) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             if old.get(key) != json.loads(json.dumps(new.get(key))):
-                return _first_difference(old.get(key), new.get(key), f"{place}.{key}")
+                return _first_difference(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))
     return f"{place} ({old!r}, not {new!r})"
 
 

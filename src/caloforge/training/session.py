@@ -6,20 +6,22 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from caloforge.errors import ConfigError, DataError, did_you_mean
+from caloforge.errors import ConfigError, DataError, bad, did_you_mean
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
-from caloforge.training.trainer import Trainer
+from caloforge.training.trainer import Trainer, check_stages
 from caloforge.units import DEGREE
 from caloforge.zoo.shipped import model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from lightning_fabric import Fabric
 
     from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel, Stage
@@ -61,34 +63,70 @@ def train(
 
     Returns:
         The trained simulator, also saved in ``out/model``.
+
+    Raises:
+        ConfigError: The configuration does not fit the model, the data or the machine.
+        DataError: The showers cannot be trained on.
+        KeyboardInterrupt: After Ctrl-C; the state is saved.
+        OutputError: ``out`` cannot be written, or another process trains in it.
+        TrainingError: ``out`` holds another run, or the loss stays NaN.
     """
+    geometry = _geometry(config, data[0])
+    fabric = _fabric(device, precision)
+    model = build_model(config.model_name, config.model, geometry, seed=seed)
+    check_stages(model, config)
+    source = _source(init_from, retrain)
+    finished = _take_over(model, source.model, retrain) if source else ()
+    run = RunDirectory(out)
+    with run.claimed():
+        showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
+        _check_angles(config, showers)
+        facts = _facts(showers, seed=seed, init_from=init_from, retrain=retrain)
+        run.start(config, facts)
+        if run.finished(stage.name for stage in model.stages()):
+            _LOGGER.info("%s holds this run, finished: there is nothing left to train.", out)
+            return Simulator.load(run.model)
+        trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
+        trainer.train(finished=finished)
+        simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts, source))
+        simulator.save(run.model)
+    return simulator
+
+
+def _fabric(device: str, precision: Precision) -> Fabric:
     from lightning_fabric import Fabric
 
-    run = RunDirectory(out)
-    geometry = _geometry(config, data[0])
-    showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
-    _check_angles(config, showers)
-    facts: dict[str, Any] = {
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:
+        expected = "cpu, auto or an accelerator that this machine has"
+        raise ConfigError(bad("device", got=repr(device), expected=expected)) from error
+
+
+def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:
+    if init_from is not None:
+        return Simulator.load(model_folder(init_from))
+    if retrain:
+        msg = f"--retrain {retrain[0]} needs --init-from: without it, all stages are trained."
+        raise ConfigError(msg)
+    return None
+
+
+def _facts(
+    showers: TrainingData, *, seed: int, init_from: Path | None, retrain: Sequence[str]
+) -> dict[str, Any]:
+    """What a run is made from, beside its configuration."""
+    return {
         "seed": seed,
         "data": {
-            "files": [path.name for path in data],
+            "files": [path.name for path in showers.sources],
             "fingerprint": showers.fingerprint,
             "showers": len(showers),
         },
-        "geometry_fingerprint": geometry.fingerprint,
+        "geometry_fingerprint": showers.geometry.fingerprint,
         "init_from": init_from.name if init_from else "",
         "retrain": list(retrain),
     }
-    run.start(config, facts)
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)
-    model = build_model(config.model_name, config.model, geometry, seed=seed)
-    source = Simulator.load(model_folder(init_from)) if init_from else None
-    finished = _take_over(model, source.model, retrain) if source else ()
-    trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
-    trainer.train(finished=finished)
-    simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts, source))
-    simulator.save(run.model)
-    return simulator
 
 
 def _geometry(config: TrainConfig, data: Path) -> Geometry:
@@ -104,9 +142,9 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
 def _check_angles(config: TrainConfig, data: TrainingData) -> None:
     """A model without angle conditions must not see showers at angles."""
     angles = getattr(config.model, "angles", True)
-    tilted = float(abs(data.direction).max()) > 1e-3
-    if tilted and not angles:
-        msg = f"{data.sources[0]} holds showers at angles: train with model.angles=true."
+    tilted = (abs(data.direction) > 1e-3).any(axis=1)
+    if tilted.any() and not angles:
+        msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
         raise DataError(msg)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caloforge.training.data import Part, TrainingData
     from caloforge.training.run import RunDirectory
 
-__all__ = ["Progress", "Trainer"]
+__all__ = ["Progress", "Trainer", "check_stages"]
 
 _LOGGER = logging.getLogger(__name__)
 _PATIENCE_FOR_NAN = 50
@@ -40,6 +40,19 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int, loss: float) -> None:
         """Show progress."""
         ...
+
+
+def check_stages(model: GenerativeModel, config: TrainConfig) -> None:
+    """Make sure that every stage has its section, and every section its stage.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    names = [stage.name for stage in model.stages()]
+    if sorted(names) != sorted(config.training):
+        got, expected = ", ".join(config.training), ", ".join(names)
+        msg = f"The training section has the stages {got}; {model.name} has {expected}."
+        raise ConfigError(msg)
 
 
 class Trainer:
@@ -78,14 +91,7 @@ class Trainer:
         self._progress = on_progress
         self._finished: list[str] = []
         self._stop_signal = 0
-        self._check_stages()
-
-    def _check_stages(self) -> None:
-        names = [stage.name for stage in self.model.stages()]
-        if sorted(names) != sorted(self.config.training):
-            got, expected = ", ".join(self.config.training), ", ".join(names)
-            msg = f"The training section has the stages {got}; {self.model.name} has {expected}."
-            raise ConfigError(msg)
+        check_stages(model, config)
 
     def train(self, *, finished: tuple[str, ...] = ()) -> None:
         """Run all stages that are not finished, going on from the last checkpoint.
