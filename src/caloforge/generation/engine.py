@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation", "generate"]
 
-_BLOCK = 500
+_BLOCK = 100
 
 
 @dataclass(frozen=True)
