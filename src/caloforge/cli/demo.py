@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -20,7 +21,7 @@ __all__ = ["demo"]
 
 _GEOMETRY = "siw-ecal"
 _ENERGY = 50e3  # MeV: the shower to look at is the one nearest to it
-_MOST_THREADS = 4  # more do not help batches of this size
+_MOST_PROCESSES = 4  # more do not help batches of this size
 _METRICS = {
     "separation.layer_energy": "separation of energy per layer (0: equal)",
     "separation.cell_energy": "separation of cell energy (0: equal)",
@@ -106,17 +107,16 @@ def _length(path: Path) -> int:
 
 def _generate(sample: _Sample, reference: Path, *, count: int, seed: int, force: bool) -> float:
     """Generate showers for the reference's particles; returns wall-clock seconds per shower."""
-    import torch
-
     from caloforge.generation import Generation, LikeFile, generate
 
-    threads = min(torch.get_num_threads(), _MOST_THREADS)
-    generation = Generation(model=sample.model, particles=LikeFile(reference), seed=seed, threads=threads)
+    # processes of one thread each: threads wait for each other when the machine is busy
+    generation = Generation(model=sample.model, particles=LikeFile(reference), seed=seed)
     started = time.monotonic()
     generate(
         generation,
         out=sample.path,
         count=count,
+        processes=min(os.cpu_count() or 1, _MOST_PROCESSES),
         force=force,
         progress=lambda done: progress(f"generating with {sample.model}", count, done=done),
     )
