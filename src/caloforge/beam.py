@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PARTICLES", "Beam", "pdg_code"]
+__all__ = ["PARTICLES", "Beam", "particle_name", "pdg_code"]
 
 PARTICLES = {
     "gamma": 22,
@@ -47,6 +47,11 @@ def pdg_code(name: str) -> int:
         msg = f"Unknown particle {name!r}: {did_you_mean(name, PARTICLES)}."
         raise ConfigError(msg)
     return PARTICLES[name]
+
+
+def particle_name(code: int) -> str:
+    """The name of a particle code; codes without one are numbers, as "PDG 130"."""
+    return next((name for name, known in PARTICLES.items() if known == code), f"PDG {code}")
 
 
 @dataclass(frozen=True)

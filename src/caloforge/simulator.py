@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 
+from caloforge.beam import particle_name
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError
 from caloforge.files import replacing, write_text
 from caloforge.geometry import Geometry, place, project
@@ -59,10 +61,12 @@ class TrainedRange:
             got = f"{incident.energy.min() / GEV:g} to {incident.energy.max() / GEV:g} GeV"
             return f"energies of {got} leave the trained range {low / GEV:.4g} to {high / GEV:.4g} GeV"
         if np.any(incident.theta > self.theta + margin):
-            got = f"{incident.theta.max() / DEGREE:.4g}"
-            return f"angles up to {got} degrees leave the trained range, up to {self.theta / DEGREE:.4g}"
+            got, known = incident.theta.max() / DEGREE, self.theta / DEGREE
+            limit = f"0 to {known:.4g} degrees" if known > 0.1 else "perpendicular particles only"
+            return f"angles of up to {got:.4g} degrees leave the trained range, {limit}"
         if np.any(incident.pdg != self.pdg):
-            return f"particles {np.unique(incident.pdg).tolist()} are not the trained one, {self.pdg}"
+            got = ", ".join(map(particle_name, np.unique(incident.pdg).tolist()))
+            return f"particles ({got}) are not those of the training ({particle_name(self.pdg)})"
         return ""
 
 
@@ -184,9 +188,11 @@ class Simulator:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with replacing(folder / _WEIGHTS) as part:
-                save_file(tensors, part)
+                part.write_bytes(packed(tensors))  # save_file keeps the file from other users
             for name, content in ((_CARD, self.card), (_CONFIG, config)):
                 write_text(folder / name, json.dumps(content, indent=2))
+        except OutputError:
+            raise
         except OSError as error:
             msg = f"Cannot write the model to {folder}: {error}."
             raise OutputError(msg) from error

@@ -129,7 +129,8 @@ def test_prose_is_wrapped_and_examples_keep_their_lines(mark: str) -> None:
     caloforge two
     """
     assert module._help(docstring) == (
-        "First line.\n\nOne sentence \\[mm] that goes on.\n\ncaloforge one\ncaloforge two"
+        "First line.\n\nOne sentence \\[mm] that goes on.\n\n"
+        "[bold]Examples[/bold]\n\ncaloforge one\ncaloforge two"
     )
 
 

@@ -109,10 +109,12 @@ def _register() -> None:
 
 
 def _help(docstring: str) -> str:
-    """Join the lines of every paragraph, except below a line with a backslash and b: examples."""
+    """Join the lines of every paragraph; those below a line with a backslash and b are examples."""
     paragraphs = inspect.cleandoc(docstring).replace("\b", r"\b").replace("[", r"\[").split("\n\n")
+    mark = "\\b\n"
     return "\n\n".join(
-        p.removeprefix("\\b\n") if p.startswith(r"\b") else p.replace("\n", " ") for p in paragraphs
+        f"[bold]Examples[/bold]\n\n{p.removeprefix(mark)}" if p.startswith(mark) else p.replace("\n", " ")
+        for p in paragraphs
     )
 
 

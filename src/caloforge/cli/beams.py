@@ -29,7 +29,7 @@ def beam_of(*, energy: str, log: bool, theta: str, phi: str | None, particle: st
     from caloforge.beam import Beam, pdg_code
 
     energies, angles = energy_range(energy, log=log), angle_range(theta)
-    azimuths = parse_range(phi, what="--phi").scaled(DEGREE) if phi is not None else None
+    azimuths = parse_range(phi, signed=True, what="--phi").scaled(DEGREE) if phi is not None else None
     return Beam(
         energy=(energies.low, energies.high),
         log=log,

@@ -23,33 +23,41 @@ __all__ = ["benchmark"]
 
 def benchmark(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL:TAG|FOLDER...", help="Shipped models or runs.")
+        list[str],
+        typer.Argument(metavar="MODEL:TAG|FOLDER...", help="Trained models of `caloforge models`, or runs."),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")],
     geant4: Annotated[
         bool, typer.Option("--geant4", help="Time Geant4 beside, and tell how much faster the models are.")
     ] = False,
     geant4_data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of Geant4's data sets; default: CALOFORGE_GEANT4_DATA, or where Geant4 finds them."
+            metavar="FOLDER",
+            help="Folder of Geant4's data sets; default: CALOFORGE_GEANT4_DATA, or where Geant4 finds them.",
         ),
     ] = None,
-    geant4_showers: Annotated[int, typer.Option(min=3, help="Showers of Geant4.")] = 30,
-    batch_sizes: Annotated[str, typer.Option(metavar="N,N,...", help="Showers computed together.")] = "1,100",
+    geant4_showers: Annotated[
+        int, typer.Option(min=3, metavar="N", help="Showers that Geant4 is timed with.")
+    ] = 30,
+    batch_sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Showers computed together, one or more numbers.")
+    ] = "1,100",
     threads: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Numbers of threads; `all` is one a core.")
+        str, typer.Option(metavar="N,N,...", help="CPU threads, one or more numbers; `all` is one a core.")
     ] = "1,all",
-    showers: Annotated[int, typer.Option(min=1, help="Showers of one repetition.")] = 200,
-    repetitions: Annotated[int, typer.Option(min=2, help="How often the showers are made.")] = 3,
+    showers: Annotated[int, typer.Option(min=1, metavar="N", help="Showers of one repetition.")] = 200,
+    repetitions: Annotated[
+        int, typer.Option(min=2, metavar="N", help="How often they are made; their spread is the error.")
+    ] = 3,
     energy: Annotated[
         str | None, typer.Option(metavar="GeV", help="Range of the energies; default: each model's own.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all showers.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all showers.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Measure milliseconds per shower, where they go, and memory, for several models.
+    r"""Measure milliseconds per shower, where they go, and memory, for several models.
 
     Every number of threads and batch size has a process of its own. Loading the model is not counted,
     the projection to read-out cells is. With --geant4 the same machine runs Geant4 over the same
@@ -57,9 +65,9 @@ def benchmark(
 
     \b
     caloforge benchmark caloclouds-2-cm:siw-ecal --out speed.json
-    caloforge benchmark caloclouds-2:siw-ecal runs/mine --geant4
+    caloforge benchmark caloclouds-2:siw-ecal runs/mine --geant4 \
       --threads 1 --batch-sizes 1 --out speed.json
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
     from caloforge.evaluation.timing import BenchmarkSettings
     from caloforge.evaluation.timing import benchmark as run
     from caloforge.evaluation.timing_results import write_benchmark

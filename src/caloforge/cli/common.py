@@ -77,21 +77,23 @@ class Range:
         return f"{self.low:g}" if self.is_point else f"{self.low:g}:{self.high:g}"
 
 
-def parse_range(text: str, *, log: bool = False, what: str = "range") -> Range:
+def parse_range(text: str, *, log: bool = False, signed: bool = False, what: str = "range") -> Range:
     """Read ``"10:100"`` or a single value ``"50"``.
 
     Args:
         text: As typed.
         log: Whether the range is to be sampled log-uniformly.
+        signed: Whether it may be negative.
         what: Name of the quantity in errors, such as "--energy".
 
     Raises:
-        ConfigError: Not numbers, not finite, negative, reversed, or a log range from zero.
+        ConfigError: Not numbers, not finite, negative unless ``signed``, reversed, or a log range from zero.
     """
     ends = _numbers(text, what)
     low, high = ends[0], ends[-1]
-    if low < 0 or not math.isfinite(low) or not math.isfinite(high):
-        raise ConfigError(bad(what, got=repr(text), expected="finite numbers from zero upwards"))
+    if (low < 0 and not signed) or not math.isfinite(low) or not math.isfinite(high):
+        expected = "finite numbers" if signed else "finite numbers from zero upwards"
+        raise ConfigError(bad(what, got=repr(text), expected=expected))
     if high < low:
         expected = "the lower end first"
         raise ConfigError(bad(what, got=repr(text), expected=expected, fix=f"write {high:g}:{low:g}"))

@@ -15,28 +15,34 @@ __all__ = ["convert"]
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File of any format (see inspect).")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Shower file of any format.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
     *,
     format: Annotated[  # noqa: A002 (the option's name)
         str, typer.Option(metavar="NAME", help="native, calochallenge, showerdata, caloclouds or ddml.")
     ] = "native",
     geometry: Annotated[
-        str | None, typer.Option(help="Read-out of the output: a name or a file. Default: the input's.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Read-out of the output; default: the input's."),
     ] = None,
     input_geometry: Annotated[
-        str | None, typer.Option(help="Read-out of the input, where the file does not tell.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Read-out of the input, where the file does not tell."),
     ] = None,
     offset: Annotated[str, typer.Option(metavar="X,Y", help="Shift all points, in mm.")] = "0,0",
-    rotate: Annotated[float, typer.Option(metavar="DEG", help="Turn all points about the beam first.")] = 0.0,
+    rotate: Annotated[
+        float, typer.Option(metavar="DEGREES", help="Turn all points about the beam first.")
+    ] = 0.0,
     project: Annotated[
         bool, typer.Option("--project", help="Turn points into read-out cells where points could stay.")
     ] = False,
     points: Annotated[
         bool, typer.Option("--points", help="Turn cells into points where cells could stay.")
     ] = False,
-    skip: Annotated[int, typer.Option(min=0, help="Leave out so many showers at the start.")] = 0,
-    count: Annotated[int | None, typer.Option(min=1, help="Only so many showers.")] = None,
+    skip: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Leave out so many showers at the start.")
+    ] = 0,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only so many showers.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     r"""Convert a shower file to another format.
@@ -46,7 +52,7 @@ def convert(
 
     \b
     caloforge convert siw_photons.h5 cells.h5 --project
-    caloforge convert siw_photons.h5 out.hdf5 --format calochallenge --geometry calochallenge-2
+    caloforge convert ds2.h5 out.hdf5 --format calochallenge
     caloforge convert dataset_2_1.hdf5 ds2.h5 --count 1000
     caloforge convert showers.h5 moved.h5 --offset 1.5,-2 --rotate 90
     """

@@ -39,12 +39,16 @@ class _Sample(NamedTuple):
 
 def demo(
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the showers, the report and the event display.")],
-    count: Annotated[int, typer.Option(min=1, help="Showers of each model, at most.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Of the showers and the comparison.")] = 1,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the showers, the report and the event display.")
+    ],
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="Showers of each model, at most.")] = 500,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the showers and the comparison.")
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier demo.")] = False,
 ) -> None:
-    """Generate showers with the models in the package and compare them with Geant4.
+    r"""Generate showers with the models in the package and compare them with Geant4.
 
     Nothing but the package is needed: no network, no Geant4, no other file. In some minutes this
     generates photon showers in a silicon-tungsten calorimeter, for the same particles as
@@ -53,7 +57,7 @@ def demo(
     \b
     caloforge demo --out demo
     caloforge demo --out demo --count 200 --seed 2 --force
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
     from caloforge.evaluation import evaluate
     from caloforge.zoo import reference_path
 

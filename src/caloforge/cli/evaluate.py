@@ -18,30 +18,44 @@ __all__ = ["evaluate"]
 
 def evaluate(
     *,
-    reference: Annotated[Path, typer.Option(help="Showers to compare with, usually Geant4.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and figures/.")],
+    reference: Annotated[Path, typer.Option(metavar="FILE", help="Showers to compare with, usually Geant4.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for metrics.json, report.html and figures/.")
+    ],
     generated: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE", help="A model's showers; repeat for more models.")
     ] = None,
     metrics: Annotated[
-        str, typer.Option(help="fast (seconds) or standard (adds the papers' networks, minutes).")
+        str,
+        typer.Option(
+            metavar="LEVEL", help="fast (seconds) or standard (adds the papers' networks, minutes)."
+        ),
     ] = "fast",
     geometry: Annotated[
-        str | None, typer.Option(help="Read-out: a name or a file. Default: what the reference tells.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Read-out; default: what the reference tells."),
     ] = None,
     offset: Annotated[
         str, typer.Option(metavar="X,Y", help="Shift all points before they are read out, in mm.")
     ] = "0,0",
     part: Annotated[
         str,
-        typer.Option(help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %)."),
+        typer.Option(
+            metavar="NAME",
+            help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %).",
+        ),
     ] = "all",
     baseline: Annotated[
         Path | None,
-        typer.Option(help="Add the resampling baseline, with points drawn from this file (its train part)."),
+        typer.Option(
+            metavar="FILE",
+            help="Compare also with the simplest model: points drawn at random from these showers.",
+        ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="At most so many showers of each sample.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all random choices.")] = 1,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many showers of each sample.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:
     r"""Compare generated showers with a reference: metrics with errors and floors, and a report.
@@ -50,9 +64,11 @@ def evaluate(
     showers. The summary is printed; metrics.json and report.html hold everything.
 
     \b
-    caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 --out report
-    caloforge evaluate --reference geant4.h5 --part report --generated a=a.h5 --generated b=b.h5 \
-        --baseline geant4.h5 --metrics standard --out report
+    caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 \
+      --out report
+    caloforge evaluate --reference geant4.h5 --part report \
+      --generated a=a.h5 --generated b=b.h5 --baseline geant4.h5 \
+      --metrics standard --out report
     """
     from caloforge.evaluation import evaluate as run
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caloforge.cli.beams import beam_of
-from caloforge.cli.common import print_table, progress
+from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
+from caloforge.cli.watch import Watch
 from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caloforge.beam import Beam
     from caloforge.formats.base import Format
     from caloforge.generation import LikeFile
@@ -23,29 +25,44 @@ __all__ = ["generate"]
 
 def generate(
     *,
-    model: Annotated[str, typer.Argument(metavar="MODEL:TAG|FOLDER", help="A shipped model or a run.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL:TAG|FOLDER", help="A trained model of `caloforge models`, or a run."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
     energy: Annotated[
         str | None, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")
     ] = None,
-    like: Annotated[Path | None, typer.Option(help="Take the particles of this shower file.")] = None,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Showers; with --like by default as many as there.")
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take the particles of this shower file, instead of --energy."),
     ] = None,
-    particle: Annotated[str, typer.Option(help="Must be what the model was trained on.")] = "gamma",
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many showers; with --like by default as many as there."),
+    ] = None,
+    particle: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Default gamma; what the model was trained on.")
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
-        str, typer.Option(metavar="DEGREES", help="Angle from the perpendicular: 20, or a range 0:60.")
-    ] = "0",
+        str | None,
+        typer.Option(metavar="DEGREES", help="Angle from the perpendicular, default 0: 20, or a range 0:60."),
+    ] = None,
     phi: Annotated[
         str | None,
         typer.Option(metavar="DEGREES", help="Azimuth; default 0, or the full turn for a range of theta."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of particles and showers.")] = 1,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes; the showers stay the same.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Showers computed together.")] = 100,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the particles and their showers.")
+    ] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
+    ] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Showers computed together.")] = 100,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Noise levels of the sampler, instead of the model's own.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Noise levels of the sampler, instead of the model's own."),
     ] = None,
     points: Annotated[
         bool, typer.Option("--points", help="Write the points, not the read-out cells above threshold.")
@@ -54,25 +71,25 @@ def generate(
         str, typer.Option(metavar="X,Y", help="Where the particle meets the front face, in mm.")
     ] = "0,0",
     format_name: Annotated[
-        str, typer.Option("--format", help="File format, see `caloforge convert --help`.")
+        str, typer.Option("--format", metavar="NAME", help="File format, see `caloforge convert --help`.")
     ] = "native",
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse particles outside of the trained range.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Generate showers with a trained model.
+    r"""Generate showers with a trained model.
 
     The same seed gives the same showers, whatever the number of processes. Interrupted, the same
     command goes on where it was.
 
     \b
-    caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000
+    caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000 \
       --seed 1 --out showers.h5
     caloforge generate runs/mine --like geant4.h5 --out showers.h5
-    caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100
+    caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100 \
       --offset 2.5,0 --points --out clouds.h5
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
     from caloforge.formats import format_named
     from caloforge.generation import Generation
     from caloforge.generation import generate as run
@@ -89,7 +106,7 @@ def generate(
         offset=parse_offset(offset),
         sampler={"steps": steps} if steps else {},
     )
-    started = time.monotonic()
+    watch = Watch("generating", total)
     run(
         generation,
         out=out,
@@ -98,27 +115,37 @@ def generate(
         strict=strict,
         writer=None if format_name == "native" else chosen.writer,
         force=force,
-        progress=lambda done: progress("generating", total, done=done),
+        progress=watch.progress,
     )
-    _summarise(out, total, time.monotonic() - started)
-
-
-def _summarise(out: Path, total: int, seconds: float) -> None:
-    rows = [("showers", str(total)), ("wall-clock time", f"{1e3 * seconds / total:.3g} ms per shower")]
+    rows = [("showers", str(total)), ("wall-clock time", watch.wall)]
     print_table(("", ""), rows, title=str(out))
 
 
 def _particles(
-    energy: str | None, like: Path | None, *, log: bool, theta: str, phi: str | None, particle: str
+    energy: str | None,
+    like: Path | None,
+    *,
+    log: bool,
+    theta: str | None,
+    phi: str | None,
+    particle: str | None,
 ) -> Beam | LikeFile:
     from caloforge.generation import LikeFile
 
     if energy is not None and like is None:
-        return beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle)
+        return beam_of(energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma")
     if like is not None and energy is None:
+        _refuse({"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle})
         return LikeFile(like)
     msg = "Give either --energy (with --count) or --like FILE: they say which particles to generate."
     raise ConfigError(msg)
+
+
+def _refuse(options: Mapping[str, object]) -> None:
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        msg = f"--like takes energies, angles and particles from the file: leave {', '.join(given)} out."
+        raise ConfigError(msg)
 
 
 def _check_format(chosen: Format, *, points: bool) -> None:

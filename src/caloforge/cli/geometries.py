@@ -20,9 +20,7 @@ __all__ = ["geometries"]
 
 
 def geometries(
-    name: Annotated[
-        str | None, typer.Argument(help="One geometry in detail: a name of the catalogue or a file.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME|FILE", help="One geometry in detail.")] = None,
     *,
     names: Annotated[bool, typer.Option("--names", help="Print only the names, one a line.")] = False,
     xml: Annotated[

@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["inspect"]
 
-_PARTICLES = {11: "e-", -11: "e+", 22: "gamma", 111: "pi0", 211: "pi+", -211: "pi-"}
 _LONGEST = 90
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Shower file of any format.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Shower file of any format.")],
     *,
     geometry: Annotated[
-        str | None, typer.Option(help="Read-out, where the file does not tell: a name or a file.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Read-out, where the file does not tell.")
     ] = None,
 ) -> None:
     r"""Tell what a shower file holds, in one pass over it.
@@ -70,7 +69,9 @@ def _geometry_rows(reader: ShowerReader) -> Iterator[tuple[str, str]]:
 
 
 def _shower_rows(summary: FileSummary) -> Iterator[tuple[str, str]]:
-    counts = ((_PARTICLES.get(code, str(code)), n) for code, n in sorted(summary.particles.items()))
+    from caloforge.beam import particle_name
+
+    counts = ((particle_name(code), n) for code, n in sorted(summary.particles.items()))
     yield "particles", ", ".join(f"{n:,} {name}" for name, n in counts)
     yield "energy", _spread(summary.energy, GEV, "GeV")
     yield "theta", _spread(summary.theta, DEGREE, "degrees from the perpendicular")

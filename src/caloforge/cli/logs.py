@@ -37,10 +37,11 @@ class _PlainHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        self.setFormatter(logging.Formatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
+        record.mark = "warning: " if record.levelno >= logging.WARNING else ""
         try:
             sys.stderr.write(self.format(record) + "\n")
         except (OSError, ValueError):

@@ -17,26 +17,28 @@ __all__ = ["show"]
 
 
 def show(
-    file: Annotated[Path, typer.Argument(help="Shower file of any format.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Shower file of any format.")],
     *,
-    event: Annotated[int, typer.Option(min=0, help="Number of the shower, from 0.")] = 0,
+    event: Annotated[int, typer.Option(min=0, metavar="N", help="Number of the shower, from 0.")] = 0,
     out: Annotated[
-        Path, typer.Option(help="File to write: .html to turn and zoom, .png, .pdf or .svg.")
+        Path, typer.Option(metavar="FILE", help="File to write: .html to turn and zoom, .png, .pdf or .svg.")
     ] = Path("event.html"),
     compare: Annotated[
-        list[Path] | None, typer.Option(help="The same shower of another file beside it; repeat for more.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="The same shower of another file beside it; repeat for more."),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(help="Names of the files, in order. Default: the file names.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Names of the files, in order. Default: the file names."),
     ] = None,
     energy_cut: Annotated[
-        float, typer.Option(min=0, metavar="MEV", help="Leave out hits below, in MeV.")
+        float, typer.Option(min=0, metavar="MeV", help="Leave out hits with less energy.")
     ] = 0.0,
     cells: Annotated[bool, typer.Option("--cells", help="Show points as read-out cells.")] = False,
     geometry: Annotated[
-        str | None, typer.Option(help="Read-out, where the file does not tell: a name or a file.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Read-out, where the file does not tell.")
     ] = None,
-    dpi: Annotated[int, typer.Option(min=30, max=1200, help="Dots per inch of a PNG.")] = 150,
+    dpi: Annotated[int, typer.Option(min=30, max=1200, metavar="N", help="Dots per inch of a PNG.")] = 150,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     r"""Draw a shower in its detector, to turn in a browser or as a picture.
@@ -45,7 +47,8 @@ def show(
 
     \b
     caloforge show showers.h5 --event 3 --out event.html
-    caloforge show geant4.h5 --compare generated.h5 --event 3 --cells --out event.png
+    caloforge show geant4.h5 --compare generated.h5 --event 3 --cells \
+      --out event.png
     """
     from caloforge.geometry import load_geometry
     from caloforge.report.display import save_display

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.beams import beam_of
-from caloforge.cli.common import print_table, progress
+from caloforge.cli.common import print_table
+from caloforge.cli.watch import Watch
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     import numpy as np
     from numpy.typing import NDArray
-
-    from caloforge.cli.common import Advance
 
 __all__ = ["simulate"]
 
@@ -32,12 +28,18 @@ class Score(StrEnum):
 
 def simulate(
     *,
-    geometry: Annotated[str, typer.Option(help="A name of the catalogue or a file; with slabs.")],
+    geometry: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="Calorimeter with known plates, see `caloforge geometries`."),
+    ],
     energy: Annotated[str, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")],
-    count: Annotated[int, typer.Option(min=1, help="Showers.")],
-    out: Annotated[Path, typer.Option(help="File to write, in caloforge's own format.")],
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many showers.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write, in caloforge's own format.")],
     particle: Annotated[
-        str, typer.Option(help="gamma, e-, e+ or pi0; with complete Geant4 data also pi+, proton, ...")
+        str,
+        typer.Option(
+            metavar="NAME", help="gamma, e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ..."
+        ),
     ] = "gamma",
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
@@ -47,36 +49,42 @@ def simulate(
         str | None,
         typer.Option(metavar="DEGREES", help="Azimuth; default 0, or the full turn for a range of theta."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of particles and showers.")] = 1,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes; the showers stay the same.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the particles and their showers.")
+    ] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
+    ] = 1,
     scoring: Annotated[
         Score,
         typer.Option(help="steps: points on a fine grid; cells: read-out cells, summed in C++, faster."),
     ] = Score.STEPS,
     readout: Annotated[
-        bool, typer.Option("--readout", help="Write the read-out cells above threshold, not the points.")
+        bool,
+        typer.Option("--readout", help="With --scoring steps: write read-out cells above threshold too."),
     ] = False,
     geant4_data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of Geant4's data sets; default: CALOFORGE_GEANT4_DATA, or where Geant4 finds them."
+            metavar="FOLDER",
+            help="Folder of Geant4's data sets; default: CALOFORGE_GEANT4_DATA, or where Geant4 finds them.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Simulate showers with Geant4.
+    r"""Simulate showers with Geant4.
 
     The same seed gives the same showers, whatever the number of processes. Interrupted, the same
     command goes on where it was.
 
     \b
-    caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000
+    caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
       --seed 1 --out photons.h5
-    caloforge simulate --geometry siw-ecal --particle e- --energy 1:100 --log
+    caloforge simulate --geometry siw-ecal --particle e- --energy 1:100 --log \
       --theta 0:60 --count 1000 --processes 2 --out electrons.h5
-    caloforge simulate --geometry cylinder-ds2 --particle e- --energy 50
+    caloforge simulate --geometry cylinder-ds2 --particle e- --energy 50 \
       --count 100 --scoring cells --out cells.h5
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
     from caloforge.geant4 import Simulation
     from caloforge.geant4 import simulate as run
     from caloforge.geometry import load_geometry
@@ -89,32 +97,12 @@ def simulate(
         readout=readout,
         data=geant4_data,
     )
-    watch = _Watch(count)
+    watch = Watch("simulating", count)
     run(simulation, out=out, count=count, processes=processes, force=force, progress=watch.progress)
     _summarise(out, watch)
 
 
-class _Watch:
-    """Shows progress, and measures the wall-clock time of what is really simulated."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._done = count
-        self._started = 0.0
-
-    def progress(self, done: int) -> AbstractContextManager[Advance]:
-        """The progress bar of a run that finds ``done`` showers on disk."""
-        self._done, self._started = done, time.monotonic()
-        return progress("simulating", self._count, done=done)
-
-    @property
-    def wall(self) -> float | None:
-        """Seconds per shower until now, or None when there was nothing left to simulate."""
-        made = self._count - self._done
-        return (time.monotonic() - self._started) / made if made else None
-
-
-def _summarise(out: Path, watch: _Watch) -> None:
+def _summarise(out: Path, watch: Watch) -> None:
     wall = watch.wall
     fraction, hits, cpu = _columns(out)
     rows = [
@@ -122,7 +110,7 @@ def _summarise(out: Path, watch: _Watch) -> None:
         ("visible fraction", _mean_and_error(fraction)),
         ("hits per shower", _mean_and_error(hits)),
         ("CPU time", f"{1e3 * cpu.mean():.3g} ms per shower"),
-        ("wall-clock time", f"{1e3 * wall:.3g} ms per shower" if wall else "all showers were there"),
+        ("wall-clock time", wall),
     ]
     print_table(("", ""), rows, title=str(out))
 
@@ -142,4 +130,5 @@ def _columns(out: Path) -> list[NDArray[np.float64]]:
 
 
 def _mean_and_error(values: NDArray[np.float64]) -> str:
-    return f"{values.mean():.4g} ± {values.std() / len(values) ** 0.5:.1g}"
+    error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.1g}" if len(values) > 1 else ""
+    return f"{values.mean():.4g}{error}"

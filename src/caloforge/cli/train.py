@@ -30,33 +30,56 @@ class Precision(StrEnum):
 
 def train(
     *,
-    preset: Annotated[str, typer.Argument(metavar="MODEL/PRESET|YAML", help="See `caloforge models`.")],
+    preset: Annotated[
+        str,
+        typer.Argument(metavar="MODEL/PRESET|YAML", help="A preset of `caloforge models`, or your own file."),
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE ...", help="Changes to the preset.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes to it; `caloforge models MODEL` has the keys."),
     ] = None,
-    data: Annotated[list[Path], typer.Option(help="Shower file; may be given several times.")],
-    out: Annotated[Path, typer.Option(help="Run folder; training goes on when it holds this run.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and noise.")] = 1,
+    data: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Showers: 70 % train, 10 % tune, 20 % are kept back. Repeatable."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Run folder; training goes on when it holds this run.")
+    ],
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the weights, batches and noise.")
+    ] = 1,
     init_from: Annotated[
         Path | None,
-        typer.Option(help="Take over the networks of a saved model, skip their stages."),
+        typer.Option(
+            metavar="MODEL:TAG|FOLDER", help="Take over the networks of a trained model, skip their stages."
+        ),
     ] = None,
     retrain: Annotated[
-        list[str] | None, typer.Option(help="A stage to train although --init-from brings it along.")
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE", help="Train this stage although --init-from brings it along. Repeatable."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "cpu",
-    precision: Annotated[Precision, typer.Option(help="Of the arithmetic.")] = Precision.FULL,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
+    ] = "cpu",
+    precision: Annotated[
+        Precision, typer.Option(help="Of the arithmetic: 32 bits, or mixed with bfloat16.")
+    ] = Precision.FULL,
+    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads; default all.")] = None,
 ) -> None:
-    """Train a model; run the same command again to go on after an interruption.
+    r"""Train a model.
+
+    Interrupted, the same command goes on from the last checkpoint. The run folder keeps the
+    configuration, the log and the trained model, which `caloforge generate FOLDER` uses.
 
     \b
     caloforge train caloclouds-2/small --data photons.h5 --out runs/edm
-    caloforge train caloclouds-2-cm/small --data photons.h5 --out runs/cm
+    caloforge train caloclouds-2-cm/small --data photons.h5 --out runs/cm \
       --init-from runs/edm
-    caloforge train caloclouds-2/small --data angles.h5 --out runs/angles
+    caloforge train caloclouds-2/small --data angles.h5 --out runs/angles \
       model.angles=true training.point_diffusion.steps=8000
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
     import torch
 
     from caloforge.training import load_config

@@ -12,6 +12,7 @@ from scipy.stats import ks_2samp
 from caloforge.errors import ConfigError, DataError, GeometryError, bad, did_you_mean
 from caloforge.features.hits import read_out
 from caloforge.formats import ShowerReader, open_showers
+from caloforge.formats.base import check_stack
 
 if TYPE_CHECKING:
     from caloforge.features import FeatureTable
@@ -120,9 +121,14 @@ def open_reader(path: str | Path, geometry: Geometry | None) -> ShowerReader:
     try:
         return open_showers(path, geometry=geometry)
     except GeometryError:
-        # a cloud may be projected onto any geometry, whatever it was made for; cells may not
+        # a cloud may be projected onto any cells of the same stack; cells may not
         reader = open_showers(path)
-        if reader.read(0, min(1, len(reader))).points is None:
+        try:
+            if reader.read(0, min(1, len(reader))).points is None:
+                raise
+            if geometry is not None and reader.geometry is not None:
+                check_stack(reader.path, reader.geometry, geometry)
+        except BaseException:
             reader.close()
             raise
         return reader

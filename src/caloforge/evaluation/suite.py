@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,6 +31,7 @@ from caloforge.evaluation.sources import (
     part_range,
 )
 from caloforge.features import FeatureTable, derive_binning, feature_table, read_out, scan
+from caloforge.files import filling
 from caloforge.formats import ShowerReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Showers
@@ -91,27 +92,37 @@ def evaluate(
         GeometryError: Samples of different geometries.
         OutputError: ``out`` holds an evaluation and ``force`` is not given.
     """
-    begin = time.monotonic()
-    chosen = metrics_of(metrics)
-    folder = None if out is None else _folder(Path(out), force=force)
     options = _Options(_geometry(geometry), offset, part, count, seed)
+    if out is None:
+        return _evaluation(reference, generated, baseline, options, metrics)
+    with _folder(Path(out), force=force) as folder:
+        evaluation = _evaluation(reference, generated, baseline, options, metrics)
+        _write(evaluation, folder)
+    return evaluation
+
+
+def _evaluation(
+    reference: Given,
+    generated: Mapping[str, Given],
+    baseline: str | Path | None,
+    options: _Options,
+    level: str,
+) -> Evaluation:
+    begin, chosen = time.monotonic(), metrics_of(level)
     with ExitStack() as stack:
         sources = _open(stack, reference, generated, baseline, options)
         samples = _load(sources, options)
-    warnings = _warnings(samples)
+    warnings = _warnings(samples, chosen)
     results = {s.name: tuple(_results(s, samples, chosen)) for s in samples.generated}
-    evaluation = Evaluation(
+    return Evaluation(
         geometry=samples.frame.geometry,
         binning=samples.frame.binning,
         reference=samples.reference,
         generated=samples.generated,
         results=results,
-        settings={**_settings(sources, options, samples), "metrics": metrics, "seconds": _since(begin)},
+        settings={**_settings(sources, options, samples), "metrics": level, "seconds": _since(begin)},
         warnings=warnings,
     )
-    if folder is not None:
-        _write(evaluation, folder)
-    return evaluation
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,9 @@ def _geometry(given: str | Path | Geometry | None) -> Geometry | None:
     return load_geometry(given) if isinstance(given, (str, Path)) else given
 
 
-def _folder(out: Path, *, force: bool) -> Path:
+@contextmanager
+def _folder(out: Path, *, force: bool) -> Iterator[Path]:
+    """The folder, made before the work; when that fails and nothing is in it, it goes away again."""
     if (out / "metrics.json").exists() and not force:
         msg = f"{out} holds an evaluation already: choose another folder, or give --force to replace it."
         raise OutputError(msg)
@@ -144,7 +157,12 @@ def _folder(out: Path, *, force: bool) -> Path:
     except OSError as error:
         msg = f"Cannot create the folder {out}: {error.strerror}."
         raise OutputError(msg) from error
-    return out
+    try:
+        yield out
+    except BaseException:
+        if not any(out.iterdir()):
+            out.rmdir()
+        raise
 
 
 def _open(
@@ -327,12 +345,24 @@ def _settings(sources: list[Source], options: _Options, samples: _Samples) -> di
     }
 
 
-def _warnings(samples: _Samples) -> tuple[str, ...]:
-    found = (energy_warning(s.name, samples.reference.table, s.table) for s in samples.generated)
+def _warnings(samples: _Samples, metrics: tuple[Metric, ...]) -> tuple[str, ...]:
+    reference = samples.reference.table
+    found = [energy_warning(s.name, reference, s.table) for s in samples.generated]
+    found += [_size_warning(s.name, min(len(reference), len(s.table)), metrics) for s in samples.generated]
     warnings = tuple(filter(None, found))
     for warning in warnings:
         _logger.warning(warning)
     return warnings
+
+
+def _size_warning(name: str, count: int, metrics: tuple[Metric, ...]) -> str:
+    missing = [metric for metric in metrics if count < metric.minimum]
+    if not missing:
+        return ""
+    return (
+        f"There are too few showers for {', '.join(metric.name for metric in missing)} of {name!r}: "
+        f"{count} in the smaller sample, {max(metric.minimum for metric in missing)} are needed."
+    )
 
 
 def _since(begin: float) -> float:
@@ -342,6 +372,7 @@ def _since(begin: float) -> float:
 def _write(evaluation: Evaluation, folder: Path) -> None:
     from caloforge.report import write_report
 
-    write_metrics(evaluation, folder / "metrics.json")
-    _logger.info("drawing the report")
-    write_report(evaluation, folder)
+    with filling(folder) as part:
+        write_metrics(evaluation, part / "metrics.json")
+        _logger.info("drawing the report")
+        write_report(evaluation, part)

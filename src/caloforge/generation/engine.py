@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caloforge.blocks import run_blocks
 from caloforge.formats import NativeWriter
+from caloforge.formats.base import check_output
 from caloforge.generation.particles import LikeFile, extremes
 from caloforge.geometry import place, project
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from caloforge.beam import Beam
@@ -123,22 +125,36 @@ def generate(
         DataError: ``strict``, and a particle is outside of the trained range.
         OutputError: ``out`` exists or cannot be written.
     """
+    check_output(out, force=force)
     simulator = generation.simulator()
     simulator.check(extremes(generation.particles), strict=strict)
     request = generation.request()
     options: dict[str, Any] = {} if progress is None else {"progress": progress}
-    run_blocks(
-        out=out,
-        count=count,
-        block=generation.block,
-        request=request,
-        worker=_Worker(generation),
-        processes=processes,
-        writer=writer or partial(NativeWriter, provenance={"generated": request}),
-        geometry=simulator.geometry,
-        force=force,
-        **options,
-    )
+    with _threads_as_before():
+        run_blocks(
+            out=out,
+            count=count,
+            block=generation.block,
+            request=request,
+            worker=_Worker(generation),
+            processes=processes,
+            writer=writer or partial(NativeWriter, provenance={"generated": request}),
+            geometry=simulator.geometry,
+            force=force,
+            **options,
+        )
+
+
+@contextmanager
+def _threads_as_before() -> Iterator[None]:
+    """A worker in this process sets the number of threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _plain(value: Any) -> Any:

@@ -51,6 +51,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
             sections[plot.section].append(picture)
         page = folder / "report.html"
         write_text(page, _html(evaluation, sections))
+    except OutputError:
+        raise
     except OSError as error:
         msg = f"Cannot write the report into {folder}: {error.strerror}."
         raise OutputError(msg) from error
