@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -310,7 +311,10 @@ def test_models_are_listed_and_shown(model: Path) -> None:
     assert "steps: 200" in shown("caloclouds-2/smoke")
     assert "shower flow, diffusion of independent points" in shown("caloclouds-2")
     for name in shipped_models():
-        assert f"{name}: " in shown(name)
+        assert f"{name.split(':')[0]}, " in shown(name)
+        assert "data" in json.loads(shown(name, "--json"))
+    assert "model.sampler.steps" in shown("caloclouds-2")
+    assert "gamma, 10 to 100 GeV, perpendicular" in shown(str(model))
     result = CliRunner().invoke(app, ["models", "caloclouds-3"])
     assert result.exit_code == 2
     assert "did you mean" in result.stderr

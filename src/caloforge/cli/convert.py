@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from caloforge.cli.common import progress
 from caloforge.cli.offsets import parse_offset
+from caloforge.errors import ConfigError, bad
 from caloforge.units import DEGREE
 
 __all__ = ["convert"]
@@ -64,7 +66,7 @@ def convert(
     changes = Changes(
         geometry=wanted,
         offset=parse_offset(offset),
-        rotation=rotate * DEGREE,
+        rotation=_finite(rotate) * DEGREE,
         project=project,
         spread=points,
         skip=skip,
@@ -83,3 +85,9 @@ def convert(
             advance=advance,
         )
     typer.echo(f"{target}: {done} showers ({format})")
+
+
+def _finite(angle: float) -> float:
+    if not math.isfinite(angle):
+        raise ConfigError(bad("--rotate", got=f"{angle}", expected="a number of degrees"))
+    return angle

@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caloforge.cli.common import print_table
+from caloforge.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caloforge.geometry import Geometry
 
 __all__ = ["models"]
+
+_GEOMETRY = "siw-ecal"  # parameters are counted for its layers
 
 
 def models(
     *,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A shipped model, a model or a preset: show it.")
+        str | None,
+        typer.Argument(
+            metavar="NAME|FOLDER", help="Show a model, a preset, a trained model of the package, or a run."
+        ),
     ] = None,
-    names: Annotated[bool, typer.Option("--names", help="Only the names of the shipped models.")] = False,
+    names: Annotated[bool, typer.Option("--names", help="Only the names of the trained models.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The whole card of a trained model, for programs.")
+    ] = False,
 ) -> None:
-    """List the models and presets, and the trained models that come with the package.
+    r"""List the models and presets, and the trained models that come with the package.
+
+    A model is shown with its presets and all keys of its configuration, a preset as the YAML that
+    `caloforge train` takes, a trained model with what it is for and how good it is.
 
     \b
     caloforge models
     caloforge models --names
+    caloforge models caloclouds-2
+    caloforge models caloclouds-2/small > mine.yaml
     caloforge models caloclouds-2-cm:siw-ecal
-    caloforge models caloclouds-2/small
-    """  # noqa: D301 (the backspace is typer's mark for text that stays as it is)
+    """
+    from caloforge.models import model_names
+    from caloforge.training import preset_names
     from caloforge.zoo import shipped_models
 
     if names:
@@ -34,23 +54,21 @@ def models(
             typer.echo(shipped)
     elif name is None:
         _list(shipped_models())
-    elif "/" in name:
-        _show_preset(name)
-    elif ":" in name:
-        _show_card(name)
-    else:
+    elif name in model_names():
         _show_model(name)
+    elif name in preset_names():
+        _show_preset(name)
+    else:
+        _show_trained(name, as_json=as_json)
 
 
 def _list(shipped: list[str]) -> None:
     from caloforge.models import model_names
-    from caloforge.training import preset_names
 
-    presets = preset_names()
     rows = [
         (
             model,
-            ", ".join(p.split("/")[1] for p in presets if p.split("/")[0] == model),
+            ", ".join(_presets_of(model)),
             ", ".join(s for s in shipped if s.split(":")[0] == model) or "-",
         )
         for model in model_names()
@@ -58,31 +76,82 @@ def _list(shipped: list[str]) -> None:
     print_table(("model", "presets", "trained models in the package"), rows)
 
 
+def _presets_of(model: str) -> list[str]:
+    from caloforge.training import preset_names
+
+    return [preset.split("/")[1] for preset in preset_names() if preset.split("/")[0] == model]
+
+
 def _show_preset(name: str) -> None:
     import yaml
 
     from caloforge.training import load_config
 
-    config = load_config(name)
-    typer.echo(yaml.safe_dump(config.as_dict(), sort_keys=False))
+    content = load_config(name).as_dict()
+    first = {key: content.pop(key) for key in ("model_name", "model", "training")}
+    typer.echo(yaml.safe_dump({**first, **content}, sort_keys=False), nl=False)
 
 
-def _show_card(name: str) -> None:
-    from caloforge.zoo import load_simulator
+def _show_trained(name: str, *, as_json: bool) -> None:
+    from pathlib import Path
 
+    from caloforge.cli.cards import print_card
+    from caloforge.models import model_names
+    from caloforge.training import preset_names
+    from caloforge.zoo import load_simulator, shipped_models
+
+    known = [*model_names(), *preset_names(), *shipped_models()]
+    if name not in known and not Path(name).is_dir():
+        choices = did_you_mean(name, known)
+        msg = f"There is no model, preset or run {name!r}: {choices}, or give the folder of a run."
+        raise ConfigError(msg)
     simulator = load_simulator(name)
-    trained = simulator.trained
-    size = sum(p.numel() for p in simulator.model.parameters())
-    typer.echo(f"{name}: {size} parameters, geometry {simulator.geometry.name}, particle {trained.pdg}")
-    typer.echo(json.dumps(simulator.card, indent=2))
+    if as_json:
+        typer.echo(json.dumps(simulator.card, indent=2))
+    else:
+        print_card(name, simulator)
 
 
 def _show_model(name: str) -> None:
     import inspect
 
+    from caloforge.geometry import load_geometry
     from caloforge.models import model_class
+    from caloforge.training.keys import config_keys
 
     kind = model_class(name)
-    typer.echo(inspect.getdoc(inspect.getmodule(kind)) or "")
-    typer.echo("\nConfiguration:\n")
-    typer.echo(inspect.getdoc(kind.config_class) or "")
+    typer.echo((inspect.getdoc(inspect.getmodule(kind)) or "").replace("``", ""))
+    typer.echo("")
+    print_table(
+        ("preset", f"parameters ({_GEOMETRY})", "steps of training"),
+        list(_presets(name, load_geometry(_GEOMETRY))),
+    )
+    typer.echo("")
+    rows = [(key.name, _text(key.default), key.meaning) for key in config_keys(kind.config_class, "model")]
+    print_table(("key", "published", "meaning"), rows)
+    typer.echo("")
+    _print_stage_keys()
+
+
+def _presets(name: str, geometry: Geometry) -> Iterator[tuple[str, str, str]]:
+    from caloforge.models import build_model
+    from caloforge.training import load_config
+
+    for preset in _presets_of(name):
+        config = load_config(f"{name}/{preset}")
+        model = build_model(name, config.model, geometry)
+        size = sum(p.numel() for p in model.parameters())
+        steps = ", ".join(f"{stage} {c.steps:,}" for stage, c in config.training.items() if c.steps)
+        yield preset, f"{size:,}", steps
+
+
+def _print_stage_keys() -> None:
+    from caloforge.models import StageConfig
+    from caloforge.training.keys import config_keys
+
+    rows = [(key.name, _text(key.default), key.meaning) for key in config_keys(StageConfig, "training.STAGE")]
+    print_table(("key of every stage", "default", "meaning"), rows)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

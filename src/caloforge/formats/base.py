@@ -153,9 +153,8 @@ def check_output(path: Path, *, force: bool) -> None:
         msg = f"{path} exists already: choose another name, or give --force to replace it."
         raise OutputError(msg)
     if not path.parent.is_dir():
-        problem = "is a file, not a folder" if path.parent.exists() else "does not exist: create it first"
-        msg = f"The folder {path.parent} {problem}."
-        raise OutputError(msg)
+        missing = f"The folder {path.parent} does not exist: create it first."
+        raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caloforge.errors import ConfigError, GeometryError
+from caloforge.errors import ConfigError, GeometryError, bad
 from caloforge.formats.detect import FORMATS, format_named, open_showers
 from caloforge.formats.native import NATIVE, NativeWriter
 from caloforge.geometry import place, project, to_points
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Changes", "convert_file"]
 
 BLOCK = 200
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ def convert_file(
     with open_showers(source, geometry=source_geometry) as reader:
         geometry = wanted.geometry or reader.geometry
         rows = wanted.rows(len(reader))
+        if wanted.skip and not rows:
+            what = f"showers of {source} to skip"
+            raise ConfigError(bad(what, got=wanted.skip, expected=f"less than its {len(reader)}"))
+        _warn_of_depth(reader.geometry, geometry)
         with _writer(form, target, geometry, reader, force=force) as writer:
             for block in reader.blocks(BLOCK, start=rows.start, stop=rows.stop):
                 writer.append(_changed(block, reader.geometry, geometry, form, wanted))
@@ -138,6 +145,19 @@ def _changed(
 
 def _differs(showers: Showers, geometry: Geometry | None) -> bool:
     return geometry is not None and showers.meta.fingerprint not in {"", geometry.fingerprint}
+
+
+def _warn_of_depth(source: Geometry | None, target: Geometry | None) -> None:
+    """Say that the showers were made in another stack of plates; cells of other sizes are no matter."""
+    if source and target and abs(source.depth - target.depth) > 0.01 * source.depth:
+        _logger.warning(
+            "The showers are from %s, %.4g mm deep; in the layers of %s, %.4g mm deep, they are not what "
+            "real showers would be.",
+            source.name,
+            source.depth,
+            target.name,
+            target.depth,
+        )
 
 
 def _known(geometry: Geometry | None) -> Geometry:

@@ -84,7 +84,7 @@ def train(
         facts = _facts(showers, seed=seed, init_from=init_from, retrain=retrain)
         run.start(config, facts)
         if run.finished(stage.name for stage in model.stages()):
-            _LOGGER.info("%s holds this run, finished: there is nothing left to train.", out)
+            _LOGGER.info("The training in %s is finished: there is nothing left to do.", out)
             return Simulator.load(run.model)
         trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
         trainer.train(finished=finished)

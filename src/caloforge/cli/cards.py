@@ -1,0 +1,76 @@
+"""What the card of a trained model tells, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from caloforge.cli.common import print_table
+from caloforge.units import DEGREE, GEV
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from caloforge.simulator import Simulator, TrainedRange
+
+__all__ = ["print_card"]
+
+
+def print_card(name: str, simulator: Simulator) -> None:
+    """Print what a model is for, how it was trained, its limits, and its evaluation."""
+    card = simulator.card
+    print_table(("", name), list(_rows(simulator)))
+    if "evaluation" in card:
+        typer.echo("")
+        _print_evaluation(card["evaluation"])
+
+
+def _rows(simulator: Simulator) -> Iterator[tuple[str, str]]:
+    card, geometry = simulator.card, simulator.geometry
+    size = sum(p.numel() for p in simulator.model.parameters())
+    yield "model", f"{simulator.model.name}, {size:,} parameters"
+    yield "geometry", f"{geometry.name} ({geometry.fingerprint}), {geometry.n_cells:,} cells"
+    yield "particles", _particles(simulator.trained)
+    if "data" in card:
+        yield "trained on", f"{card['data']['showers']:,} showers of {', '.join(card['data']['files'])}"
+    if card.get("init_from"):
+        yield "started from", card["init_from"]
+    for stage, numbers in card.get("stages", {}).items():
+        yield stage, ", ".join(f"{key} {_short(value)}" for key, value in numbers.items())
+    for number, limit in enumerate(card.get("limits", [])):
+        yield "" if number else "limits", limit
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def _particles(trained: TrainedRange) -> str:
+    from caloforge.beam import particle_name
+
+    low, high = (end / GEV for end in trained.energy)
+    angle = trained.theta / DEGREE
+    angles = f"0 to {angle:.4g} degrees from the perpendicular" if angle > 0.1 else "perpendicular"
+    return f"{particle_name(trained.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
+
+
+def _print_evaluation(evaluation: Mapping[str, Any]) -> None:
+    reference = evaluation["settings"]["reference"]
+    rows = [
+        (
+            result["group"],
+            result["title"],
+            _number(result, "value", "error"),
+            _number(result, "floor", "floor_error"),
+        )
+        for result in evaluation["metrics"]
+    ]
+    title = f"Against {reference['showers']:,} showers of {reference['path']} (part {reference['part']})"
+    print_table(("", "", "value", "floor: Geant4 against Geant4"), rows, title=title)
+
+
+def _number(result: Mapping[str, Any], value: str, error: str) -> str:
+    if result[value] is None:
+        return "-"
+    return f"{result[value]:.4f}" + (f" ± {result[error]:.4f}" if result[error] else "")
