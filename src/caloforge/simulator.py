@@ -89,6 +89,17 @@ class Simulator:
         """The read-out."""
         return self.model.geometry
 
+    @property
+    def cost(self) -> dict[str, Any]:
+        """Size, training time and, when the card has it, the benchmark: what the model costs."""
+        stages = {name: stage.get("seconds", 0.0) for name, stage in self.card.get("stages", {}).items()}
+        cost: dict[str, Any] = {"parameters": sum(p.numel() for p in self.model.parameters())}
+        if stages:
+            cost |= {"training_seconds": sum(stages.values()), "training": {"stages": stages}}
+        if "benchmark" in self.card:
+            cost["benchmark"] = self.card["benchmark"]
+        return cost
+
     def __call__(
         self,
         incident: Incident,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caloforge.evaluation import METRICS, Metric, metrics_of
-from caloforge.evaluation.pair import Frame, Pair
-from caloforge.features import FeatureTable, derive_binning, feature_table
+from caloforge.evaluation.pair import Frame, Observed, Pair
+from caloforge.features import CellStore, derive_binning, feature_table, read_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,35 +18,49 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def frame(make_toy_showers: Callable[..., Showers], siw: Geometry) -> Frame:
-    showers = make_toy_showers(240, seed=4)
-    binning = derive_binning(showers, siw)
-    return Frame(siw, binning, feature_table(showers, siw, binning=binning), seed=2)
+def reference(make_toy_showers: Callable[..., Showers], siw: Geometry) -> Showers:
+    return read_out(make_toy_showers(240, seed=4), siw)
 
 
 @pytest.fixture(scope="module")
-def generated(frame: Frame, make_toy_showers: Callable[..., Showers]) -> FeatureTable:
-    return feature_table(make_toy_showers(240, seed=5), frame.geometry, binning=frame.binning)
+def frame(reference: Showers, siw: Geometry) -> Frame:
+    binning = derive_binning(reference, siw)
+    return Frame(siw, binning, feature_table(reference, siw, binning=binning), seed=2)
+
+
+def observed(showers: Showers, frame: Frame) -> Observed:
+    table = feature_table(showers, frame.geometry, binning=frame.binning)
+    return Observed(table, CellStore.of(showers, frame.geometry))
+
+
+@pytest.fixture(scope="module")
+def first(reference: Showers, frame: Frame) -> Observed:
+    return observed(reference, frame)
+
+
+@pytest.fixture(scope="module")
+def second(frame: Frame, make_toy_showers: Callable[..., Showers]) -> Observed:
+    return observed(read_out(make_toy_showers(240, seed=5), frame.geometry), frame)
 
 
 every = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 
 @every
-def test_identical_samples_cannot_be_told_apart(metric: Metric, frame: Frame) -> None:
-    for value in metric.compute(Pair(frame.reference, frame.reference, frame, resamples=0)):
+def test_identical_samples_cannot_be_told_apart(metric: Metric, frame: Frame, first: Observed) -> None:
+    for value in metric.compute(Pair(first, first, frame, resamples=0)):
         assert value.value == pytest.approx(0.5 if metric.group == "classifier" else 0.0, abs=1e-9), value
 
 
 @every
 def test_numbers_are_repeatable_in_range_and_have_errors(
-    metric: Metric, frame: Frame, generated: FeatureTable
+    metric: Metric, frame: Frame, first: Observed, second: Observed
 ) -> None:
-    pair = Pair(frame.reference, generated, frame, resamples=4)
-    first = metric.compute(pair)
-    assert first == metric.compute(pair)
-    assert len({value.name for value in first}) == len(first)
-    for value in first:
+    pair = Pair(first, second, frame, resamples=4)
+    found = metric.compute(pair)
+    assert found == metric.compute(pair)
+    assert len({value.name for value in found}) == len(found)
+    for value in found:
         assert value.value is not None
         assert value.error is not None
         assert value.error > 0

@@ -16,7 +16,7 @@ from caloforge.evaluation.classifiers import BOOSTED
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
 from caloforge.evaluation.networks import CLOUD_MLP
-from caloforge.evaluation.pair import Frame, Pair
+from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.separation import separation_metric, separation_power
 from caloforge.evaluation.sources import energy_warning, part_range
 from caloforge.evaluation.wasserstein import standardised_distance, wasserstein_metric
@@ -159,7 +159,7 @@ def test_growing_smearing_gives_growing_numbers(
     names, rows = [], []
     for factor in (0.0, 0.1, 0.25, 0.5):
         table = feature_table(smeared(source, factor), siw, binning=frame.binning)
-        values = metric(Pair(reference, table, frame, resamples=0))
+        values = metric(Pair(Observed(reference), Observed(table), frame, resamples=0))
         names, rows = [v.name.split(".")[1] for v in values], [*rows, [v.value for v in values]]
     numbers = dict(zip(names, np.array(rows).T, strict=True))
     checked = {"fraction", "layer_energy", "width_x", "width_r", "cell_energy", "radial_bins"} & set(numbers)
@@ -174,7 +174,7 @@ def test_smeared_copy_is_caught(
     frame, reference, _ = tables
     table = feature_table(smeared(make_toy_showers(400, seed=2), 0.1), siw, binning=frame.binning)
     (metric,) = (m for m in metrics_of("fast") if m.name == "boosted")
-    plain, hits = metric.compute(Pair(reference, table, frame))
+    plain, hits = metric.compute(Pair(Observed(reference), Observed(table), frame))
     assert plain.value is not None
     assert plain.error is not None
     assert plain.value > 0.5 + 5 * plain.error
@@ -187,7 +187,7 @@ def test_floor_from_spare_showers_has_the_same_size(
 ) -> None:
     frame, reference, other = tables
     metric = metrics_of("fast")[0]
-    floors = FloorMaker(frame, reference, other).floors(metric, 400)
+    floors = FloorMaker(frame, Observed(reference), Observed(other)).floors(metric, 400)
     floor = floors["separation.layer_energy"]
     assert floor.sizes == (800, 400)
     assert floor.factor == 1.0
@@ -199,10 +199,12 @@ def test_floor_from_halves_is_scaled_to_the_same_size(
 ) -> None:
     frame, reference, other = tables
     metric = metrics_of("fast")[0]
-    scaled = FloorMaker(frame, reference, None).floors(metric, 800)["separation.layer_energy"]
+    scaled = FloorMaker(frame, Observed(reference), None).floors(metric, 800)["separation.layer_energy"]
     assert scaled.sizes == (400, 400)
     assert 0.4 < scaled.factor < 0.8
-    direct = FloorMaker(frame, reference, other).floors(metric, 800)["separation.layer_energy"]
+    direct = FloorMaker(frame, Observed(reference), Observed(other)).floors(metric, 800)[
+        "separation.layer_energy"
+    ]
     assert scaled.value == pytest.approx(direct.value, rel=0.35)
 
 
@@ -265,7 +267,7 @@ def test_what_cannot_be_compared_is_refused(toy_showers: Showers, toy_cells: Sho
         evaluate(toy_showers, {}, geometry=siw)
     with pytest.raises(ConfigError, match="Unknown level"):
         evaluate(toy_showers, {"a": toy_cells}, geometry=siw, metrics="slow")
-    with pytest.raises(ConfigError, match="needs a reference in a file"):
+    with pytest.raises(ConfigError, match="needs a reference in one file"):
         evaluate(toy_showers, {}, geometry=siw, baseline="none.h5")
 
 

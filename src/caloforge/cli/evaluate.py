@@ -18,17 +18,28 @@ __all__ = ["evaluate"]
 
 def evaluate(
     *,
-    reference: Annotated[Path, typer.Option(metavar="FILE", help="Showers to compare with, usually Geant4.")],
+    reference: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE", help="Showers to compare with, usually Geant4; several files are read as one."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder for metrics.json, report.html and figures/.")
     ],
     generated: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="A model's showers; repeat for more models.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A model's showers; repeat for more models, or with the same name for more files.",
+        ),
     ] = None,
     metrics: Annotated[
         str,
         typer.Option(
-            metavar="LEVEL", help="fast (seconds) or standard (adds the papers' networks, minutes)."
+            metavar="LEVEL",
+            help="fast (seconds), standard (adds networks, minutes) or official (the CaloChallenge's own "
+            "sizes, hours).",
         ),
     ] = "fast",
     geometry: Annotated[
@@ -53,7 +64,7 @@ def evaluate(
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many showers of each sample.")
+        int | None, typer.Option(min=1, metavar="N", help="At most so many showers of each file.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
@@ -89,16 +100,13 @@ def evaluate(
     typer.echo(f"report: {out / 'report.html'}")
 
 
-def _models(entries: list[str]) -> dict[str, Path]:
-    models: dict[str, Path] = {}
+def _models(entries: list[str]) -> dict[str, list[Path]]:
+    models: dict[str, list[Path]] = {}
     for entry in entries:
         name, sign, path = entry.partition("=")
         if not sign or not name or not path:
             raise ConfigError(bad("--generated", got=repr(entry), expected="NAME=FILE"))
-        if name in models:
-            msg = f"--generated names two models {name!r}: give each its own name."
-            raise ConfigError(msg)
-        models[name] = Path(path)
+        models.setdefault(name, []).append(Path(path))
     return models
 
 

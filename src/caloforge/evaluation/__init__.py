@@ -2,7 +2,8 @@
 
 from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader, write_baseline
 from caloforge.evaluation.outcome import Evaluation, SampleData, write_metrics
-from caloforge.evaluation.registry import LEVELS, METRICS, Metric, metrics_of
+from caloforge.evaluation.pair import LEVELS, Frame, Observed, Pair
+from caloforge.evaluation.registry import METRICS, Metric, metrics_of
 from caloforge.evaluation.results import MetricResult, Value
 from caloforge.evaluation.suite import evaluate
 
@@ -11,8 +12,11 @@ __all__ = [
     "LEVELS",
     "METRICS",
     "Evaluation",
+    "Frame",
     "Metric",
     "MetricResult",
+    "Observed",
+    "Pair",
     "PointPool",
     "ResampledReader",
     "SampleData",

@@ -12,10 +12,9 @@ from caloforge.evaluation.pair import Pair
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from caloforge.evaluation.pair import Frame
+    from caloforge.evaluation.pair import Frame, Observed
     from caloforge.evaluation.registry import Metric
     from caloforge.evaluation.results import Value
-    from caloforge.features import FeatureTable
 
 __all__ = ["Floor", "FloorMaker"]
 
@@ -54,7 +53,7 @@ class FloorMaker:
     The floor is scaled with it to the numbers of the comparison.
     """
 
-    def __init__(self, frame: Frame, reference: FeatureTable, spare: FeatureTable | None) -> None:
+    def __init__(self, frame: Frame, reference: Observed, spare: Observed | None) -> None:
         self._frame, self._reference, self._spare = frame, reference, spare
         self._known: dict[tuple[str, int], dict[str, Floor]] = {}
 
@@ -119,5 +118,5 @@ def _number(value: Value) -> float:
 
 
 def _half(pair: Pair) -> Pair:
-    first, second = (t.select(slice(0, max(len(t) // 2, 1))) for t in (pair.reference, pair.generated))
+    first, second = (s.select(slice(0, max(len(s) // 2, 1))) for s in (pair.first, pair.second))
     return Pair(first, second, pair.frame, resamples=0)

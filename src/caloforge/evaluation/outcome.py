@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from caloforge.evaluation.pair import Observed
 from caloforge.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.evaluation.results import MetricResult
-    from caloforge.features import Binning, FeatureTable, MeanImages
+    from caloforge.features import Binning, CellStore, FeatureTable, MeanImages
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
@@ -31,6 +32,8 @@ class SampleData:
         table: Features of all its showers.
         images: Mean images.
         examples: Showers of low, middle and high energy, as cells above threshold.
+        cells: All cells above threshold, while the metrics are computed; later None.
+        cost: Parameters, training time and speed of the model, as far as its file tells.
     """
 
     name: str
@@ -38,6 +41,13 @@ class SampleData:
     table: FeatureTable
     images: MeanImages
     examples: tuple[Showers, ...]
+    cells: CellStore | None = None
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def observed(self) -> Observed:
+        """The sample as metrics see it."""
+        return Observed(self.table, self.cells)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from caloforge.features import Binning, FeatureTable
+    from numpy.typing import NDArray
+
+    from caloforge.features import Binning, CellStore, FeatureTable
     from caloforge.geometry import Geometry
 
-__all__ = ["Frame", "Pair"]
+__all__ = ["LEVELS", "Frame", "Level", "Observed", "Pair"]
+
+Level = Literal["fast", "standard", "official"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,15 @@ class Frame:
         binning: Bins derived from the reference.
         reference: All showers of the reference: windows and scales come from them.
         seed: Of all random choices.
+        level: How much work is asked for. "official" wants the CaloChallenge's own sizes and
+            precision, the others what fits the number of showers.
     """
 
     geometry: Geometry
     binning: Binning
     reference: FeatureTable
     seed: int
+    level: Level = "standard"
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers that depend on the seed and ``name`` alone."""
@@ -36,22 +44,63 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """A sample as metrics see it.
+
+    Attributes:
+        table: Features of ``n`` showers.
+        cells: Their cells above threshold, when a metric asked for them.
+    """
+
+    table: FeatureTable
+    cells: CellStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, index: slice | NDArray[np.generic]) -> Observed:
+        """The showers of a slice, mask or index array."""
+        return Observed(self.table.select(index), None if self.cells is None else self.cells.select(index))
+
+
+@dataclass(frozen=True)
 class Pair:
     """A reference and a generated sample.
 
     Attributes:
-        reference: Showers of the reference.
-        generated: Showers of the model, or other showers of the reference for a floor.
+        first: Showers of the reference.
+        second: Showers of the model, or other showers of the reference for a floor.
         frame: Shared settings.
         resamples: Bootstrap repetitions for errors; 0 when no error is needed.
     """
 
-    reference: FeatureTable
-    generated: FeatureTable
+    first: Observed
+    second: Observed
     frame: Frame
     resamples: int = 40
 
     @property
+    def reference(self) -> FeatureTable:
+        """Features of the reference."""
+        return self.first.table
+
+    @property
+    def generated(self) -> FeatureTable:
+        """Features of the model's showers."""
+        return self.second.table
+
+    @property
+    def cells(self) -> tuple[CellStore, CellStore]:
+        """Cells of the reference and of the model.
+
+        Raises:
+            ValueError: The metric is not registered as one that needs cells.
+        """
+        if self.first.cells is None or self.second.cells is None:
+            raise ValueError("A metric that looks at cells must be registered with cells=True.")
+        return self.first.cells, self.second.cells
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """Showers of the reference and of the generated sample."""
-        return len(self.reference), len(self.generated)
+        return len(self.first), len(self.second)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from caloforge.errors import ConfigError, did_you_mean
 from caloforge.evaluation.classifiers import boosted_metric, network_metric
+from caloforge.evaluation.pair import LEVELS
 from caloforge.evaluation.separation import separation_metric
 from caloforge.evaluation.wasserstein import wasserstein_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.pair import Frame, Level, Observed, Pair
     from caloforge.evaluation.results import Group, Value
 
-__all__ = ["LEVELS", "METRICS", "Level", "Metric", "metrics_of"]
-
-Level = Literal["fast", "standard"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+__all__ = ["COMPARISONS", "METRICS", "Comparison", "Metric", "comparisons_of", "level_named", "metrics_of"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,7 @@ class Metric:
         floor_pairs: Pairs of reference samples that the floor is averaged over.
         noise: The value for two samples of one origin goes as (1/n + 1/m) to this power; None: to a
             power between 0 and 1 that must be measured.
+        cells: Whether it looks at single cells (``Pair.cells``), not only at features.
     """
 
     name: str
@@ -46,6 +45,30 @@ class Metric:
     minimum: int
     floor_pairs: int
     noise: float | None
+    cells: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A registered metric that compares several models with each other.
+
+    Attributes:
+        name: Unique.
+        group: As of ``Metric``.
+        compute: From the reference and at least two models by name, to the values of each.
+        level: As of ``Metric``.
+        version: As of ``Metric``.
+        minimum: Showers that all samples need.
+        cells: As of ``Metric``.
+    """
+
+    name: str
+    group: Group
+    compute: Callable[[Observed, Mapping[str, Observed], Frame], Mapping[str, list[Value]]]
+    level: Level
+    version: str
+    minimum: int
+    cells: bool = False
 
 
 METRICS: tuple[Metric, ...] = (
@@ -56,14 +79,41 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+COMPARISONS: tuple[Comparison, ...] = ()
+
+
 def metrics_of(level: str) -> tuple[Metric, ...]:
     """The metrics of a level and of those before it.
 
     Raises:
         ConfigError: There is no such level.
     """
-    if level not in LEVELS:
-        msg = f"Unknown level of metrics {level!r}: {did_you_mean(level, LEVELS)}."
-        raise ConfigError(msg)
-    reached = LEVELS[: LEVELS.index(level) + 1]
+    reached = _reached(level)
     return tuple(metric for metric in METRICS if metric.level in reached)
+
+
+def comparisons_of(level: str) -> tuple[Comparison, ...]:
+    """The comparisons of several models, of a level and of those before it.
+
+    Raises:
+        ConfigError: There is no such level.
+    """
+    reached = _reached(level)
+    return tuple(comparison for comparison in COMPARISONS if comparison.level in reached)
+
+
+def level_named(name: str) -> Level:
+    """A level by its name.
+
+    Raises:
+        ConfigError: There is no such level.
+    """
+    for level in LEVELS:
+        if level == name:
+            return level
+    msg = f"Unknown level of metrics {name!r}: {did_you_mean(name, LEVELS)}."
+    raise ConfigError(msg)
+
+
+def _reached(name: str) -> tuple[Level, ...]:
+    return LEVELS[: LEVELS.index(level_named(name)) + 1]

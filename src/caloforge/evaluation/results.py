@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Group", "MetricResult", "Value"]
+__all__ = ["Better", "Group", "MetricResult", "Value"]
 
-Group = Literal["separation", "wasserstein", "classifier"]
+Group = Literal[
+    "separation", "wasserstein", "classifier", "distance", "coverage", "physics", "downstream", "cost"
+]
+"""How a number is read: separation powers; Wasserstein distances; areas under ROC curves; FPD, KPD and
+divergences; precision, density, recall and coverage; quantities of the papers' figures; networks trained on
+one sample and used on the other; time, memory and size of the model."""
+
+Better = Literal["lower", "higher", "floor"]
+"""Which numbers are better: lower or higher ones, or those nearest to Geant4's own."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class Value:
         error: One standard deviation, when it was estimated.
         settings: Bins, windows, networks, per-layer values and the like, as JSON types.
         note: One sentence on how to read this number.
+        better: Which numbers are better.
+        group: When it is not that of the metric.
     """
 
     name: str
@@ -32,6 +42,8 @@ class Value:
     error: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    better: Better = "lower"
+    group: Group | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class MetricResult:
         settings: As in ``Value``, and how the floor was made.
         version: Of the metric's definition.
         note: One sentence on how to read this number.
+        better: As in ``Value``.
     """
 
     name: str
@@ -67,6 +80,7 @@ class MetricResult:
     settings: Mapping[str, Any]
     version: str
     note: str = ""
+    better: Better = "lower"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -13,11 +13,15 @@ from caloforge.errors import ConfigError, DataError, GeometryError, bad, did_you
 from caloforge.features.hits import read_out
 from caloforge.formats import ShowerReader, open_showers
 from caloforge.formats.base import check_stack
+from caloforge.formats.joined import JoinedReader, Piece
+from caloforge.showers import Showers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from caloforge.features import FeatureTable
     from caloforge.geometry import Geometry
-    from caloforge.showers import Incident, Showers
+    from caloforge.showers import Incident
 
 __all__ = [
     "PARTS",
@@ -39,7 +43,7 @@ _KS_LIMIT = 1e-3
 
 @dataclass(frozen=True)
 class Source:
-    """Showers ``start`` to ``stop`` of a file, or of showers in memory."""
+    """Showers ``start`` to ``stop`` of a file, of joined files, or of showers in memory."""
 
     name: str
     showers: ShowerReader | Showers
@@ -51,8 +55,21 @@ class Source:
 
     @property
     def path(self) -> str:
-        """Path of the file, or "(memory)"."""
+        """Path of the file, of several with plus signs, or "(memory)"."""
+        if isinstance(self.showers, JoinedReader):
+            return " + ".join(str(piece.reader.path) for piece in self.showers.pieces)
         return str(self.showers.path) if isinstance(self.showers, ShowerReader) else "(memory)"
+
+    @property
+    def spare(self) -> list[tuple[int, int]]:
+        """Ranges of showers of the same file that are not used here."""
+        return [(0, self.start), (self.stop, len(self.showers))]
+
+    @property
+    def cost(self) -> Mapping[str, Any]:
+        """What the model cost that made the file, if it tells."""
+        told = self.showers.provenance if isinstance(self.showers, ShowerReader) else {}
+        return dict(told.get("cost", {}))
 
     def incident(self) -> Incident:
         """The particles of this part."""
@@ -82,20 +99,50 @@ def part_range(part: str, count: int) -> tuple[int, int]:
 
 def open_source(
     name: str,
-    source: str | Path | ShowerReader | Showers,
+    source: str | Path | ShowerReader | Showers | Sequence[str | Path],
     *,
     geometry: Geometry | None,
     part: str = "all",
     count: int | None = None,
 ) -> Source:
-    """Open a file (or take showers) and cut it to a part and to at most ``count`` showers."""
-    showers = open_reader(source, geometry) if isinstance(source, (str, Path)) else source
-    start, stop = part_range(part, len(showers))
+    """Open files (or take showers) and cut each to a part and to at most ``count`` showers.
+
+    Several files become one; a single one keeps the showers outside of the part as spare ones.
+
+    Raises:
+        DataError: There is nothing in the part, or the files cannot be joined.
+        FormatError: A file cannot be read.
+        GeometryError: Its cells belong to another geometry.
+    """
+    if isinstance(source, (str, Path)):
+        showers: ShowerReader | Showers = open_reader(source, geometry)
+    elif isinstance(source, (ShowerReader, Showers)):
+        showers = source
+    elif len(source) == 1:
+        showers = open_reader(source[0], geometry)
+    else:
+        showers = _joined(name, [open_reader(path, geometry) for path in source], part, count)
+        return Source(name, showers, 0, len(showers))
+    start, stop = _cut(name, len(showers), part, count)
+    return Source(name, showers, start, stop)
+
+
+def _joined(name: str, readers: list[ShowerReader], part: str, count: int | None) -> JoinedReader:
+    try:
+        return JoinedReader([Piece(r, *_cut(f"{name}, {r.path}", len(r), part, count)) for r in readers])
+    except BaseException:
+        for reader in readers:
+            reader.close()
+        raise
+
+
+def _cut(name: str, size: int, part: str, count: int | None) -> tuple[int, int]:
+    start, stop = part_range(part, size)
     if count is not None:
         stop = min(stop, start + count)
     if stop <= start:
         raise DataError(bad(f"{name}, part {part!r}", got="no showers", expected="at least one"))
-    return Source(name, showers, start, stop)
+    return start, stop
 
 
 def geometry_of(source: Source, geometry: Geometry | None) -> Geometry:

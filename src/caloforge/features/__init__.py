@@ -1,6 +1,7 @@
 """Observables of showers: computed once per file, streaming, shared by metrics and figures."""
 
 from caloforge.features.binning import Binning, derive_binning
+from caloforge.features.cells import CellBatch, CellRecorder, CellStore
 from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
 from caloforge.features.observables import observables
 from caloforge.features.scan import MeanImages, Scan, feature_table, scan
@@ -9,6 +10,9 @@ from caloforge.features.vectors import calochallenge_vector, cloud_vector, condi
 
 __all__ = [
     "Binning",
+    "CellBatch",
+    "CellRecorder",
+    "CellStore",
     "FeatureTable",
     "Hits",
     "MeanImages",

@@ -17,6 +17,7 @@ from caloforge.geometry import BoxGrid
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from caloforge.features.cells import CellRecorder
     from caloforge.features.hits import Hits
     from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
@@ -60,6 +61,7 @@ def scan(
     offset: tuple[float, float] = (0.0, 0.0),
     start: int = 0,
     stop: int | None = None,
+    record: CellRecorder | None = None,
 ) -> Scan:
     """Compute the features of showers ``start`` to ``stop``, streaming.
 
@@ -70,6 +72,7 @@ def scan(
         offset: Points are shifted by this before they are projected [mm]; the incident axis too.
         start: First shower.
         stop: Behind the last shower; all when None.
+        record: Gets the cells too.
 
     Raises:
         DataError: There are no showers, or none has energy and ``binning`` is not given.
@@ -80,6 +83,8 @@ def scan(
     tables: list[FeatureTable] = []
     images: MeanImages | None = None
     for block in cell_blocks(source, geometry, offset=offset, start=start, stop=stop):
+        if record is not None:
+            record.append(block)
         hits = hits_of(block, geometry, offset=offset)
         tables.append(observables(hits, geometry, binning))
         image = _images(hits, geometry, binning)
@@ -97,9 +102,10 @@ def feature_table(
     offset: tuple[float, float] = (0.0, 0.0),
     start: int = 0,
     stop: int | None = None,
+    record: CellRecorder | None = None,
 ) -> FeatureTable:
     """The observables of showers ``start`` to ``stop``, see ``scan`` and ``FeatureTable``."""
-    return scan(source, geometry, binning=binning, offset=offset, start=start, stop=stop).table
+    return scan(source, geometry, binning=binning, offset=offset, start=start, stop=stop, record=record).table
 
 
 def _images(hits: Hits, geometry: Geometry, binning: Binning) -> MeanImages:

@@ -138,7 +138,7 @@ def generate(
             request=request,
             worker=_Worker(generation),
             processes=processes,
-            writer=writer or partial(NativeWriter, provenance={"generated": request}),
+            writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
             geometry=simulator.geometry,
             force=force,
             **options,

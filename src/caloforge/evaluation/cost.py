@@ -1,0 +1,44 @@
+"""What a model costs: size, training time, time and memory per shower, as its file tells them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from caloforge.evaluation.results import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["cost_values"]
+
+_HOUR = 3600.0
+
+
+def cost_values(cost: Mapping[str, Any]) -> Iterator[Value]:
+    """Values out of ``Simulator.cost``, which ``caloforge generate`` writes into its files.
+
+    Nothing is measured here: times are those of the benchmark that the model's card recorded.
+    """
+    if "parameters" in cost:
+        yield Value("cost.parameters", "parameters", float(cost["parameters"]))
+    if "training_seconds" in cost:
+        hours = cost["training_seconds"] / _HOUR
+        yield Value("cost.training", "training time [h]", hours, settings=cost.get("training", {}))
+    benchmark = cost.get("benchmark", {})
+    for entry in benchmark.get("configurations", ()):
+        yield from _speed(entry, benchmark.get("machine", {}))
+
+
+def _speed(entry: Mapping[str, Any], machine: Mapping[str, Any]) -> Iterator[Value]:
+    size, threads = entry["batch_size"], entry["threads"]
+    settings = {"batch_size": size, "threads": threads, "machine": dict(machine)}
+    time = entry["cpu_ms"]
+    yield Value(
+        f"cost.time_batch_{size}_threads_{threads}",
+        f"CPU ms per shower, batches of {size}, {threads} thread{'s' if threads > 1 else ''}",
+        time["mean"],
+        time["std"],
+        settings,
+    )
+    if size == 1 and threads == 1:
+        yield Value("cost.memory", "peak memory [MB]", entry["memory_mb"]["peak"], settings=settings)

@@ -1,0 +1,142 @@
+"""Samples of an evaluation: one pass over every file, with features, images, examples and cells."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.evaluation.floors import FloorMaker
+from caloforge.evaluation.outcome import SampleData
+from caloforge.evaluation.pair import Frame, Level, Observed
+from caloforge.evaluation.sources import geometry_of
+from caloforge.features import CellRecorder, FeatureTable, derive_binning, feature_table, read_out, scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from caloforge.evaluation.sources import Source
+    from caloforge.features import CellStore
+    from caloforge.geometry import Geometry
+
+__all__ = ["Options", "Samples", "load_samples", "without_cells"]
+
+_EXAMPLES = (0.15, 0.5, 0.9)
+_SPARE_SAMPLES = 5
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the files are read.
+
+    Attributes:
+        geometry: Read-out, when it is not the reference's own.
+        offset: Points are shifted by this before they are projected [mm].
+        part: Part of the reference.
+        count: At most so many showers of each file.
+        seed: Of all random choices.
+        level: Of the metrics.
+        cells: Folder for the cells of all samples, when a metric needs them.
+    """
+
+    geometry: Geometry | None
+    offset: tuple[float, float]
+    part: str
+    count: int | None
+    seed: int
+    level: Level
+    cells: Path | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All samples of an evaluation."""
+
+    frame: Frame
+    reference: SampleData
+    generated: tuple[SampleData, ...]
+    floors: FloorMaker
+
+
+def load_samples(sources: list[Source], options: Options) -> Samples:
+    """Read the reference and the models, each in one pass after that for the bins."""
+    first = sources[0]
+    geometry = geometry_of(first, options.geometry)
+    _logger.info("bins from %d showers of %s", len(first), first.path)
+    binning = derive_binning(
+        first.showers, geometry, offset=options.offset, start=first.start, stop=first.stop
+    )
+    energies = np.quantile(first.incident().energy, _EXAMPLES)
+
+    def load(number: int, source: Source) -> SampleData:
+        _logger.info("features of %d showers: %s", len(source), source.name)
+        record = _recorder(options, f"sample{number}", geometry)
+        done = scan(
+            source.showers,
+            geometry,
+            binning=binning,
+            offset=options.offset,
+            start=source.start,
+            stop=source.stop,
+            record=record,
+        )
+        chosen = _nearest(done.table["energy"], energies)
+        examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
+        return SampleData(
+            source.name,
+            source.path,
+            done.table,
+            done.images,
+            tuple(examples),
+            cells=None if record is None else record.finish(),
+            cost=source.cost,
+        )
+
+    reference, *generated = (load(*numbered) for numbered in enumerate(sources))
+    frame = Frame(geometry, binning, reference.table, options.seed, options.level)
+    spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
+    floors = FloorMaker(frame, reference.observed, spare)
+    return Samples(frame, reference, tuple(generated), floors)
+
+
+def without_cells(sample: SampleData) -> SampleData:
+    """The sample when its cells, which lie in a temporary folder, go away."""
+    return replace(sample, cells=None)
+
+
+def _recorder(options: Options, name: str, geometry: Geometry) -> CellRecorder | None:
+    return None if options.cells is None else CellRecorder(options.cells, name, geometry)
+
+
+def _nearest(energies: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[int]:
+    """A shower near each wanted energy; different ones even when all showers have one energy."""
+    orders = [np.argsort(np.abs(energies - energy), kind="stable") for energy in wanted]
+    return [int(order[min(k, len(order) - 1)]) for k, order in enumerate(orders)]
+
+
+def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observed | None:
+    """Showers of the reference's file that the comparison does not use."""
+    tables: list[FeatureTable] = []
+    record = _recorder(options, "spare", frame.geometry)
+    for start, stop in first.spare:
+        end = min(stop, start + wanted - sum(len(t) for t in tables))
+        if end > start:
+            table = feature_table(
+                first.showers,
+                frame.geometry,
+                binning=frame.binning,
+                offset=options.offset,
+                start=start,
+                stop=end,
+                record=record,
+            )
+            tables.append(table)
+    if not tables:
+        return None
+    cells: CellStore | None = None if record is None else record.finish()
+    return Observed(FeatureTable.concatenate(tables), cells)
