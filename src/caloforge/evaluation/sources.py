@@ -104,10 +104,12 @@ def open_source(
     geometry: Geometry | None,
     part: str = "all",
     count: int | None = None,
+    like: Source | None = None,
 ) -> Source:
     """Open files (or take showers) and cut each to a part and to at most ``count`` showers.
 
-    Several files become one; a single one keeps the showers outside of the part as spare ones.
+    With ``like``, there are at most as many showers as that has, of every file its share. Several
+    files become one; a single one keeps the showers outside of the part as spare ones.
 
     Raises:
         DataError: There is nothing in the part, or the files cannot be joined.
@@ -121,15 +123,27 @@ def open_source(
     elif len(source) == 1:
         showers = open_reader(source[0], geometry)
     else:
-        showers = _joined(name, [open_reader(path, geometry) for path in source], part, count)
+        readers = [open_reader(path, geometry) for path in source]
+        showers = _joined(name, readers, part, _limits(len(readers), count, like))
         return Source(name, showers, 0, len(showers))
-    start, stop = _cut(name, len(showers), part, count)
+    start, stop = _cut(name, len(showers), part, _limits(1, count, like)[0])
     return Source(name, showers, start, stop)
 
 
-def _joined(name: str, readers: list[ShowerReader], part: str, count: int | None) -> JoinedReader:
+def _limits(files: int, count: int | None, like: Source | None) -> list[int | None]:
+    """How many showers every file may give."""
+    if like is None:
+        return [count] * files
+    pieces = like.showers.pieces if isinstance(like.showers, JoinedReader) else ()
+    if len(pieces) == files:
+        return [len(piece) for piece in pieces]
+    return [max(len(like) // files, 1)] * files
+
+
+def _joined(name: str, readers: list[ShowerReader], part: str, limits: list[int | None]) -> JoinedReader:
     try:
-        return JoinedReader([Piece(r, *_cut(f"{name}, {r.path}", len(r), part, count)) for r in readers])
+        limited = zip(readers, limits, strict=True)
+        return JoinedReader([Piece(r, *_cut(f"{name}, {r.path}", len(r), part, n)) for r, n in limited])
     except BaseException:
         for reader in readers:
             reader.close()

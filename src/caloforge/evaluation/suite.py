@@ -165,7 +165,7 @@ def _open(
     geometry = geometry_of(first, options.geometry)
     sources = [first]
     for name, given in generated.items():
-        sources.append(open_source(name, given, geometry=geometry, count=len(first)))
+        sources.append(open_source(name, given, geometry=geometry, like=first))
         _close_later(stack, given, sources[-1])
     if baseline is not None:
         sources.append(_baseline(first, baseline, geometry, options))
