@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from caloforge.cli.app import app
+from caloforge.evaluation import evaluate
+from caloforge.generation import Generation, LikeFile, generate
+from caloforge.zoo import model_folder, reference_path
 
 ROOT = Path(__file__).parents[2]
 MODEL = "caloclouds-2-cm:siw-ecal"
@@ -44,6 +48,26 @@ def test_times_parts_and_memory(tmp_path: Path) -> None:
         memory = configuration["memory_mb"]
         assert 50 < memory["imported"] < memory["loaded"] <= memory["peak"] < memory["imported"] + 500
     assert run(MODEL, *TINY, "--batch-sizes", "1", "--out", str(out)).exit_code == 2
+
+
+def test_recorded_times_are_told_by_the_files_and_their_evaluation(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(model_folder(MODEL), model)
+    options = (*TINY, "--batch-sizes", "1,6", "--record", "--out", str(tmp_path / "speed.json"))
+    assert run(str(model), *options).exit_code == 0
+    out = tmp_path / "showers.h5"
+    generation = Generation(model=str(model), particles=LikeFile(reference_path()), seed=1)
+    generate(generation, out=out, count=60)
+    done = evaluate(reference_path(), {"mine": out}, count=60)
+    cost = {r.name: r.value for r in done.results["mine"] if r.group == "cost"}
+    [measured] = json.loads((tmp_path / "speed.json").read_text())["models"]
+    assert cost["cost.parameters"] == measured["parameters"]
+    for entry in measured["configurations"]:
+        name = f"cost.time_batch_{entry['batch_size']}_threads_1"
+        assert cost[name] == pytest.approx(entry["cpu_ms"]["mean"])
+    assert cost["cost.memory"] == measured["configurations"][0]["memory_mb"]["peak"]
+    assert cost["cost.training"] is not None
+    assert cost["cost.training"] > 0.1
 
 
 @pytest.mark.geant4

@@ -55,6 +55,10 @@ def benchmark(
         str | None, typer.Option(metavar="GeV", help="Range of the energies; default: each model's own.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all showers.")] = 1,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Write the times into the models' cards; reports tell them then."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     r"""Measure milliseconds per shower, where they go, and memory, for several models.
@@ -70,7 +74,7 @@ def benchmark(
     """
     from caloforge.evaluation.timing import BenchmarkSettings
     from caloforge.evaluation.timing import benchmark as run
-    from caloforge.evaluation.timing_results import write_benchmark
+    from caloforge.evaluation.timing_results import record_benchmark, write_benchmark
     from caloforge.formats.base import check_output
 
     energies = energy_range(energy) if energy else None
@@ -90,6 +94,8 @@ def benchmark(
     with progress("measuring", total, unit="configurations") as advance:
         result = run(models, settings, advance=advance)
     write_benchmark(result, out)
+    if record:
+        record_benchmark(result.as_dict())
     _print(result)
     typer.echo(f"written: {out}")
 

@@ -40,5 +40,10 @@ def _speed(entry: Mapping[str, Any], machine: Mapping[str, Any]) -> Iterator[Val
         time["std"],
         settings,
     )
+    if "speed_up" in entry:
+        ratio = entry["speed_up"]
+        title = f"times faster than Geant4, batches of {size}, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"cost.speed_up_batch_{size}_threads_{threads}"
+        yield Value(name, title, ratio["value"], ratio["error"], settings, better="higher")
     if size == 1 and threads == 1:
         yield Value("cost.memory", "peak memory [MB]", entry["memory_mb"]["peak"], settings=settings)

@@ -10,6 +10,7 @@ import numpy as np
 
 from caloforge.files import write_text
 from caloforge.units import GEV
+from caloforge.zoo import model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from caloforge.evaluation.speed import Estimate
     from caloforge.generation.timing import Measurement
 
-__all__ = ["Benchmark", "Configuration", "Geant4Time", "ModelBenchmark", "write_benchmark"]
+__all__ = [
+    "Benchmark",
+    "Configuration",
+    "Geant4Time",
+    "ModelBenchmark",
+    "record_benchmark",
+    "write_benchmark",
+]
 
 _PROTOCOL = (
     "Counted: random numbers, sampling, calibration, projection to read-out cells above threshold. "
@@ -31,6 +39,9 @@ _GEANT4_PROTOCOL = (
     "Geant4 sums in the read-out cells in C++, on one core; "
     "the speed-up is its CPU time over the model's CPU time of all threads."
 )
+
+
+_RECORDED = ("energy_gev", "evaluations", "configurations", "geant4")
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,24 @@ def write_benchmark(result: Benchmark, path: Path) -> None:
     """
     text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def record_benchmark(content: Mapping[str, Any]) -> None:
+    """Write the times of every model into its card; files that it generates and reports tell them then.
+
+    Args:
+        content: What ``write_benchmark`` writes, as JSON types.
+
+    Raises:
+        ConfigError: A model is not there any more.
+        OutputError: A card cannot be written.
+    """
+    shared = {name: content[name] for name in ("date", "machine", "protocol")}
+    for entry in content["models"]:
+        path = model_folder(entry["name"]) / "card.json"
+        card = json.loads(path.read_text(encoding="utf-8"))
+        kept = {name: entry[name] for name in _RECORDED if name in entry}
+        write_text(path, json.dumps({**card, "benchmark": {**shared, **kept}}, indent=2))
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, Any]:
