@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError
 from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader
+from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
 from caloforge.evaluation.outcome import Evaluation, write_metrics
@@ -204,6 +205,7 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
             "showers": len(first),
             "first": first.start,
             "part": options.part,
+            "md5": checksums(first, geometry),
         },
         "generated": {s.name: {"path": s.path, "showers": len(s)} for s in sources[1:]},
         "geometry": {
