@@ -5,6 +5,7 @@ from caloforge.features.cells import CellBatch, CellRecorder, CellStore
 from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
 from caloforge.features.observables import observables
 from caloforge.features.scan import MeanImages, Scan, feature_table, scan
+from caloforge.features.shapes import hits_above
 from caloforge.features.table import FeatureTable
 from caloforge.features.vectors import calochallenge_vector, cloud_vector, conditions, layer_vector
 
@@ -23,6 +24,7 @@ __all__ = [
     "conditions",
     "derive_binning",
     "feature_table",
+    "hits_above",
     "hits_of",
     "layer_vector",
     "observables",

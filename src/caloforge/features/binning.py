@@ -9,6 +9,7 @@ import numpy as np
 
 from caloforge.errors import DataError
 from caloforge.features.hits import cell_blocks, hits_of
+from caloforge.features.regimes import CellQuantiles, check_regimes
 from caloforge.geometry import BoxGrid, PolarGrid
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Binning:
         radial: Distance to the incident axis, about ten bins [mm]; open at the end.
         profile: Distance to the incident axis in fine bins for figures [mm]; open at the end.
         lateral: Edges of the mean lateral image: x and y [mm], or alpha [rad] and r [mm] for rings.
+        regimes: The two cell energies [MeV] between CaloPointFlow's three regimes.
     """
 
     spectrum: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Binning:
     radial: NDArray[np.float64]
     profile: NDArray[np.float64]
     lateral: tuple[NDArray[np.float64], NDArray[np.float64]]
+    regimes: NDArray[np.float64]
 
     @property
     def official_spectrum(self) -> NDArray[np.float64]:
@@ -68,14 +71,18 @@ def derive_binning(
     start: int = 0,
     stop: int | None = None,
     radial: Literal["auto", "published", "quantile"] = "auto",
+    regimes: tuple[float, float] | None = None,
 ) -> Binning:
     """Derive the bins from showers ``start`` to ``stop`` of the reference.
 
     Longitudinal groups, and radial bins when ``radial`` is "quantile", hold about a tenth of the
     reference's energy each (as CaloClouds' bins did for its own data). "auto" takes CaloClouds'
-    published radial edges for box grids and quantiles for rings.
+    published radial edges for box grids and quantiles for rings. ``regimes`` are the cell energies
+    [MeV] between the three regimes; by default half and nine tenths of the reference's cells lie
+    below them.
 
     Raises:
+        ConfigError: ``regimes`` do not rise.
         DataError: No cell of the reference is above the threshold.
     """
     blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop)
@@ -90,6 +97,7 @@ def derive_binning(
         radial=edges,
         profile=_profile_edges(geometry),
         lateral=_lateral_edges(geometry),
+        regimes=sums.cells.edges() if regimes is None else check_regimes(regimes),
     )
 
 
@@ -100,22 +108,24 @@ class _Sums:
     layers: NDArray[np.float64]
     radial: NDArray[np.float64]
     steps: NDArray[np.float64]
+    cells: CellQuantiles
 
 
 def _sum(blocks: Iterable[Hits], geometry: Geometry) -> _Sums:
     steps = np.linspace(0.0, _reach(geometry), _RADIAL_STEPS + 1)
     layers, radial = np.zeros(geometry.n_layers), np.zeros(_RADIAL_STEPS)
-    smallest, largest = np.inf, 0.0
+    smallest, largest, cells = np.inf, 0.0, CellQuantiles()
     for hits in blocks:
         if not len(hits.energy):
             continue
         smallest, largest = min(smallest, hits.energy.min()), max(largest, hits.energy.max())
+        cells.add(hits.energy)
         layers += np.bincount(hits.layer, weights=hits.energy, minlength=geometry.n_layers)
         radial += np.histogram(np.minimum(hits.distance, steps[-1]), bins=steps, weights=hits.energy)[0]
     if largest == 0.0:
         msg = f"No cell of the reference is above the threshold of {geometry.threshold:g} MeV."
         raise DataError(msg)
-    return _Sums(smallest, largest, layers, radial, steps)
+    return _Sums(smallest, largest, layers, radial, steps, cells)
 
 
 def _reach(geometry: Geometry) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caloforge.features.shapes import shape_columns
 from caloforge.features.table import FeatureTable
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
     centre^2, 0)); layers without energy have 0. Positions are cell centres, of rings the mid
     radius.
     """
+    layers = _layers(hits, geometry)
     return FeatureTable(
         {
             **_incident(hits),
             **_whole(hits),
-            **_layers(hits, geometry),
+            **layers,
             **_bins(hits, geometry, binning),
+            **shape_columns(hits, geometry, binning, layers),
         }
     )
 

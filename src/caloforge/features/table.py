@@ -37,6 +37,13 @@ class FeatureTable:
     ``longitudinal_bins``            energy in ten groups of layers [MeV]
     ``radial_bins``                  energy in ten bins of the distance to the incident axis [MeV]
     ``spectrum``                     cells in logarithmic bins of the cell energy
+    ``moment2_x``, ``moment3_x`` ... energy-weighted central moments in x, y and z [mm^2, mm^3]
+    ``axis_theta``, ``axis_phi``     direction of the principal axis [rad]
+    ``measured_angle``               3DGAN's angle in the plane of incidence, signed [rad]
+    ``thirds``                       shares of E_vis in the first, second and last third of the layers
+    ``first_part``, ``early_share``  shares of E_vis in the first 8/25 and 3/25 of the layers
+    ``regime_hits``                  cells of low, middle and high energy (``Binning.regimes``)
+    ``regime_energy``                energy in these cells [MeV]
     ================================ ===================================================================
     """
 
