@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli.offsets import parse_offset
+from caloforge.cli.regimes import parse_regimes
 from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ def evaluate(
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many showers of each file.")
     ] = None,
+    regimes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Cell energies in MeV between three regimes that are counted apart; "
+            "default: half and nine tenths of the reference's cells lie below.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:
@@ -93,6 +102,7 @@ def evaluate(
         part=part,
         baseline=baseline,
         count=count,
+        regimes=parse_regimes(regimes),
         seed=seed,
         force=force,
     )

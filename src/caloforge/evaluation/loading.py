@@ -42,6 +42,7 @@ class Options:
         seed: Of all random choices.
         level: Of the metrics.
         cells: Folder for the cells of all samples, when a metric needs them.
+        regimes: Cell energies [MeV] between three regimes; by default from the reference.
     """
 
     geometry: Geometry | None
@@ -51,6 +52,7 @@ class Options:
     seed: int
     level: Level
     cells: Path | None = None
+    regimes: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,12 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
     geometry = geometry_of(first, options.geometry)
     _logger.info("bins from %d showers of %s", len(first), first.path)
     binning = derive_binning(
-        first.showers, geometry, offset=options.offset, start=first.start, stop=first.stop
+        first.showers,
+        geometry,
+        offset=options.offset,
+        start=first.start,
+        stop=first.stop,
+        regimes=options.regimes,
     )
     energies = np.quantile(first.incident().energy, _EXAMPLES)
 

@@ -60,6 +60,7 @@ def evaluate(
     part: str = "all",
     baseline: str | Path | None = None,
     count: int | None = None,
+    regimes: tuple[float, float] | None = None,
     seed: int = 1,
     force: bool = False,
 ) -> Evaluation:
@@ -77,6 +78,8 @@ def evaluate(
         baseline: File to draw points from for the resampling baseline, which is added as a model;
             only its train part when it is the reference's own file.
         count: At most so many showers of each file.
+        regimes: Cell energies [MeV] between the three regimes of CaloPointFlow's numbers; by default
+            half and nine tenths of the reference's cells lie below them.
         seed: Of all random choices.
         force: Replace the files of ``out``.
 
@@ -87,7 +90,7 @@ def evaluate(
         GeometryError: Samples of different geometries.
         OutputError: ``out`` holds an evaluation and ``force`` is not given.
     """
-    options = Options(_geometry(geometry), offset, part, count, seed, level_named(metrics))
+    options = Options(_geometry(geometry), offset, part, count, seed, level_named(metrics), regimes=regimes)
     if out is None:
         return _evaluation(reference, generated, baseline, options)
     with _folder(Path(out), force=force) as folder:
