@@ -73,6 +73,8 @@ class FloorMaker:
         powers = _powers(metric, pairs, rows) if gain < 1 - _SAME else {}
         floors = {}
         for values in zip(*rows, strict=True):
+            if any(value.value is None for value in values):
+                continue
             name = values[0].name
             factor = float(gain ** powers.get(name, 0.0))
             numbers = np.array([_number(v) for v in values]) * factor

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from caloforge.errors import ConfigError, did_you_mean
 from caloforge.evaluation.classifiers import boosted_metric, network_metric
+from caloforge.evaluation.coverage import coverage_metric
+from caloforge.evaluation.frechet import frechet_metric
+from caloforge.evaluation.kernel import kernel_metric
 from caloforge.evaluation.pair import LEVELS
 from caloforge.evaluation.separation import separation_metric
 from caloforge.evaluation.wasserstein import wasserstein_metric
@@ -76,6 +79,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
     Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
     Metric("network", "classifier", network_metric, "standard", "1", 200, 1, 0.0),
+    Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
+    Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
+    Metric("coverage", "coverage", coverage_metric, "standard", "1", 100, 1, 0.0, cells=True),
 )
 
 
