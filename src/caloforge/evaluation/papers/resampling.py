@@ -1,0 +1,63 @@
+"""Numbers with bootstrap errors, for statistics of weighted showers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from caloforge.evaluation.pair import Pair
+
+__all__ = ["draws", "listed", "relative", "spread", "value_and_error"]
+
+
+def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How often every shower counts: ones, then ``pair.resamples`` resamplings.
+
+    Returns:
+        Of the reference, ``(1 + R, n)``, and of the generated sample, ``(1 + R, m)``.
+    """
+    rng = pair.frame.rng(name)
+    first, second = (_draws(count, pair.resamples, rng) for count in pair.sizes)
+    return first, second
+
+
+def value_and_error(values: NDArray[np.floating] | Sequence[float]) -> tuple[float | None, float | None]:
+    """The first entry, and the standard deviation of the others; None where they are not finite.
+
+    Args:
+        values: Of the sample itself and of its resamplings, ``(1 + R,)``.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(numbers[0]):
+        return None, None
+    return float(numbers[0]), spread(numbers[1:])
+
+
+def spread(values: NDArray[np.floating]) -> float | None:
+    """Standard deviation of those that are finite; None for fewer than two."""
+    finite = values[np.isfinite(values)]
+    return float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+
+
+def relative(values: NDArray[np.floating], reference: NDArray[np.floating]) -> NDArray[np.float64]:
+    """``values / reference - 1``; NaN where the reference is 0 or nothing is known."""
+    known = np.isfinite(reference) & (reference != 0)
+    return np.where(known, values, np.nan) / np.where(known, reference, 1.0) - 1.0
+
+
+def listed(values: NDArray[np.floating]) -> list[object]:
+    """Nested lists for JSON, with None for what is not finite."""
+    content = np.asarray(values, dtype=np.float64).astype(object)
+    content[~np.isfinite(np.asarray(values, dtype=np.float64))] = None
+    return list(content.tolist())
+
+
+def _draws(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)
+    return np.concatenate([np.ones((1, count)), drawn.astype(np.float64)])
