@@ -81,11 +81,14 @@ def test_numbers_are_repeatable_in_range_and_have_errors(
             assert value.note
             continue
         assert value.error is not None
-        assert value.error > 0
+        # a share of bins may be the same in all resamplings
+        assert value.error > 0 or group == "physics"
         assert value.settings
         assert json.loads(json.dumps(value.settings, allow_nan=False)) == value.settings
         assert group == "distance" or value.value >= 0
-        assert group in {"wasserstein", "distance"} or value.value <= (2 if "density" in value.name else 1)
+        assert group in {"wasserstein", "distance", "physics"} or value.value <= (
+            2 if "density" in value.name else 1
+        )
 
 
 def test_levels_include_the_cheaper_ones() -> None:

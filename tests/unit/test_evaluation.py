@@ -236,6 +236,9 @@ def test_evaluation_of_a_copy_is_perfect(make_toy_showers: Callable[..., Showers
     showers = make_toy_showers(220)
     result = evaluate(showers, {"copy": project(showers, siw)}, geometry=siw)
     for r in result.results["copy"]:
+        if r.group == "physics" and r.value is None:  # no angles, no peak
+            assert r.note
+            continue
         assert r.value is not None
         expected = 0.5 if r.group == "classifier" else 0.0
         assert r.value == pytest.approx(expected, abs=1e-9), r.name

@@ -11,6 +11,17 @@ from caloforge.evaluation.coverage import coverage_metric
 from caloforge.evaluation.frechet import frechet_metric
 from caloforge.evaluation.kernel import kernel_metric
 from caloforge.evaluation.pair import LEVELS
+from caloforge.evaluation.papers import (
+    angle_metric,
+    bin_metric,
+    energy_metric,
+    hit_pattern_metric,
+    layer_correlation_metric,
+    mip_metric,
+    profile_metric,
+    rare_metric,
+    regime_metric,
+)
 from caloforge.evaluation.separation import separation_metric
 from caloforge.evaluation.wasserstein import wasserstein_metric
 
@@ -82,6 +93,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
     Metric("coverage", "coverage", coverage_metric, "standard", "1", 100, 1, 0.0, cells=True),
+    Metric("mip", "physics", mip_metric, "fast", "1", 50, 5, 0.5),
+    Metric("linearity", "physics", energy_metric, "fast", "1", 100, 5, 0.5),
+    Metric("profiles", "physics", profile_metric, "fast", "1", 50, 5, 0.5),
+    Metric("angles", "physics", angle_metric, "fast", "1", 100, 5, 0.5),
+    Metric("bins", "physics", bin_metric, "fast", "1", 100, 5, None),
+    Metric("rare", "physics", rare_metric, "fast", "1", 200, 5, 0.5),
+    Metric("regimes", "physics", regime_metric, "fast", "1", 50, 5, 0.5),
+    Metric("layers", "physics", layer_correlation_metric, "fast", "1", 50, 5, 0.5),
+    Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 3, 0.5, cells=True),
 )
 
 
