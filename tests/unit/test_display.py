@@ -14,7 +14,7 @@ import pytest
 
 from caloforge.errors import DataError, GeometryError, OutputError
 from caloforge.geometry import Geometry, load_geometry, project
-from caloforge.report.display import draw_event, figure_3d, html_fragment, html_page, save_display
+from caloforge.report.display import draw_event, figure_3d, html_fragments, html_page, save_display
 from caloforge.report.scene import EnergyScale, build_scenes
 from caloforge.report.style import style
 from caloforge.showers import Incident, ShowerMeta, Showers
@@ -177,13 +177,16 @@ def test_page_stands_alone(panels: list[Panel]) -> None:
     assert "url(" not in markup
 
 
-def test_fragment_leaves_the_library_out(panels: list[Panel]) -> None:
-    fragment = html_fragment(panels, div_id="event-1", height=400)
-    assert len(fragment) < 2_000_000
-    assert 'id="event-1"' in fragment
-    assert "Plotly.newPlot" in fragment
-    assert "<html" not in fragment
-    assert "src=" not in fragment
+def test_fragments_leave_the_library_out_and_share_a_scale(panels: list[Panel]) -> None:
+    fragments, scale = html_fragments(panels, div_id="event")
+    assert [fragment.label for fragment in fragments] == ["Geant4 <1>", "cloud"]
+    assert scale == build_scenes(panels)[1]
+    for number, fragment in enumerate(fragments):
+        assert len(fragment.html) < 2_000_000
+        assert f'id="event-{number}"' in fragment.html
+        assert "Plotly.newPlot" in fragment.html
+        assert "<html" not in fragment.html
+        assert "src=" not in fragment.html
 
 
 def test_pictures_are_not_blank(panels: list[Panel]) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from caloforge.geometry import BoxGrid
-from caloforge.report.plots import Plot
-from caloforge.report.style import REFERENCE, new_figure
+from caloforge.report.panels import make_panels
+from caloforge.report.plot import Plot
+from caloforge.report.style import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +33,14 @@ def image_plots(evaluation: Evaluation) -> Iterator[Plot]:
     box = any(isinstance(layer.grid, BoxGrid) for layer in evaluation.geometry.layers)
     layers = np.arange(evaluation.geometry.n_layers + 1) - 0.5
     first, second = evaluation.binning.lateral
-    section = "Mean shower images"
+    section, columns = "Mean shower images", 1 + len(evaluation.generated)
     figure = _row(evaluation, "lateral", first, second, ("x [mm]", "y [mm]"), polar=not box)
     caption = "Mean energy per cell, all layers together; below, the ratio to the reference."
-    yield Plot("image_lateral", section, caption, figure, wide=True)
+    yield Plot("image_lateral", section, caption, figure, columns)
     labels = ("layer", "x [mm]" if box else "r [mm]")
     figure = _row(evaluation, "depth", layers, first if box else second, labels, polar=False)
     caption = "Mean energy against depth and lateral position; below, the ratio to the reference."
-    yield Plot("image_depth", section, caption, figure, wide=True)
+    yield Plot("image_depth", section, caption, figure, columns)
 
 
 def _row(
@@ -58,22 +59,25 @@ def _row(
         horizontal = np.linspace(horizontal[0], horizontal[-1], (len(horizontal) - 1) * _ARCS + 1)
     top = max(float(p.max()) for p in pictures)
     colours = LogNorm(top * 10.0**-_DECADES, top)
-    figure = new_figure(4.6 * len(samples) + 0.8, 8.0, layout="constrained")
-    projection = {"projection": "polar"} if polar else {}
-    grid = figure.subplots(2, len(samples), squeeze=False, subplot_kw=projection)
+    panels = make_panels(len(samples), 2, polar=polar)
     for column, (sample, picture) in enumerate(zip(samples, pictures, strict=True)):
-        mesh = grid[0, column].pcolormesh(horizontal, vertical, np.maximum(picture, 1e-30), norm=colours)
-        grid[0, column].set_title(REFERENCE if column == 0 else sample.name, loc="left")
+        top_axes, low_axes = (row[column] for row in panels.axes)
+        top_axes.set_title(REFERENCE if column == 0 else sample.name, loc="left")
+        mesh = top_axes.pcolormesh(
+            horizontal, vertical, np.maximum(picture, 1e-30), norm=colours, rasterized=True
+        )
         if column == 0:
-            _label(grid[1, 0], f"ratio to {REFERENCE}\n(where there is enough energy)")
+            _label(low_axes, f"ratio to {REFERENCE}\n(where there is\nenough energy)")
             continue
         ratio = _ratio(picture, pictures[0], top * 10.0 ** -_RATIO_DECADES[kind])
-        shades = grid[1, column].pcolormesh(horizontal, vertical, ratio, cmap="RdBu_r", vmin=0.5, vmax=1.5)
-    for axes in [*grid[0], *grid[1, 1:]]:
+        shades = low_axes.pcolormesh(
+            horizontal, vertical, ratio, cmap="RdBu_r", vmin=0.5, vmax=1.5, rasterized=True
+        )
+    for axes in [*panels.axes[0], *panels.axes[1][1:]]:
         _dress(axes, labels, polar=polar)
-    figure.colorbar(mesh, ax=grid[0].tolist(), label="MeV per shower", pad=0.01)
-    figure.colorbar(shades, ax=grid[1].tolist(), label="ratio", pad=0.01)
-    return figure
+    panels.bar(mesh, 0, label="MeV per shower")
+    panels.bar(shades, 1, label="ratio")
+    return panels.figure
 
 
 def _label(axes: Axes, text: str) -> None:

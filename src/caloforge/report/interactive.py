@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["figure_3d", "html_fragment", "html_page"]
+__all__ = ["Fragment", "colour_gradient", "figure_3d", "html_fragments", "html_page"]
 
 _ASPECT = {"x": 2.2, "y": 1.0, "z": 1.0}
 _EYE = {"x": 1.1, "y": -2.45, "z": 0.8}
@@ -53,6 +53,15 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
+class Fragment(NamedTuple):
+    """One shower of a page: what it is, and the element that shows it."""
+
+    label: str
+    title: str
+    subtitle: str
+    html: str
+
+
 def figure_3d(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Any:
     """Draw showers side by side, depth to the right; turning is independent for each.
 
@@ -67,10 +76,8 @@ def figure_3d(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Any:
         DataError: There is no panel, or one has not exactly one shower.
         GeometryError: Cells belong to another geometry.
     """
-    import plotly.graph_objects as go
-
     scenes, scale = build_scenes(panels, energy_cut=energy_cut)
-    figure = go.Figure()
+    figure = _figure(scale, bar=True)
     step = _BAR / len(scenes)  # the rest is for the colour bar
     for number, scene in enumerate(scenes):
         key = "scene" if number == 0 else f"scene{number + 1}"
@@ -78,31 +85,45 @@ def figure_3d(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Any:
         domain = {"x": [number * step, (number + 1) * step], "y": [0.0, 0.92]}
         figure.update_layout({key: {**_axes(scene), "domain": domain}})
         figure.add_annotation(_heading(scene, number * step + 0.02))
-    figure.update_layout(
-        coloraxis=_colour_axis(scale),
-        showlegend=False,
-        paper_bgcolor="white",
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        font={"family": _FONT, "color": _INK},
-        uirevision="keep",
-    )
     return figure
 
 
-def html_fragment(panels: Sequence[Panel], *, energy_cut: float = 0.0, div_id: str, height: int = 520) -> str:
-    """A ``<div>`` with its script for a page that has plotly.js already (``plotly.offline.get_plotlyjs()``).
+def html_fragments(
+    panels: Sequence[Panel], *, energy_cut: float = 0.0, div_id: str
+) -> tuple[list[Fragment], EnergyScale]:
+    """Every shower as its own part of a page that has plotly.js (``plotly.offline.get_plotlyjs()``).
+
+    The parts fill the elements that they are put into, so that the page decides how they stand.
 
     Args:
         panels: For every picture its label, one shower and the geometry.
         energy_cut: Leave out hits below it [MeV].
-        div_id: The element's id, unique in the page.
-        height: In pixels.
+        div_id: The elements' ids are this with the number of the panel.
+
+    Returns:
+        The parts, and the colour scale that they share.
 
     Raises:
         DataError: There is no panel, or one has not exactly one shower.
     """
-    figure = figure_3d(panels, energy_cut=energy_cut)
-    return _html(figure, library=False, div_id=div_id, height=f"{height}px")
+    scenes, scale = build_scenes(panels, energy_cut=energy_cut)
+    fragments = []
+    for number, scene in enumerate(scenes):
+        figure = _figure(scale, bar=False)
+        figure.add_traces(_traces(scene, scale))
+        figure.update_layout(scene=_axes(scene), margin={"l": 0, "r": 0, "t": 0, "b": 0})
+        content = _html(figure, library=False, div_id=f"{div_id}-{number}", height="100%")
+        fragments.append(Fragment(scene.label, scene.title, scene.subtitle, content))
+    return fragments, scale
+
+
+def colour_gradient() -> str:
+    """The colours of hit energies, low to high, as a CSS gradient."""
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
+    colours = mpl.colormaps[COLOURS](np.linspace(0, 1, 12))
+    return f"linear-gradient(to right, {', '.join(to_hex(c) for c in colours)})"
 
 
 def html_page(panels: Sequence[Panel], *, energy_cut: float = 0.0, title: str = "Event display") -> str:
@@ -119,6 +140,21 @@ def html_page(panels: Sequence[Panel], *, energy_cut: float = 0.0, title: str = 
     figure = figure_3d(panels, energy_cut=energy_cut)
     content = _html(figure, library=True, div_id="event", height="100%")
     return _PAGE.format(title=html.escape(title), font=_FONT, figure=content)
+
+
+def _figure(scale: EnergyScale, *, bar: bool) -> Any:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        coloraxis={**_colour_axis(scale), "showscale": bar},
+        showlegend=False,
+        paper_bgcolor="white",
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        font={"family": _FONT, "color": _INK},
+        uirevision="keep",
+    )
+    return figure
 
 
 def _html(figure: Any, *, library: bool, div_id: str, height: str) -> str:

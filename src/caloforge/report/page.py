@@ -1,39 +1,40 @@
-"""The report: one HTML page that needs no other file, and the same figures as PNG files."""
+"""The report: one HTML page that needs no other file, and the same figures as PNG and PDF files."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from caloforge.errors import OutputError
 from caloforge.files import write_text
-from caloforge.report.correlations import correlation_plots
-from caloforge.report.events import event_plots, interactive_event, plotly_library
-from caloforge.report.images import image_plots
-from caloforge.report.plots import Plot, observable_plots
-from caloforge.report.style import data_uri, model_styles, png, style
-from caloforge.report.tables import number, published, summary
+from caloforge.geometry import BoxGrid
+from caloforge.report.details import details
+from caloforge.report.drawing import draw_all
+from caloforge.report.events import plotly_library, turn_table
+from caloforge.report.headline import headline, verdict
+from caloforge.report.leaderboard import challenge_boards, cloud_boards, leaderboard, official_set
+from caloforge.report.style import model_styles
+from caloforge.report.tables import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from caloforge.evaluation.outcome import Evaluation
+    from caloforge.report.drawing import Picture
+    from caloforge.report.leaderboard import BoardSet
 
 __all__ = ["write_report"]
 
 
-class _Picture(NamedTuple):
-    key: str
-    caption: str
-    uri: str
-    wide: bool
+def write_report(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Path:
+    """Write ``report.html`` and ``figures/`` into ``folder``.
 
-
-def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into ``folder``.
+    Args:
+        evaluation: What to show.
+        folder: It is there already.
+        vectors: Write every figure as PDF too, which takes as long again as the PNGs.
 
     Returns:
         Path of the page.
@@ -44,11 +45,9 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     figures = folder / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        sections: dict[str, list[_Picture]] = defaultdict(list)
-        for plot, content in _drawn(evaluation):
-            (figures / f"{plot.key}.png").write_bytes(content)
-            picture = _Picture(plot.key, plot.caption, data_uri(content), plot.wide)
-            sections[plot.section].append(picture)
+        sections: dict[str, list[Picture]] = defaultdict(list)
+        for picture in draw_all(evaluation, figures, vectors=vectors):
+            sections[picture.section].append(picture)
         page = folder / "report.html"
         write_text(page, _html(evaluation, sections))
     except OutputError:
@@ -59,16 +58,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     return page
 
 
-def _drawn(evaluation: Evaluation) -> Iterator[tuple[Plot, bytes]]:
-    with style():
-        for make in (observable_plots, correlation_plots, image_plots):
-            for plot in make(evaluation):
-                yield plot, png(plot.figure)
-    for plot in event_plots(evaluation):  # has its own style
-        yield plot, png(plot.figure)
-
-
-def _html(evaluation: Evaluation, sections: dict[str, list[_Picture]]) -> str:
+def _html(evaluation: Evaluation, sections: dict[str, list[Picture]]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("caloforge.report", "templates"),
         autoescape=True,
@@ -76,15 +66,24 @@ def _html(evaluation: Evaluation, sections: dict[str, list[_Picture]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    top = headline(evaluation)
+    verdicts, sentence = verdict(evaluation, top.rows)
+    official = official_set(evaluation)
     return environment.get_template("report.html").render(
         settings=evaluation.settings,
         geometry=evaluation.geometry,
         warnings=evaluation.warnings,
         models=_models(evaluation),
+        headline=top,
+        verdicts=verdicts,
+        sentence=sentence,
         summary=summary(evaluation),
+        details=details(evaluation),
         sections=sections,
-        published=_published(),
-        event=interactive_event(evaluation),
+        official=challenge_boards(official, evaluation) if official else None,
+        published_showers=leaderboard()["sets"][official]["showers"] if official else 0,
+        context=_context(evaluation, official),
+        turn_table=turn_table(evaluation),
         library=plotly_library(),
     )
 
@@ -97,8 +96,8 @@ def _models(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _published() -> dict[str, Any]:
-    content = published()
-    rows = {name: [number(v, e, 1) for v, e in cells] for name, cells in content["rows"].items()}
-    areas = {name: number(v, e, 5) for name, (v, e) in content["classifier"]["rows"].items()}
-    return {**content, "rows": rows, "areas": areas}
+def _context(evaluation: Evaluation, official: str) -> list[BoardSet]:
+    """Published tables of other showers; the CaloClouds papers' for square cells only."""
+    square = isinstance(evaluation.geometry.layers[0].grid, BoxGrid)
+    challenge = [challenge_boards(name) for name in leaderboard()["sets"] if name != official]
+    return [*([cloud_boards()] if square else []), *challenge]

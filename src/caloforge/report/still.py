@@ -33,12 +33,13 @@ _INK, _FAINT, _GLASS, _BEAM = "#2b2f36", "#b8bec8", "#5b7db118", "#d1495b"
 _FONT: Any = {"font.family": "sans-serif", "font.size": 11.0, "axes.labelcolor": _INK, "text.color": _INK}
 
 
-def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Figure:
+def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0, columns: int | None = None) -> Figure:
     """Draw showers side by side, depth to the right.
 
     Args:
         panels: For every picture its label, one shower and the geometry.
         energy_cut: Leave out hits below it [MeV].
+        columns: Showers in a row; all when None.
 
     Returns:
         A figure that pyplot does not know; ``savefig`` it.
@@ -49,17 +50,20 @@ def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Figure:
     """
     scenes, scale = build_scenes(panels, energy_cut=energy_cut)
     with mpl.rc_context(_FONT):
-        inches = _PANEL[0] * len(scenes) + _BAR
-        figure = new_figure(inches, _PANEL[1])
+        columns = columns or len(scenes)
+        rows = -(-len(scenes) // columns)
+        inches = _PANEL[0] * columns + _BAR
+        figure = new_figure(inches, _PANEL[1] * rows)
         figure.set_layout_engine("none")  # the panels overlap on purpose
         step = _PANEL[0] / inches
         for number, scene in enumerate(scenes):
+            corner = (number % columns) * step, (rows - 1 - number // columns) / rows
             # larger than the panel: the corners of a three-dimensional frame stay empty
-            place = ((number - 0.05) * step, -0.05, 1.06 * step, 1.01)
+            place = (corner[0] - 0.05 * step, corner[1] - 0.05 / rows, 1.06 * step, 1.01 / rows)
             axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
             axes.patch.set_visible(False)
             _draw(axes, scene, scale)
-            _write_titles(figure, scene, (number + 0.05) * step)
+            _write_titles(figure, scene, corner[0] + 0.05 * step, corner[1], rows)
         _colour_bar(figure, scale)
     return figure
 
@@ -176,10 +180,11 @@ def _shade(colours: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArra
     return np.column_stack([np.clip(colours[:, :3] * light[:, None], 0, 1), np.ones(len(colours))])
 
 
-def _write_titles(figure: Figure, scene: Scene, left: float) -> None:
-    figure.text(left, 0.965, scene.label, fontsize=15, fontweight="bold", va="top")
-    figure.text(left, 0.905, scene.title, fontsize=12, va="top")
-    figure.text(left, 0.858, scene.subtitle, fontsize=10, va="top", color="#6b7280")
+def _write_titles(figure: Figure, scene: Scene, left: float, bottom: float, rows: int) -> None:
+    heights = [bottom + height / rows for height in (0.965, 0.905, 0.858)]
+    figure.text(left, heights[0], scene.label, fontsize=15, fontweight="bold", va="top")
+    figure.text(left, heights[1], scene.title, fontsize=12, va="top")
+    figure.text(left, heights[2], scene.subtitle, fontsize=10, va="top", color="#6b7280")
 
 
 def _colour_bar(figure: Figure, scale: EnergyScale) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["REFERENCE", "Line", "data_uri", "model_styles", "new_figure", "png", "style"]
+__all__ = ["DPI", "REFERENCE", "Line", "model_styles", "new_figure", "pdf", "png", "style"]
 
 REFERENCE = "Geant4"
 
@@ -32,8 +31,12 @@ _OVERRIDES = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "image.cmap": "viridis",
+    "pdf.fonttype": 42,
 }
-_DPI = 110
+DPI = 120
+"""Dots per inch of the page's pictures."""
+
+_MESH_DPI = 200
 
 
 class Line(NamedTuple):
@@ -66,12 +69,14 @@ def model_styles(names: Sequence[str]) -> dict[str, Line]:
 
 
 def png(figure: Figure) -> bytes:
-    """Render a figure."""
+    """A figure as a picture, the same bytes every time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
+    figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
-def data_uri(content: bytes) -> str:
-    """A PNG as the address of an image that needs no file."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+def pdf(figure: Figure) -> bytes:
+    """A figure as vectors (what is ``rasterized`` as pixels), the same bytes every time."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", dpi=_MESH_DPI, metadata={"CreationDate": None})
+    return buffer.getvalue()

@@ -1,43 +1,78 @@
-"""The summary of an evaluation: rows of metrics, columns of models, the floor beside."""
+"""The tables of an evaluation: rows of metrics, columns of models, the floor beside."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import yaml
+from caloforge.report.numbers import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from caloforge.evaluation.outcome import Evaluation
-    from caloforge.evaluation.results import Group, MetricResult
+    from caloforge.evaluation.results import Better, Group, MetricResult
 
-__all__ = ["Cell", "Row", "Section", "number", "published", "summary"]
+__all__ = ["Cell", "Row", "Section", "model_results", "row", "summary"]
 
-_HEADINGS: dict[Group, tuple[str, str, float, int]] = {
-    "separation": (
+
+@dataclass(frozen=True)
+class _Heading:
+    """How the numbers of a group are shown; ``digits`` None: as many as the error needs."""
+
+    title: str
+    help: str
+    scale: float = 1.0
+    digits: int | None = None
+
+
+_HEADINGS: dict[Group, _Heading] = {
+    "separation": _Heading(
         "Separation power × 1000",
         "0: equal histograms, 1000: disjoint ones. Observables of layers: mean over the layers.",
         1000.0,
         1,
     ),
-    "wasserstein": (
+    "wasserstein": _Heading(
         "Wasserstein-1 distance × 100",
         "In hundredths of the reference's standard deviation; 0: equal.",
         1.0,
         1,
     ),
-    "classifier": (
-        "Classifier AUC",
-        "0.5: generated and reference showers cannot be told apart, 1: always.",
+    "classifier": _Heading(
+        "Classifiers",
+        "Networks and trees that learn to tell generated from reference showers. AUC 0.5: they cannot, "
+        "1: always.",
         1.0,
         3,
     ),
+    "distance": _Heading(
+        "Distances of distributions",
+        "Between the feature vectors of all showers; 0: equal.",
+    ),
+    "coverage": _Heading(
+        "Precision, density, recall, coverage",
+        "Precision and density: generated showers lie where the reference has some. Recall and coverage: "
+        "the reference's variety is there. Geant4's own values are the aim.",
+        1.0,
+        3,
+    ),
+    "physics": _Heading(
+        "Physics",
+        "Response, resolution, angles, moments and correlations, as the papers of the models report them.",
+    ),
+    "downstream": _Heading(
+        "Trained on one, used on the other",
+        "What reconstruction networks lose when they learn from generated showers.",
+    ),
+    "cost": _Heading(
+        "Cost",
+        "As the models' files tell: sizes, and times of a recorded benchmark. Nothing is measured here.",
+    ),
 }
+_SCALES = {"distance.fpd": (1000.0, "× 1000"), "distance.kpd": (1000.0, "× 1000")}
 _COMPATIBLE = 2.0
-_MOST_DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -46,24 +81,46 @@ class Cell:
 
     Attributes:
         text: Value and error.
+        value: What to sort by.
         best: Whether no other model is better in this row.
-        compatible: Whether it lies within two standard deviations of the floor, or below it.
+        tied: Whether it lies within one standard deviation of the best.
+        compatible: Whether it lies within two standard deviations of the floor, or beyond it.
         note: More about it.
     """
 
     text: str
+    value: float | None = None
     best: bool = False
+    tied: bool = False
     compatible: bool = False
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: the floor, then the models."""
+    """One metric: the floor, then the models.
+
+    Attributes:
+        title: For people.
+        floor: The same number for Geant4 against Geant4.
+        cells: One per model.
+        name: Of the metric's value.
+        group: Kind of metric.
+        better: Which numbers are better.
+        has_floor: Whether there is a floor to compare with.
+        note: Why no model has a number.
+        hint: Version and numbers of showers.
+    """
 
     title: str
     floor: str
     cells: tuple[Cell, ...]
+    name: str = ""
+    group: Group = "separation"
+    better: Better = "lower"
+    has_floor: bool = False
+    note: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,65 +130,97 @@ class Section:
     title: str
     help: str
     rows: tuple[Row, ...]
+    key: str = ""
 
 
 def summary(evaluation: Evaluation) -> list[Section]:
-    """The table: sections of rows; columns are in the order of ``evaluation.generated``."""
-    models = [evaluation.results[sample.name] for sample in evaluation.generated]
+    """All metrics: sections of rows; columns are in the order of ``evaluation.generated``."""
+    models = model_results(evaluation)
     sections = []
-    for group, (title, text, scale, digits) in _HEADINGS.items():
-        names = list(dict.fromkeys(r.name for results in models for r in results if r.group == group))
-        rows = [_row([_find(results, name) for results in models], scale, digits) for name in names]
+    for group, heading in _HEADINGS.items():
+        names = dict.fromkeys(r.name for results in models for r in results.values() if r.group == group)
+        rows = tuple(row([results.get(name) for results in models]) for name in names)
         if rows:
-            sections.append(Section(title, text, tuple(rows)))
+            sections.append(Section(heading.title, heading.help, rows, group))
     return sections
 
 
-def number(value: float | None, error: float | None, digits: int) -> str:
-    """Value and error; ``digits`` after the point, more when the error needs them; a dash for None."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if error:
-        digits = max(digits, min(math.ceil(-math.log10(error)), _MOST_DIGITS))
-    text = f"{value:.{digits}f}"
-    return text if error is None or not math.isfinite(error) else f"{text} ± {error:.{digits}f}"
+def model_results(evaluation: Evaluation) -> list[dict[str, MetricResult]]:
+    """Results of every model by name, in the order of ``evaluation.generated``."""
+    return [{r.name: r for r in evaluation.results[sample.name]} for sample in evaluation.generated]
 
 
-@cache
-def published() -> dict[str, Any]:
-    """The published numbers shown for context: another data set, another geometry."""
-    text = (resources.files("caloforge.report") / "published.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
-
-
-def _find(results: tuple[MetricResult, ...], name: str) -> MetricResult | None:
-    return next((r for r in results if r.name == name), None)
-
-
-def _row(results: list[MetricResult | None], scale: float, digits: int) -> Row:
-    values = [r.value for r in results if r is not None and r.value is not None]
-    best = min(values, default=None)
+def row(results: Sequence[MetricResult | None]) -> Row:
+    """One metric of all models; at least one of them has a result."""
     first = next(r for r in results if r is not None)
-    cells = tuple(
-        _cell(r, scale, digits, best=r is not None and len(values) > 1 and r.value == best) for r in results
+    heading = _HEADINGS[first.group]
+    scale, unit = _SCALES.get(first.name, (heading.scale, ""))
+    cells = tuple(_cell(result, scale, heading.digits) for result in results)
+    return Row(
+        title=f"{first.title} {unit}".strip(),
+        floor=_text(first.floor, first.floor_error, scale, heading.digits),
+        cells=_ranked(cells, results),
+        name=first.name,
+        group=first.group,
+        better=first.better,
+        has_floor=first.floor is not None,
+        note=next((r.note for r in results if r is not None and r.note), "") if _is_empty(cells) else "",
+        hint=_hint(first),
     )
-    return Row(first.title, _text(first.floor, first.floor_error, scale, digits), cells)
 
 
-def _cell(result: MetricResult | None, scale: float, digits: int, *, best: bool) -> Cell:
+def _is_empty(cells: Sequence[Cell]) -> bool:
+    return all(cell.value is None for cell in cells)
+
+
+def _hint(result: MetricResult) -> str:
+    arrow = {"lower": "lower is better", "higher": "higher is better", "floor": "nearest to Geant4 is best"}
+    sizes = f"{result.n_reference} and {result.n_generated} showers"
+    return f"{result.name}, version {result.version}; {sizes}; {arrow[result.better]}"
+
+
+def _cell(result: MetricResult | None, scale: float, digits: int | None) -> Cell:
     if result is None:
         return Cell("–")
     text = _text(result.value, result.error, scale, digits)
-    return Cell(text, best, _is_compatible(result), result.note)
+    value = None if result.value is None or not math.isfinite(result.value) else result.value * scale
+    return Cell(text, value, compatible=_is_compatible(result), note=result.note)
 
 
-def _text(value: float | None, error: float | None, scale: float, digits: int) -> str:
+def _text(value: float | None, error: float | None, scale: float, digits: int | None) -> str:
     scaled = [None if x is None else x * scale for x in (value, error)]
     return number(scaled[0], scaled[1], digits)
 
 
+def _ranked(cells: tuple[Cell, ...], results: Sequence[MetricResult | None]) -> tuple[Cell, ...]:
+    """Mark the best cell and those that cannot be told from it."""
+    scores = {i: _badness(r) for i, r in enumerate(results) if r is not None and cells[i].value is not None}
+    if len(scores) < 2 or min(scores.values()) == max(scores.values()):
+        return cells
+    best = min(scores, key=lambda i: scores[i])
+    return tuple(
+        replace(cell, best=i == best, tied=i != best and i in scores and _is_tied(results, scores, i, best))
+        for i, cell in enumerate(cells)
+    )
+
+
+def _badness(result: MetricResult) -> float:
+    value = result.value or 0.0
+    if result.better == "floor" and result.floor is not None:
+        return abs(value - result.floor)
+    return -value if result.better == "higher" else value
+
+
+def _is_tied(results: Sequence[MetricResult | None], scores: dict[int, float], one: int, best: int) -> bool:
+    found = [results[i] for i in (one, best)]
+    noise = math.hypot(*(0.0 if r is None else r.error or 0.0 for r in found))
+    return scores[one] - scores[best] <= noise
+
+
 def _is_compatible(result: MetricResult) -> bool:
-    if result.value is None or result.floor is None:
+    if result.value is None or result.floor is None or not math.isfinite(result.value):
         return False
     noise = math.hypot(result.error or 0.0, result.floor_error or 0.0)
-    return result.value - result.floor < _COMPATIBLE * noise
+    above = result.value - result.floor
+    worse = {"lower": above, "higher": -above, "floor": abs(above)}[result.better]
+    return worse <= _COMPATIBLE * noise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from caloforge.report.curves import (
     resolution_in_bins,
     shower_mean,
 )
+from caloforge.report.plot import Plot
 from caloforge.report.ratio import Axis, ratio_figure
 from caloforge.units import GEV
 
@@ -31,31 +31,12 @@ if TYPE_CHECKING:
     from caloforge.features import FeatureTable
     from caloforge.geometry import Geometry
 
-__all__ = ["Plot", "observable_plots"]
+__all__ = ["observable_plots"]
 
 _BINS = 40
 _WIDE = 60.0
 _SILICON_MIP = 0.28
 """Most probable energy loss of a minimum ionising particle in silicon [MeV/mm]; 0.14 MeV in 0.5 mm."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure of the report.
-
-    Attributes:
-        key: Name of its file.
-        section: Heading that it stands under.
-        caption: What it shows.
-        figure: The picture.
-        wide: Whether it takes the full width of the page.
-    """
-
-    key: str
-    section: str
-    caption: str
-    figure: Figure
-    wide: bool = False
 
 
 def observable_plots(evaluation: Evaluation) -> Iterator[Plot]:

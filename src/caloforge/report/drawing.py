@@ -1,0 +1,69 @@
+"""All figures of a report, drawn one after the other."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, NamedTuple
+
+from caloforge.report.correlations import correlation_plots
+from caloforge.report.events import event_plots
+from caloforge.report.images import image_plots
+from caloforge.report.observables import observable_plots
+from caloforge.report.style import DPI, pdf, png, style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from caloforge.evaluation.outcome import Evaluation
+    from caloforge.report.plot import Plot
+
+__all__ = ["Picture", "draw_all"]
+
+_MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
+    observable_plots,
+    correlation_plots,
+    image_plots,
+)
+
+
+class Picture(NamedTuple):
+    """A figure as the page shows it.
+
+    Attributes:
+        key: Name of its files.
+        section: Heading that it stands under.
+        caption: What it shows.
+        uri: The PNG as the address of an image.
+        columns: Panels side by side.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    key: str
+    section: str
+    caption: str
+    uri: str
+    columns: int
+    width: int
+    height: int
+
+
+def draw_all(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Iterator[Picture]:
+    """Draw all figures, write each as PNG and with ``vectors`` as PDF, and give it to the page."""
+    with style():
+        for make in _MAKERS:
+            for plot in make(evaluation):
+                yield _write(plot, folder, vectors=vectors)
+    for plot in event_plots(evaluation):  # has its own style
+        yield _write(plot, folder, vectors=vectors)
+
+
+def _write(plot: Plot, folder: Path, *, vectors: bool) -> Picture:
+    content = png(plot.figure)
+    (folder / f"{plot.key}.png").write_bytes(content)
+    if vectors:
+        (folder / f"{plot.key}.pdf").write_bytes(pdf(plot.figure))
+    uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    width, height = (round(inches * DPI) for inches in plot.figure.get_size_inches())
+    return Picture(plot.key, plot.section, plot.caption, uri, plot.columns, width, height)

@@ -1,0 +1,125 @@
+"""The few rows that tell which model is best, and whether it is good enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from caloforge.report.tables import Section, model_results, row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from caloforge.evaluation.outcome import Evaluation
+    from caloforge.evaluation.results import Group
+    from caloforge.report.tables import Row
+
+__all__ = ["Verdict", "headline", "verdict"]
+
+_SLOTS: tuple[tuple[Group, str, tuple[str, ...]], ...] = (
+    ("separation", "Separation power × 1000", ("separation.layer_energy",)),
+    ("separation", "Separation power × 1000", ("separation.cell_energy",)),
+    ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.hits",)),
+    ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.radial_bins",)),
+    ("classifier", "", ("auc.low", "auc.boosted_hits")),
+    ("classifier", "", ("auc.high", "auc.boosted")),
+    ("distance", "", ("distance.fpd", "fpd")),
+    ("distance", "", ("distance.kpd", "kpd")),
+    ("coverage", "", ("coverage.coverage",)),
+    ("physics", "", ("physics.gettinghigh_linearity",)),
+    ("physics", "", ("physics.gettinghigh_resolution",)),
+    ("downstream", "", ()),
+    ("cost", "", ("cost.time_batch_1_threads_1",)),
+    ("cost", "", ("cost.parameters",)),
+)
+"""Group, words before the title, and metrics of which the first that is there is shown. A group of which none
+is there shows its first metric."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one model does in the headline.
+
+    Attributes:
+        model: Its name.
+        best: Rows in which it is best.
+        tied: Further rows in which it cannot be told from the best.
+        compatible: Rows in which it cannot be told from Geant4.
+    """
+
+    model: str
+    best: int
+    tied: int
+    compatible: int
+
+
+def headline(evaluation: Evaluation) -> Section:
+    """One or two rows of every group; columns are in the order of ``evaluation.generated``."""
+    models = model_results(evaluation)
+    known = [row([m.get(name) for m in models]) for name in dict.fromkeys(n for m in models for n in m)]
+    rows: list[Row] = []
+    for group, prefix, names in _SLOTS:
+        chosen = _choose([r for r in known if r.group == group and not r.note], names, rows)
+        if chosen is not None:
+            title = f"{prefix}: {chosen.title}" if prefix else chosen.title
+            rows.append(replace(chosen, title=title))
+    return Section(
+        "Which model is best, and is it good enough?",
+        "The metrics that tell most; all of them are below.",
+        tuple(rows),
+        "headline",
+    )
+
+
+def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict], str]:
+    """What the rows say about every model, and in a sentence or two."""
+    quality = [r for r in rows if r.group != "cost"]
+    verdicts = [
+        Verdict(
+            sample.name,
+            sum(r.cells[i].best for r in quality),
+            sum(r.cells[i].tied for r in quality),
+            sum(r.cells[i].compatible for r in quality),
+        )
+        for i, sample in enumerate(evaluation.generated)
+    ]
+    sentences = [_ranking(verdicts, len(quality)), _judgement(verdicts, sum(r.has_floor for r in quality))]
+    return verdicts, " ".join(filter(None, sentences))
+
+
+def _choose(found: Sequence[Row], names: Sequence[str], taken: Sequence[Row]) -> Row | None:
+    used = {r.name for r in taken}
+    free = [r for r in found if r.name not in used]
+    for name in names:
+        for candidate in free:
+            if candidate.name == name:
+                return candidate
+    if any(r.group == candidate.group for r in taken for candidate in free[:1]):
+        return None  # the group is represented already
+    return free[0] if free else None
+
+
+def _ranking(verdicts: Sequence[Verdict], total: int) -> str:
+    order = sorted(verdicts, key=lambda v: (v.best, v.tied), reverse=True)
+    if len(order) < 2 or not order[0].best:
+        return ""
+    first, second = order[0], order[1]
+    if (first.best, first.tied) == (second.best, second.tied):
+        return f"{first.model} and {second.model} are ahead, each best in {first.best} of {total} rows."
+    return f"{first.model} is best in {first.best} of {total} rows, {second.model} in {second.best}."
+
+
+def _judgement(verdicts: Sequence[Verdict], total: int) -> str:
+    if not total:
+        return ""
+    counts = ", ".join(f"{v.model} in {v.compatible}" for v in verdicts)
+    whole = [v.model for v in verdicts if v.compatible == total]
+    if whole:
+        return (
+            f"At these numbers of showers {_joined(whole)} cannot be told from Geant4 in any of {total} rows."
+        )
+    return f"None agrees with Geant4 everywhere: of {total} rows, {counts}."
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

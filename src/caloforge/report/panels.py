@@ -1,0 +1,80 @@
+"""Equal panels side by side, with places for colour bars, at fixed distances in inches.
+
+matplotlib's constrained layout finds such places too, for the price of drawing every figure several times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caloforge.report.style import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Panels", "make_panels"]
+
+_LEFT, _GAP, _BOTTOM, _TITLE, _BAR, _BAR_GAP, _RIGHT = 0.95, 0.85, 0.85, 0.5, 0.16, 0.15, 0.95
+
+
+@dataclass(frozen=True)
+class Panels:
+    """A figure of ``rows`` x ``columns`` panels.
+
+    Attributes:
+        figure: The figure.
+        axes: By row, then column.
+    """
+
+    figure: Figure
+    axes: tuple[tuple[Axes, ...], ...]
+
+    def bar(self, mesh: Any, row: int, *, label: str = "", column: int = -1) -> None:
+        """Draw the colour bar of ``mesh`` to the right of a panel."""
+        place = self.axes[row][column].get_position()
+        width, _ = self.figure.get_size_inches()
+        left, bar = place.x1 + _BAR_GAP / width, _BAR / width
+        bar_axes = self.figure.add_axes((left, place.y0, bar, place.height))
+        self.figure.colorbar(mesh, cax=bar_axes, label=label)
+
+
+def make_panels(
+    columns: int,
+    rows: int = 1,
+    *,
+    size: tuple[float, float] = (3.7, 3.7),
+    bars: bool = False,
+    polar: bool = False,
+) -> Panels:
+    """Make empty panels.
+
+    Args:
+        columns: Panels side by side.
+        rows: Panels on top of each other.
+        size: Width and height of one panel [inches].
+        bars: Leave room for a colour bar behind every column, not only behind the last.
+        polar: Whether the panels are discs.
+    """
+    gap = _GAP + (_BAR + _BAR_GAP + 0.55 if bars else 0.0)
+    width = _LEFT + columns * size[0] + (columns - 1) * gap + _BAR + _BAR_GAP + _RIGHT
+    height = rows * (_BOTTOM + size[1] + _TITLE)
+    figure = new_figure(width, height)
+    projection: Any = {"projection": "polar"} if polar else {}
+    grid = [
+        tuple(
+            figure.add_axes(
+                (
+                    (_LEFT + column * (size[0] + gap)) / width,
+                    1.0 - (row * (_BOTTOM + size[1] + _TITLE) + _TITLE + size[1]) / height,
+                    size[0] / width,
+                    size[1] / height,
+                ),
+                **projection,
+            )
+            for column in range(columns)
+        )
+        for row in range(rows)
+    ]
+    return Panels(figure, tuple(grid))
