@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from caloforge.report.numbers import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.evaluation.results import Better, Group, MetricResult
 
-__all__ = ["Cell", "Row", "Section", "model_results", "row", "summary"]
+__all__ = ["Cell", "Row", "Section", "model_results", "row", "sections", "summary"]
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,18 @@ class Section:
 
 def summary(evaluation: Evaluation) -> list[Section]:
     """All metrics: sections of rows; columns are in the order of ``evaluation.generated``."""
-    models = model_results(evaluation)
-    sections = []
+    return sections(model_results(evaluation))
+
+
+def sections(models: Sequence[Mapping[str, MetricResult]]) -> list[Section]:
+    """All metrics of some models, each given as its results by name."""
+    found = []
     for group, heading in _HEADINGS.items():
         names = dict.fromkeys(r.name for results in models for r in results.values() if r.group == group)
         rows = tuple(row([results.get(name) for results in models]) for name in names)
         if rows:
-            sections.append(Section(heading.title, heading.help, rows, group))
-    return sections
+            found.append(Section(heading.title, heading.help, rows, group))
+    return found
 
 
 def model_results(evaluation: Evaluation) -> list[dict[str, MetricResult]]:
