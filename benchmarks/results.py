@@ -6,20 +6,17 @@ import argparse
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from caloforge.evaluation.results import MetricResult
+from caloforge.report.tables import sections
+
+if TYPE_CHECKING:
+    from caloforge.report.tables import Row
+
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-HEADINGS = {
-    "separation": (
-        "Separation power × 1000 (0: equal, 1000: disjoint; mean over layers)",
-        1000.0,
-        1,
-    ),
-    "wasserstein": ("Wasserstein-1 distance × 100, in units of the reference's standard deviation", 1.0, 1),
-    "classifier": ("Classifier AUC (0.5: cannot be told apart)", 1.0, 3),
-}
 OFFSETS = {
     "evaluation": "0, 0 (a corner of four cells)",
     "offset-x": "2.544, 0 (the middle of an edge)",
@@ -46,18 +43,10 @@ FEW = (
 )
 
 
-def load(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def load(folder: Path) -> dict[str, dict[str, MetricResult]]:
     """Model to metric to result."""
     content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return {name: {r["name"]: r for r in results} for name, results in content["models"].items()}
-
-
-def cell(value: float | None, error: float | None, factor: float, digits: int) -> str:
-    """A number with its error."""
-    if value is None:
-        return "–"
-    tail = "" if error is None else f" ± {factor * error:.{digits}f}"
-    return f"{factor * value:.{digits}f}{tail}"
+    return {name: {r["name"]: MetricResult(**r) for r in found} for name, found in content["models"].items()}
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
@@ -65,18 +54,20 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(r)} |" for r in (header, ["---"] * len(header), *rows)] + [""]
 
 
-def comparison(models: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
+def line(shown: Row) -> list[str]:
+    """A row of the report in Markdown: the best model is bold."""
+    if shown.note:
+        return [shown.title, *("–" for _ in shown.cells), shown.note]
+    return [shown.title, *(f"**{c.text}**" if c.best else c.text for c in shown.cells), shown.floor]
+
+
+def comparison(models: dict[str, dict[str, MetricResult]]) -> list[str]:
     """All metrics of all models beside the floor."""
     lines: list[str] = []
-    first = next(iter(models.values()))
-    for group, (title, factor, digits) in HEADINGS.items():
-        rows = []
-        for name in (n for n, r in first.items() if r["group"] == group):
-            results = [m[name] for m in models.values()]
-            cells = [cell(r["value"], r["error"], factor, digits) for r in results]
-            floor = cell(first[name]["floor"], first[name]["floor_error"], factor, digits)
-            rows.append([first[name]["title"], *cells, floor])
-        lines += [f"### {title}", "", *table(["", *models, "Geant4 floor"], rows)]
+    for section in sections(list(models.values())):
+        rows = [line(shown) for shown in section.rows]
+        lines += [f"### {section.title}", "", section.help, ""]
+        lines += table(["", *models, "Geant4 floor"], rows)
     return lines
 
 
@@ -106,16 +97,18 @@ def offsets(folder: Path) -> list[str]:
     )
     lines = ["## Impact points inside of a cell", "", note, ""]
     for name in FEW:
-        rows = []
-        for place, title in OFFSETS.items():
+        rows, title = [], ""
+        for place, words in OFFSETS.items():
             models = load(folder / place)
-            results = [m[name] for m in models.values()]
-            group = results[0]["group"]
-            _, factor, digits = HEADINGS[group]
-            floor = cell(results[0]["floor"], results[0]["floor_error"], factor, digits)
-            rows.append([title, *(cell(r["value"], r["error"], factor, digits) for r in results), floor])
-        heading = f"{HEADINGS[results[0]['group']][0].split(' (')[0]}: {results[0]['title']}"
-        lines += [f"### {heading}", "", *table(["offset [mm]", *models, "Geant4 floor"], rows)]
+            [(heading, shown)] = [
+                (section.title, found)
+                for section in sections(list(models.values()))
+                for found in section.rows
+                if found.name == name
+            ]
+            title = f"{heading}: {shown.title}"
+            rows.append([words, *line(shown)[1:]])
+        lines += [f"### {title}", "", *table(["offset [mm]", *models, "Geant4 floor"], rows)]
     return lines
 
 
@@ -125,7 +118,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     models = load(folder / "evaluation")
-    n = next(iter(next(iter(models.values())).values()))["n_generated"]
+    n = next(iter(next(iter(models.values())).values())).n_generated
     lines = [
         INTRODUCTION.format(n=n),
         *comparison(models),
