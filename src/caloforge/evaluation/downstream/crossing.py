@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from caloforge.features import CellStore
 
-__all__ = ["Crossing", "Tested", "cross", "halves"]
+__all__ = ["Crossing", "Reconstructed", "cross", "halves"]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Reconstructed:
     """Showers of one half of a sample, reconstructed by ``K`` networks that saw none of that half.
 
     Attributes:
@@ -41,9 +41,9 @@ class Tested:
     def __len__(self) -> int:
         return len(self.energy)
 
-    def select(self, index: NDArray[np.generic]) -> Tested:
+    def select(self, index: NDArray[np.generic]) -> Reconstructed:
         """Some of the showers, some several times."""
-        return Tested(
+        return Reconstructed(
             self.energy[index], self.ratio[:, index], self.labels[index], self.probability[:, index]
         )
 
@@ -58,7 +58,7 @@ class Crossing:
         steps: Optimiser steps of each half.
     """
 
-    tested: dict[tuple[int, int], tuple[Tested, Tested]]
+    tested: dict[tuple[int, int], tuple[Reconstructed, Reconstructed]]
     train_showers: tuple[int, int]
     steps: tuple[int, int]
 
@@ -130,14 +130,14 @@ def cross(
     jobs = [_Job(sample, half, int(seed)) for sample in (0, 1) for half in (0, 1) for seed in numbers[half]]
     done = parallel(job, jobs, workers=workers)
 
-    def tested(trained: int, test: int, half: int) -> Tested:
+    def tested(trained: int, test: int, half: int) -> Reconstructed:
         found = [
             r[test] for j, r in zip(jobs, done, strict=True) if (j.sample, j.half) == (trained, 1 - half)
         ]
         index = tests[test][half]
         energy = samples[test].incident_energy[index]
         ratio = np.exp(np.stack([energies for energies, _ in found]) - np.log(energy))
-        return Tested(energy, ratio, labels[test][index], np.stack([kind for _, kind in found]))
+        return Reconstructed(energy, ratio, labels[test][index], np.stack([kind for _, kind in found]))
 
     counts = (len(rows[0][0]), len(rows[1][0]))
     return Crossing(

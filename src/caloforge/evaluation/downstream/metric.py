@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from caloforge.evaluation.downstream.crossing import Crossing, Tested, cross
+from caloforge.evaluation.downstream.crossing import Crossing, Reconstructed, cross
 from caloforge.evaluation.downstream.network import RECIPE
 from caloforge.evaluation.downstream.quantities import (
     accuracy,
@@ -61,7 +61,7 @@ class _Quantity(NamedTuple):
 
     name: str
     title: str
-    compute: Callable[[Tested], NDArray[np.float64]]
+    compute: Callable[[Reconstructed], NDArray[np.float64]]
     better: Better
     note: str
 
@@ -167,7 +167,9 @@ class _Study:
     def _ratio(self, way: _Way) -> Value:
         base = _WAYS["g4_to_g4"]
 
-        def ratios(draw: Callable[[tuple[int, int]], tuple[Tested, Tested]]) -> NDArray[np.float64]:
+        def ratios(
+            draw: Callable[[tuple[int, int]], tuple[Reconstructed, Reconstructed]],
+        ) -> NDArray[np.float64]:
             return _numbers(_RESOLUTION, draw(_WAYS[way])) / _numbers(_RESOLUTION, draw(base))
 
         numbers = ratios(self.crossing.tested.__getitem__)
@@ -184,7 +186,9 @@ class _Study:
     def _error(
         self,
         numbers: NDArray[np.float64],
-        again: Callable[[Callable[[tuple[int, int]], tuple[Tested, Tested]]], NDArray[np.float64]],
+        again: Callable[
+            [Callable[[tuple[int, int]], tuple[Reconstructed, Reconstructed]]], NDArray[np.float64]
+        ],
     ) -> float:
         """Spread of the networks and, when errors are asked for, of the tested showers."""
         networks = float(np.std(numbers, ddof=1)) / len(numbers) ** 0.5
@@ -217,14 +221,14 @@ class _Resample:
             for half, tested in enumerate(crossing.tested[0, test])
         }
 
-    def __call__(self, way: tuple[int, int]) -> tuple[Tested, Tested]:
+    def __call__(self, way: tuple[int, int]) -> tuple[Reconstructed, Reconstructed]:
         first, second = (
             tested.select(self._index[way[1], half]) for half, tested in enumerate(self._crossing.tested[way])
         )
         return first, second
 
 
-def _numbers(quantity: _Quantity, tested: tuple[Tested, Tested]) -> NDArray[np.float64]:
+def _numbers(quantity: _Quantity, tested: tuple[Reconstructed, Reconstructed]) -> NDArray[np.float64]:
     """Of every network of a way, ``(2 * seeds,)``."""
     return np.concatenate([quantity.compute(half) for half in tested])
 
