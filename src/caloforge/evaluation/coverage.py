@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from caloforge.evaluation.standardised import CLIP, standardised_features
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.evaluation.neighbours import Neighbourhoods, Sample
+    from caloforge.evaluation.neighbours import Neighbourhoods
     from caloforge.evaluation.pair import Pair
 
 __all__ = ["NEIGHBOURS", "coverage_metric", "coverage_values"]
@@ -24,14 +24,7 @@ NEIGHBOURS = 5
 
 _OFFICIAL_EMPTY = 0.1
 _MOST = 5000
-
-
-class _Space(NamedTuple):
-    """What distances are measured in."""
-
-    prefix: str
-    words: str
-    settings: dict[str, Any]
+_HUBS = "In voxels a shower with too few hits is near to all others: precision and density mean little alone."
 
 
 def coverage_metric(pair: Pair) -> list[Value]:
@@ -44,10 +37,12 @@ def coverage_metric(pair: Pair) -> list[Value]:
     are compared.
     """
     pair = pair if pair.frame.level == "official" else _thinned(pair)
+    cut = float(pair.frame.binning.spectrum[0])
+    found = {empty: _of_cells(pair, empty) for empty in sorted({_OFFICIAL_EMPTY, cut})}
     return [
-        *_of_cells(pair, "", _OFFICIAL_EMPTY),
-        *_of_cells(pair, "mended_", _cut(pair)),
-        *_of_features(pair),
+        *_voxel_values(pair, "", found[_OFFICIAL_EMPTY], _OFFICIAL_EMPTY),
+        *_voxel_values(pair, "mended_", found[cut], cut),
+        *_feature_values(pair),
     ]
 
 
@@ -99,24 +94,32 @@ def _thinned(pair: Pair) -> Pair:
     return replace(pair, first=first, second=second)
 
 
-def _cut(pair: Pair) -> float:
-    return float(pair.frame.binning.spectrum[0])
-
-
-def _of_cells(pair: Pair, prefix: str, empty: float) -> list[Value]:
+def _of_cells(pair: Pair, empty: float) -> Neighbourhoods:
     first, second = (LogCells(store, empty) for store in pair.cells)
-    words = f"voxels, empty as {empty:.3g} MeV"
-    return _measure(first, second, _Space(prefix, words, {"cells": first.width, "empty_mev": empty}))
+    return neighbourhoods(first, second, NEIGHBOURS)
 
 
-def _of_features(pair: Pair) -> list[Value]:
+def _voxel_values(pair: Pair, prefix: str, found: Neighbourhoods, empty: float) -> list[Value]:
+    settings = {"cells": pair.frame.geometry.n_cells, "empty_mev": empty, **_common(pair)}
+    values = coverage_values(
+        found, NEIGHBOURS, prefix=prefix, words=f": voxels, empty as {empty:.3g} MeV", settings=settings
+    )
+    return [replace(value, note=_HUBS) for value in values]
+
+
+def _feature_values(pair: Pair) -> list[Value]:
     first, second = (Vectors(values) for values in standardised_features(pair))
-    settings = {"features": first.width, "scales": "standard deviation of the reference", "clip": CLIP}
-    return _measure(first, second, _Space("features_", "high-level features", settings))
-
-
-def _measure(first: Sample, second: Sample, space: _Space) -> list[Value]:
-    settings = {**space.settings, "k": NEIGHBOURS, "showers": [len(first), len(second)]}
+    settings = {
+        "features": first.width,
+        "scales": "standard deviation of the reference",
+        "clip": CLIP,
+        **_common(pair),
+    }
     found = neighbourhoods(first, second, NEIGHBOURS)
-    words = f": {space.words}"
-    return coverage_values(found, NEIGHBOURS, prefix=space.prefix, words=words, settings=settings)
+    return coverage_values(
+        found, NEIGHBOURS, prefix="features_", words=": high-level features", settings=settings
+    )
+
+
+def _common(pair: Pair) -> dict[str, Any]:
+    return {"k": NEIGHBOURS, "showers": list(pair.sizes)}

@@ -49,7 +49,11 @@ class Batches:
 def batch_discrepancies(
     reference: NDArray[np.float64], generated: NDArray[np.float64], batches: Batches
 ) -> NDArray[np.float64]:
-    """Squared discrepancies of batches of the samples ``(n, F)`` and ``(m, F)``, as JetNet draws them."""
+    """Squared discrepancies of batches of the samples ``(n, F)`` and ``(m, F)``, as JetNet draws them.
+
+    With replacement: some pairs in a batch are copies of one shower, which raises the mean for samples
+    of one origin from 0 to (1/n + 1/m) times the mean of k(x, x) - k(x, x'), whatever the batches' size.
+    """
 
     def batch(number: int) -> float:
         rng = np.random.default_rng(batches.seed + batches.step * number)
