@@ -115,8 +115,11 @@ def _profile(pair: Pair, what: str, column: str, title: str) -> Value:
         rows @ table[column].astype(np.float64) / len(table)
         for rows, table in zip(draws(pair, name), (pair.reference, pair.generated), strict=True)
     )
-    off = np.abs(second - first).sum(axis=1) / first.sum(axis=1)
-    return Value(name, title, *value_and_error(off), {"bins": first.shape[1]})
+    total = first.sum(axis=1)
+    off = np.abs(second - first).sum(axis=1) / np.where(total > 0, total, np.nan)
+    value, error = value_and_error(off)
+    note = "" if value is not None else "The reference has no energy."
+    return Value(name, title, value, error, {"bins": first.shape[1]}, note)
 
 
 def _peak_value(
