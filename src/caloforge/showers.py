@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Incident", "ShowerMeta", "Showers", "row_index"]
+__all__ = ["Incident", "PreciseShowers", "ShowerMeta", "Showers", "row_index"]
 
 PHOTON = 22
 
@@ -134,10 +134,12 @@ class Showers:
     meta: ShowerMeta = field(default_factory=ShowerMeta)
     extras: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
+    energy_type: ClassVar[type[np.floating]] = np.float32
+
     def __post_init__(self) -> None:
         """Convert and check the arrays."""
         object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
-        object.__setattr__(self, "energy", np.ascontiguousarray(self.energy, dtype=np.float32))
+        object.__setattr__(self, "energy", np.ascontiguousarray(self.energy, dtype=self.energy_type))
         if (self.points is None) == (self.cells is None):
             raise DataError("Showers take either points or cells: give exactly one of the two.")
         if self.points is not None:
@@ -227,6 +229,15 @@ class Showers:
             cells=_join([p.cells for p in parts]),
             extras={name: np.concatenate([p.extras[name] for p in parts]) for name in sorted(names)},
         )
+
+
+class PreciseShowers(Showers):
+    """Showers with float64 energies, as some files have them.
+
+    Only for numbers that must agree in every bit with those of programs that keep this precision.
+    """
+
+    energy_type = np.float64
 
 
 def row_index(offsets: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from caloforge.errors import DataError
+from caloforge.features.bins import find_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Histogram", "ShowerBins", "bootstrap"]
+__all__ = ["Histogram", "ShowerBins", "bootstrap", "resample"]
+
+_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -66,27 +70,56 @@ class ShowerBins:
     """
 
     edges: NDArray[np.float64]
-    index: NDArray[np.int64] | None = None
+    index: NDArray[np.int16] | None = None
     counts: NDArray[np.integer] | None = None
 
     @classmethod
     def of(cls, values: NDArray[np.floating], edges: NDArray[np.float64]) -> ShowerBins:
-        """Find the bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``."""
-        return cls(edges, index=np.column_stack([_find(v, e) for v, e in zip(values.T, edges, strict=True)]))
+        """Find the bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``; the last ones are closed."""
+        index = np.empty(values.shape, dtype=np.int16)
+        for group, own in enumerate(edges):
+            index[:, group] = _find(values[:, group], own)
+        return cls(edges, index=index)
 
     def fill(self, weights: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
-        """Sum the showers, each counted ``weights`` times, ``(n,)``: counts ``(G, B)``."""
-        if self.counts is not None:
-            one = np.ones(len(self.counts)) if weights is None else weights
-            return (one @ self.counts)[None, :].astype(np.float64)
-        index = self.index if self.index is not None else np.empty((0, len(self.edges)), np.int64)
-        groups, bins = index.shape[1], self.edges.shape[1] - 1
-        rows, columns = np.nonzero(index >= 0)
-        keys = columns * bins + index[rows, columns]
-        summed = np.bincount(
-            keys, weights=None if weights is None else weights[rows], minlength=groups * bins
-        )
-        return summed.reshape(groups, bins).astype(np.float64)
+        """Sum the showers: counts ``(G, B)``.
+
+        With ``weights``, ``(n,)``, each counts so many times; with weights ``(n, R)``, there are R such
+        sums, ``(R, G, B)``.
+        """
+        columns = None if weights is None else weights.reshape(len(weights), -1)
+        sums = self._fill_counts(columns) if self.counts is not None else self._fill_index(columns)
+        return sums if weights is not None and weights.ndim == 2 else sums[0]
+
+    def _fill_counts(self, weights: NDArray[np.floating] | None) -> NDArray[np.float64]:
+        counts = self.counts if self.counts is not None else np.empty((0, 0), np.int64)
+        if weights is None:
+            return np.asarray(counts.sum(axis=0, dtype=np.float64)[None, None, :])
+        sums = np.zeros((weights.shape[1], counts.shape[1]))
+        for rows in _slices(len(counts)):
+            sums += weights[rows].T.astype(np.float64) @ counts[rows].astype(np.float64)
+        return sums[:, None, :]
+
+    def _fill_index(self, weights: NDArray[np.floating] | None) -> NDArray[np.float64]:
+        index = self.index if self.index is not None else np.empty((0, len(self.edges)), np.int16)
+        groups, bins = len(self.edges), self.edges.shape[1]  # one more for what lies outside
+        sums = np.zeros((groups * bins, 1 if weights is None else weights.shape[1]))
+        shift = np.arange(groups, dtype=np.int32) * bins + 1
+        for rows in _slices(len(index)):
+            keys = (index[rows] + shift).ravel()
+            if weights is None:
+                sums[:, 0] += np.bincount(keys, minlength=len(sums))
+            else:
+                sums += _one_hot(keys, groups, len(sums)).T @ weights[rows].astype(np.float64)
+        return np.asarray(sums.T.reshape(-1, groups, bins)[:, :, 1:])
+
+
+def resample(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """How often each of ``count`` showers is drawn, with replacement, ``(count, resamples)``."""
+    draws = np.empty((count, resamples), dtype=np.float32)
+    for column in draws.T:
+        column[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+    return draws
 
 
 def bootstrap(
@@ -113,10 +146,21 @@ def bootstrap(
     return float(np.std([statistic(first, second) for first, second in draws], ddof=1))
 
 
-def _find(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    index = np.searchsorted(edges, values, side="right") - 1
-    index = np.where(values == edges[-1], len(edges) - 2, index)
-    return np.where((index >= 0) & (index < len(edges) - 1), index, -1)
+def _find(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.intp]:
+    index = find_bins(values, edges)
+    index[values == edges[-1]] = len(edges) - 2
+    index[index == len(edges) - 1] = -1
+    return index
+
+
+def _one_hot(keys: NDArray[np.int32], groups: int, size: int) -> csr_array:
+    starts = np.arange(0, len(keys) + 1, groups)
+    return csr_array((np.ones(len(keys)), keys, starts), shape=(len(starts) - 1, size))
+
+
+def _slices(count: int) -> Iterator[slice]:
+    for start in range(0, count, _ROWS):
+        yield slice(start, start + _ROWS)
 
 
 def _as_array(values: ArrayLike | None) -> NDArray[np.generic] | None:

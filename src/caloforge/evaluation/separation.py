@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from caloforge.evaluation import windows
-from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
+from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
 from caloforge.evaluation.results import Value
 from caloforge.features.binning import SPECTRUM_SPLIT
+from caloforge.features.bins import find_bins
 from caloforge.geometry import PolarGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["separation_metric", "separation_power"]
 
-_DISCRETE = 20
-_Observable = tuple[str, str, "Callable[[FeatureTable, Frame], ShowerBins]"]
+_Weights = tuple["NDArray[np.float32]", "NDArray[np.float32]"]
 
 
 def separation_power(first: Histogram, second: Histogram) -> NDArray[np.float64]:
@@ -42,97 +43,96 @@ def separation_power(first: Histogram, second: Histogram) -> NDArray[np.float64]
 
 def separation_metric(pair: Pair) -> list[Value]:
     """Separation power of the CaloChallenge's histograms, averaged over layers."""
-    return [_measure(pair, *entry) for entry in _observables(pair.frame)]
+    rng = pair.frame.rng("separation")
+    weights = None
+    if pair.resamples > 1:
+        weights = (resample(pair.sizes[0], pair.resamples, rng), resample(pair.sizes[1], pair.resamples, rng))
+    return [_measure(pair, observable, weights) for observable in _observables(pair.frame)]
+
+
+@dataclass(frozen=True)
+class _Observable:
+    """How the showers of a table are put into bins."""
+
+    name: str
+    title: str
+    bins: Callable[[FeatureTable], ShowerBins]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _observables(frame: Frame) -> list[_Observable]:
-    entries: list[_Observable] = [("fraction", "E_vis / E_inc", _fraction)]
-    if _discrete_energies(frame) is not None:
-        entries.append(("fraction_by_energy", "E_vis / E_inc, by energy", _fraction_by_energy))
-    entries.append(("layer_energy", "energy per layer", _layer_energy))
-    lateral = {"layer": "centre", "width": "width"}
+    grids = [layer.grid for layer in frame.geometry.layers]
+    split = np.flatnonzero([not isinstance(grid, PolarGrid) or grid.n_alpha > 1 for grid in grids])
+    entries = [_column("fraction", "E_vis / E_inc", windows.fraction_edges(frame))]
+    entries += _by_energy(frame)
+    entries.append(_column("layer_energy", "energy per layer", windows.energy_edges(frame)))
     for coordinate in ("x", "y", "r"):
-        for kind, word in lateral.items():
-            name = f"{kind}_{coordinate}"
-            entries.append((name, f"{word} per layer in {coordinate}", _lateral(name)))
-    entries.append(("sparsity", "sparsity per layer", _sparsity))
-    entries.append(("cell_energy", "cell energy", _spectrum))
+        for kind, word in (("layer", "centre"), ("width", "width")):
+            name, title = f"{kind}_{coordinate}", f"{word} per layer in {coordinate}"
+            chosen = slice(None) if coordinate == "r" else split
+            entries.append(_column(name, title, windows.lateral_edges(frame, name), chosen))
+    entries.append(_column("sparsity", "sparsity per layer", windows.sparsity_edges(frame)))
+    entries.append(_Observable("cell_energy", "cell energy", lambda table: _spectrum(table, frame)))
     return entries
 
 
-def _measure(pair: Pair, name: str, title: str, bins: Callable[[FeatureTable, Frame], ShowerBins]) -> Value:
-    reference, generated = bins(pair.reference, pair.frame), bins(pair.generated, pair.frame)
-    powers = _powers(reference, generated, None, None)
-    error = bootstrap(
-        lambda first, second: float(_powers(reference, generated, first, second).mean()),
-        pair.sizes,
-        resamples=pair.resamples,
-        rng=pair.frame.rng(name),
-    )
+def _column(
+    name: str, title: str, edges: NDArray[np.float64], chosen: slice | NDArray[np.intp] = slice(None)
+) -> _Observable:
+    def bins(table: FeatureTable) -> ShowerBins:
+        values = table[name].reshape(len(table), -1)
+        return ShowerBins.of(values[:, chosen], edges[chosen])
+
+    return _Observable(name, title, bins)
+
+
+def _by_energy(frame: Frame) -> list[_Observable]:
+    energies = windows.discrete_energies(frame)
+    if energies is None:
+        return []
+    edges = windows.discrete_fraction_edges(frame)
+    present = np.unique(find_bins(frame.reference["energy"], energies))
+
+    def bins(table: FeatureTable) -> ShowerBins:
+        same = find_bins(table["energy"], energies)[:, None] == present
+        return ShowerBins.of(np.where(same, table["fraction"][:, None], -1.0), edges[present])
+
+    title, more = "E_vis / E_inc, by energy", {"energies_mev": energies[present].tolist()}
+    return [_Observable("fraction_by_energy", title, bins, more)]
+
+
+def _spectrum(table: FeatureTable, frame: Frame) -> ShowerBins:
+    edges = frame.binning.official_spectrum
+    used = table["spectrum"][:, : (len(edges) - 1) * SPECTRUM_SPLIT]
+    counts = used.reshape(len(table), len(edges) - 1, SPECTRUM_SPLIT).sum(axis=2, dtype=np.int32)
+    if windows.is_challenge(frame):
+        counts[:, 0] -= table["below_spectrum"]
+    return ShowerBins(edges[None, :], counts=counts)
+
+
+def _measure(pair: Pair, observable: _Observable, weights: _Weights | None) -> Value:
+    reference, generated = observable.bins(pair.reference), observable.bins(pair.generated)
+    powers = _powers(reference, generated)
+    error = None
+    if weights is not None:
+        error = float(_powers(reference, generated, weights).mean(axis=1).std(ddof=1))
     edges = reference.edges
     settings = {
         "bins": edges.shape[1] - 1,
         "windows": [[float(e[0]), float(e[-1])] for e in edges],
         "per_group": powers.tolist(),
         "official_bins": windows.is_challenge(pair.frame),
+        **observable.more,
     }
-    return Value(f"separation.{name}", title, float(powers.mean()), error, settings)
+    name = f"separation.{observable.name}"
+    return Value(name, observable.title, float(powers.mean()), error, settings)
 
 
 def _powers(
-    reference: ShowerBins,
-    generated: ShowerBins,
-    first: NDArray[np.float64] | None,
-    second: NDArray[np.float64] | None,
+    reference: ShowerBins, generated: ShowerBins, weights: _Weights | tuple[None, None] = (None, None)
 ) -> NDArray[np.float64]:
     edges = reference.edges[0]
-    return separation_power(Histogram(edges, reference.fill(first)), Histogram(edges, generated.fill(second)))
-
-
-def _fraction(table: FeatureTable, frame: Frame) -> ShowerBins:
-    return ShowerBins.of(table["fraction"][:, None], windows.fraction_edges(frame))
-
-
-def _fraction_by_energy(table: FeatureTable, frame: Frame) -> ShowerBins:
-    energies = _discrete_energies(frame)
-    energies = np.empty(0) if energies is None else energies
-    wide, narrow = np.linspace(0.4, 1.4, 21), np.linspace(0.9, 1.1, 21)
-    photons = frame.geometry.name == "calochallenge-1-photons"
-    edges = np.array([narrow if photons and i >= 4 else wide for i in range(len(energies))])
-    same = np.isclose(table["energy"][:, None], energies[None, :], rtol=1e-4)
-    return ShowerBins.of(np.where(same, table["fraction"][:, None], -1.0), edges)
-
-
-def _discrete_energies(frame: Frame) -> NDArray[np.float64] | None:
-    if not windows.is_challenge(frame):
-        return None
-    energies = np.unique(frame.reference["energy"])
-    return energies if 1 < len(energies) <= _DISCRETE else None
-
-
-def _layer_energy(table: FeatureTable, frame: Frame) -> ShowerBins:
-    return ShowerBins.of(table["layer_energy"], windows.energy_edges(frame))
-
-
-def _sparsity(table: FeatureTable, frame: Frame) -> ShowerBins:
-    return ShowerBins.of(table["sparsity"], windows.sparsity_edges(frame))
-
-
-def _lateral(name: str) -> Callable[[FeatureTable, Frame], ShowerBins]:
-    def bins(table: FeatureTable, frame: Frame) -> ShowerBins:
-        layers = frame.geometry.layers
-        if name.endswith("_r"):
-            chosen = np.arange(len(layers))
-        else:
-            grids = [layer.grid for layer in layers]
-            chosen = np.flatnonzero([not isinstance(g, PolarGrid) or g.n_alpha > 1 for g in grids])
-        return ShowerBins.of(table[name][:, chosen], windows.lateral_edges(frame, name)[chosen])
-
-    return bins
-
-
-def _spectrum(table: FeatureTable, frame: Frame) -> ShowerBins:
-    edges = frame.binning.official_spectrum
-    used = table["spectrum"][:, : (len(edges) - 1) * SPECTRUM_SPLIT]
-    counts = used.reshape(len(table), len(edges) - 1, SPECTRUM_SPLIT).sum(axis=2)
-    return ShowerBins(edges[None, :], counts=counts)
+    first, second = (
+        Histogram(edges, bins.fill(own)) for bins, own in zip((reference, generated), weights, strict=True)
+    )
+    return separation_power(first, second)

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from caloforge.evaluation.pair import Frame
     from caloforge.geometry import Layer
 
-__all__ = ["energy_edges", "fraction_edges", "is_challenge", "lateral_edges", "sparsity_edges"]
+__all__ = [
+    "discrete_energies",
+    "discrete_fraction_edges",
+    "energy_edges",
+    "fraction_edges",
+    "is_challenge",
+    "lateral_edges",
+    "sparsity_edges",
+]
 
 _LONGITUDINAL = {12, 13}
 _OUTER = {12, 13, 14}
@@ -44,9 +52,25 @@ def fraction_edges(frame: Frame) -> NDArray[np.float64]:
 
 def energy_edges(frame: Frame) -> NDArray[np.float64]:
     """Energy per layer [MeV]: 39 logarithmic bins, threshold to the reference's largest, ``(L, 40)``."""
-    low = frame.binning.spectrum[0]
-    high = np.maximum(frame.reference["layer_energy"].max(axis=0).astype(np.float64), low * 1.01)
-    return np.logspace(np.log10(low), np.log10(high), 40).T
+    low = frame.geometry.threshold if is_challenge(frame) else frame.binning.spectrum[0]
+    highest = frame.reference["layer_energy"].max(axis=0)
+    # the CaloChallenge's, bit by bit: the logarithm has the precision of the energies
+    return np.array([np.logspace(np.log10(low), np.log10(max(e, low * 1.01)), 40) for e in highest])
+
+
+def discrete_energies(frame: Frame) -> NDArray[np.float64] | None:
+    """Edges of the incident energies of the CaloChallenge's data set 1 [MeV], ``(16,)``; else None."""
+    energies = np.exp2(np.arange(8.0, 24.0))
+    found = frame.reference["energy"]
+    discrete = frame.geometry.name.startswith("calochallenge-1") and np.isin(found, energies).all()
+    return energies if discrete else None
+
+
+def discrete_fraction_edges(frame: Frame) -> NDArray[np.float64]:
+    """E_vis / E_inc at each of these energies: 20 bins, narrow for photons from 4 GeV on, ``(15, 21)``."""
+    wide, narrow = np.linspace(0.4, 1.4, 21), np.linspace(0.9, 1.1, 21)
+    photons = frame.geometry.particle == "photon"
+    return np.array([narrow if photons and number > 3 else wide for number in range(15)])
 
 
 def sparsity_edges(frame: Frame) -> NDArray[np.float64]:

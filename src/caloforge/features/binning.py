@@ -41,8 +41,8 @@ class Binning:
 
     Attributes:
         spectrum: Cell energies [MeV], logarithmic: ``SPECTRUM_SPLIT`` times 49 bins from the
-            threshold to the largest cell of the reference, and as fine bins over one more decade;
-            what lies above counts in the last bin.
+            threshold to the largest cell of the reference, which they include, and as fine bins over
+            one more decade; what lies above counts in the last bin.
         longitudinal: First layers of the groups, and the number of layers.
         radial: Distance to the incident axis, about ten bins [mm]; open at the end.
         profile: Distance to the incident axis in fine bins for figures [mm]; open at the end.
@@ -104,7 +104,7 @@ def derive_binning(
 @dataclass(frozen=True)
 class _Sums:
     smallest: float
-    largest: float
+    largest: float | np.floating
     layers: NDArray[np.float64]
     radial: NDArray[np.float64]
     steps: NDArray[np.float64]
@@ -114,14 +114,16 @@ class _Sums:
 def _sum(blocks: Iterable[Hits], geometry: Geometry) -> _Sums:
     steps = np.linspace(0.0, _reach(geometry), _RADIAL_STEPS + 1)
     layers, radial = np.zeros(geometry.n_layers), np.zeros(_RADIAL_STEPS)
-    smallest, largest, cells = np.inf, 0.0, CellQuantiles()
+    smallest, cells = np.inf, CellQuantiles()
+    largest: float | np.floating = 0.0
     for hits in blocks:
         if not len(hits.energy):
             continue
-        smallest, largest = min(smallest, hits.energy.min()), max(largest, hits.energy.max())
+        smallest = min(smallest, hits.energy.min())
+        largest = max(largest, hits.precision.type(hits.energy.max()))
         cells.add(hits.energy)
         layers += np.bincount(hits.layer, weights=hits.energy, minlength=geometry.n_layers)
-        radial += np.histogram(np.minimum(hits.distance, steps[-1]), bins=steps, weights=hits.energy)[0]
+        radial += np.bincount(hits.distance_bins(steps), weights=hits.energy, minlength=_RADIAL_STEPS)
     if largest == 0.0:
         msg = f"No cell of the reference is above the threshold of {geometry.threshold:g} MeV."
         raise DataError(msg)
@@ -141,13 +143,16 @@ def _quantiles(weights: NDArray[np.float64], edges: NDArray[np.float64]) -> NDAr
     return np.concatenate([edges[:1], edges[np.unique(inner)], edges[-1:]])
 
 
-def _spectrum_edges(threshold: float, smallest: float, largest: float) -> NDArray[np.float64]:
+def _spectrum_edges(threshold: float, smallest: float, largest: float | np.floating) -> NDArray[np.float64]:
     low = threshold if threshold > 0 else smallest
     high = max(largest, low * 1.01)
-    bins = _SPECTRUM_BINS * SPECTRUM_SPLIT
-    step = np.log10(high / low) / bins
-    powers = step * np.arange(bins + int(np.ceil(1.0 / step)) + 1)
-    return np.asarray(low * np.power(10.0, powers))
+    # the CaloChallenge's, bit by bit: the logarithm has the precision of the voxels
+    coarse = np.logspace(np.log10(low), np.log10(high), _SPECTRUM_BINS + 1)
+    step = np.log10(coarse[-1] / coarse[0]) / (_SPECTRUM_BINS * SPECTRUM_SPLIT)
+    parts = np.power(10.0, step * np.arange(SPECTRUM_SPLIT))
+    more = np.power(10.0, step * np.arange(int(np.ceil(1.0 / step)) + 1))
+    more[0] = np.nextafter(1.0, 2.0)  # its last bin includes the edge
+    return np.concatenate([np.outer(coarse[:-1], parts).ravel(), coarse[-1] * more])
 
 
 def _profile_edges(geometry: Geometry) -> NDArray[np.float64]:

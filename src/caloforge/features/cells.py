@@ -116,7 +116,7 @@ class CellRecorder:
     def append(self, showers: Showers) -> None:
         """Add a block of cells above threshold."""
         self._files["cells"].write(_cells(showers).tobytes())
-        self._files["energy"].write(showers.energy.tobytes())
+        self._files["energy"].write(showers.energy.astype(np.float32, copy=False).tobytes())
         self._counts.append(showers.n_hits)
         self._incident.append((showers.incident.energy, showers.incident.pdg))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caloforge.errors import ConfigError, DataError
+from caloforge.features.bins import clipped_bins
 from caloforge.formats.base import BLOCK, ShowerReader
 from caloforge.geometry import check_cells, place, project
 
@@ -27,20 +29,58 @@ class Hits:
     """Cells above threshold of a block of ``B`` showers, ``H`` hits in all.
 
     Attributes:
+        geometry: The read-out.
         incident: The particles, ``B``.
-        shower: Shower of every hit, ``(H,)``.
-        layer: Layer of every hit, ``(H,)``.
-        position: Cell centres [mm], ``(H, 3)``.
-        distance: Distance of the cell centres to the incident axis [mm], ``(H,)``.
+        offset: Where their axes start on the front face [mm].
+        shower: Shower of every hit, ``(H,)``, never falling.
+        cell: Flat cell index of every hit, ``(H,)``.
         energy: Energies [MeV], ``(H,)``.
+        precision: Floating-point type of the energies in the file.
     """
 
+    geometry: Geometry
     incident: Incident
+    offset: tuple[float, float]
     shower: NDArray[np.int64]
-    layer: NDArray[np.int64]
-    position: NDArray[np.float64]
-    distance: NDArray[np.float64]
+    cell: NDArray[np.int32]
     energy: NDArray[np.float64]
+    precision: np.dtype[np.floating]
+
+    @cached_property
+    def layer(self) -> NDArray[np.int64]:
+        """Layer of every hit, ``(H,)``."""
+        return self.geometry.cell_layer[self.cell].astype(np.int64)
+
+    @cached_property
+    def position(self) -> NDArray[np.float64]:
+        """Cell centres [mm], ``(H, 3)``."""
+        return self.geometry.cell_positions[self.cell].astype(np.float64)
+
+    def distance_bins(self, edges: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Bins of the distances of the cell centres to the incident axis [mm], ``(H,)``.
+
+        What lies outside of ``edges`` counts in the first or last bin.
+        """
+        if self._is_straight:
+            return clipped_bins(self._cell_distance, edges)[self.cell]
+        return clipped_bins(self._distance, edges)
+
+    @cached_property
+    def _is_straight(self) -> bool:
+        return not self.incident.theta.any()
+
+    @cached_property
+    def _cell_distance(self) -> NDArray[np.float64]:
+        """Of every cell of the geometry, for particles at normal incidence."""
+        x, y = self.geometry.cell_positions[:, :2].T.astype(np.float64)
+        return np.asarray(np.hypot(x - self.offset[0], y - self.offset[1]))
+
+    @cached_property
+    def _distance(self) -> NDArray[np.float64]:
+        direction = self.incident.direction[self.shower]
+        relative = self.position - [*self.offset, 0.0]
+        along = np.einsum("hc,hc->h", relative, direction)
+        return np.asarray(np.sqrt(np.square(relative - along[:, None] * direction).sum(axis=1)))
 
 
 def read_out(showers: Showers, geometry: Geometry, *, offset: tuple[float, float] = (0.0, 0.0)) -> Showers:
@@ -76,9 +116,12 @@ def cell_blocks(
     stop: int | None = None,
     size: int = BLOCK,
 ) -> Iterator[Showers]:
-    """Stream showers ``start`` to ``stop`` as cells of ``geometry``, see ``read_out``."""
+    """Stream showers ``start`` to ``stop`` as cells of ``geometry``, see ``read_out``.
+
+    Energies are as precise as they are stored.
+    """
     if isinstance(source, ShowerReader):
-        blocks = source.blocks(size, start=start, stop=stop)
+        blocks = source.precisely().blocks(size, start=start, stop=stop)
     else:
         end = len(source) if stop is None else min(stop, len(source))
         blocks = (source[first : min(first + size, end)] for first in range(start, end, size))
@@ -87,22 +130,13 @@ def cell_blocks(
 
 
 def hits_of(cells: Showers, geometry: Geometry, *, offset: tuple[float, float] = (0.0, 0.0)) -> Hits:
-    """Positions of the cells and their distances to the axis that starts at ``offset`` on the front face."""
-    index = cells.cells if cells.cells is not None else np.empty(0, np.int32)
-    position = geometry.cell_positions[index].astype(np.float64)
+    """The hits of cells above threshold, for particles that enter at ``offset`` on the front face."""
     return Hits(
+        geometry=geometry,
         incident=cells.incident,
+        offset=offset,
         shower=cells.shower,
-        layer=geometry.cell_layer[index].astype(np.int64),
-        position=position,
-        distance=_distance(position, cells.incident.direction[cells.shower], offset),
+        cell=cells.cells if cells.cells is not None else np.empty(0, np.int32),
         energy=cells.energy.astype(np.float64),
+        precision=cells.energy.dtype,
     )
-
-
-def _distance(
-    position: NDArray[np.float64], direction: NDArray[np.float64], offset: tuple[float, float]
-) -> NDArray[np.float64]:
-    relative = position - [*offset, 0.0]
-    along = np.einsum("hc,hc->h", relative, direction)
-    return np.asarray(np.sqrt(np.square(relative - along[:, None] * direction).sum(axis=1)))

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caloforge.features.bins import clipped_bins
+from caloforge.features.rings import has_rings_only, ring_columns
 from caloforge.features.shapes import shape_columns
 from caloforge.features.table import FeatureTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from caloforge.features.binning import Binning
@@ -29,11 +33,14 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
     centre^2, 0)); layers without energy have 0. Positions are cell centres, of rings the mid
     radius.
     """
-    layers = _layers(hits, geometry)
+    rings = has_rings_only(geometry)
+    layers = ring_columns(hits, geometry) if rings else _layer_sums(hits, geometry)
+    layers |= _layer_hits(hits, geometry)
+    visible = np.asarray(layers.pop("visible"))
     return FeatureTable(
         {
             **_incident(hits),
-            **_whole(hits),
+            **_whole(hits, visible, layers, geometry),
             **layers,
             **_bins(hits, geometry, binning),
             **shape_columns(hits, geometry, binning, layers),
@@ -45,60 +52,63 @@ def _incident(hits: Hits) -> dict[str, NDArray[Any]]:
     return {"energy": hits.incident.energy, "theta": hits.incident.theta, "phi": hits.incident.phi}
 
 
-def _whole(hits: Hits) -> dict[str, NDArray[Any]]:
-    count = len(hits.incident)
-    visible = np.bincount(hits.shower, weights=hits.energy, minlength=count)
-    columns: dict[str, NDArray[Any]] = {
+def _whole(
+    hits: Hits, visible: NDArray[np.floating], layers: Mapping[str, NDArray[Any]], geometry: Geometry
+) -> dict[str, NDArray[Any]]:
+    energy = layers["layer_energy"].astype(np.float64)
+    total = energy.sum(axis=1) + _TINY
+    return {
         "visible": visible,
         "fraction": visible / hits.incident.energy,
-        "hits": np.bincount(hits.shower, minlength=count).astype(np.float64),
+        "hits": layers["layer_hits"].sum(axis=1, dtype=np.float64),
+        "cog_x": (energy * layers["layer_x"]).sum(axis=1) / total,
+        "cog_y": (energy * layers["layer_y"]).sum(axis=1) / total,
+        "cog_z": (energy * geometry.layer_z).sum(axis=1) / total,
     }
-    for axis, name in enumerate(("cog_x", "cog_y", "cog_z")):
-        moment = np.bincount(hits.shower, weights=hits.energy * hits.position[:, axis], minlength=count)
-        columns[name] = moment / (visible + _TINY)
-    return columns
 
 
-def _layers(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
+def _layer_sums(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
     shape = (len(hits.incident), geometry.n_layers)
     key = hits.shower * geometry.n_layers + hits.layer
     energy = _sums(key, hits.energy, shape)
-    number = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
-    columns = {"layer_energy": _f4(energy), "layer_hits": _f4(number)}
+    columns = {"visible": energy.sum(axis=1), "layer_energy": _f4(energy)}
     coordinates = {
         "x": hits.position[:, 0],
         "y": hits.position[:, 1],
         "r": np.hypot(hits.position[:, 0], hits.position[:, 1]),
     }
     for name, values in coordinates.items():
-        centre = _sums(key, hits.energy * values, shape) / (energy + _TINY)
-        square = _sums(key, hits.energy * values**2, shape) / (energy + _TINY)
+        moment = hits.energy * values
+        centre = _sums(key, moment, shape) / (energy + _TINY)
+        square = _sums(key, moment * values, shape) / (energy + _TINY)
         columns[f"layer_{name}"] = _f4(centre)
         columns[f"width_{name}"] = _f4(np.sqrt(np.maximum(square - centre**2, 0.0)))
-    columns["sparsity"] = _f4(1.0 - number / np.diff(geometry.layer_offsets))
     return columns
+
+
+def _layer_hits(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
+    shape = (len(hits.incident), geometry.n_layers)
+    key = hits.shower * geometry.n_layers + hits.layer
+    number = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
+    return {"layer_hits": _f4(number), "sparsity": 1.0 - number / np.diff(geometry.layer_offsets)}
 
 
 def _bins(hits: Hits, geometry: Geometry, binning: Binning) -> dict[str, NDArray[Any]]:
     count = len(hits.incident)
     group = np.searchsorted(binning.longitudinal, np.arange(geometry.n_layers), side="right") - 1
-    spectrum = _bin(hits.energy, binning.spectrum)
     bins = len(binning.spectrum) - 1
-    counts = np.bincount(hits.shower * bins + spectrum, minlength=count * bins)
+    spectrum = hits.shower * bins + clipped_bins(hits.energy, binning.spectrum)
+    low = hits.shower[hits.energy < binning.spectrum[0]]
     return {
-        "radial_profile": _energy_in(hits, _bin(hits.distance, binning.profile), len(binning.profile) - 1),
+        "radial_profile": _energy_in(hits, hits.distance_bins(binning.profile), len(binning.profile) - 1),
         "longitudinal_bins": _energy_in(hits, group[hits.layer], len(binning.longitudinal) - 1),
-        "radial_bins": _energy_in(hits, _bin(hits.distance, binning.radial), len(binning.radial) - 1),
-        "spectrum": counts.reshape(count, bins).astype(np.int32),
+        "radial_bins": _energy_in(hits, hits.distance_bins(binning.radial), len(binning.radial) - 1),
+        "spectrum": np.bincount(spectrum, minlength=count * bins).reshape(count, bins).astype(np.int32),
+        "below_spectrum": np.bincount(low, minlength=count).astype(np.int32),
     }
 
 
-def _bin(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bin of every value; what lies outside counts in the first or last bin."""
-    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-
-
-def _energy_in(hits: Hits, index: NDArray[np.int64], bins: int) -> NDArray[np.float32]:
+def _energy_in(hits: Hits, index: NDArray[np.integer], bins: int) -> NDArray[np.float32]:
     return _f4(_sums(hits.shower * bins + index, hits.energy, (len(hits.incident), bins)))
 
 

@@ -11,8 +11,8 @@ from caloforge.errors import DataError
 from caloforge.features.binning import Binning, derive_binning
 from caloforge.features.hits import cell_blocks, hits_of
 from caloforge.features.observables import observables
-from caloforge.features.table import FeatureTable
-from caloforge.geometry import BoxGrid
+from caloforge.features.rings import has_rings_only
+from caloforge.features.table import FeatureTable, TableBuilder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-__all__ = ["MeanImages", "Scan", "feature_table", "scan"]
+__all__ = ["ENERGY_QUANTUM", "MeanImages", "Scan", "feature_table", "scan"]
+
+ENERGY_QUANTUM = 2.0**-16
+"""Energies in mean images are multiples of this [MeV], so that images of parts add up exactly."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +83,17 @@ def scan(
     """
     if binning is None:
         binning = derive_binning(source, geometry, offset=offset, start=start, stop=stop)
-    tables: list[FeatureTable] = []
-    images: MeanImages | None = None
+    count = (len(source) if stop is None else min(stop, len(source))) - start
+    if count <= 0:
+        raise DataError("There are no showers to compute features of.")
+    table, sums = TableBuilder(count), np.zeros(geometry.n_cells)
     for block in cell_blocks(source, geometry, offset=offset, start=start, stop=stop):
         if record is not None:
             record.append(block)
         hits = hits_of(block, geometry, offset=offset)
-        tables.append(observables(hits, geometry, binning))
-        image = _images(hits, geometry, binning)
-        images = image if images is None else images + image
-    if images is None:
-        raise DataError("There are no showers to compute features of.")
-    return Scan(FeatureTable.concatenate(tables), images)
+        table.append(observables(hits, geometry, binning))
+        sums += _quantised_sums(hits, geometry)
+    return Scan(table.finish(), _images(sums, geometry, binning, count))
 
 
 def feature_table(
@@ -108,13 +110,19 @@ def feature_table(
     return scan(source, geometry, binning=binning, offset=offset, start=start, stop=stop, record=record).table
 
 
-def _images(hits: Hits, geometry: Geometry, binning: Binning) -> MeanImages:
-    first, second = hits.position[:, 0], hits.position[:, 1]
+def _quantised_sums(hits: Hits, geometry: Geometry) -> NDArray[np.float64]:
+    """Energy of every cell in units of the quantum: whole numbers, which add up exactly in any order."""
+    units = np.rint(hits.energy / ENERGY_QUANTUM)
+    return np.asarray(np.bincount(hits.cell, weights=units, minlength=geometry.n_cells), dtype=np.float64)
+
+
+def _images(units: NDArray[np.float64], geometry: Geometry, binning: Binning, count: int) -> MeanImages:
+    first, second = geometry.cell_positions[:, :2].T.astype(np.float64)
     across, edges = first, binning.lateral[0]
-    if not any(isinstance(layer.grid, BoxGrid) for layer in geometry.layers):
+    if has_rings_only(geometry):
         first, second = np.arctan2(second, first), np.hypot(first, second)
         across, edges = second, binning.lateral[1]
     layers = np.arange(geometry.n_layers + 1) - 0.5
-    lateral = np.histogram2d(first, second, bins=binning.lateral, weights=hits.energy)[0]
-    depth = np.histogram2d(across, hits.layer, bins=(edges, layers), weights=hits.energy)[0]
-    return MeanImages(lateral, depth, len(hits.incident))
+    lateral = np.histogram2d(first, second, bins=binning.lateral, weights=units)[0]
+    depth = np.histogram2d(across, geometry.cell_layer, bins=(edges, layers), weights=units)[0]
+    return MeanImages(lateral * ENERGY_QUANTUM, depth * ENERGY_QUANTUM, count)

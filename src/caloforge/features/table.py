@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from caloforge.errors import ConfigError, DataError, bad, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["FeatureTable"]
+__all__ = ["FeatureTable", "TableBuilder"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class FeatureTable:
     ``longitudinal_bins``            energy in ten groups of layers [MeV]
     ``radial_bins``                  energy in ten bins of the distance to the incident axis [MeV]
     ``spectrum``                     cells in logarithmic bins of the cell energy
+    ``below_spectrum``               cells of its first bin that lie below it, at the cut, by rounding
     ``moment2_x``, ``moment3_x`` ... energy-weighted central moments in x, y and z [mm^2, mm^3]
     ``axis_theta``, ``axis_phi``     direction of the principal axis [rad]
     ``measured_angle``               3DGAN's angle in the plane of incidence, signed [rad]
@@ -51,12 +53,16 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
+        if isinstance(self.columns, _Selected):  # of columns that were checked
+            return
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
             got = f"lengths {sorted(lengths)}"
             raise DataError(bad("columns of a feature table", got=got, expected="one length"))
 
     def __len__(self) -> int:
+        if isinstance(self.columns, _Selected):
+            return len(self.columns.rows)
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -76,8 +82,10 @@ class FeatureTable:
         return tuple(self.columns)
 
     def select(self, index: slice | NDArray[np.generic]) -> FeatureTable:
-        """The showers of a slice, mask or index array."""
-        return FeatureTable({name: values[index] for name, values in self.columns.items()})
+        """The showers of a slice, mask or index array; columns are copied when they are asked for."""
+        if isinstance(self.columns, _Selected):
+            return FeatureTable(_Selected(self.columns.whole, self.columns.rows[index]))
+        return FeatureTable(_Selected(self.columns, np.arange(len(self))[index]))
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The named columns side by side, ``(n, F)``."""
@@ -96,3 +104,47 @@ class FeatureTable:
         if len({part.names for part in parts}) != 1:
             raise DataError("Feature tables with different columns cannot be concatenated.")
         return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0].names})
+
+
+@dataclass(frozen=True)
+class _Selected(Mapping[str, "NDArray[Any]"]):
+    """Some rows of columns, taken from them one column at a time."""
+
+    whole: Mapping[str, NDArray[Any]]
+    rows: NDArray[np.int64]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.whole[name][self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.whole
+
+
+class TableBuilder:
+    """Collects the tables of blocks into one of ``count`` showers, without a second copy of them."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._filled = count, 0
+        self._columns: dict[str, NDArray[Any]] = {}
+
+    def append(self, part: FeatureTable) -> None:
+        """Add the showers of a block; all blocks have the same columns."""
+        stop = self._filled + len(part)
+        for name in part.names:
+            values = part[name]
+            if name not in self._columns:
+                self._columns[name] = np.empty((self._count, *values.shape[1:]), dtype=values.dtype)
+            if values.dtype.itemsize > self._columns[name].dtype.itemsize:  # a more precise file follows
+                self._columns[name] = self._columns[name].astype(values.dtype)
+            self._columns[name][self._filled : stop] = values
+        self._filled = stop
+
+    def finish(self) -> FeatureTable:
+        """The table."""
+        return FeatureTable({name: values[: self._filled] for name, values in self._columns.items()})

@@ -59,6 +59,10 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
         """How the file was made, as far as it tells."""
         return {}
 
+    def precisely(self) -> ShowerReader:
+        """The same open file with energies as precise as they are stored (``PreciseShowers``)."""
+        return self
+
     def blocks(self, size: int = BLOCK, *, start: int = 0, stop: int | None = None) -> Iterator[Showers]:
         """Stream showers ``start`` to ``stop`` in blocks of at most ``size``."""
         end = len(self) if stop is None else min(stop, len(self))

@@ -6,6 +6,7 @@ angle, then the layer. Deposits are divided by the sampling fraction.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -43,6 +44,13 @@ class CaloChallengeReader(Hdf5Reader):
     """Reads challenge files as cells, a few megabytes of voxels at a time."""
 
     keys = ("showers", "incident_energies")
+    _precise = False
+
+    def precisely(self) -> CaloChallengeReader:
+        """The same open file; energies that are stored in float64 stay so."""
+        twin = copy(self)
+        twin._precise = True
+        return twin
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
         data = self._file["showers"]
@@ -81,7 +89,8 @@ class CaloChallengeReader(Hdf5Reader):
 
     def _read_slice(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
-        showers = cells_from_dense(self._file["showers"][rows], self._incident(rows), self.meta)
+        voxels, incident = self._file["showers"][rows], self._incident(rows)
+        showers = cells_from_dense(voxels, incident, self.meta, precise=self._precise)
         return replace(showers, extras={name: self._file[name][rows] for name in self._columns})
 
     @cached_property

@@ -8,7 +8,7 @@ import numpy as np
 
 from caloforge.errors import FormatError, bad
 from caloforge.geometry import geometry_names, load_geometry
-from caloforge.showers import Incident, ShowerMeta, Showers
+from caloforge.showers import Incident, PreciseShowers, ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["cells_from_dense", "geometry_of_shape"]
 
 
-def cells_from_dense(dense: NDArray[np.floating], incident: Incident, meta: ShowerMeta) -> Showers:
+def cells_from_dense(
+    dense: NDArray[np.floating], incident: Incident, meta: ShowerMeta, *, precise: bool = False
+) -> Showers:
     """Keep the voxels that are not zero.
 
     Args:
         dense: Energies [MeV] in the order of the geometry's cells, ``(B, n_cells)``.
         incident: The particles, ``(B,)``.
         meta: What the energies mean.
+        precise: Whether float64 energies stay so.
 
     Raises:
         DataError: An energy is NaN, infinite or negative.
     """
     shower, cell = np.nonzero(dense)
     counts = np.bincount(shower, minlength=len(dense))
-    return Showers(
+    kind = PreciseShowers if precise and dense.dtype == np.float64 else Showers
+    return kind(
         incident=incident,
         offsets=np.concatenate([[0], np.cumsum(counts)]),
         energy=dense[shower, cell],

@@ -76,6 +76,10 @@ class JoinedReader(ShowerReader):
             return self.pieces[0].reader.read(self.pieces[0].start, self.pieces[0].start)
         return Showers.concatenate(parts)
 
+    def precisely(self) -> JoinedReader:
+        """The same pieces with energies as precise as they are stored."""
+        return JoinedReader([Piece(p.reader.precisely(), p.start, p.stop) for p in self.pieces])
+
     def close(self) -> None:
         """Close all files."""
         for piece in self.pieces:

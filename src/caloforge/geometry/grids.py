@@ -142,9 +142,9 @@ class PolarGrid(BaseModel):
         return PolarGrid(r_edges=(*fine.tolist(), float(edges[-1])), n_alpha=self.n_alpha * factor)
 
     def _mid_angles_and_radii(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        edges = np.asarray(self.r_edges)
-        alpha = -np.pi + (np.arange(self.n_alpha) + 0.5) * 2 * np.pi / self.n_alpha
-        grid = np.meshgrid(alpha, 0.5 * (edges[1:] + edges[:-1]), indexing="ij")
+        radii, turns = np.asarray(self.r_edges), np.linspace(-np.pi, np.pi, self.n_alpha + 1)
+        alpha, r = (edges[:-1] + 0.5 * np.diff(edges) for edges in (turns, radii))
+        grid = np.meshgrid(alpha, r, indexing="ij")
         return grid[0], grid[1]
 
 
