@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from caloforge.features.sums import sums_of_cells
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.features.hits import Hits
@@ -24,6 +24,7 @@ EARLY_DEPTH = 3 / 25
 """Layers in which a shower that started early has much of its energy."""
 
 _AXES = ("x", "y", "z")
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -44,34 +45,37 @@ class Moments:
         return second | {f"moment3_{name}": self.third[:, k] for k, name in enumerate(_AXES)}
 
 
-def moments_of(hits: Hits, geometry: Geometry, layers: Mapping[str, NDArray[np.floating]]) -> Moments:
+def moments_of(hits: Hits, geometry: Geometry, layer_energy: NDArray[np.floating]) -> Moments:
     """Moments about the shower's own centre, as 3DGAN takes them (2109.07388).
 
-    All that is quadratic in one lateral coordinate, or mixes it with the depth, follows from the
-    energies, centres and widths per layer; only the other three moments need a pass over the hits.
+    Those along the depth follow from the energies per layer; one product of the hits with functions of
+    the cells gives the sums for the others.
 
     Args:
         hits: The cells.
         geometry: The read-out.
-        layers: The columns ``layer_energy``, ``layer_x``, ``layer_y``, ``width_x`` and ``width_y``.
+        layer_energy: Energies per layer [MeV], ``(B, L)``.
     """
-    share = _shares(layers["layer_energy"])
-    widths = np.stack([np.asarray(layers[f"width_{name}"], dtype=np.float64) for name in "xy"])
-    centres = np.stack(
-        [
-            *(np.asarray(layers[f"layer_{name}"], dtype=np.float64) for name in "xy"),
-            np.broadcast_to(geometry.layer_z, share.shape),
-        ]
-    )
-    centre = np.einsum("bl,kbl->kb", share, centres)
-    apart = centres - centre[:, :, None]
-    covariance = np.einsum("bl,ibl,jbl->bij", share, apart, apart)
-    for axis, width in enumerate(widths):
-        covariance[:, axis, axis] += np.einsum("bl,bl->b", share, width**2)
-    cross, cubes = _hit_moments(hits, centre)
-    covariance[:, 0, 1] = covariance[:, 1, 0] = cross
-    depth = np.einsum("bl,bl->b", share, apart[2] ** 3)
-    return Moments(covariance, np.column_stack([*cubes, depth]))
+    sums = sums_of_cells(hits, _powers(geometry))
+    sums[:, 1:] /= np.where(sums[:, :1] > 0, sums[:, :1], 1.0)
+    _, x, y, xx, yy, xy, xxx, yyy, xz, yz = sums.T
+    share = _shares(layer_energy)
+    z = (share * geometry.layer_z).sum(axis=1)  # not by BLAS, whose rounding depends on the block
+    deeper = geometry.layer_z - z[:, None]
+    covariance = np.empty((len(sums), 3, 3))
+    second = {
+        (0, 0): xx - x * x,
+        (1, 1): yy - y * y,
+        (0, 1): xy - x * y,
+        (0, 2): xz - x * z,
+        (1, 2): yz - y * z,
+    }
+    second[2, 2] = (share * deeper**2).sum(axis=1)
+    for (row, column), values in second.items():
+        covariance[:, row, column] = covariance[:, column, row] = values
+    covariance[np.abs(covariance) < _ROUNDING] = 0.0  # one cell has no direction
+    cubes = [xxx - 3 * x * xx + 2 * x**3, yyy - 3 * y * yy + 2 * y**3, (share * deeper**3).sum(axis=1)]
+    return Moments(covariance, np.column_stack(cubes))
 
 
 def first_layers(geometry: Geometry, depth: float) -> int:
@@ -100,17 +104,8 @@ def _shares(layer_energy: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(energy / np.where(total > 0, total, 1.0))
 
 
-def _hit_moments(
-    hits: Hits, centre: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    """The mixed moment of x and y and the third moments in x and y, each ``(B,)``."""
-    x = hits.position[:, 0] - centre[0][hits.shower]
-    y = hits.position[:, 1] - centre[1][hits.shower]
-    total = _sum(hits, np.ones_like(x))
-    scale = 1.0 / np.where(total > 0, total, 1.0)
-    return _sum(hits, x * y) * scale, [_sum(hits, d * d * d) * scale for d in (x, y)]
-
-
-def _sum(hits: Hits, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    summed = np.bincount(hits.shower, weights=hits.energy * values, minlength=len(hits.incident))
-    return summed.astype(np.float64)
+def _powers(geometry: Geometry) -> NDArray[np.float64]:
+    """1 and the products of the coordinates of every cell [mm], ``(n_cells, 10)``."""
+    x, y, z = geometry.cell_positions.T.astype(np.float64)
+    columns = [np.ones_like(x), x, y, x * x, y * y, x * y, x**3, y**3, x * z, y * z]
+    return np.column_stack(columns)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError, bad
+from caloforge.features.sums import sums_by_index
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,11 +63,11 @@ def check_regimes(edges: tuple[float, float]) -> NDArray[np.float64]:
 
 def regime_columns(hits: Hits, edges: NDArray[np.float64]) -> dict[str, NDArray[np.generic]]:
     """``regime_hits`` and ``regime_energy`` [MeV], each ``(B, 3)``: below, between and above ``edges``."""
-    count = len(hits.incident)
-    key = 3 * hits.shower + (hits.energy >= edges[0]) + (hits.energy >= edges[1])
-    number = np.bincount(key, minlength=3 * count).reshape(count, 3)
-    energy = np.bincount(key, weights=hits.energy, minlength=3 * count).reshape(count, 3)
-    return {"regime_hits": number.astype(np.int32), "regime_energy": energy.astype(np.float32)}
+    index = (hits.energy >= edges[0]).astype(np.int32)
+    index += hits.energy >= edges[1]
+    number = sums_by_index(hits, np.ones(len(index), np.int32), index, 3)
+    energy = sums_by_index(hits, hits.energy, index, 3)
+    return {"regime_hits": number, "regime_energy": energy.astype(np.float32)}
 
 
 def _rounded(value: float) -> float:

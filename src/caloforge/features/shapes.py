@@ -34,7 +34,7 @@ def shape_columns(
         binning: Holds the edges of the regimes.
         layers: Energies, centres and widths per layer of the same block.
     """
-    moments = moments_of(hits, geometry, layers)
+    moments = moments_of(hits, geometry, layers["layer_energy"])
     theta, phi = principal_axis(moments.covariance)
     return {
         **moments.columns(),
