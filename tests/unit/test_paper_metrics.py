@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, wasserstein_distance
 
 from caloforge.cli.regimes import parse_regimes
 from caloforge.errors import ConfigError
@@ -30,6 +30,7 @@ from caloforge.evaluation.papers.hit_counts import PARTS, Pattern, count_hits, o
 from caloforge.evaluation.papers.intervals import core, core_draws
 from caloforge.evaluation.papers.mip import has_peak, spectrum_peak
 from caloforge.evaluation.papers.pyramid import coefficients
+from caloforge.evaluation.papers.resampling import distances
 from caloforge.features import CellStore, FeatureTable, derive_binning, feature_table, read_out
 from caloforge.geometry import load_geometry, project
 from caloforge.geometry.neighbours import cell_groups, neighbours
@@ -350,6 +351,16 @@ def test_regimes_can_be_given(make_toy_showers: Callable[..., Showers], siw: Geo
     for text in ("1", "5,0.5", "a,b", "0,1", "1,inf"):
         with pytest.raises(ConfigError, match="two rising energies"):
             parse_regimes(text)
+
+
+def test_distances_of_all_resamplings_agree_with_scipy() -> None:
+    rng = np.random.default_rng(14)
+    values = rng.normal(size=200), rng.integers(-2, 3, 150).astype(float)
+    weights = rng.integers(0, 3, (4, 200)).astype(float), rng.integers(0, 3, (4, 150)).astype(float)
+    expected = [wasserstein_distance(*values, *both) for both in zip(*weights, strict=True)]
+    np.testing.assert_allclose(distances(values, weights), expected)
+    same = values[1], values[1]
+    assert np.all(distances(same, (weights[1], weights[1])) == 0.0)
 
 
 # hit correlations

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.evaluation.papers.resampling import draws, spread, value_and_error
+from caloforge.evaluation.papers.resampling import distances, draws, spread, value_and_error
 from caloforge.evaluation.results import Value
-from caloforge.evaluation.wasserstein import standardised_distance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,15 +42,9 @@ def _measure(pair: Pair, name: str, column: str, title: str) -> Value:
     if not len(used):
         return Value(name, title, None, note="No regime varies in the reference.")
 
-    def distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-        each = [
-            standardised_distance(reference[:, k], generated[:, k], first, second, scale=float(scales[k]))
-            for k in used
-        ]
-        return np.array(each)
-
     weights = draws(pair, name)
-    found = np.array([distances(*both) for both in zip(*weights, strict=True)])
+    each = [distances((reference[:, k], generated[:, k]), weights) / scales[k] for k in used]
+    found = np.stack(each, axis=1)
     value, error = value_and_error(found.mean(axis=1))
     settings = {
         "edges": pair.frame.binning.regimes.tolist(),

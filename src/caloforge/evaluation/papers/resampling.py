@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.pair import Pair
 
-__all__ = ["draws", "listed", "relative", "spread", "value_and_error"]
+__all__ = ["distances", "draws", "listed", "relative", "spread", "value_and_error"]
 
 
 def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -25,6 +25,27 @@ def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float6
     rng = pair.frame.rng(name)
     first, second = (_draws(count, pair.resamples, rng) for count in pair.sizes)
     return first, second
+
+
+def distances(
+    values: tuple[NDArray[np.floating], NDArray[np.floating]],
+    weights: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Wasserstein-1 distances of two samples ``(n,)`` and ``(m,)`` for all ``draws`` of them, ``(1 + R,)``.
+
+    The samples are sorted once; every resampling only sums its weights in that order.
+    """
+    joined = np.concatenate(values)
+    order = np.argsort(joined, kind="stable")
+    steps = np.diff(joined[order])
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    split = len(values[0])
+    found = [
+        np.abs(_cumulative(first, place[:split], len(order)) - _cumulative(second, place[split:], len(order)))
+        for first, second in zip(*weights, strict=True)
+    ]
+    return np.array([float(apart[:-1] @ steps) for apart in found])
 
 
 def value_and_error(values: NDArray[np.floating] | Sequence[float]) -> tuple[float | None, float | None]:
@@ -61,3 +82,11 @@ def listed(values: NDArray[np.floating]) -> list[object]:
 def _draws(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)
     return np.concatenate([np.ones((1, count)), drawn.astype(np.float64)])
+
+
+def _cumulative(weights: NDArray[np.float64], place: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Share of a sample's weight at or below every place of the joined order."""
+    spread_out = np.zeros(count)
+    spread_out[place] = weights
+    summed = np.cumsum(spread_out)
+    return np.asarray(summed / summed[-1])
