@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation import evaluate, metrics_of
-from caloforge.evaluation.auc import Folds, Sample, auc_error, cross_validate
 from caloforge.evaluation.baseline import PointPool, ResampledReader, write_baseline
-from caloforge.evaluation.classifiers import BOOSTED
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
-from caloforge.evaluation.networks import CLOUD_MLP
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.separation import separation_metric, separation_power
 from caloforge.evaluation.sources import energy_warning, part_range
@@ -86,42 +82,6 @@ def test_distance_of_shifted_gaussians_is_the_shift() -> None:
     assert standardised_distance(values, values[:10], weights, scale=3.0) == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("fit", [BOOSTED, CLOUD_MLP])
-def test_classifiers_see_what_is_there(fit: Callable[..., object]) -> None:
-    rng = np.random.default_rng(5)
-    first, second = rng.normal(size=(300, 4)), rng.normal(size=(250, 4))
-    settings = {"fit": fit, "folds": Folds()}
-    alike = cross_validate(first, second, rng=np.random.default_rng(6), **settings)
-    assert abs(alike.value - 0.5) < 4 * alike.error
-    assert alike.count == 250
-    second[:, 2] += 2.0
-    # two unit Gaussians two deviations apart: AUC = Phi(sqrt 2) = 0.921
-    shifted = cross_validate(first, second, rng=np.random.default_rng(6), **settings)
-    assert shifted.value == pytest.approx(0.921, abs=0.05)
-    again = cross_validate(first, second, rng=np.random.default_rng(6), **settings)
-    assert again == shifted
-
-
-def test_identical_samples_have_an_area_of_one_half() -> None:
-    values = np.random.default_rng(7).normal(size=(200, 3))
-    area = cross_validate(values, values, BOOSTED, folds=Folds(), rng=np.random.default_rng(1))
-    assert area.value == pytest.approx(0.5, abs=1e-12)
-
-
-def test_training_leaves_the_global_random_state_alone() -> None:
-    state = torch.random.get_rng_state()
-    sample = Sample(np.random.default_rng(8).normal(size=(40, 3)), np.repeat([1.0, 0.0], 20))
-    CLOUD_MLP(sample, sample, 3)
-    assert torch.equal(state, torch.random.get_rng_state())
-
-
-def test_error_of_an_area_is_that_of_a_rank_sum() -> None:
-    # for samples of one origin the variance of the Mann-Whitney statistic is (2 n + 1) / (12 n^2)
-    assert auc_error(0.5, 100) == pytest.approx(np.sqrt(201 / 120_000), rel=1e-6)
-    assert auc_error(1.0, 100) == 0.0
-    assert auc_error(0.2, 50) == auc_error(0.8, 50)
-
-
 @pytest.fixture(scope="module")
 def tables(
     make_toy_showers: Callable[..., Showers], siw: Geometry
@@ -166,20 +126,6 @@ def test_growing_smearing_gives_growing_numbers(
     assert len(checked) >= 3
     for name in checked:
         assert np.all(np.diff(numbers[name]) > 0), (name, numbers[name])
-
-
-def test_smeared_copy_is_caught(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tables: tuple[Frame, FeatureTable, FeatureTable]
-) -> None:
-    frame, reference, _ = tables
-    table = feature_table(smeared(make_toy_showers(400, seed=2), 0.1), siw, binning=frame.binning)
-    (metric,) = (m for m in metrics_of("fast") if m.name == "boosted")
-    plain, hits = metric.compute(Pair(Observed(reference), Observed(table), frame))
-    assert plain.value is not None
-    assert plain.error is not None
-    assert plain.value > 0.5 + 5 * plain.error
-    assert hits.value is not None
-    assert plain.settings["test_showers_per_class"] == 400
 
 
 def test_floor_from_spare_showers_has_the_same_size(

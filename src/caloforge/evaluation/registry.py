@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ConfigError, did_you_mean
-from caloforge.evaluation.classifiers import boosted_metric, network_metric
+from caloforge.evaluation.classify.metrics import (
+    boosted_metric,
+    cloud_metric,
+    conv_metric,
+    high_metric,
+    low_metric,
+    low_normed_metric,
+    resnet_metric,
+)
 from caloforge.evaluation.coverage import coverage_metric
+from caloforge.evaluation.downstream import downstream_metric
 from caloforge.evaluation.frechet import frechet_metric
 from caloforge.evaluation.kernel import kernel_metric
 from caloforge.evaluation.pair import LEVELS
@@ -89,7 +98,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
     Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
-    Metric("network", "classifier", network_metric, "standard", "1", 200, 1, 0.0),
+    Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
+    Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
+    Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("resnet", "classifier", resnet_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
     Metric("coverage", "coverage", coverage_metric, "standard", "1", 100, 1, 0.0, cells=True),
@@ -101,7 +115,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("rare", "physics", rare_metric, "fast", "1", 200, 5, 0.5),
     Metric("regimes", "physics", regime_metric, "fast", "1", 50, 5, 0.5),
     Metric("layers", "physics", layer_correlation_metric, "fast", "1", 50, 5, 0.5),
-    Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 3, 0.5, cells=True),
+    Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 1, 0.5, cells=True),
+    Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
 )
 
 

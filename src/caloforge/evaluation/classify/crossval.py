@@ -1,4 +1,4 @@
-"""Classifiers that tell generated from reference showers, trained and tested on disjoint folds."""
+"""Classifiers of vectors that are trained and tested on disjoint folds."""
 
 from __future__ import annotations
 
@@ -8,30 +8,44 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from caloforge.evaluation.classify.calibration import auc_error
+from caloforge.evaluation.classify.workers import parallel
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
     from numpy.typing import NDArray
 
-__all__ = ["Auc", "Fit", "Folds", "auc_error", "cross_validate", "equal_classes"]
+__all__ = ["Auc", "Fit", "Folds", "Sample", "cross_validate", "equal_classes"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Vectors ``(m, F)`` of generated (label 0) and reference showers (label 1)."""
+
+    generated: NDArray[np.float64]
+    reference: NDArray[np.float64]
+
+    @property
+    def inputs(self) -> NDArray[np.float64]:
+        """Both classes, generated showers first."""
+        return np.concatenate([self.generated, self.reference])
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        """Labels of ``inputs``."""
+        return np.repeat([0.0, 1.0], [len(self.generated), len(self.reference)])
 
 
 class Fit(Protocol):
     """Trains a classifier; a higher score means that a shower looks more like the reference."""
 
     def __call__(
-        self, train: Sample, tune: Sample, seed: int
+        self, train: Sample, tune: Sample, seed: int, stop: Event | None = None
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
         """Train on ``train``, stop early on ``tune``, return the scores of inputs ``(m, F)``."""
         ...
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Inputs ``(m, F)`` and labels ``(m,)``: reference 1, generated 0."""
-
-    inputs: NDArray[np.float64]
-    labels: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,7 @@ def cross_validate(
     *,
     folds: Folds,
     rng: np.random.Generator,
+    workers: int | None = None,
 ) -> Auc:
     """Train a classifier per fold and average the areas under their ROC curves.
 
@@ -93,39 +108,25 @@ def cross_validate(
         fit: Trains one classifier.
         folds: The split.
         rng: Draws the split and the seeds.
+        workers: Folds at once; the result does not depend on it.
     """
-    classes = equal_classes(reference, generated, rng)
-    count = len(classes[0])
-    parts = np.array_split(rng.permutation(count), folds.number)
-    areas = []
-    for k in range(folds.used):
+    reference, generated = equal_classes(reference, generated, rng)
+    parts = np.array_split(rng.permutation(len(reference)), folds.number)
+    jobs = [(k, int(rng.integers(2**31))) for k in range(folds.used)]
+
+    def sample(chosen: list[int]) -> Sample:
+        rows = np.concatenate([parts[i] for i in chosen])
+        return Sample(generated[rows], reference[rows])
+
+    def area(job: tuple[int, int], stop: Event) -> float:
+        k, seed = job
         tune = (k + 1) % folds.number
         rest = [i for i in range(folds.number) if i not in {k, tune}]
-        test, stop, train = (_sample(classes, parts, chosen) for chosen in ([k], [tune], rest))
-        scores = fit(train, stop, int(rng.integers(2**31)))(test.inputs)
-        areas.append(float(roc_auc_score(test.labels, scores)))
+        score, test = fit(sample(rest), sample([tune]), seed, stop), sample([k])
+        return float(roc_auc_score(test.labels, score(test.inputs)))
+
+    areas = parallel(area, jobs, workers=workers)
     tested = sum(len(parts[k]) for k in range(folds.used))
     mean = float(np.mean(areas))
     spread = float(np.std(areas, ddof=1)) / np.sqrt(len(areas)) if len(areas) > 1 else 0.0
     return Auc(mean, float(max(spread, auc_error(mean, tested))), tuple(areas), tested)
-
-
-def auc_error(area: float, count: int) -> float:
-    """Standard deviation of an area under the ROC curve for ``count`` test showers of each class.
-
-    Hanley and McNeil, Radiology 143 (1982) 29.
-    """
-    area = max(area, 1.0 - area)
-    q1, q2 = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)
-    variance = area * (1.0 - area) + (count - 1) * (q1 + q2 - 2.0 * area**2)
-    return float(np.sqrt(max(variance, 0.0))) / count
-
-
-def _sample(
-    classes: tuple[NDArray[np.float64], NDArray[np.float64]],
-    parts: list[NDArray[np.int64]],
-    chosen: list[int],
-) -> Sample:
-    rows = np.concatenate([parts[i] for i in chosen])
-    inputs = np.concatenate([values[rows] for values in classes])
-    return Sample(inputs, np.repeat([1.0, 0.0], len(rows)))
