@@ -58,7 +58,8 @@ class Page:
         while (message := self._receive()).get("id") != self._last:
             pass
         if "error" in message:
-            raise RuntimeError(f"{method}: {message['error']}")
+            msg = f"{method}: {message['error']}"
+            raise RuntimeError(msg)
         result: dict[str, Any] = message["result"]
         return result
 

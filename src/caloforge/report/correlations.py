@@ -9,11 +9,13 @@ from scipy.stats import rankdata
 
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
+from caloforge.report.samples import recorded
 from caloforge.report.style import REFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -24,6 +26,20 @@ __all__ = ["correlation_plots", "layer_correlation", "layer_pearson"]
 
 _SECTION = "Correlations"
 _DIFFERENCE = 0.3
+_SHORT, _LONG, _SMALL = 0.95, 1.35, 13
+_WORDS = {
+    "cog_x": "mean x",
+    "cog_y": "mean y",
+    "cog_z": "mean z",
+    "moment2_x": "spread x",
+    "moment2_y": "spread y",
+    "moment2_z": "spread z",
+    "visible": "E visible",
+    "energy": "E incident",
+    "thirds 1": "first third",
+    "thirds 2": "middle third",
+    "thirds 3": "last third",
+}
 
 
 def layer_correlation(table: FeatureTable) -> NDArray[np.float64]:
@@ -54,6 +70,23 @@ def correlation_plots(evaluation: Evaluation) -> Iterator[Plot]:
     )
     figure = _draw(evaluation, layer_correlation)
     yield Plot("layer_correlation", _SECTION, caption, figure, columns=1 + len(evaluation.generated))
+    yield from _observables(evaluation)
+
+
+def _observables(evaluation: Evaluation) -> Iterator[Plot]:
+    """The paper's correlations between observables, which the metric recorded."""
+    found = recorded(evaluation, "physics.gettinghigh_correlations")
+    found = {model: settings for model, settings in found.items() if "reference" in settings}
+    if not found:
+        return
+    first = next(iter(found.values()))
+    reference = np.array(first["reference"])
+    pictures = {REFERENCE: reference}
+    for model, settings in found.items():
+        pictures[f"{model} − {REFERENCE}"] = np.array(settings["generated"]) - reference
+    figure = _matrices(pictures, [_WORDS.get(title, title.replace("_", " ")) for title in first["titles"]])
+    caption = "Pearson correlation of observables (Getting High); for models, the difference to Geant4."
+    yield Plot("observable_correlation", _SECTION, caption, figure, columns=len(pictures))
 
 
 def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,18 +101,36 @@ def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _draw(evaluation: Evaluation, correlation: Callable[[FeatureTable], NDArray[np.float64]]) -> Figure:
     reference = correlation(evaluation.reference.table)
     differences = [correlation(sample.table) - reference for sample in evaluation.generated]
-    limit = _limit(differences)
-    edges = np.arange(evaluation.geometry.n_layers + 1) - 0.5
-    titles = [REFERENCE, *(f"{sample.name} − {REFERENCE}" for sample in evaluation.generated)]
-    panels = make_panels(len(titles), bars=True)
-    for column, (axes, values) in enumerate(zip(panels.axes[0], [reference, *differences], strict=True)):
+    titles = [f"{sample.name} − {REFERENCE}" for sample in evaluation.generated]
+    return _matrices({REFERENCE: reference, **dict(zip(titles, differences, strict=True))})
+
+
+def _matrices(pictures: Mapping[str, NDArray[np.float64]], names: Sequence[str] = ()) -> Figure:
+    """The first matrix, and the differences of others to it; rows and columns are layers without names."""
+    first, *differences = pictures.values()
+    limit, edges = _limit(differences), np.arange(len(first) + 1) - 0.5
+    panels = make_panels(
+        len(pictures), bars=True, left=_LONG if names else _SHORT, bottom=_LONG if names else _SHORT
+    )
+    for column, (axes, title, values) in enumerate(
+        zip(panels.axes[0], pictures, pictures.values(), strict=True)
+    ):
         bound = limit if column else 1.0
         mesh = axes.pcolormesh(edges, edges, values, cmap="RdBu_r", vmin=-bound, vmax=bound, rasterized=True)
-        axes.set_title(titles[column], loc="left")
-        axes.set_xlabel("layer")
-        axes.set_ylabel("layer")
+        panels.title(title, 0, column)
+        if names:
+            _name_ticks(axes, names, rows=column == 0)
+        else:
+            axes.set_xlabel("layer")
+            axes.set_ylabel("layer")
         panels.bar(mesh, 0, column=column)
     return panels.figure
+
+
+def _name_ticks(axes: Axes, names: Sequence[str], *, rows: bool) -> None:
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=_SMALL)
+    axes.set_yticks(range(len(names)), names if rows else [""] * len(names), fontsize=_SMALL)
+    axes.tick_params(which="both", length=0)
 
 
 def _limit(differences: list[NDArray[np.float64]]) -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from caloforge.report.cells import cell_plots
 from caloforge.report.correlations import correlation_plots
+from caloforge.report.deviations import deviation_plots
 from caloforge.report.events import event_plots
 from caloforge.report.images import image_plots
 from caloforge.report.observables import observable_plots
-from caloforge.report.style import DPI, pdf, png, style
+from caloforge.report.response import response_plots
+from caloforge.report.style import pdf, png, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +26,9 @@ __all__ = ["Picture", "draw_all"]
 
 _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     observable_plots,
+    cell_plots,
+    response_plots,
+    deviation_plots,
     correlation_plots,
     image_plots,
 )
@@ -65,5 +72,5 @@ def _write(plot: Plot, folder: Path, *, vectors: bool) -> Picture:
     if vectors:
         (folder / f"{plot.key}.pdf").write_bytes(pdf(plot.figure))
     uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-    width, height = (round(inches * DPI) for inches in plot.figure.get_size_inches())
+    width, height = struct.unpack(">II", content[16:24])  # of the PNG's header
     return Picture(plot.key, plot.section, plot.caption, uri, plot.columns, width, height)

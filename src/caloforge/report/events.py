@@ -54,7 +54,7 @@ def event_plots(evaluation: Evaluation) -> Iterator[Plot]:
         figure = draw_event(panels, columns=columns)
         for hits in figure.findobj(Collection):
             hits.set_rasterized(True)  # thousands of faces
-        yield Plot(f"event_{number}", "Single showers", caption, figure, columns)
+        yield Plot(f"event_{number}", "Events", caption, figure, columns)
 
 
 def turn_table(evaluation: Evaluation) -> TurnTable | None:

@@ -33,7 +33,7 @@ def image_plots(evaluation: Evaluation) -> Iterator[Plot]:
     box = any(isinstance(layer.grid, BoxGrid) for layer in evaluation.geometry.layers)
     layers = np.arange(evaluation.geometry.n_layers + 1) - 0.5
     first, second = evaluation.binning.lateral
-    section, columns = "Mean shower images", 1 + len(evaluation.generated)
+    section, columns = "Images", 1 + len(evaluation.generated)
     figure = _row(evaluation, "lateral", first, second, ("x [mm]", "y [mm]"), polar=not box)
     caption = "Mean energy per cell, all layers together; below, the ratio to the reference."
     yield Plot("image_lateral", section, caption, figure, columns)
@@ -62,7 +62,7 @@ def _row(
     panels = make_panels(len(samples), 2, polar=polar)
     for column, (sample, picture) in enumerate(zip(samples, pictures, strict=True)):
         top_axes, low_axes = (row[column] for row in panels.axes)
-        top_axes.set_title(REFERENCE if column == 0 else sample.name, loc="left")
+        panels.title(REFERENCE if column == 0 else sample.name, 0, column)
         mesh = top_axes.pcolormesh(
             horizontal, vertical, np.maximum(picture, 1e-30), norm=colours, rasterized=True
         )

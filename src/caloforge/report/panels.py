@@ -31,13 +31,18 @@ class Panels:
     figure: Figure
     axes: tuple[tuple[Axes, ...], ...]
 
+    def title(self, text: str, row: int, column: int) -> None:
+        """Write above a panel."""
+        # at a place that is told, matplotlib need not look for one
+        self.axes[row][column].set_title(text, loc="left", y=1.02)
+
     def bar(self, mesh: Any, row: int, *, label: str = "", column: int = -1) -> None:
         """Draw the colour bar of ``mesh`` to the right of a panel."""
         place = self.axes[row][column].get_position()
         width, _ = self.figure.get_size_inches()
         left, bar = place.x1 + _BAR_GAP / width, _BAR / width
         bar_axes = self.figure.add_axes((left, place.y0, bar, place.height))
-        self.figure.colorbar(mesh, cax=bar_axes, label=label)
+        self.figure.colorbar(mesh, cax=bar_axes, label=label).minorticks_off()
 
 
 def make_panels(
@@ -47,6 +52,8 @@ def make_panels(
     size: tuple[float, float] = (3.7, 3.7),
     bars: bool = False,
     polar: bool = False,
+    left: float = _LEFT,
+    bottom: float = _BOTTOM,
 ) -> Panels:
     """Make empty panels.
 
@@ -56,18 +63,20 @@ def make_panels(
         size: Width and height of one panel [inches].
         bars: Leave room for a colour bar behind every column, not only behind the last.
         polar: Whether the panels are discs.
+        left: Room for the labels of the first column [inches].
+        bottom: Room for the labels below a panel [inches].
     """
     gap = _GAP + (_BAR + _BAR_GAP + 0.55 if bars else 0.0)
-    width = _LEFT + columns * size[0] + (columns - 1) * gap + _BAR + _BAR_GAP + _RIGHT
-    height = rows * (_BOTTOM + size[1] + _TITLE)
+    width = left + columns * size[0] + (columns - 1) * gap + _BAR + _BAR_GAP + _RIGHT
+    height = rows * (bottom + size[1] + _TITLE)
     figure = new_figure(width, height)
     projection: Any = {"projection": "polar"} if polar else {}
     grid = [
         tuple(
             figure.add_axes(
                 (
-                    (_LEFT + column * (size[0] + gap)) / width,
-                    1.0 - (row * (_BOTTOM + size[1] + _TITLE) + _TITLE + size[1]) / height,
+                    (left + column * (size[0] + gap)) / width,
+                    1.0 - (row * (bottom + size[1] + _TITLE) + _TITLE + size[1]) / height,
                     size[0] / width,
                     size[1] / height,
                 ),
@@ -77,4 +86,7 @@ def make_panels(
         )
         for row in range(rows)
     ]
+    for row in grid:
+        for axes in row:
+            axes.minorticks_off()
     return Panels(figure, tuple(grid))

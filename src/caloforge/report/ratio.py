@@ -23,14 +23,17 @@ __all__ = ["Axis", "ratio_figure"]
 _GREY, _BAND = "#d3d7dc", "#9aa1ab"
 _RANGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _MEASURED = 0.5
+_SIZE = (7.4, 6.2)
 _PLACE = {
     "height_ratios": [3, 1],
     "hspace": 0.06,
     "left": 0.155,
     "right": 0.965,
-    "top": 0.97,
+    "top": 0.975,
     "bottom": 0.115,
 }
+_SPREAD = 0.5
+"""Share of a bin over which the points of the models are spread."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Axis:
         log_y: Whether y is logarithmic.
         points: Whether values are points with error bars instead of steps.
         from_zero: Whether a linear y axis starts at zero.
+        names: Of the bins, in place of numbers.
     """
 
     x: str
@@ -52,6 +56,7 @@ class Axis:
     log_y: bool = False
     points: bool = False
     from_zero: bool = True
+    names: tuple[str, ...] = ()
 
 
 def ratio_figure(
@@ -71,10 +76,10 @@ def ratio_figure(
         axis: Labels and scales.
         mark: A place on the x axis to mark, and its label.
     """
-    figure = new_figure(6.6, 6.4)
+    figure = new_figure(*_SIZE)
     top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=_PLACE)
     _draw_values(top, edges, reference, models, axis)
-    _draw_ratios(bottom, edges, reference, models)
+    _draw_ratios(bottom, edges, reference, models, axis)
     if mark is not None:
         _draw_mark(top, bottom, mark)
     _dress(top, bottom, edges, [reference, *models.values()], axis)
@@ -92,10 +97,11 @@ def _draw_values(
         )
     axes.stairs(reference.values, edges, baseline=None, color="black", linewidth=1.3, label=REFERENCE)
     _band(axes, edges, reference.values, reference.errors, alpha=0.55)
-    middle = _middles(edges, log=axis.log_x)
-    for (name, curve), line in zip(models.items(), model_styles(list(models)).values(), strict=True):
+    places = _places(edges, len(models), log=axis.log_x)
+    lines = model_styles(list(models)).values()
+    for (name, curve), line, place in zip(models.items(), lines, places, strict=True):
         if axis.points:
-            axes.errorbar(middle, curve.values, curve.errors, fmt="o", ms=6, color=line.colour, label=name)
+            axes.errorbar(place, curve.values, curve.errors, fmt="o", ms=6, color=line.colour, label=name)
         else:
             axes.stairs(
                 curve.values,
@@ -109,19 +115,21 @@ def _draw_values(
 
 
 def _draw_ratios(
-    axes: Axes, edges: NDArray[np.floating], reference: Curve, models: Mapping[str, Curve]
+    axes: Axes, edges: NDArray[np.floating], reference: Curve, models: Mapping[str, Curve], axis: Axis
 ) -> None:
     relative = reference / reference.values
     _band(axes, edges, relative.values, relative.errors, alpha=0.55)
     axes.axhline(1.0, color="black", linewidth=1.0)
-    middle = _middles(edges, log=axes.get_xscale() == "log")
+    places = _places(edges, len(models), log=axis.log_x)
     measured = np.where(relative.errors < _MEASURED, reference.values, 0.0)
     ratios = {name: curve / measured for name, curve in models.items()}
-    for ratio, line in zip(ratios.values(), model_styles(list(models)).values(), strict=True):
-        axes.stairs(
-            ratio.values, edges, baseline=None, linewidth=1.8, color=line.colour, linestyle=line.dashes
-        )
-        axes.errorbar(middle, ratio.values, ratio.errors, fmt="none", ecolor=line.colour, elinewidth=0.8)
+    for ratio, line, place in zip(ratios.values(), model_styles(list(models)).values(), places, strict=True):
+        form = "o" if axis.points else "none"
+        axes.errorbar(place, ratio.values, ratio.errors, fmt=form, ms=4, color=line.colour, elinewidth=0.9)
+        if not axis.points:
+            axes.stairs(
+                ratio.values, edges, baseline=None, linewidth=1.8, color=line.colour, linestyle=line.dashes
+            )
     half = _ratio_range(relative, list(ratios.values()))
     axes.set_ylim(1.0 - half, 1.0 + half)
 
@@ -153,6 +161,10 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
     if axis.log_x:
         bottom.set_xscale("log")
     top.set_xlim(edges[0], edges[-1])
+    if axis.names:
+        bottom.set_xticks(range(len(axis.names)), axis.names)
+        bottom.tick_params(axis="x", which="minor", bottom=False, top=False)
+        top.tick_params(axis="x", which="minor", bottom=False, top=False)
     columns = 1 if len(curves) < 4 else 2
     room = 0.13 * -(-len(curves) // columns)
     values = np.concatenate([curve.values for curve in curves])
@@ -189,5 +201,9 @@ def _lowest(curve: Curve) -> float:
     return float(positive.min()) * 1e-3 if len(positive) else 1e-9
 
 
-def _middles(edges: NDArray[np.floating], *, log: bool) -> NDArray[np.floating]:
-    return np.sqrt(edges[1:] * edges[:-1]) if log else 0.5 * (edges[1:] + edges[:-1])
+def _places(edges: NDArray[np.floating], models: int, *, log: bool) -> list[NDArray[np.floating]]:
+    """Where the points of each model lie in the bins: beside each other."""
+    shares = 0.5 + _SPREAD * ((np.arange(models) + 0.5) / models - 0.5)
+    if log:
+        return [edges[:-1] ** (1 - share) * edges[1:] ** share for share in shares]
+    return [edges[:-1] * (1 - share) + edges[1:] * share for share in shares]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["DPI", "REFERENCE", "Line", "model_styles", "new_figure", "pdf", "png", "style"]
+__all__ = ["REFERENCE", "Line", "model_styles", "new_figure", "pdf", "png", "style"]
 
 REFERENCE = "Geant4"
 
@@ -33,10 +33,11 @@ _OVERRIDES = {
     "image.cmap": "viridis",
     "pdf.fonttype": 42,
 }
-DPI = 120
-"""Dots per inch of the page's pictures."""
+_DPI, _WIDE_DPI, _WIDE = 120, 96, 12.0
+"""Dots per inch of the page's pictures; fewer for those wider than so many inches."""
 
-_MESH_DPI = 200
+_MESH_DPI = 150
+_COMPRESSION = 4
 
 
 class Line(NamedTuple):
@@ -71,7 +72,8 @@ def model_styles(names: Sequence[str]) -> dict[str, Line]:
 def png(figure: Figure) -> bytes:
     """A figure as a picture, the same bytes every time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    dpi = _WIDE_DPI if figure.get_figwidth() > _WIDE else _DPI
+    figure.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": _COMPRESSION})
     return buffer.getvalue()
 
 
