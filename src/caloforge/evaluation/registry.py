@@ -15,6 +15,7 @@ from caloforge.evaluation.classify.metrics import (
     low_normed_metric,
     resnet_metric,
 )
+from caloforge.evaluation.classify.posterior import high_posterior, low_posterior, resnet_posterior
 from caloforge.evaluation.coverage import coverage_metric
 from caloforge.evaluation.downstream import downstream_metric
 from caloforge.evaluation.frechet import frechet_metric
@@ -120,7 +121,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-COMPARISONS: tuple[Comparison, ...] = ()
+COMPARISONS: tuple[Comparison, ...] = (
+    Comparison("high_posterior", "classifier", high_posterior, "standard", "1", 200),
+    Comparison("low_posterior", "classifier", low_posterior, "standard", "1", 200, cells=True),
+    Comparison("resnet_posterior", "classifier", resnet_posterior, "official", "1", 200, cells=True),
+)
 
 
 def metrics_of(level: str) -> tuple[Metric, ...]:
