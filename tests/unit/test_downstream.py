@@ -247,7 +247,7 @@ def test_angles_close_on_themselves() -> None:
     image = torch.rand((1, 1, *voxels.shape), generator=rng)
 
     def first(images: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = network.convolutions[0](network._padded(images))
+        found: torch.Tensor = network.convolutions[0](network._closed(images))
         return found
 
     torch.testing.assert_close(first(image.roll(2, dims=3)), first(image).roll(1, dims=3))

@@ -75,7 +75,8 @@ class ReconstructionNetwork(nn.Module):
         channels = (1, *recipe.channels)
         self.wraps = voxels.wraps
         self.convolutions = nn.ModuleList(
-            nn.Conv3d(before, after, 3, stride=2) for before, after in pairwise(channels)
+            nn.Conv3d(before, after, 3, stride=2, padding=(1, 0 if voxels.wraps else 1, 1))
+            for before, after in pairwise(channels)
         )
         size = channels[-1] * int(np.prod([_halved(n, len(recipe.channels)) for n in voxels.shape]))
         self.dense = nn.Linear(size + 1, recipe.hidden)
@@ -90,16 +91,14 @@ class ReconstructionNetwork(nn.Module):
             sums: Logarithm of the visible energy, standardised, ``(b, 1)``.
         """
         for convolution in self.convolutions:
-            images = nn.functional.relu(convolution(self._padded(images)))
+            images = nn.functional.relu(convolution(self._closed(images)))
         hidden = nn.functional.relu(self.dense(torch.cat([images.flatten(1), sums], dim=1)))
         last = torch.cat([hidden, sums], dim=1)
         return self.energy(last)[:, 0], self.kind(last)
 
-    def _padded(self, images: torch.Tensor) -> torch.Tensor:
-        if not self.wraps:
-            return nn.functional.pad(images, (1, 1, 1, 1, 1, 1))
-        around = nn.functional.pad(images, (0, 0, 1, 1, 0, 0), mode="circular")
-        return nn.functional.pad(around, (1, 1, 0, 0, 1, 1))
+    def _closed(self, images: torch.Tensor) -> torch.Tensor:
+        """Angles go on where they began."""
+        return nn.functional.pad(images, (0, 0, 1, 1, 0, 0), mode="circular") if self.wraps else images
 
 
 def _halved(size: int, times: int) -> int:

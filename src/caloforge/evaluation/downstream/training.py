@@ -97,8 +97,8 @@ class Reconstruction:
     def inputs(self, store: CellStore, rows: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.float64]]:
         """Images for the network ``(b, 1, depth, first, second)``, standardised log sums ``(b,)``."""
         images = self.voxels.images(store, rows)
-        scaled = np.log1p(images / self.unit).astype(np.float32)
-        return torch.from_numpy(scaled)[:, None], self.line.standardised(images.sum(axis=(1, 2, 3)))
+        place = self.line.standardised(images.sum(axis=(1, 2, 3), dtype=np.float64))
+        return torch.from_numpy(np.log1p(images / np.float32(self.unit)))[:, None], place
 
 
 def train(

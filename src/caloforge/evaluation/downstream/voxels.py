@@ -46,9 +46,9 @@ class Voxels:
         wraps = not isinstance(geometry.layers[0].grid, BoxGrid)
         return cls((layers, first, second), wraps, voxel)
 
-    def images(self, store: CellStore, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def images(self, store: CellStore, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Energies of some showers [MeV], ``(b, depth, first, second)``."""
         batch, size = store.batch(rows), int(np.prod(self.shape))
         place = batch.shower * size + self.voxel[batch.cells]
         filled = np.bincount(place, weights=batch.energy, minlength=len(rows) * size)
-        return np.asarray(filled, np.float64).reshape(len(rows), *self.shape)
+        return np.asarray(filled, np.float32).reshape(len(rows), *self.shape)
