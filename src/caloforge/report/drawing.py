@@ -7,7 +7,9 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from caloforge.report.cells import cell_plots
+from caloforge.report.classifiers import classifier_plots
 from caloforge.report.correlations import correlation_plots
+from caloforge.report.costs import cost_plots
 from caloforge.report.deviations import deviation_plots
 from caloforge.report.events import event_plots
 from caloforge.report.images import image_plots
@@ -30,6 +32,8 @@ _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     response_plots,
     deviation_plots,
     correlation_plots,
+    classifier_plots,
+    cost_plots,
     image_plots,
 )
 

@@ -21,14 +21,15 @@ _SLOTS: tuple[tuple[Group, str, tuple[str, ...]], ...] = (
     ("separation", "Separation power × 1000", ("separation.cell_energy",)),
     ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.hits",)),
     ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.radial_bins",)),
-    ("classifier", "", ("auc.low", "auc.boosted_hits")),
-    ("classifier", "", ("auc.high", "auc.boosted")),
-    ("distance", "", ("distance.fpd", "fpd")),
-    ("distance", "", ("distance.kpd", "kpd")),
-    ("coverage", "", ("coverage.coverage",)),
+    ("classifier", "AUC", ("auc.low", "auc.boosted_hits")),
+    ("classifier", "AUC", ("auc.resnet", "auc.high", "auc.boosted")),
+    ("distance", "", ("distance.fpd",)),
+    ("distance", "", ("distance.kpd",)),
+    ("coverage", "", ("coverage.features_coverage", "coverage.coverage")),
+    ("coverage", "", ("coverage.features_precision", "coverage.precision")),
     ("physics", "", ("physics.gettinghigh_linearity",)),
     ("physics", "", ("physics.gettinghigh_resolution",)),
-    ("downstream", "", ()),
+    ("downstream", "", ("downstream.energy_resolution_ratio_gen_to_g4",)),
     ("cost", "", ("cost.time_batch_1_threads_1",)),
     ("cost", "", ("cost.parameters",)),
 )
@@ -63,12 +64,8 @@ def headline(evaluation: Evaluation) -> Section:
         if chosen is not None:
             title = f"{prefix}: {chosen.title}" if prefix else chosen.title
             rows.append(replace(chosen, title=title))
-    return Section(
-        "Which model is best, and is it good enough?",
-        "The metrics that tell most; all of them are below.",
-        tuple(rows),
-        "headline",
-    )
+    title = "Which model is best, and is it good enough?"
+    return Section.of(title, "The metrics that tell most; all of them are below.", rows)
 
 
 def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict], str]:
@@ -112,13 +109,12 @@ def _ranking(verdicts: Sequence[Verdict], total: int) -> str:
 def _judgement(verdicts: Sequence[Verdict], total: int) -> str:
     if not total:
         return ""
-    counts = ", ".join(f"{v.model} in {v.compatible}" for v in verdicts)
     whole = [v.model for v in verdicts if v.compatible == total]
     if whole:
-        return (
-            f"At these numbers of showers {_joined(whole)} cannot be told from Geant4 in any of {total} rows."
-        )
-    return f"None agrees with Geant4 everywhere: of {total} rows, {counts}."
+        agreed = f"{_joined(whole)} cannot be told from Geant4 in any of {total} rows"
+        return f"At these numbers of showers {agreed}."
+    first, *others = (f"{v.model} in {v.compatible}" for v in verdicts)
+    return f"Compatible with Geant4 (✓): {', '.join([f'{first} of {total} rows', *others])}."
 
 
 def _joined(names: Sequence[str]) -> str:

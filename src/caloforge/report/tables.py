@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from caloforge.report.numbers import number
@@ -71,7 +72,11 @@ _HEADINGS: dict[Group, _Heading] = {
         "As the models' files tell: sizes, and times of a recorded benchmark. Nothing is measured here.",
     ),
 }
-_SCALES = {"distance.fpd": (1000.0, "× 1000"), "distance.kpd": (1000.0, "× 1000")}
+_SCALES = {
+    name: (1000.0, "× 1000")
+    for kind in ("fpd", "kpd")
+    for name in (f"distance.{kind}", f"distance.{kind}_mended")
+}
 _COMPATIBLE = 2.0
 
 
@@ -86,6 +91,7 @@ class Cell:
         tied: Whether it lies within one standard deviation of the best.
         compatible: Whether it lies within two standard deviations of the floor, or beyond it.
         note: More about it.
+        mark: Letter of the note among those of its section.
     """
 
     text: str
@@ -94,6 +100,7 @@ class Cell:
     tied: bool = False
     compatible: bool = False
     note: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,15 +129,47 @@ class Row:
     note: str = ""
     hint: str = ""
 
+    @property
+    def family(self) -> str:
+        """The paper that the metric is from, where its title tells one."""
+        return self.title.partition(": ")[0] if self._has_family else ""
+
+    @property
+    def label(self) -> str:
+        """The title without the family."""
+        return self.title.partition(": ")[2] if self._has_family else self.title
+
+    @property
+    def _has_family(self) -> bool:
+        return self.group == "physics" and ": " in self.title
+
 
 @dataclass(frozen=True)
 class Section:
-    """Metrics of one kind."""
+    """Metrics of one kind.
+
+    Attributes:
+        title: Heading.
+        help: How to read them.
+        rows: The metrics.
+        notes: Of single numbers, by the letters of their cells.
+    """
 
     title: str
     help: str
     rows: tuple[Row, ...]
-    key: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, title: str, words: str, rows: Sequence[Row]) -> Section:
+        """Give every note of a number a letter."""
+        found = dict.fromkeys(cell.note for row in rows for cell in row.cells if cell.note and not row.note)
+        letters = dict(zip(found, ascii_lowercase, strict=False))
+        marked = [
+            row if row.note else replace(row, cells=tuple(_lettered(cell, letters) for cell in row.cells))
+            for row in rows
+        ]
+        return cls(title, words, tuple(marked), {letter: note for note, letter in letters.items()})
 
 
 def summary(evaluation: Evaluation) -> list[Section]:
@@ -143,9 +182,9 @@ def sections(models: Sequence[Mapping[str, MetricResult]]) -> list[Section]:
     found = []
     for group, heading in _HEADINGS.items():
         names = dict.fromkeys(r.name for results in models for r in results.values() if r.group == group)
-        rows = tuple(row([results.get(name) for results in models]) for name in names)
+        rows = [row([results.get(name) for results in models]) for name in names]
         if rows:
-            found.append(Section(heading.title, heading.help, rows, group))
+            found.append(Section.of(heading.title, heading.help, rows))
     return found
 
 
@@ -171,6 +210,10 @@ def row(results: Sequence[MetricResult | None]) -> Row:
         note=next((r.note for r in results if r is not None and r.note), "") if _is_empty(cells) else "",
         hint=_hint(first),
     )
+
+
+def _lettered(cell: Cell, letters: Mapping[str, str]) -> Cell:
+    return replace(cell, mark=letters.get(cell.note, ""))
 
 
 def _is_empty(cells: Sequence[Cell]) -> bool:

@@ -1,0 +1,164 @@
+"""The report in a real browser: it loads nothing, fits, shows pictures, and its showers turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("websockets")
+
+from browser import Page, chromium, open_page
+from caloforge.evaluation import evaluate
+from caloforge.geometry import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
+
+pytestmark = pytest.mark.slow
+
+DESKTOP, PHONE = (1280, 900), (390, 844)
+# Mean and spread of the pixels of every image, and its natural size, after all of them are decoded.
+PICTURES = """
+(async () => {
+  const found = [];
+  for (const image of document.querySelectorAll("img")) {
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 64;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0, 64, 64);
+    const data = context.getImageData(0, 0, 64, 64).data;
+    let low = 255, high = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      low = Math.min(low, data[i]);
+      high = Math.max(high, data[i]);
+    }
+    const box = image.getBoundingClientRect();
+    found.push({ width: image.naturalWidth, shown: box.width, contrast: high - low });
+  }
+  return found;
+})()
+"""
+OVERFLOW = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+# Elements that reach beyond the page, unless something around them scrolls.
+TOO_WIDE = """
+[...document.querySelectorAll("main *")].filter((element) => {
+  const reach = element.getBoundingClientRect().right;
+  return reach > document.documentElement.clientWidth + 1 &&
+    !element.closest(".scroll, .stage, nav") && element.getBoundingClientRect().width > 0;
+}).map((element) => element.outerHTML.slice(0, 80))
+"""
+SHOW = "document.getElementById('event-%d').scrollIntoView({block: 'center', behavior: 'instant'})"
+EYE = """
+(() => {
+  const eye = document.getElementById('event-%d')._fullLayout.scene._scene.getCamera().eye;
+  return [eye.x, eye.y, eye.z];
+})()
+"""
+CENTRE = """
+(() => {
+  const box = document.getElementById('event-%d').getBoundingClientRect();
+  return [box.left + box.width / 2, box.top + box.height / 2];
+})()
+"""
+UNFOLD = "document.querySelectorAll('details').forEach((element) => (element.open = true))"
+BOARD = "document.querySelectorAll('.board')[1]"
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium is installed: this test looks at the report in a browser")
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(
+    tmp_path_factory: pytest.TempPathFactory, make_toy_showers: Callable[..., Showers], siw: Geometry
+) -> Path:
+    out = tmp_path_factory.mktemp("report") / "out"
+    models = {name: project(make_toy_showers(110, seed=seed), siw) for seed, name in enumerate("abc", 2)}
+    evaluate(make_toy_showers(120, seed=1), models, out=out, geometry=siw)
+    return out / "report.html"
+
+
+@pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def page(
+    request: pytest.FixtureRequest, browser: str, report: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    width, height = request.param
+    with open_page(browser, tmp_path_factory.mktemp("profile")) as page:
+        page.resize(width, height, phone=width < 600)
+        page.goto(report)
+        yield page
+
+
+def told(page: Page, *methods: str) -> list[dict[str, Any]]:
+    return [parameters for method, parameters in page.events if method in methods]
+
+
+def test_nothing_is_asked_for_outside_of_the_page(page: Page, report: Path) -> None:
+    asked = [request["request"]["url"] for request in told(page, "Network.requestWillBeSent")]
+    assert report.resolve().as_uri() in asked
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [report.resolve().as_uri()]
+
+
+def test_console_is_silent(page: Page) -> None:
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert told(page, "Runtime.exceptionThrown") == []
+    errors = [e for e in told(page, "Runtime.consoleAPICalled") if e["type"] in {"error", "assert"}]
+    logged = [e["entry"] for e in told(page, "Log.entryAdded") if e["entry"]["level"] == "error"]
+    assert errors + logged == []
+
+
+def test_every_picture_shows_something(page: Page, report: Path) -> None:
+    pictures = page.evaluate(PICTURES)
+    assert len(pictures) == len(list((report.parent / "figures").glob("*.png"))) >= 25
+    for picture in pictures:
+        assert picture["width"] > 300
+        assert picture["shown"] > 250
+        assert picture["contrast"] > 100
+
+
+def test_page_fits_into_the_window(page: Page) -> None:
+    page.evaluate(UNFOLD)
+    scroll, client = page.evaluate(OVERFLOW)
+    assert scroll <= client
+    assert page.evaluate(TOO_WIDE) == []
+
+
+def test_showers_turn(page: Page) -> None:
+    for number in range(4):
+        page.evaluate(SHOW % number)
+        assert page.evaluate(f"document.querySelectorAll('#event-{number} canvas').length") >= 1
+    before = page.evaluate(EYE % 0), page.evaluate(EYE % 1)
+    page.evaluate(SHOW % 0)
+    page.drag(tuple(page.evaluate(CENTRE % 0)), (70.0, 25.0))
+    page.evaluate("new Promise((done) => setTimeout(done, 500))")
+    after = page.evaluate(EYE % 0), page.evaluate(EYE % 1)
+    assert max(abs(a - b) for a, b in zip(after[0], before[0], strict=True)) > 0.05
+    assert after[1] == before[1]
+
+
+def test_tables_sort_by_a_column(page: Page) -> None:
+    page.evaluate(UNFOLD)
+    first = f"{BOARD}.tBodies[0].rows[0].cells[0].textContent.trim()"
+    click = f"{BOARD}.tHead.rows[0].cells[2].querySelector('button').click()"
+    assert page.evaluate(first) == "Geant4"
+    page.evaluate(click)
+    assert page.evaluate(first) == "Geant4"
+    page.evaluate(click)
+    assert page.evaluate(first) == "CaloMan"
+
+
+def test_pictures_can_be_enlarged(page: Page) -> None:
+    page.evaluate("document.querySelector('figure img').click()")
+    assert page.evaluate("document.querySelector('dialog').open")
+    assert page.evaluate("document.querySelector('dialog img').naturalWidth") > 300
+    page.evaluate("document.querySelector('dialog').close()")
