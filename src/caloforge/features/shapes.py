@@ -53,5 +53,5 @@ def hits_above(table: FeatureTable, thresholds: NDArray[np.integer]) -> NDArray[
         table: Holds the column ``spectrum``.
         thresholds: Numbers of the edges of ``Binning.spectrum``, ``(k,)``.
     """
-    above = np.cumsum(table["spectrum"][:, ::-1], axis=1, dtype=np.int64)[:, ::-1]
-    return np.asarray(above[:, thresholds])
+    spectrum = table["spectrum"]
+    return np.column_stack([spectrum[:, edge:].sum(axis=1, dtype=np.int64) for edge in thresholds])
