@@ -87,7 +87,9 @@ def test_moments_agree_with_sums_over_the_cells(name: str) -> None:
             second = np.average(apart[:, axis] ** 2, weights=energy)
             third = np.average(apart[:, axis] ** 3, weights=energy)
             assert table[f"moment2_{letter}"][shower] == pytest.approx(second, rel=1e-4, abs=1e-4 * size)
-            assert table[f"moment3_{letter}"][shower] == pytest.approx(third, rel=1e-3, abs=1e-5 * size**3 + 1e-6)
+            assert table[f"moment3_{letter}"][shower] == pytest.approx(
+                third, rel=1e-3, abs=1e-5 * size**3 + 1e-6
+            )
     names = [n for n in table.names if n.startswith("moment")]
     assert len(names) == 6
     assert all(table[n][1] == 0.0 for n in names)
