@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Histogram", "ShowerBins", "bootstrap", "resample"]
+__all__ = ["Histogram", "ShowerBins", "bootstrap", "find_index", "resample"]
 
 _ROWS = 4096
 
@@ -76,10 +76,7 @@ class ShowerBins:
     @classmethod
     def of(cls, values: NDArray[np.floating], edges: NDArray[np.float64]) -> ShowerBins:
         """Find the bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``; the last ones are closed."""
-        index = np.empty(values.shape, dtype=np.int16)
-        for group, own in enumerate(edges):
-            index[:, group] = _find(values[:, group], own)
-        return cls(edges, index=index)
+        return cls(edges, index=find_index(values, edges))
 
     def fill(self, weights: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
         """Sum the showers: counts ``(G, B)``.
@@ -110,8 +107,17 @@ class ShowerBins:
             if weights is None:
                 sums[:, 0] += np.bincount(keys, minlength=len(sums))
             else:
-                sums += _one_hot(keys, groups, len(sums)).T @ weights[rows].astype(np.float64)
+                # few rows: their sums are exact in float32
+                sums += _one_hot(keys, groups, len(sums)).T @ weights[rows].astype(np.float32)
         return np.asarray(sums.T.reshape(-1, groups, bins)[:, :, 1:])
+
+
+def find_index(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``; -1 outside, the last ones are closed."""
+    index = np.empty(values.shape, dtype=np.int16)
+    for group, own in enumerate(edges):
+        index[:, group] = _find(values[:, group], own)
+    return index
 
 
 def resample(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -155,7 +161,8 @@ def _find(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[n
 
 def _one_hot(keys: NDArray[np.int32], groups: int, size: int) -> csr_array:
     starts = np.arange(0, len(keys) + 1, groups)
-    return csr_array((np.ones(len(keys)), keys, starts), shape=(len(starts) - 1, size))
+    ones = np.ones(len(keys), np.float32)
+    return csr_array((ones, keys, starts), shape=(len(starts) - 1, size))
 
 
 def _slices(count: int) -> Iterator[slice]:

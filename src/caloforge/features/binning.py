@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-__all__ = ["PUBLISHED_RADIAL_EDGES", "SPECTRUM_SPLIT", "Binning", "derive_binning"]
+__all__ = ["PUBLISHED_RADIAL_EDGES", "SPECTRUM_BINS", "SPECTRUM_SPLIT", "Binning", "derive_binning"]
 
 PUBLISHED_RADIAL_EDGES = (0.0, 6.558, 9.849, 12.96, 17.028, 23.434, 33.609, 40.119, 48.491, 68.808, 300.0)
 """Radial bins of CaloClouds II [mm] (2309.05704, reference section 8.7)."""
 
-SPECTRUM_SPLIT = 4
-"""Bins of the spectrum in one bin of the CaloChallenge's voxel energies, which has 49 (section 13.3)."""
+SPECTRUM_BINS = 49
+"""Bins of the CaloChallenge's voxel energies (section 13.3)."""
 
-_SPECTRUM_BINS = 49
+SPECTRUM_SPLIT = 4
+"""Bins of the spectrum in each of them."""
+
 _RADIAL_STEPS = 4000
 _GROUPS = 10
 
@@ -60,7 +62,7 @@ class Binning:
     @property
     def official_spectrum(self) -> NDArray[np.float64]:
         """The 50 edges of the CaloChallenge's voxel energy histogram [MeV]."""
-        return self.spectrum[: _SPECTRUM_BINS * SPECTRUM_SPLIT + 1 : SPECTRUM_SPLIT]
+        return self.spectrum[: SPECTRUM_BINS * SPECTRUM_SPLIT + 1 : SPECTRUM_SPLIT]
 
 
 def derive_binning(
@@ -147,8 +149,8 @@ def _spectrum_edges(threshold: float, smallest: float, largest: float | np.float
     low = threshold if threshold > 0 else smallest
     high = max(largest, low * 1.01)
     # the CaloChallenge's, bit by bit: the logarithm has the precision of the voxels
-    coarse = np.logspace(np.log10(low), np.log10(high), _SPECTRUM_BINS + 1)
-    step = np.log10(coarse[-1] / coarse[0]) / (_SPECTRUM_BINS * SPECTRUM_SPLIT)
+    coarse = np.logspace(np.log10(low), np.log10(high), SPECTRUM_BINS + 1)
+    step = np.log10(coarse[-1] / coarse[0]) / (SPECTRUM_BINS * SPECTRUM_SPLIT)
     parts = np.power(10.0, step * np.arange(SPECTRUM_SPLIT))
     more = np.power(10.0, step * np.arange(int(np.ceil(1.0 / step)) + 1))
     more[0] = np.nextafter(1.0, 2.0)  # its last bin includes the edge

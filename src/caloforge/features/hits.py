@@ -104,7 +104,8 @@ def read_out(showers: Showers, geometry: Geometry, *, offset: tuple[float, float
             "name the geometry that the file was written for."
         )
         raise DataError(msg)
-    return showers.keep((showers.energy >= geometry.threshold) & (showers.energy > 0))
+    above = (showers.energy >= geometry.threshold) & (showers.energy > 0)
+    return showers if above.all() else showers.keep(above)
 
 
 def cell_blocks(

@@ -9,6 +9,7 @@ import numpy as np
 from caloforge.features.bins import clipped_bins
 from caloforge.features.rings import has_rings_only, ring_columns
 from caloforge.features.shapes import shape_columns
+from caloforge.features.sums import sums_by_index
 from caloforge.features.table import FeatureTable
 
 if TYPE_CHECKING:
@@ -35,14 +36,15 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
     """
     rings = has_rings_only(geometry)
     layers = ring_columns(hits, geometry) if rings else _layer_sums(hits, geometry)
-    layers |= _layer_hits(hits, geometry)
+    layers["sparsity"] = 1.0 - layers["layer_hits"] / np.diff(geometry.layer_offsets)
     visible = np.asarray(layers.pop("visible"))
     return FeatureTable(
         {
             **_incident(hits),
             **_whole(hits, visible, layers, geometry),
             **layers,
-            **_bins(hits, geometry, binning),
+            **_bins(hits, binning),
+            "longitudinal_bins": _groups(layers["layer_energy"], binning),
             **shape_columns(hits, geometry, binning, layers),
         }
     )
@@ -70,8 +72,12 @@ def _whole(
 def _layer_sums(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
     shape = (len(hits.incident), geometry.n_layers)
     key = hits.shower * geometry.n_layers + hits.layer
-    energy = _sums(key, hits.energy, shape)
-    columns = {"visible": energy.sum(axis=1), "layer_energy": _f4(energy)}
+    energy, number = _sums(key, hits.energy, shape), np.bincount(key, minlength=shape[0] * shape[1])
+    columns = {
+        "visible": energy.sum(axis=1),
+        "layer_energy": _f4(energy),
+        "layer_hits": _f4(number.reshape(shape)),
+    }
     coordinates = {
         "x": hits.position[:, 0],
         "y": hits.position[:, 1],
@@ -86,30 +92,27 @@ def _layer_sums(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _layer_hits(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
-    shape = (len(hits.incident), geometry.n_layers)
-    key = hits.shower * geometry.n_layers + hits.layer
-    number = np.bincount(key, minlength=shape[0] * shape[1]).reshape(shape)
-    return {"layer_hits": _f4(number), "sparsity": 1.0 - number / np.diff(geometry.layer_offsets)}
+def _groups(layer_energy: NDArray[np.floating], binning: Binning) -> NDArray[np.float32]:
+    """Energies of the groups of layers, ``(B, groups)``."""
+    return _f4(np.add.reduceat(layer_energy.astype(np.float64), binning.longitudinal[:-1], axis=1))
 
 
-def _bins(hits: Hits, geometry: Geometry, binning: Binning) -> dict[str, NDArray[Any]]:
-    count = len(hits.incident)
-    group = np.searchsorted(binning.longitudinal, np.arange(geometry.n_layers), side="right") - 1
-    bins = len(binning.spectrum) - 1
-    spectrum = hits.shower * bins + clipped_bins(hits.energy, binning.spectrum)
+def _bins(hits: Hits, binning: Binning) -> dict[str, NDArray[Any]]:
+    spectrum = clipped_bins(hits.energy, binning.spectrum).astype(np.int32)
+    ones = np.ones(len(spectrum), np.int32)
     low = hits.shower[hits.energy < binning.spectrum[0]]
     return {
-        "radial_profile": _energy_in(hits, hits.distance_bins(binning.profile), len(binning.profile) - 1),
-        "longitudinal_bins": _energy_in(hits, group[hits.layer], len(binning.longitudinal) - 1),
-        "radial_bins": _energy_in(hits, hits.distance_bins(binning.radial), len(binning.radial) - 1),
-        "spectrum": np.bincount(spectrum, minlength=count * bins).reshape(count, bins).astype(np.int32),
-        "below_spectrum": np.bincount(low, minlength=count).astype(np.int32),
+        "radial_profile": _energy_in(hits, binning.profile),
+        "radial_bins": _energy_in(hits, binning.radial),
+        "spectrum": sums_by_index(hits, ones, spectrum, len(binning.spectrum) - 1),
+        "below_spectrum": np.bincount(low, minlength=len(hits.incident)).astype(np.int32),
     }
 
 
-def _energy_in(hits: Hits, index: NDArray[np.integer], bins: int) -> NDArray[np.float32]:
-    return _f4(_sums(hits.shower * bins + index, hits.energy, (len(hits.incident), bins)))
+def _energy_in(hits: Hits, edges: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Energies in bins of the distance to the axis, ``(B, bins)``."""
+    index = hits.distance_bins(edges).astype(np.int32)
+    return _f4(sums_by_index(hits, hits.energy, index, len(edges) - 1))
 
 
 def _sums(key: NDArray[np.int64], weights: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[Any]:

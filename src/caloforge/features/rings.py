@@ -55,7 +55,7 @@ def has_rings_only(geometry: Geometry) -> bool:
 
 
 def ring_columns(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
-    """The columns ``visible``, ``layer_energy``, ``layer_x``, ``width_x``, ... of one block.
+    """The columns ``visible``, ``layer_energy``, ``layer_hits``, ``layer_x``, ``width_x``, ... of a block.
 
     Energies keep the precision that the file has.
     """
@@ -63,6 +63,7 @@ def ring_columns(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         "visible": np.empty(count, hits.precision),
         "layer_energy": np.empty((count, layers), hits.precision),
+        "layer_hits": np.empty((count, layers), np.float32),
     }
     for name in _COORDINATES:
         columns[f"layer_{name}"] = np.empty((count, layers))
@@ -82,9 +83,12 @@ def _fill(
     total = voxels.sum(axis=-1)
     divisor = total + _TINY
     columns["layer_energy"][place] = total
+    columns["layer_hits"][place] = np.count_nonzero(voxels, axis=-1)
+    wide = voxels.astype(np.float64)
+    product = np.empty_like(wide)
     for name in _COORDINATES:
-        centre = (ring.centres[name] * voxels).sum(axis=-1) / divisor
-        square = (ring.squares[name] * voxels).sum(axis=-1) / divisor
+        centre = np.multiply(ring.centres[name], wide, out=product).sum(axis=-1) / divisor
+        square = np.multiply(ring.squares[name], wide, out=product).sum(axis=-1) / divisor
         columns[f"layer_{name}"][place] = centre
         columns[f"width_{name}"][place] = np.sqrt((square - centre**2).clip(min=0.0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from caloforge.errors import ConfigError, DataError, bad, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,6 +50,7 @@ class FeatureTable:
     """
 
     columns: Mapping[str, NDArray[Any]]
+    _derived: dict[Hashable, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
@@ -85,7 +86,20 @@ class FeatureTable:
         """The showers of a slice, mask or index array; columns are copied when they are asked for."""
         if isinstance(self.columns, _Selected):
             return FeatureTable(_Selected(self.columns.whole, self.columns.rows[index]))
-        return FeatureTable(_Selected(self.columns, np.arange(len(self))[index]))
+        return FeatureTable(_Selected(self, np.arange(len(self))[index]))
+
+    def derived(self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]]) -> NDArray[Any]:
+        """What ``compute`` makes of every shower, ``(n, ...)``; done once for all selections of a table.
+
+        Args:
+            key: Tells apart what is computed.
+            compute: From a table to an array with one row per shower, which depends on it alone.
+        """
+        if isinstance(self.columns, _Selected):
+            return self.columns.whole.derived(key, compute)[self.columns.rows]
+        if key not in self._derived:
+            self._derived[key] = compute(self)
+        return self._derived[key]
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The named columns side by side, ``(n, F)``."""
@@ -110,20 +124,20 @@ class FeatureTable:
 class _Selected(Mapping[str, "NDArray[Any]"]):
     """Some rows of columns, taken from them one column at a time."""
 
-    whole: Mapping[str, NDArray[Any]]
+    whole: FeatureTable
     rows: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.whole[name][self.rows]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.whole)
+        return iter(self.whole.columns)
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.whole.columns)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.whole
+        return name in self.whole.columns
 
 
 class TableBuilder:

@@ -34,14 +34,17 @@ def cells_from_dense(
     Raises:
         DataError: An energy is NaN, infinite or negative.
     """
-    shower, cell = np.nonzero(dense)
-    counts = np.bincount(shower, minlength=len(dense))
+    flat, filled = dense.reshape(-1), dense != 0
+    # places of a mask are found several times as fast as those of numbers
+    places = np.flatnonzero(filled)
+    offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(filled, axis=1))])
+    starts = np.arange(len(dense)) * dense.shape[1]
     kind = PreciseShowers if precise and dense.dtype == np.float64 else Showers
     return kind(
         incident=incident,
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        energy=dense[shower, cell],
-        cells=cell.astype(np.int32),
+        offsets=offsets,
+        energy=flat[places],
+        cells=(places - np.repeat(starts, np.diff(offsets))).astype(np.int32),
         meta=meta,
     )
 
