@@ -178,9 +178,10 @@ def _groups(evaluation: Evaluation) -> Iterator[Plot]:
     if not found:
         return
     first: Mapping[str, Any] = next(iter(found.values()))
-    edges = np.arange(first["cells_per_group"] + 1) + 0.5
-    models = {model: recorded_curve(s["generated"]) for model, s in found.items()}
+    filled = np.max([np.add(s["reference"], s["generated"]) for s in found.values()], axis=0)
+    used = int(np.flatnonzero(filled)[-1]) + 1
+    models = {model: recorded_curve(s["generated"][:used]) for model, s in found.items()}
     axis = Axis("hits in a ring or block that is hit", "share", log_y=True)
-    figure = ratio_figure(edges, recorded_curve(first["reference"]), models, axis)
+    figure = ratio_figure(np.arange(used + 1) + 0.5, recorded_curve(first["reference"][:used]), models, axis)
     caption = "Number of hits in one ring (or block of cells) of a layer, where there is one (Pyramid)."
     yield Plot("group_hits", _SECTION, caption, figure)

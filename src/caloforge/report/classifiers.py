@@ -23,6 +23,7 @@ __all__ = ["classifier_plots"]
 
 _SECTION = "Classifiers"
 _COLUMNS = 4
+_TITLE_SIZE, _LINE = 15, 34
 
 
 def classifier_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -45,13 +46,13 @@ def _with(evaluation: Evaluation, key: str) -> dict[str, dict[str, MetricResult]
 def _panels(found: Mapping[str, Mapping[str, MetricResult]]) -> tuple[Any, list[Axes]]:
     columns = min(len(found), _COLUMNS)
     rows = -(-len(found) // columns)
-    panels = make_panels(columns, rows)
+    panels = make_panels(columns, rows, top=0.8)
     flat = [axes for row in panels.axes for axes in row]
     for axes in flat[len(found) :]:
         axes.axis("off")
     for number, results in enumerate(found.values()):
         title = next(iter(results.values())).title
-        panels.title(_short(title), number // columns, number % columns)
+        panels.title(_short(title), number // columns, number % columns, size=_TITLE_SIZE)
     return panels.figure, flat[: len(found)]
 
 
@@ -59,7 +60,7 @@ def _short(title: str) -> str:
     """At most two lines of a title above a panel."""
     words, lines = title.split(), [""]
     for word in words:
-        if len(lines[-1]) + len(word) > 30 and len(lines) < 2:
+        if len(lines[-1]) + len(word) > _LINE and len(lines) < 2:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)
@@ -115,10 +116,10 @@ def _sizes(evaluation: Evaluation) -> Iterator[Plot]:
                 marker="o",
                 label=model,
             )
-        axes.set_ylim(0.4, 1.03)
+        axes.set_ylim(0.35, 1.03)
         axes.set_xlabel("showers of each kind")
         axes.set_ylabel("AUC")
-        axes.legend(loc="lower right", fontsize=12)
+        axes.legend(loc="best", fontsize=12)
     caption = (
         "AUC against the number of showers that the classifier got. Where it still rises, the number in the "
         "table is a lower bound: more showers would tell more."

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from caloforge.report.plot import Plot
 from caloforge.report.style import model_styles, new_figure
@@ -13,6 +14,8 @@ from caloforge.report.tables import model_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
 
     from caloforge.evaluation.outcome import Evaluation
 
@@ -57,7 +60,7 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
                 color=line.colour,
                 label=model,
             )
-    axes.set_xscale("log")
+    _log_scale(axes)
     axes.set_yticks(range(len(found)), [_words(name) for name in found])
     axes.tick_params(axis="y", which="both", length=0)
     axes.invert_yaxis()
@@ -94,7 +97,7 @@ def _trade(evaluation: Evaluation) -> Iterator[Plot]:
             label=model,
         )
     axes.axhline(0.5, color="#9aa1ab", linewidth=1.2)
-    axes.set_xscale("log")
+    _log_scale(axes)
     axes.set_ylim(0.45, 1.03)
     axes.set_xlabel("CPU time of one shower, one thread [ms]")
     axes.set_ylabel("AUC")
@@ -104,6 +107,14 @@ def _trade(evaluation: Evaluation) -> Iterator[Plot]:
         f"Quality against speed: AUC ({title}) and time of one shower on one thread. Better is lower left."
     )
     yield Plot("quality_by_time", _SECTION, caption, figure)
+
+
+def _log_scale(axes: Axes) -> None:
+    """Times span about two decades: 1, 2 and 5 are labelled."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _order(name: str) -> tuple[int, int]:

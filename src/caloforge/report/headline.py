@@ -23,8 +23,8 @@ _SLOTS: tuple[tuple[Group, str, tuple[str, ...]], ...] = (
     ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.radial_bins",)),
     ("classifier", "AUC", ("auc.low", "auc.boosted_hits")),
     ("classifier", "AUC", ("auc.resnet", "auc.high", "auc.boosted")),
-    ("distance", "", ("distance.fpd",)),
-    ("distance", "", ("distance.kpd",)),
+    ("distance", "", ("distance.fpd", "distance.fpd_mended")),
+    ("distance", "", ("distance.kpd", "distance.kpd_mended")),
     ("coverage", "", ("coverage.features_coverage", "coverage.coverage")),
     ("coverage", "", ("coverage.features_precision", "coverage.precision")),
     ("physics", "", ("physics.gettinghigh_linearity",)),
@@ -60,7 +60,7 @@ def headline(evaluation: Evaluation) -> Section:
     known = [row([m.get(name) for m in models]) for name in dict.fromkeys(n for m in models for n in m)]
     rows: list[Row] = []
     for group, prefix, names in _SLOTS:
-        chosen = _choose([r for r in known if r.group == group and not r.note], names, rows)
+        chosen = _choose([r for r in known if r.group == group], names, rows)
         if chosen is not None:
             title = f"{prefix}: {chosen.title}" if prefix else chosen.title
             rows.append(replace(chosen, title=title))
@@ -85,15 +85,12 @@ def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict],
 
 
 def _choose(found: Sequence[Row], names: Sequence[str], taken: Sequence[Row]) -> Row | None:
-    used = {r.name for r in taken}
-    free = [r for r in found if r.name not in used]
-    for name in names:
-        for candidate in free:
-            if candidate.name == name:
-                return candidate
-    if any(r.group == candidate.group for r in taken for candidate in free[:1]):
-        return None  # the group is represented already
-    return free[0] if free else None
+    """The first of ``names`` that has a number; the first row of a group that has none of them at all."""
+    used = {row.name for row in taken}
+    wanted = [row for name in names for row in found if row.name == name]
+    if not wanted and not any(row.group == other.group for row in taken for other in found):
+        wanted = list(found)
+    return next((row for row in wanted if row.name not in used and not row.note), None)
 
 
 def _ranking(verdicts: Sequence[Verdict], total: int) -> str:

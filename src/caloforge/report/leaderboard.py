@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from operator import itemgetter
@@ -40,7 +40,8 @@ __all__ = [
 ]
 
 _Submission = Mapping[str, Any]
-_Number = tuple[float | None, float | None]
+
+_SIZE = "cost.parameters"
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class Board:
         title: What it is about.
         columns: Headings of the numbers.
         rows: Models.
+        is_sorted: Whether they are in the order of the first column.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[BoardRow, ...]
+    is_sorted: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,11 @@ class _Column:
 
     def theirs(self, submission: _Submission) -> Entry:
         found = self.published(submission)
-        return self._entry(*found) if isinstance(found, list) else self._entry(found, None)
+        if isinstance(found, list):
+            return self._entry(*found)
+        if found is None or self.metric == _SIZE:
+            return self._entry(found, None)
+        return Entry(f"{found:g}", found)  # in the digits that were published
 
     def ours(self, results: Mapping[str, MetricResult]) -> Entry:
         result = results.get(self.metric)
@@ -120,7 +127,7 @@ class _Column:
         return self._entry(*(None if x is None else x * self.factor for x in numbers))
 
     def _entry(self, value: float | None, error: float | None) -> Entry:
-        if self.metric == "cost.parameters" and value is not None:
+        if self.metric == _SIZE and value is not None:
             return Entry(compact(value), value)
         return Entry(number(value, error, self.digits), value)
 
@@ -161,12 +168,7 @@ def challenge_boards(name: str, evaluation: Evaluation | None = None) -> BoardSe
         "Separation power × 1000": _separation(),
         "Time per shower [ms]": _times(),
     }
-    found = tuple(
-        Board(
-            title, tuple(c.title for c in columns), tuple(_rows(content["submissions"], columns, evaluation))
-        )
-        for title, columns in parts.items()
-    )
+    found = tuple(_board(*part, content["submissions"], evaluation) for part in parts.items())
     notes = (*content["notes"], *leaderboard()["notes"])
     return BoardSet(f"CaloChallenge, {content['title']}", found, notes, leaderboard()["source"])
 
@@ -178,7 +180,7 @@ def cloud_boards() -> BoardSet:
     rows = []
     for name, cells in content["rows"].items():
         value, error = areas.get(name, (None, None))
-        entries = (*(Entry(number(v, e, 1), v) for v, e in cells), Entry(number(value, error, 5), value))
+        entries = (*(Entry(number(v, e, 1), v) for v, e in cells), Entry(number(value, error), value))
         rows.append(BoardRow(name, entries))
     board = Board("Wasserstein-1 distance × 100", (*content["columns"], "AUC"), tuple(rows))
     return BoardSet("CaloClouds", (board,), (f"{content['classifier']['title']}.",), content["source"])
@@ -187,6 +189,19 @@ def cloud_boards() -> BoardSet:
 def _load(name: str) -> dict[str, Any]:
     text = (resources.files("caloforge.report") / name).read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
+
+
+def _board(
+    title: str,
+    columns: Sequence[_Column],
+    submissions: Sequence[_Submission],
+    evaluation: Evaluation | None,
+) -> Board:
+    """One table, without the columns that are empty."""
+    rows = list(_rows(submissions, columns, evaluation))
+    used = [i for i in range(len(columns)) if any(row.entries[i].value is not None for row in rows)]
+    kept = (replace(row, entries=tuple(row.entries[i] for i in used)) for row in rows)
+    return Board(title, tuple(columns[i].title for i in used), tuple(kept), "AUC low" in columns[0].title)
 
 
 def _quality() -> list[_Column]:
@@ -200,7 +215,7 @@ def _quality() -> list[_Column]:
         *(_Column(k, _part("prdc", i), f"coverage.{k}", digits=3) for i, k in enumerate(kinds)),
         # between the submissions of one table: ours have no place in it
         _Column("log-posterior", _part("log_posterior", 0), "", digits=2),
-        _Column("parameters", _part("parameters", 1), "cost.parameters"),
+        _Column("parameters", _part("parameters", 1), _SIZE),
     ]
 
 
@@ -213,7 +228,9 @@ def _times() -> list[_Column]:
     places = [(device, size) for device in ("CPU", "GPU") for size in (1, 100, 10_000)]
     return [
         # our times on GPUs are not part of a card yet: no metric has that name
-        _Column(f"{device}, batch {size}", _part("times", i), _time_name(device, size))
+        _Column(
+            f"{device}, batch {size:,}".replace(",000", " 000"), _part("times", i), _time_name(device, size)
+        )
         for i, (device, size) in enumerate(places)
     ]
 

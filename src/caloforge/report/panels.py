@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Panels", "make_panels"]
 
-_LEFT, _GAP, _BOTTOM, _TITLE, _BAR, _BAR_GAP, _RIGHT = 0.95, 0.85, 0.85, 0.5, 0.16, 0.15, 0.95
+_LEFT, _GAP, _BOTTOM, _TOP, _BAR, _BAR_GAP, _RIGHT = 0.95, 0.85, 0.85, 0.5, 0.16, 0.15, 0.95
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Panels:
     figure: Figure
     axes: tuple[tuple[Axes, ...], ...]
 
-    def title(self, text: str, row: int, column: int) -> None:
+    def title(self, text: str, row: int, column: int, *, size: float | None = None) -> None:
         """Write above a panel."""
         # at a place that is told, matplotlib need not look for one
-        self.axes[row][column].set_title(text, loc="left", y=1.02)
+        self.axes[row][column].set_title(text, loc="left", y=1.02, fontsize=size)
 
     def bar(self, mesh: Any, row: int, *, label: str = "", column: int = -1) -> None:
         """Draw the colour bar of ``mesh`` to the right of a panel."""
@@ -54,6 +54,7 @@ def make_panels(
     polar: bool = False,
     left: float = _LEFT,
     bottom: float = _BOTTOM,
+    top: float = _TOP,
 ) -> Panels:
     """Make empty panels.
 
@@ -65,10 +66,11 @@ def make_panels(
         polar: Whether the panels are discs.
         left: Room for the labels of the first column [inches].
         bottom: Room for the labels below a panel [inches].
+        top: Room for the title above a panel [inches].
     """
     gap = _GAP + (_BAR + _BAR_GAP + 0.55 if bars else 0.0)
     width = left + columns * size[0] + (columns - 1) * gap + _BAR + _BAR_GAP + _RIGHT
-    height = rows * (bottom + size[1] + _TITLE)
+    height = rows * (bottom + size[1] + top)
     figure = new_figure(width, height)
     projection: Any = {"projection": "polar"} if polar else {}
     grid = [
@@ -76,7 +78,7 @@ def make_panels(
             figure.add_axes(
                 (
                     (left + column * (size[0] + gap)) / width,
-                    1.0 - (row * (bottom + size[1] + _TITLE) + _TITLE + size[1]) / height,
+                    1.0 - (row * (bottom + size[1] + top) + top + size[1]) / height,
                     size[0] / width,
                     size[1] / height,
                 ),

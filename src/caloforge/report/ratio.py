@@ -166,8 +166,10 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
         bottom.tick_params(axis="x", which="minor", bottom=False, top=False)
         top.tick_params(axis="x", which="minor", bottom=False, top=False)
     columns = 1 if len(curves) < 4 else 2
-    room = 0.13 * -(-len(curves) // columns)
-    values = np.concatenate([curve.values for curve in curves])
+    room = (0.15 if axis.points else 0.13) * -(-len(curves) // columns)
+    values = np.concatenate(
+        [c.values + sign * c.errors for c in curves for sign in ((-1, 1) if axis.points else (0,))]
+    )
     values = values[np.isfinite(values)]
     if axis.log_y:
         positive = values[values > 0]
