@@ -154,7 +154,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         }
     vectors = [script.vector(options.reference, reference[0]), script.vector(options.generated, generated[0])]
     apart = max(float(np.abs(a - b).max()) for a, b in zip(vectors, own_vectors, strict=True))
-    return {"separation": rows, "vector": apart}
+    means = np.abs([vector.mean(axis=0) for vector in vectors]).sum(axis=0)
+    return {"separation": rows, "vector": apart, "vector_means": means.tolist()}
 
 
 def main() -> None:
