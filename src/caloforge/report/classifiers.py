@@ -46,7 +46,7 @@ def _with(evaluation: Evaluation, key: str) -> dict[str, dict[str, MetricResult]
 def _panels(found: Mapping[str, Mapping[str, MetricResult]]) -> tuple[Any, list[Axes]]:
     columns = min(len(found), _COLUMNS)
     rows = -(-len(found) // columns)
-    panels = make_panels(columns, rows, top=0.8)
+    panels = make_panels(columns, rows, top=0.8, right=0.3)
     flat = [axes for row in panels.axes for axes in row]
     for axes in flat[len(found) :]:
         axes.axis("off")

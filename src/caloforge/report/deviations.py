@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["deviation_plots"]
 
 _ROW, _COLUMN, _NARROWEST, _WIDEST = 0.32, 0.62, 2.6, 7.0
-_LEFT, _SMALL = 4.6, 13
+_LEFT, _BOTTOM, _DEEP, _SMALL = 4.6, 1.5, 2.1, 13
+_SURE = 2.0
 
 
 def deviation_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -33,7 +34,8 @@ def deviation_plots(evaluation: Evaluation) -> Iterator[Plot]:
     first = next(iter(found.values()))
     titles, bins = [title for _, title in first["quantities"]], _bin_names(first)
     size = min(max(_COLUMN * len(bins), _NARROWEST), _WIDEST), _ROW * len(titles)
-    panels = make_panels(len(found), size=size, left=_LEFT, bottom=1.35)
+    bottom = _BOTTOM if len(first["angle_edges"]) == 2 else _DEEP
+    panels = make_panels(len(found), size=size, left=_LEFT, bottom=bottom)
     limit = 2 * first["limit"]
     for column, (axes, (model, settings)) in enumerate(zip(panels.axes[0], found.items(), strict=True)):
         mesh = axes.pcolormesh(_matrix(settings), cmap="RdBu_r", vmin=-limit, vmax=limit, rasterized=True)
@@ -46,16 +48,17 @@ def deviation_plots(evaluation: Evaluation) -> Iterator[Plot]:
         axes.set_xlabel("incident energy [GeV]")
     panels.bar(mesh, 0, label="relative deviation")
     caption = (
-        "Deviation of means from Geant4 in bins of the incident particle (3DGAN). White bins agree; the "
-        f"metric counts those beyond {first['limit']:.0%}."
+        "Deviation of means from Geant4 in bins of the incident particle (3DGAN); white: within two "
+        f"statistical errors. The metric counts deviations beyond {first['limit']:.0%}."
     )
     yield Plot("deviations", "Response", caption, panels.figure, columns=max(len(found), 2))
 
 
 def _matrix(settings: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Quantities by bins; NaN where there were too few showers."""
-    numbers = np.array(settings["deviation"], dtype=np.float64)
-    return numbers.reshape(len(numbers), -1)
+    """Quantities by bins: 0 where statistics explain a deviation, NaN where there were too few showers."""
+    off, error = (np.array(settings[key], dtype=np.float64) for key in ("deviation", "error"))
+    sure = np.where(np.abs(off) < _SURE * error, 0.0, off)
+    return sure.reshape(len(sure), -1)
 
 
 def _bin_names(settings: Mapping[str, Any]) -> list[str]:

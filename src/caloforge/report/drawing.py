@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.report.plot import Plot
 
-__all__ = ["Picture", "draw_all"]
+__all__ = ["Picture", "all_plots", "draw_all"]
 
 _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     observable_plots,
@@ -60,13 +60,17 @@ class Picture(NamedTuple):
     height: int
 
 
-def draw_all(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Iterator[Picture]:
-    """Draw all figures, write each as PNG and with ``vectors`` as PDF, and give it to the page."""
+def all_plots(evaluation: Evaluation) -> Iterator[Plot]:
+    """All figures, in the order of the page; save each before asking for the next one."""
     with style():
         for make in _MAKERS:
-            for plot in make(evaluation):
-                yield _write(plot, folder, vectors=vectors)
-    for plot in event_plots(evaluation):  # has its own style
+            yield from make(evaluation)
+    yield from event_plots(evaluation)  # has its own style
+
+
+def draw_all(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Iterator[Picture]:
+    """Draw all figures, write each as PNG and with ``vectors`` as PDF, and give it to the page."""
+    for plot in all_plots(evaluation):
         yield _write(plot, folder, vectors=vectors)
 
 

@@ -19,13 +19,14 @@ from caloforge.report.style import model_styles
 from caloforge.report.tables import summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.report.drawing import Picture
     from caloforge.report.leaderboard import BoardSet
 
-__all__ = ["write_report"]
+__all__ = ["page_html", "write_report"]
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Path:
@@ -45,11 +46,8 @@ def write_report(evaluation: Evaluation, folder: Path, *, vectors: bool = True) 
     figures = folder / "figures"
     try:
         figures.mkdir(parents=True, exist_ok=True)
-        sections: dict[str, list[Picture]] = defaultdict(list)
-        for picture in draw_all(evaluation, figures, vectors=vectors):
-            sections[picture.section].append(picture)
         page = folder / "report.html"
-        write_text(page, _html(evaluation, sections))
+        write_text(page, page_html(evaluation, draw_all(evaluation, figures, vectors=vectors)))
     except OutputError:
         raise
     except OSError as error:
@@ -58,7 +56,11 @@ def write_report(evaluation: Evaluation, folder: Path, *, vectors: bool = True) 
     return page
 
 
-def _html(evaluation: Evaluation, sections: dict[str, list[Picture]]) -> str:
+def page_html(evaluation: Evaluation, pictures: Iterable[Picture]) -> str:
+    """The page as text, with its pictures inside."""
+    sections: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        sections[picture.section].append(picture)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("caloforge.report", "templates"),
         autoescape=True,

@@ -55,6 +55,7 @@ def make_panels(
     left: float = _LEFT,
     bottom: float = _BOTTOM,
     top: float = _TOP,
+    right: float = _BAR + _BAR_GAP + _RIGHT,
 ) -> Panels:
     """Make empty panels.
 
@@ -67,9 +68,10 @@ def make_panels(
         left: Room for the labels of the first column [inches].
         bottom: Room for the labels below a panel [inches].
         top: Room for the title above a panel [inches].
+        right: Room for the colour bar of the last column [inches].
     """
     gap = _GAP + (_BAR + _BAR_GAP + 0.55 if bars else 0.0)
-    width = left + columns * size[0] + (columns - 1) * gap + _BAR + _BAR_GAP + _RIGHT
+    width = left + columns * size[0] + (columns - 1) * gap + right
     height = rows * (bottom + size[1] + top)
     figure = new_figure(width, height)
     projection: Any = {"projection": "polar"} if polar else {}
