@@ -72,6 +72,14 @@ class ResidualNetwork(nn.Module):
 
     def forward(self, conditions: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(b, outputs)`` of conditions ``(b, C)`` and images ``(b, 1, L, I, J)``."""
-        seen = self.layers(images.contiguous(memory_format=torch.channels_last_3d))
+        seen = self.layers(_even(images).contiguous(memory_format=torch.channels_last_3d))
         logits: torch.Tensor = self.head(torch.cat([seen, self.normalise(conditions)], dim=1))
         return logits
+
+
+def _even(images: torch.Tensor) -> torch.Tensor:
+    """A layer of zeros behind an odd number of layers, where the first convolution pads zeros anyway.
+
+    The output is the same; without it torch 2.13 writes outside of its memory for five layers.
+    """
+    return nn.functional.pad(images, (0, 0, 0, 0, 0, images.shape[2] % 2))
