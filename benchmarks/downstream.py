@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE = Path(__file__).parents[1] / "docs" / "downstream.md"
-REFERENCE, GENERATED = ("fresh_g", "fresh_e"), ("edm25_g", "edm25_e")
+REFERENCE, GENERATED = ("unseen_g", "unseen_e"), ("edm25_g", "edm25_e")
 SEED = 1
 PARTICLES = {11: "electrons", 22: "photons"}
 WAYS = {

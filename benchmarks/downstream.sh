@@ -1,25 +1,28 @@
 #!/usr/bin/env bash
-# Reconstructions that learnt from generated photons and electrons:  benchmarks/downstream.sh FOLDER [PHOTON_MODEL]
+# Reconstructions that learnt from generated photons and electrons:  benchmarks/downstream.sh siw_photons.h5 FOLDER
 # Two hours on two cores, most of them Geant4 (CALOFORGE_GEANT4_DATA names its data sets).
 # Every step goes on, or is skipped, when the script is run again.
 set -euo pipefail
-out=$1 photons=${2:-caloclouds-2:siw-ecal}
+data=$1 out=$2 photons=caloclouds-2:siw-ecal
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$out"
-simulate() { # FILE PARTICLE COUNT SEED SCORING
-  [ -e "$out/$1.h5" ] || caloforge simulate --geometry siw-ecal --particle "$2" --energy 10:100 \
-    --count "$3" --seed "$4" --scoring "$5" --out "$out/$1.h5"
-}
+convert() { [ -e "$out/$2.h5" ] || caloforge convert "$1" "$out/$2.h5" "${@:3}"; }
 generate() { [ -e "$out/$1.h5" ] || caloforge generate "$2" --like "$out/$3.h5" --seed "$4" --out "$out/$1.h5"; }
 
-# a model of electrons beside that of photons
-simulate electrons e- 4000 11 steps
-caloforge train caloclouds-2/small --data "$out/electrons.h5" --out "$out/edm_e" training.point_diffusion.steps=10000
+[ -e "$out/electrons.h5" ] || caloforge simulate --geometry siw-ecal --particle e- --energy 10:100 \
+  --count 4000 --seed 11 --out "$out/electrons.h5"
 
-# showers that neither model has seen, and generated ones of the same particles
-simulate fresh_e e- 2000 21 cells
-simulate fresh_g gamma 2000 22 cells
-generate edm25_e "$out/edm_e" fresh_e 23
-generate edm25_g "$photons" fresh_g 24
+# half of the electrons for a model, which starts from that of photons; the others, and photons that the
+# photons' model was not trained on, are those that reconstructions learn from and are tested with
+convert "$out/electrons.h5" train_e --count 2000
+convert "$out/electrons.h5" unseen_e --skip 2000
+convert "$data" unseen_g --skip 4900 --count 2000
+caloforge train caloclouds-2/small --data "$out/train_e.h5" --out "$out/edm_e" --init-from "$photons" \
+  --retrain shower_flow --retrain point_diffusion --retrain calibration \
+  training.shower_flow.steps=600 training.shower_flow.learning_rate=0.0005 \
+  training.point_diffusion.steps=1500 training.point_diffusion.learning_rate=0.0005
+
+generate edm25_e "$out/edm_e" unseen_e 23
+generate edm25_g "$photons" unseen_g 24
 
 python "$here/downstream.py" "$out"
