@@ -75,9 +75,12 @@ def test_metrics_file_has_all_that_is_needed_to_repeat(done: tuple[Result, Path]
         assert len(results) >= 20
         for r in results:
             assert r["n_reference"] == r["n_generated"] == 210
+            assert r["version"]
+            if r["value"] is None:
+                assert "perpendicular" in r["note"]
+                continue
             assert isinstance(r["value"], float)
             assert isinstance(r["floor"], float)
-            assert r["version"]
             assert r["settings"]["floor"]["sizes"] == [210, 210]
     assert not list(done[1].glob("*.part"))
 

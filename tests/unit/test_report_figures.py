@@ -209,6 +209,12 @@ def test_ratio_figure_shows_every_model() -> None:
         assert picture[..., :3].std() > 0.1
 
 
+def test_errors_stay_positive_beside_a_negative_reference() -> None:
+    curve = Curve(np.array([-2.0, 1.0]), np.array([0.5, 0.5])) / np.array([-4.0, 0.0])
+    np.testing.assert_array_equal(curve.values, [0.5, np.nan])
+    np.testing.assert_array_equal(curve.errors, [0.125, np.nan])
+
+
 def test_panels_have_one_size_and_room_for_bars() -> None:
     with style():
         panels = make_panels(3, 2, bars=True)

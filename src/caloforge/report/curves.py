@@ -26,8 +26,8 @@ class Curve:
         """Divide values and errors; by zero gives NaN."""
         by = np.broadcast_to(np.asarray(divisor, dtype=np.float64), self.values.shape)
         out = [np.full_like(self.values, np.nan) for _ in range(2)]
-        for target, source in zip(out, (self.values, self.errors), strict=True):
-            np.divide(source, by, out=target, where=by != 0)
+        np.divide(self.values, by, out=out[0], where=by != 0)
+        np.divide(self.errors, np.abs(by), out=out[1], where=by != 0)
         return Curve(*out)
 
 
