@@ -72,12 +72,13 @@ def test_metrics_file_has_all_that_is_needed_to_repeat(done: tuple[Result, Path]
     assert content["settings"]["reference"]["showers"] == 210
     assert set(content["models"]) == {"first", "second"}
     for results in content["models"].values():
-        assert len(results) >= 20
+        assert sum(r["value"] is not None for r in results) >= 20
         for r in results:
             assert r["n_reference"] == r["n_generated"] == 210
             assert r["version"]
             if r["value"] is None:
-                assert "perpendicular" in r["note"]
+                assert r["group"] == "physics"  # toy showers have no angles and no MIP peak
+                assert r["note"]
                 continue
             assert isinstance(r["value"], float)
             assert isinstance(r["floor"], float)
