@@ -18,7 +18,7 @@ convert "$out/electrons.h5" train_e --count 2000
 convert "$out/electrons.h5" unseen_e --skip 2000
 convert "$data" unseen_g --skip 4900 --count 2000
 caloforge train caloclouds-2/small --data "$out/train_e.h5" --out "$out/edm_e" --init-from "$photons" \
-  --retrain shower_flow --retrain point_diffusion --retrain calibration \
+  --retrain shower_flow --retrain point_diffusion \
   training.shower_flow.steps=600 training.shower_flow.learning_rate=0.0005 \
   training.point_diffusion.steps=1500 training.point_diffusion.learning_rate=0.0005
 
