@@ -10,6 +10,7 @@ from torch import nn
 __all__ = ["ResidualBlock", "ResidualNetwork"]
 
 _CHANNELS = (32, 64, 64, 128)
+_PAD = 3
 
 
 class ResidualBlock(nn.Module):
@@ -57,7 +58,7 @@ class ResidualNetwork(nn.Module):
         super().__init__()
         first = _CHANNELS[0]
         layers: list[nn.Module] = [
-            nn.Conv3d(1, first, 7, 2, padding=3, bias=False),
+            nn.Conv3d(1, first, 7, 2, padding=(0, _PAD, _PAD), bias=False),
             nn.BatchNorm3d(first),
             nn.ReLU(inplace=True),
             nn.MaxPool3d(3, 2, padding=1),
@@ -72,14 +73,14 @@ class ResidualNetwork(nn.Module):
 
     def forward(self, conditions: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(b, outputs)`` of conditions ``(b, C)`` and images ``(b, 1, L, I, J)``."""
-        seen = self.layers(_even(images).contiguous(memory_format=torch.channels_last_3d))
+        seen = self.layers(_padded(images).contiguous(memory_format=torch.channels_last_3d))
         logits: torch.Tensor = self.head(torch.cat([seen, self.normalise(conditions)], dim=1))
         return logits
 
 
-def _even(images: torch.Tensor) -> torch.Tensor:
-    """A layer of zeros behind an odd number of layers, where the first convolution pads zeros anyway.
+def _padded(images: torch.Tensor) -> torch.Tensor:
+    """Zeros before the first and behind the last layer, which the first convolution would pad itself.
 
-    The output is the same; without it torch 2.13 writes outside of its memory for five layers.
+    That of torch 2.13 gives wrong gradients, or writes outside of its memory, for five to seven layers.
     """
-    return nn.functional.pad(images, (0, 0, 0, 0, 0, images.shape[2] % 2))
+    return nn.functional.pad(images, (0, 0, 0, 0, _PAD, _PAD))
