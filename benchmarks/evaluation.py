@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from caloforge.evaluation.registry import Metric
     from caloforge.formats import ShowerReader
     from caloforge.showers import Showers
 
@@ -28,37 +30,61 @@ def main() -> None:
         json.dump(JOBS[options.job](options), sys.stdout)
         return
     options.folder.mkdir(parents=True, exist_ok=True)
-    rows = list(_measure_all(options))
-    print(table(rows))
+    rows = []
+    for row in _measure_all(options):
+        rows.append(row)
+        print(line(row), flush=True)
+    found = {"machine": machine(), "rows": rows}
     if options.out:
-        options.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
     if options.page:
-        options.page.write_text(page(rows))
+        options.page.write_text(page(found))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--showers", type=Path, required=True, help="CaloChallenge file to draw showers from")
-    parser.add_argument("--folder", type=Path, required=True, help="keeps the drawn showers (0.6 GB each)")
-    parser.add_argument("--counts", default="10000,100000", help="numbers of showers, with commas between")
-    parser.add_argument("--clouds", type=Path, help="any shower file: 1000 of each half for the fast metrics")
-    parser.add_argument("--fine", type=Path, help="CaloChallenge file of data set 3 for the classifier")
-    parser.add_argument("--fine-count", type=int, default=20_000, help="showers drawn from it")
+    parser.add_argument("--folder", type=Path, required=True, help="keeps the drawn showers")
+    parser.add_argument("--showers", type=Path, help="CaloChallenge file to draw showers for histograms from")
+    parser.add_argument("--counts", default="10000,100000", help="how many, with commas between")
+    parser.add_argument("--fast", type=Path, nargs=2, help="two shower files for all fast metrics")
+    parser.add_argument("--fast-count", type=int, default=1000, help="showers of each of them")
+    parser.add_argument("--cells", type=Path, help="CaloChallenge file to draw showers for a classifier from")
+    parser.add_argument("--cells-count", type=int, default=10_000, help="showers of each class")
     parser.add_argument("--out", type=Path, help="write JSON")
     parser.add_argument("--page", type=Path, help="write a page of Markdown")
     parser.add_argument("--job", choices=sorted(JOBS), help=argparse.SUPPRESS)
-    parser.add_argument("--reference", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--generated", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--files", type=Path, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    options.counts = [int(count) for count in options.counts.split(",")]
-    return options
+    return parser.parse_args()
 
 
 def _measure_all(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    pair = [drawn(options.showers, options.folder, max(options.counts), seed) for seed in (1, 2)]
-    for count in options.counts:
-        yield measure(options, "histograms", pair, count)
+    if options.showers:
+        counts = [int(count) for count in options.counts.split(",")]
+        files = [drawn(options.showers, options.folder, max(counts), seed) for seed in (1, 2)]
+        for count in counts:
+            yield measure(job("histograms", options, files, count), "histograms", count)
+    if options.fast:
+        yield measure(job("fast", options, options.fast, options.fast_count), "fast", options.fast_count)
+        yield measure(command(options), "command", options.fast_count, output=False)
+    if options.cells:
+        count = options.cells_count
+        files = [drawn(options.cells, options.folder, count, seed) for seed in (1, 2)]
+        yield measure(job("classifier", options, files, count), "classifier", count)
+
+
+def job(name: str, options: argparse.Namespace, files: Sequence[Path], count: int) -> list[str]:
+    """The command line that does one job in a process of its own."""
+    words = [sys.executable, __file__, "--job", name, "--count", str(count), "--folder", str(options.folder)]
+    return [*words, "--files", *map(str, files)]
+
+
+def command(options: argparse.Namespace) -> list[str]:
+    """``caloforge evaluate`` with its report."""
+    first, second = options.fast
+    words = [sys.executable, "-m", "caloforge", "evaluate", "--metrics", "fast"]
+    words += ["--count", str(options.fast_count), "--reference", str(first), "--generated", f"model={second}"]
+    return [*words, "--out", str(options.folder / "report"), "--force"]
 
 
 def drawn(source: Path, folder: Path, count: int, seed: int) -> Path:
@@ -102,85 +128,168 @@ def varied(showers: Showers, reader: ShowerReader, rng: Any) -> Showers:
     return replace(showers, incident=incident, energy=energy.astype(np.float32), cells=cells, extras={})
 
 
-def measure(options: argparse.Namespace, job: str, files: list[Path], count: int) -> dict[str, Any]:
-    """Run a job in a process of its own, for its time and its largest resident memory."""
-    command = [sys.executable, __file__, "--job", job, "--count", str(count)]
-    command += ["--showers", str(options.showers), "--folder", str(options.folder)]
-    command += ["--reference", str(files[0]), "--generated", str(files[1])]
-    started = time.monotonic()
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+def measure(words: list[str], name: str, count: int, *, output: bool = True) -> dict[str, Any]:
+    """Run a command, for its time and its largest resident memory."""
+    begin = time.monotonic()
+    child = subprocess.Popen(words, stdout=subprocess.PIPE)
     assert child.stdout is not None
-    words = child.stdout.read()
+    told = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        sys.exit(f"The job {job} failed.")
+        sys.exit(f"{' '.join(words)} failed.")
     return {
-        "job": job,
+        "job": name,
         "showers": count,
-        "seconds": time.monotonic() - started,
+        "seconds": time.monotonic() - begin,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "peak_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
-        **json.loads(words),
+        **(json.loads(told) if output else {}),
     }
+
+
+def _samples(options: argparse.Namespace, stages: dict[str, float]) -> Any:
+    from caloforge.evaluation.loading import Options, load_samples
+    from caloforge.evaluation.sources import open_source
+
+    stages["imports"] = time.process_time()
+    sources = [open_source(path.stem, path, geometry=None, count=options.count) for path in options.files]
+    settings = Options(None, (0.0, 0.0), "all", options.count, 1, "fast")
+    return timed(stages, "reading", lambda: load_samples(sources, settings))
 
 
 def histograms(options: argparse.Namespace) -> dict[str, Any]:
     """Both files read, features, separation powers and Wasserstein distances with errors and floors."""
-    from caloforge.evaluation.loading import Options, load_samples
-    from caloforge.evaluation.pair import Pair
     from caloforge.evaluation.registry import METRICS
-    from caloforge.evaluation.sources import open_source
+
+    return _metrics(options, [metric for metric in METRICS if metric.name in HISTOGRAMS])
+
+
+def fast(options: argparse.Namespace) -> dict[str, Any]:
+    """All metrics of the level "fast"."""
+    from caloforge.evaluation.registry import metrics_of
+
+    return _metrics(options, metrics_of("fast"))
+
+
+def _metrics(options: argparse.Namespace, metrics: Sequence[Metric]) -> dict[str, Any]:
+    from caloforge.evaluation.pair import Pair
 
     stages: dict[str, float] = {}
-    first, second = (
-        open_source(path.stem, path, geometry=None, count=options.count)
-        for path in (options.reference, options.generated)
-    )
-    settings = Options(None, (0.0, 0.0), "all", options.count, 1, "fast")
-    samples = timed(stages, "reading", lambda: load_samples([first, second], settings))
+    samples = _samples(options, stages)
     pair = Pair(samples.reference.observed, samples.generated[0].observed, samples.frame)
-    for metric in METRICS:
-        if metric.name in HISTOGRAMS:
-            timed(stages, metric.name, lambda metric=metric: metric.compute(pair))
-            timed(
-                stages,
-                f"{metric.name}, floor",
-                lambda metric=metric: samples.floors.floors(metric, len(pair.second)),
-            )
+    for metric in metrics:
+        timed(stages, metric.name, partial(metric.compute, pair))
+        timed(stages, f"floor of {metric.name}", partial(samples.floors.floors, metric, len(pair.second)))
     return {"stages": stages}
 
 
+def classifier(options: argparse.Namespace) -> dict[str, Any]:
+    """One epoch of the classifier of single cells, against the size of its inputs as a matrix."""
+    import numpy as np
+
+    from caloforge.evaluation.classify.recipes import Plan, View, classifier_named
+    from caloforge.evaluation.classify.runs import fit
+    from caloforge.evaluation.classify.training import Training
+    from caloforge.evaluation.pair import Observed
+    from caloforge.features import CellRecorder, derive_binning, feature_table
+    from caloforge.formats import open_showers
+
+    stages: dict[str, float] = {}
+    stages["imports"] = time.process_time()
+    plan = Plan(Training(2e-4, 1000, 1), trainings=1, scaled=True, width=512)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, open_showers(options.files[0]) as first:
+        geometry = first.geometry
+        assert geometry is not None
+        binning = derive_binning(first, geometry, stop=100)
+        samples = []
+        for path in reversed(options.files):
+            record = CellRecorder(Path(folder), path.stem, geometry)
+            with open_showers(path) as file:
+                read = partial(
+                    feature_table, file, geometry, binning=binning, stop=options.count, record=record
+                )
+                table = timed(stages, f"reading {path.stem}", read)
+            samples.append(Observed(table, record.finish()))
+        entry = classifier_named("low")
+        view = View.of(samples, geometry, plan, "standard")
+        examples = entry.examples(samples, view)
+        train = partial(fit, entry, examples, view, plan, rng=np.random.default_rng(1))
+        timed(stages, "training", train)
+        cells = sum(len(sample.cells.cells) for sample in samples if sample.cells)
+    matrix = sum(len(sample) for sample in samples) * (geometry.n_cells + 1) * 4 / 1e6
+    return {"stages": stages, "matrix_mb": matrix, "sparse_mb": cells * 8 / 1e6}
+
+
 def timed(stages: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
-    """Do something and note how long it took."""
-    begin = time.monotonic()
+    """Do something and note how much processor time it took."""
+    begin = time.process_time()
     done = work()
-    stages[name] = time.monotonic() - begin
+    stages[name] = time.process_time() - begin
     return done
 
 
-JOBS = {"histograms": histograms}
+JOBS = {"histograms": histograms, "fast": fast, "classifier": classifier}
 
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on."""
-    from caloforge.evaluation.machine import cpu_name
+    from caloforge.evaluation.machine import describe_machine, load
 
-    return {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return {**describe_machine(), "load": load()}
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Lines for people."""
-    lines = [f"{'job':<14}{'showers':>9}{'seconds':>10}{'CPU s':>9}{'peak MB':>10}   parts [s]"]
+def line(row: dict[str, Any]) -> str:
+    """A row for people."""
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in row.get("stages", {}).items())
+    numbers = f"{row['seconds']:.1f} s, {row['cpu_seconds']:.1f} s of CPU, at most {row['peak_mb']:.0f} MB"
+    matrix = f", as a matrix {row['matrix_mb']:.0f} MB" if "matrix_mb" in row else ""
+    return f"{row['job']}, {row['showers']} showers: {numbers}{matrix} ({parts})"
+
+
+PAGE = """# Speed of evaluations
+
+Made by `benchmarks/evaluation.py`; what is measured is told in `benchmarks/README.md`. {machine}. {load:.1f}
+processes ran at once on average when it ended, so that wall-clock times are {compare} processor times.
+
+| | showers of each file | wall clock [s] | processor [s] | peak memory [MB] |
+| --- | --- | --- | --- | --- |
+{table}
+
+Processor seconds of the parts:
+
+{parts}
+"""
+TITLES = {
+    "histograms": "histograms: separation powers and Wasserstein distances, with errors and floors",
+    "fast": "all fast metrics",
+    "command": "`caloforge evaluate --metrics fast`, with its report",
+    "classifier": "classifier of single cells, one epoch",
+}
+
+
+def page(found: dict[str, Any]) -> str:
+    """The results in Markdown."""
+    rows, told = found["rows"], found["machine"]
+    table, parts = [], []
     for row in rows:
-        parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in row.get("stages", {}).items())
-        numbers = f"{row['seconds']:>10.1f}{row['cpu_seconds']:>9.1f}{row['peak_mb']:>10.0f}"
-        lines.append(f"{row['job']:<14}{row['showers']:>9d}{numbers}   {parts}")
-    return "\n".join(lines)
+        numbers = [f"{row[name]:.{digits}f}" for name, digits in NUMBERS]
+        table.append(f"| {' | '.join([TITLES[row['job']], format(row['showers'], ','), *numbers])} |")
+        stages = {name: seconds for name, seconds in row.get("stages", {}).items() if seconds >= 0.05}
+        words = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items())
+        if "matrix_mb" in row:
+            matrix, sparse = row["matrix_mb"], row["sparse_mb"]
+            words += f"; its inputs would be {matrix:,.0f} MB as a matrix and are {sparse:,.0f} MB on disk"
+        if words:
+            parts.append(f"- {TITLES[row['job']]}, {row['showers']:,} showers: {words}.")
+    words = f"{told['cpu']}, {told['usable_cores']} cores, {told['memory_gib']} GiB, Python {told['python']}"
+    busy = "longer than" if told["load"] and told["load"] > told["usable_cores"] else "close to"
+    return PAGE.format(
+        machine=words, load=told["load"] or 0.0, compare=busy, table="\n".join(table), parts="\n".join(parts)
+    )
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    return table(rows)
+NUMBERS = (("seconds", 0), ("cpu_seconds", 0), ("peak_mb", 0))
 
 
 if __name__ == "__main__":

@@ -56,10 +56,11 @@ def standardised_distance(
 def wasserstein_metric(pair: Pair) -> list[Value]:
     """Distances of the observables of 2309.05704 (reference section 8.7), in hundredths of a deviation.
 
-    Observables with ten bins give the mean over the bins. The scale is the standard deviation of
-    the whole reference. Cell energies are compared in the fine bins of the spectrum, where the paper
-    compares the first cells of its showers. The error comes from resampled showers, where the paper
-    gives the spread of ten samples of 50 000 showers.
+    Observables with ten bins give the mean over the bins; longitudinal ones hold a tenth of the
+    reference's energy each, as the paper's own edges do for its data. The scale is the standard
+    deviation of the whole reference. All cell energies are compared, in the fine bins of the spectrum,
+    where the paper compares the first cells of its showers. The error comes from resampled showers,
+    where the paper gives the spread of ten samples of 50 000 showers.
     """
     rng = pair.frame.rng("wasserstein")
     weights = _Weights(*(_with_whole(resample(size, pair.resamples, rng)) for size in pair.sizes))
