@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from caloforge.evaluation.baseline import BASELINE
 from caloforge.evaluation.results import MetricResult
 from caloforge.report.tables import sections
 
@@ -64,7 +65,7 @@ def line(shown: Row) -> list[str]:
 def comparison(models: dict[str, dict[str, MetricResult]]) -> list[str]:
     """All metrics of all models beside the floor."""
     lines: list[str] = []
-    for section in sections(list(models.values())):
+    for section in sections(list(models.values()), ranked=[name != BASELINE for name in models]):
         rows = [line(shown) for shown in section.rows]
         lines += [f"### {section.title}", "", section.help, ""]
         lines += table(["", *models, "Geant4 floor"], rows)
@@ -102,7 +103,7 @@ def offsets(folder: Path) -> list[str]:
             models = load(folder / place)
             [(heading, shown)] = [
                 (section.title, found)
-                for section in sections(list(models.values()))
+                for section in sections(list(models.values()), ranked=[name != BASELINE for name in models])
                 for found in section.rows
                 if found.name == name
             ]

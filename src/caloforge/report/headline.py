@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from caloforge.report.tables import Section, model_results, row
+from caloforge.report.tables import Section, model_results, ranked_models, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,9 @@ class Verdict:
 def headline(evaluation: Evaluation) -> Section:
     """One or two rows of every group; columns are in the order of ``evaluation.generated``."""
     models = model_results(evaluation)
-    known = [row([m.get(name) for m in models]) for name in dict.fromkeys(n for m in models for n in m)]
+    metrics = dict.fromkeys(name for results in models for name in results)
+    ranked = ranked_models(evaluation)
+    known = [row([results.get(name) for results in models], ranked=ranked) for name in metrics]
     rows: list[Row] = []
     for group, prefix, names in _SLOTS:
         chosen = _choose([r for r in known if r.group == group], names, rows)
@@ -80,7 +82,11 @@ def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict],
         )
         for i, sample in enumerate(evaluation.generated)
     ]
-    sentences = [_ranking(verdicts, len(quality)), _judgement(verdicts, sum(r.has_floor for r in quality))]
+    competing = [v for v, ranked in zip(verdicts, ranked_models(evaluation), strict=True) if ranked]
+    sentences = [
+        _ranking(competing, len(quality)),
+        _judgement(competing or verdicts, sum(r.has_floor for r in quality)),
+    ]
     return verdicts, " ".join(filter(None, sentences))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
+from caloforge.evaluation.baseline import BASELINE
 from caloforge.report.numbers import number
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.evaluation.results import Better, Group, MetricResult
 
-__all__ = ["Cell", "Row", "Section", "model_results", "row", "sections", "summary"]
+__all__ = ["Cell", "Row", "Section", "model_results", "ranked_models", "row", "sections", "summary"]
 
 
 @dataclass(frozen=True)
@@ -174,15 +175,17 @@ class Section:
 
 def summary(evaluation: Evaluation) -> list[Section]:
     """All metrics: sections of rows; columns are in the order of ``evaluation.generated``."""
-    return sections(model_results(evaluation))
+    return sections(model_results(evaluation), ranked=ranked_models(evaluation))
 
 
-def sections(models: Sequence[Mapping[str, MetricResult]]) -> list[Section]:
-    """All metrics of some models, each given as its results by name."""
+def sections(
+    models: Sequence[Mapping[str, MetricResult]], *, ranked: Sequence[bool] | None = None
+) -> list[Section]:
+    """All metrics of some models, each given as its results by name; ``ranked`` as of ``row``."""
     found = []
     for group, heading in _HEADINGS.items():
         names = dict.fromkeys(r.name for results in models for r in results.values() if r.group == group)
-        rows = [row([results.get(name) for results in models]) for name in names]
+        rows = [row([results.get(name) for results in models], ranked=ranked) for name in names]
         if rows:
             found.append(Section.of(heading.title, heading.help, rows))
     return found
@@ -193,8 +196,18 @@ def model_results(evaluation: Evaluation) -> list[dict[str, MetricResult]]:
     return [{r.name: r for r in evaluation.results[sample.name]} for sample in evaluation.generated]
 
 
-def row(results: Sequence[MetricResult | None]) -> Row:
-    """One metric of all models; at least one of them has a result."""
+def ranked_models(evaluation: Evaluation) -> list[bool]:
+    """Which samples compete: the baseline does not, it copies much of the real showers."""
+    return [sample.name != BASELINE for sample in evaluation.generated]
+
+
+def row(results: Sequence[MetricResult | None], *, ranked: Sequence[bool] | None = None) -> Row:
+    """One metric of all models; at least one of them has a result.
+
+    Args:
+        results: Of every model.
+        ranked: Whether each may be the best one; all when None.
+    """
     first = next(r for r in results if r is not None)
     heading = _HEADINGS[first.group]
     scale, unit = _SCALES.get(first.name, (heading.scale, ""))
@@ -202,7 +215,7 @@ def row(results: Sequence[MetricResult | None]) -> Row:
     return Row(
         title=f"{first.title} {unit}".strip(),
         floor=_text(first.floor, first.floor_error, scale, heading.digits),
-        cells=_ranked(cells, results),
+        cells=_ranked(cells, results, ranked or [True] * len(results)),
         name=first.name,
         group=first.group,
         better=first.better,
@@ -239,9 +252,15 @@ def _text(value: float | None, error: float | None, scale: float, digits: int | 
     return number(scaled[0], scaled[1], digits)
 
 
-def _ranked(cells: tuple[Cell, ...], results: Sequence[MetricResult | None]) -> tuple[Cell, ...]:
+def _ranked(
+    cells: tuple[Cell, ...], results: Sequence[MetricResult | None], ranked: Sequence[bool]
+) -> tuple[Cell, ...]:
     """Mark the best cell and those that cannot be told from it."""
-    scores = {i: _badness(r) for i, r in enumerate(results) if r is not None and cells[i].value is not None}
+    scores = {
+        i: _badness(r)
+        for i, r in enumerate(results)
+        if r is not None and cells[i].value is not None and ranked[i]
+    }
     if len(scores) < 2 or min(scores.values()) == max(scores.values()):
         return cells
     best = min(scores, key=lambda i: scores[i])
