@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caloforge.evaluation.baseline import BASELINE
 from caloforge.evaluation.results import MetricResult
 from caloforge.geometry import load_geometry
 from caloforge.report import headline, summary
@@ -161,6 +162,16 @@ def test_headline_takes_few_rows_of_every_group() -> None:
     assert "good is best in 2 of 2 rows, bad in 0." in sentence
     assert "good in 1 of 2 rows, bad in 0" in sentence
     assert headline(fake(a=())).rows == ()
+
+
+def test_baseline_does_not_compete() -> None:
+    def model(value: float) -> tuple[MetricResult, ...]:
+        return (result("separation.layer_energy", value, 0.001, floor=0.01, floor_error=0.001),)
+
+    evaluation = fake(**{"good": model(0.2), "bad": model(0.3), BASELINE: model(0.01)})
+    (found,) = headline(evaluation).rows
+    assert [cell.best for cell in found.cells] == [True, False, False]
+    assert "good is best in 1 of 1 rows, bad in 0." in verdict(evaluation, [found])[1]
 
 
 def test_details_shorten_long_settings() -> None:
