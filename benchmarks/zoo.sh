@@ -23,12 +23,11 @@ shipped cm caloclouds-2-cm:siw-ecal
 clouds() { [ -e "$out/$1.h5" ] || caloforge generate "$2" --like "$out/report.h5" --points --out "$out/$1.h5" "${@:3}"; }
 clouds edm25 caloclouds-2:siw-ecal --seed 11
 clouds cm1 caloclouds-2-cm:siw-ecal --seed 12
-clouds edm1 caloclouds-2:siw-ecal --seed 13 --steps 1
 
 judge() { # FOLDER OFFSET LEVEL
   [ -e "$out/$1/metrics.json" ] || caloforge evaluate --reference "$data" --part report --baseline "$data" \
     --offset "$2" --generated "EDM, 25 NFE=$out/edm25.h5" --generated "CM, 1 NFE=$out/cm1.h5" \
-    --generated "EDM, 1 NFE=$out/edm1.h5" --metrics "$3" --out "$out/$1"
+    --metrics "$3" --out "$out/$1"
 }
 judge evaluation 0,0 standard
 judge offset-x 2.544,0 fast # the middle of an edge
