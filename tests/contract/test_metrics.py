@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def reference(make_toy_showers: Callable[..., Showers], siw: Geometry) -> Showers:
-    return read_out(make_toy_showers(240, seed=4), siw)
+def geometry(siw: Geometry) -> Geometry:
+    """A few hundred cells a layer would only make networks on cells slower."""
+    return siw.coarsen(5)
 
 
 @pytest.fixture(scope="module")
-def frame(reference: Showers, siw: Geometry) -> Frame:
-    binning = derive_binning(reference, siw)
-    return Frame(siw, binning, feature_table(reference, siw, binning=binning), seed=2)
+def reference(make_toy_showers: Callable[..., Showers], geometry: Geometry) -> Showers:
+    return read_out(make_toy_showers(240, seed=4), geometry)
+
+
+@pytest.fixture(scope="module")
+def frame(reference: Showers, geometry: Geometry) -> Frame:
+    binning = derive_binning(reference, geometry)
+    return Frame(geometry, binning, feature_table(reference, geometry, binning=binning), seed=2)
 
 
 def observed(showers: Showers, frame: Frame) -> Observed:
