@@ -92,7 +92,7 @@ def evaluate(
     """
     from caloforge.evaluation import evaluate as run
 
-    result = run(
+    run(
         reference,
         _models(generated or []),
         out=out,
@@ -105,8 +105,8 @@ def evaluate(
         regimes=parse_regimes(regimes),
         seed=seed,
         force=force,
+        on_results=_print,
     )
-    _print(result)
     typer.echo(f"report: {out / 'report.html'}")
 
 

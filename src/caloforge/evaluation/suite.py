@@ -37,7 +37,7 @@ from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Showers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from caloforge.evaluation.loading import Samples
     from caloforge.evaluation.registry import Comparison, Metric
@@ -63,6 +63,7 @@ def evaluate(
     regimes: tuple[float, float] | None = None,
     seed: int = 1,
     force: bool = False,
+    on_results: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
     """Compare generated showers with a reference.
 
@@ -82,6 +83,7 @@ def evaluate(
             half and nine tenths of the reference's cells lie below them.
         seed: Of all random choices.
         force: Replace the files of ``out``.
+        on_results: Called with the metrics before the report, whose figures take a while, is drawn.
 
     Raises:
         ConfigError: Nothing to compare, or an unknown level, part or geometry.
@@ -95,6 +97,8 @@ def evaluate(
         return _evaluation(reference, generated, baseline, options)
     with _folder(Path(out), force=force) as folder:
         evaluation = _evaluation(reference, generated, baseline, options)
+        if on_results is not None:
+            on_results(evaluation)
         _write(evaluation, folder)
     return evaluation
 
