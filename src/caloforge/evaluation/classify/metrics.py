@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _LABELS = {"reference": 1, "generated": 0}
+_FEWER_FOLDS = 3  # tested where only part of the showers is looked at
 
 
 def boosted_metric(pair: Pair) -> list[Value]:
@@ -133,7 +134,7 @@ def _folded_value(pair: Pair, entry: _Folded, *, sizes: bool = False) -> Value:
 def _folded_sizes(pair: Pair, entry: _Folded, whole: tuple[float, float]) -> dict[str, list[Any]]:
     def fewer(part: Pair, rng: np.random.Generator) -> tuple[float, float]:
         samples = entry.inputs(part.reference), entry.inputs(part.generated)
-        found = cross_validate(*samples, entry.fit, folds=Folds(entry.folds.number, 1), rng=rng)
+        found = cross_validate(*samples, entry.fit, folds=Folds(entry.folds.number, _FEWER_FOLDS), rng=rng)
         return found.value, found.error
 
     return by_size(pair, entry.name, fewer, whole)
