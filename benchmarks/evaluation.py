@@ -61,8 +61,8 @@ def _options() -> argparse.Namespace:
 def _measure_all(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if options.showers:
         counts = [int(count) for count in options.counts.split(",")]
-        files = [drawn(options.showers, options.folder, max(counts), seed) for seed in (1, 2)]
         for count in counts:
+            files = [drawn(options.showers, options.folder, count, seed) for seed in (1, 2)]
             yield measure(job("histograms", options, files, count), "histograms", count)
     if options.fast:
         yield measure(job("fast", options, options.fast, options.fast_count), "fast", options.fast_count)

@@ -9,6 +9,7 @@ CaloChallenge's program takes them (reference section 13.2).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["has_rings_only", "ring_columns"]
 
 _TINY = 1e-16
-_DENSE = 1 << 20
+_DENSE = 1 << 17
 _COORDINATES = ("x", "y", "r")
 
 
@@ -68,23 +69,50 @@ def ring_columns(hits: Hits, geometry: Geometry) -> dict[str, NDArray[Any]]:
     for name in _COORDINATES:
         columns[f"layer_{name}"] = np.empty((count, layers))
         columns[f"width_{name}"] = np.empty((count, layers))
-    rings = {grid: _Ring.of(grid) for grid in _grids(geometry)}
+    stacks = _stacks(geometry)
     for rows, dense in _dense(hits, geometry):
         columns["visible"][rows] = dense.sum(axis=-1)
-        for number, grid in enumerate(_grids(geometry)):
-            first, last = geometry.layer_offsets[number : number + 2]
-            _fill(columns, (rows, number), dense[:, first:last], rings[grid])
+        for stack in stacks:
+            _fill(columns, (rows, stack.layers), stack.of(dense), stack.ring)
     return columns
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """Neighbouring layers with the same rings."""
+
+    layers: slice
+    cells: slice
+    ring: _Ring
+
+    def of(self, dense: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Their voxels, ``(b, layers, n_cells)``."""
+        return dense[:, self.cells].reshape(len(dense), self.layers.stop - self.layers.start, -1)
+
+
+def _stacks(geometry: Geometry) -> list[_Stack]:
+    grids = [layer.grid for layer in geometry.layers if isinstance(layer.grid, PolarGrid)]
+    stacks, start = [], 0
+    for grid, same in groupby(grids):
+        stop = start + len(list(same))
+        first, last = geometry.layer_offsets[[start, stop]].tolist()
+        stacks.append(_Stack(slice(start, stop), slice(first, last), _Ring.of(grid)))
+        start = stop
+    return stacks
+
+
 def _fill(
-    columns: dict[str, NDArray[Any]], place: tuple[slice, int], voxels: NDArray[np.floating], ring: _Ring
+    columns: dict[str, NDArray[Any]],
+    place: tuple[slice, slice],
+    voxels: NDArray[np.floating],
+    ring: _Ring,
 ) -> None:
     total = voxels.sum(axis=-1)
     divisor = total + _TINY
     columns["layer_energy"][place] = total
-    columns["layer_hits"][place] = np.count_nonzero(voxels, axis=-1)
-    wide = voxels.astype(np.float64)
+    # whole numbers, which a product with ones gives faster than counting
+    columns["layer_hits"][place] = (voxels != 0).astype(np.float32) @ np.ones(voxels.shape[-1], np.float32)
+    wide = voxels.astype(np.float64, copy=False)
     product = np.empty_like(wide)
     for name in _COORDINATES:
         centre = np.multiply(ring.centres[name], wide, out=product).sum(axis=-1) / divisor
@@ -96,7 +124,7 @@ def _fill(
 def _dense(hits: Hits, geometry: Geometry) -> Iterator[tuple[slice, NDArray[np.floating]]]:
     """All voxels of a few showers at a time, ``(b, n_cells)``."""
     count = len(hits.incident)
-    step = max(_DENSE // geometry.n_cells, 16)
+    step = max(_DENSE // geometry.n_cells, 4)
     for first in range(0, count, step):
         last = min(first + step, count)
         low, high = np.searchsorted(hits.shower, [first, last])
@@ -105,7 +133,3 @@ def _dense(hits: Hits, geometry: Geometry) -> Iterator[tuple[slice, NDArray[np.f
         # add: files of others may hold several deposits in one cell
         np.add.at(dense, index, hits.energy[low:high].astype(hits.precision))
         yield slice(first, last), dense.reshape(last - first, -1)
-
-
-def _grids(geometry: Geometry) -> list[PolarGrid]:
-    return [layer.grid for layer in geometry.layers if isinstance(layer.grid, PolarGrid)]
