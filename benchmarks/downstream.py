@@ -45,9 +45,10 @@ Made by `benchmarks/downstream.sh` and `benchmarks/downstream.py`. Does a recons
 generated showers work on Geant4's? The question, and the kind of network, are those of 3DGAN
 (arXiv:2109.07388, section 8).
 
-{showers}, 10-100 GeV at normal incidence in `siw-ecal`: Geant4 showers that no model has seen, and those of
-CaloClouds II (25 evaluations of the network) for the same particles; one model for photons, one for
-electrons. Half of each sample trains ({train} showers of all kinds), the other half tests, and the other
+{showers}, 10-100 GeV at normal incidence in `siw-ecal`: Geant4 showers that no model was trained on, and
+those of CaloClouds II (25 evaluations of the network) for the same particles; one model for photons, one
+for electrons, which had far fewer steps of training. About a third of the photons are the tune part of
+their file, which calibrated the model of photons. Half of each sample trains ({train} showers of all kinds), the other half tests, and the other
 way round; a particle of the tests is in no training, neither as Geant4's shower nor as the generated one.
 The network sees the cells only: convolutions on the image, and the sum. It tells the energy and the kind
 of the particle.

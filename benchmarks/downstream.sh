@@ -12,8 +12,9 @@ generate() { [ -e "$out/$1.h5" ] || caloforge generate "$2" --like "$out/$3.h5" 
 [ -e "$out/electrons.h5" ] || caloforge simulate --geometry siw-ecal --particle e- --energy 10:100 \
   --count 4000 --seed 11 --out "$out/electrons.h5"
 
-# half of the electrons for a model, which starts from that of photons; the others, and photons that the
-# photons' model was not trained on, are those that reconstructions learn from and are tested with
+# half of the electrons train a model (both stages are trained again, from fresh weights: nothing of the
+# photons' networks stays); the others, and photons outside of the train part of the photons' model, are
+# those that reconstructions learn from and are tested with
 convert "$out/electrons.h5" train_e --count 2000
 convert "$out/electrons.h5" unseen_e --skip 2000
 convert "$data" unseen_g --skip 4900 --count 2000
