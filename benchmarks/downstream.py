@@ -48,7 +48,9 @@ generated showers work on Geant4's? The question, and the kind of network, are t
 {showers}, 10-100 GeV at normal incidence in `siw-ecal`: Geant4 showers that no model was trained on, and
 those of CaloClouds II (25 evaluations of the network) for the same particles; one model for photons, one
 for electrons, which had far fewer steps of training. About a third of the photons are the tune part of
-their file, which calibrated the model of photons. Half of each sample trains ({train} showers of all kinds), the other half tests, and the other
+their file, which calibrated the model of photons.
+
+Half of each sample trains ({train} showers of all kinds), the other half tests, and the other
 way round; a particle of the tests is in no training, neither as Geant4's shower nor as the generated one.
 The network sees the cells only: convolutions on the image, and the sum. It tells the energy and the kind
 of the particle.

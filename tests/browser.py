@@ -32,7 +32,7 @@ _FLAGS = (
     "--remote-allow-origins=*",
     "about:blank",
 )
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 
 
 def chromium() -> str | None:

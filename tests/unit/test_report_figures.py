@@ -172,12 +172,13 @@ def test_times_are_drawn_where_they_are_known(evaluation: Evaluation) -> None:
         for size in (1, 100)
     )
     area = given(evaluation, name="auc.high", group="classifier")
-    results = {
-        "<b>": (*first.results["<b>"], *second.results["<b>"], *area.results["<b>"]),
-        "other": area.results["other"],
-    }
     assert keys(cost_plots(first)) == ["time"]
-    assert keys(cost_plots(replace(evaluation, results=results))) == ["time", "quality_by_time"]
+    known = {
+        name: (*first.results[name], *second.results[name], *area.results[name]) for name in first.results
+    }
+    assert keys(cost_plots(replace(evaluation, results=known))) == ["time", "quality_by_time"]
+    alone = {**known, "other": area.results["other"]}
+    assert keys(cost_plots(replace(evaluation, results=alone))) == ["time"]
 
 
 def test_angles_have_figures(make_toy_showers: Callable[..., Showers], siw: Geometry) -> None:

@@ -45,7 +45,7 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
         return
     styles = model_styles(models)
     figure = new_figure(*_SIZE)
-    axes = figure.add_axes((0.2, 0.13, 0.76, 0.84))
+    axes = figure.add_axes((0.2, 0.13, 0.76, 0.72))
     height = 0.8 / len(models)
     for number, (model, line) in enumerate(styles.items()):
         rows = [(place, r[number]) for place, r in enumerate(found.values()) if r[number] is not None]
@@ -65,7 +65,7 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
     axes.tick_params(axis="y", which="both", length=0)
     axes.invert_yaxis()
     axes.set_xlabel("CPU time per shower [ms]")
-    axes.legend(loc="best")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=2, fontsize=13)
     caption = "Time per shower, by batch size and threads, of the benchmark that the model's card recorded."
     yield Plot("time", _SECTION, caption, figure)
 
@@ -80,7 +80,7 @@ def _trade(evaluation: Evaluation) -> Iterator[Plot]:
         for sample, r in zip(evaluation.generated, results, strict=True)
         if area in r and time in r and r[area].value is not None and r[time].value
     }
-    if area is None or not points:
+    if area is None or len(points) < 2:
         return
     styles = model_styles([sample.name for sample in evaluation.generated])
     figure = new_figure(*_SIZE)
