@@ -45,7 +45,8 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
         return
     styles = model_styles(models)
     figure = new_figure(*_SIZE)
-    axes = figure.add_axes((0.2, 0.13, 0.76, 0.72))
+    legend = 0.05 * -(-len(models) // 2)
+    axes = figure.add_axes((0.2, 0.13, 0.76, 0.83 - legend))
     height = 0.8 / len(models)
     for number, (model, line) in enumerate(styles.items()):
         rows = [(place, r[number]) for place, r in enumerate(found.values()) if r[number] is not None]
