@@ -79,6 +79,7 @@ def _write(plot: Plot, folder: Path, *, vectors: bool) -> Picture:
     (folder / f"{plot.key}.png").write_bytes(content)
     if vectors:
         (folder / f"{plot.key}.pdf").write_bytes(pdf(plot.figure))
+    plot.figure.clear()  # its parts refer to each other, and would stay in memory for long
     uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
     width, height = struct.unpack(">II", content[16:24])  # of the PNG's header
     return Picture(plot.key, plot.section, plot.caption, uri, plot.columns, width, height)
