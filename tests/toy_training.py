@@ -35,8 +35,8 @@ def training_data(folder: Path, showers: Showers, geometry: Geometry) -> Trainin
 
 
 def batch_of(data: TrainingData, *, size: int = 60) -> Batch:
-    """The first showers, 64 points each."""
-    return data.batch(data.rows("train")[:size], points=64, rng=np.random.default_rng(0))
+    """The first showers, 64 points each, and their cells."""
+    return data.batch(data.rows("train")[:size], points=64, cells=True, rng=np.random.default_rng(0))
 
 
 def prepared(

@@ -53,10 +53,15 @@ class _TimedNoise:
 
     def __init__(self, noise: Noise, watch: Stopwatch) -> None:
         self._normal = watch.timed(RANDOM, noise.normal)
+        self._uniform = watch.timed(RANDOM, noise.uniform)
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Standard normal numbers, as of the source."""
         return self._normal(stage, counts, width)
+
+    def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """Uniform numbers, as of the source."""
+        return self._uniform(stage, counts, width)
 
 
 def timed_parts(model: GenerativeModel) -> dict[str, nn.Module]:

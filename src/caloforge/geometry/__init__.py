@@ -4,6 +4,7 @@ from caloforge.geometry.files import geometry_from_dict, geometry_names, load_ge
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
+from caloforge.geometry.rings import Rings, cell_symmetries, find_rings, uniform_grid
 from caloforge.geometry.xml import read_binning_xml, write_binning_xml
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "Geometry",
     "Layer",
     "PolarGrid",
+    "Rings",
     "Slab",
+    "cell_symmetries",
     "check_cells",
+    "find_rings",
     "geometry_from_dict",
     "geometry_names",
     "load_geometry",
@@ -21,5 +25,6 @@ __all__ = [
     "read_binning_xml",
     "to_dense",
     "to_points",
+    "uniform_grid",
     "write_binning_xml",
 ]

@@ -6,20 +6,20 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import torch
     from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
 
-__all__ = ["Batch", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Stage", "StageConfig"]
+__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Stage", "StageConfig"]
 
 
 class ModelConfig(BaseModel):
@@ -86,6 +86,30 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class CellSet:
+    """The cells above threshold of some showers, in flat (CSR) tensors.
+
+    Attributes:
+        counts: Cells per shower, ``(B,)`` int64.
+        cell: Flat cell indices, rising in every shower, ``(M,)`` int64.
+        energy: Energies [MeV], ``(M,)``.
+    """
+
+    counts: Tensor
+    cell: Tensor
+    energy: Tensor
+
+    @property
+    def index(self) -> Tensor:
+        """The shower of every cell, ``(M,)``."""
+        return torch.arange(len(self.counts), device=self.counts.device).repeat_interleave(self.counts)
+
+    def to(self, device: torch.device) -> CellSet:
+        """Move all tensors."""
+        return CellSet(self.counts.to(device), self.cell.to(device), self.energy.to(device))
+
+
+@dataclass(frozen=True)
 class Batch:
     """Training showers as tensors.
 
@@ -94,12 +118,14 @@ class Batch:
         direction: sin(theta) (cos phi, sin phi), ``(B, 2)``.
         summary: Counts and energies per layer and centre of gravity.
         points: x, y [mm], depth [layers, continuous], energy [MeV], ``(B, K, 4)``, or None.
+        cells: The cells above threshold, or None.
     """
 
     energy: Tensor
     direction: Tensor
     summary: Summary
     points: Tensor | None = None
+    cells: CellSet | None = None
 
     @property
     def slope(self) -> Tensor:
@@ -109,8 +135,9 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move all tensors."""
         points = None if self.points is None else self.points.to(device)
+        cells = None if self.cells is None else self.cells.to(device)
         summary = self.summary.to(device)
-        return Batch(self.energy.to(device), self.direction.to(device), summary, points)
+        return Batch(self.energy.to(device), self.direction.to(device), summary, points, cells)
 
 
 @dataclass(frozen=True)
@@ -133,6 +160,10 @@ class Noise(Protocol):
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
         ...
 
+    def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """Numbers in (0, 1), float64, ``(sum of counts, width)``, for the sub-stream ``stage``."""
+        ...
+
 
 class GenerativeModel(nn.Module, ABC):
     """One network system.
@@ -142,10 +173,12 @@ class GenerativeModel(nn.Module, ABC):
         config_class: Its configuration.
         geometry: The read-out that it was built for.
         config: Its sizes.
+        uses_cells: Whether it is trained on, and makes, cells of the read-out instead of points.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
+    uses_cells: ClassVar[bool] = False
     geometry: Geometry
     config: ModelConfig
 

@@ -33,3 +33,8 @@ class StreamNoise:
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
         lengths = counts if isinstance(counts, int) else counts.cpu().numpy()
         return torch.from_numpy(self._streams.normal(stage, lengths, width=width)).to(self._device)
+
+    def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """Numbers in (0, 1), float64, ``(sum of counts, width)``, for the sub-stream ``stage``."""
+        lengths = counts if isinstance(counts, int) else counts.cpu().numpy()
+        return torch.from_numpy(self._streams.uniform(stage, lengths, width=width)).to(self._device)

@@ -1,8 +1,33 @@
 """Building blocks that several models share."""
 
+from caloforge.nn.conditioners import Conditioner, ConditionerConfig
+from caloforge.nn.coupling import SetSummaryConfig, SplineFlow, SplineFlowConfig
 from caloforge.nn.embeddings import FourierFeatures
 from caloforge.nn.flows import ConditionalFlow
+from caloforge.nn.mlp import mlp
 from caloforge.nn.pointwise import ConcatSquash, PointWiseNet
+from caloforge.nn.rational_quadratic import rational_quadratic
+from caloforge.nn.sets import SetContext, segment_mean, segment_sum
 from caloforge.nn.splines import MonotonicLRSTransform
+from caloforge.nn.topk import gumbel, gumbel_targets, top_k_mask
 
-__all__ = ["ConcatSquash", "ConditionalFlow", "FourierFeatures", "MonotonicLRSTransform", "PointWiseNet"]
+__all__ = [
+    "ConcatSquash",
+    "ConditionalFlow",
+    "Conditioner",
+    "ConditionerConfig",
+    "FourierFeatures",
+    "MonotonicLRSTransform",
+    "PointWiseNet",
+    "SetContext",
+    "SetSummaryConfig",
+    "SplineFlow",
+    "SplineFlowConfig",
+    "gumbel",
+    "gumbel_targets",
+    "mlp",
+    "rational_quadratic",
+    "segment_mean",
+    "segment_sum",
+    "top_k_mask",
+]

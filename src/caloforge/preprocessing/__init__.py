@@ -2,10 +2,12 @@
 
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.conditions import Conditions
+from caloforge.preprocessing.dequantise import CDFDequantiser
 from caloforge.preprocessing.points import PointTransform, PointTransformConfig
 from caloforge.preprocessing.summary import Summary, SummaryTransform, make_summary_transform
 
 __all__ = [
+    "CDFDequantiser",
     "Conditions",
     "Fitted",
     "PointTransform",

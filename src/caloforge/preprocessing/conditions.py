@@ -15,19 +15,21 @@ _NARROWEST = 1.01  # highest over lowest energy: one energy alone would make its
 class Conditions(Fitted):
     """Energy (and, with ``angles``, the direction) to numbers of order one.
 
-    The energy maps linearly from the trained range to [-1, 1]; the direction enters as
-    sin(theta) (cos phi, sin phi).
+    The energy (or its logarithm) maps linearly from the trained range to [-1, 1]; the direction
+    enters as sin(theta) (cos phi, sin phi).
 
     Args:
         angles: Whether the two incidence angles are conditions.
+        log: Whether the energy's logarithm is taken: for ranges over several powers of ten.
     """
 
     energy_range: Tensor
     largest_theta: Tensor
 
-    def __init__(self, *, angles: bool) -> None:
+    def __init__(self, *, angles: bool, log: bool = False) -> None:
         super().__init__()
         self.angles = angles
+        self.log = log
         self.register_buffer("energy_range", torch.tensor([0.0, 1.0], dtype=torch.float64))
         self.register_buffer("largest_theta", torch.zeros((), dtype=torch.float64))
 
@@ -47,5 +49,7 @@ class Conditions(Fitted):
         """Conditions ``(B, features)`` of energies ``(B,)`` [MeV] and directions ``(B, 2)``."""
         self._require_fitted()
         low, high = self.energy_range[0], self.energy_range[1]
+        if self.log:
+            energy, low, high = energy.log(), low.log(), high.log()
         scaled = (2 * (energy - low) / (high - low) - 1).to(torch.float32)[:, None]
         return torch.cat([scaled, direction.to(torch.float32)], dim=-1) if self.angles else scaled

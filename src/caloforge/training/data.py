@@ -7,6 +7,7 @@ import json
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,8 +16,9 @@ import torch
 from caloforge.errors import CaloForgeError, DataError, OutputError
 from caloforge.files import write_text
 from caloforge.formats import open_showers
-from caloforge.geometry import to_points
+from caloforge.geometry import cell_symmetries, project, to_points
 from caloforge.models import Batch
+from caloforge.models.base import CellSet
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
 
@@ -35,7 +37,10 @@ Part = Literal["train", "tune", "report"]
 
 _SHARES = {"train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
 _COLUMNS = ("x", "y", "layer", "energy")
+_CELL_COLUMNS = ("cell", "cell_energy")
+_TYPES = {"layer": np.uint8, "cell": np.int32}  # float32 otherwise
 _FACTS = "facts.json"
+_FORMAT = 2  # of the cache: older ones are made again
 _SYMMETRIES = np.array(
     [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)]
     + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
@@ -62,8 +67,9 @@ class TrainingData:
         self.sources = tuple(sources)
         self.geometry = geometry
         arrays = {p.stem: np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))}
-        self._columns = {name: arrays[name] for name in _COLUMNS}
+        self._columns = {name: arrays[name] for name in (*_COLUMNS, *_CELL_COLUMNS)}
         self.offsets: NDArray[np.int64] = np.asarray(arrays["offsets"])
+        self.cell_offsets: NDArray[np.int64] = np.asarray(arrays["cell_offsets"])
         self.energy: NDArray[np.float64] = np.asarray(arrays["incident_energy"])
         self.direction: NDArray[np.float32] = np.asarray(arrays["direction"])
         self._layers = {name: arrays[name] for name in ("counts", "energies", "centre")}
@@ -97,7 +103,7 @@ class TrainingData:
         return len(self.energy)
 
     def rows(self, part: Part) -> NDArray[np.int64]:
-        """Showers of a part that have at least one point.
+        """Showers of a part that have at least one cell above threshold.
 
         Raises:
             DataError: There is none.
@@ -107,7 +113,7 @@ class TrainingData:
             first + np.asarray(split_rows(n, part)) for first, n in zip(starts, self.lengths, strict=True)
         ]
         rows = np.concatenate(parts).astype(np.int64)
-        rows = rows[np.diff(self.offsets)[rows] > 0]
+        rows = rows[np.diff(self.cell_offsets)[rows] > 0]
         if not len(rows):
             msg = f"The {part} part of the {len(self)} showers has no shower with hits: give more showers."
             raise DataError(msg)
@@ -129,12 +135,19 @@ class TrainingData:
                     first += len(showers)
 
     def batch(
-        self, rows: NDArray[np.int64], *, points: int, rng: np.random.Generator, symmetry: str = "none"
+        self,
+        rows: NDArray[np.int64],
+        *,
+        points: int,
+        rng: np.random.Generator,
+        symmetry: str = "none",
+        cells: bool = False,
     ) -> Batch:
         """Assemble showers, each with ``points`` of its points drawn with replacement.
 
         Points are spread uniformly over their fine cell and over their layer (dequantisation), each
-        by its own random number.
+        by its own random number. With ``cells`` all cells above threshold come along, turned by the
+        symmetries of the read-out instead of those of a square.
         """
         turn = _symmetries(len(rows), rng, symmetry)
         centre = np.array(self._layers["centre"][rows])
@@ -150,7 +163,25 @@ class TrainingData:
             direction=torch.from_numpy(direction),
             summary=summary,
             points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
+            cells=self._cells(rows, rng, symmetry) if cells else None,
         )
+
+    @cached_property
+    def _cell_turns(self) -> NDArray[np.int32]:
+        return cell_symmetries(self.geometry)
+
+    def _cells(self, rows: NDArray[np.int64], rng: np.random.Generator, symmetry: str) -> CellSet:
+        counts = np.diff(self.cell_offsets)[rows]
+        index = np.repeat(np.arange(len(rows)), counts)
+        starts = self.cell_offsets[rows] - np.cumsum(counts) + counts
+        chosen = starts[index] + np.arange(len(index))
+        cell, energy = (np.asarray(self._columns[name][chosen]) for name in _CELL_COLUMNS)
+        if symmetry != "none":
+            turn = rng.integers(len(self._cell_turns), size=len(rows))
+            cell = self._cell_turns[turn[index], cell]
+            order = np.argsort(index * self.geometry.n_cells + cell)
+            cell, energy = cell[order], energy[order]
+        return CellSet(*(torch.from_numpy(v) for v in (counts, cell.astype(np.int64), energy)))
 
     def _draw(
         self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
@@ -191,7 +222,7 @@ def _with_index(showers: Showers, index: NDArray[np.int64]) -> Showers:
 def _origin(sources: Sequence[Path], geometry: Geometry, seed: int) -> dict[str, Any]:
     """What a cache is made of, so that a file which was replaced is noticed."""
     files = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.exists()]
-    return {"files": files, "geometry": geometry.fingerprint, "seed": seed}
+    return {"format": _FORMAT, "files": files, "geometry": geometry.fingerprint, "seed": seed}
 
 
 def _stored_origin(folder: Path) -> Any:
@@ -264,24 +295,28 @@ def _positions(reader: ShowerReader) -> str:
 def _stream_columns(
     blocks: Iterator[Showers], geometry: Geometry, folder: Path
 ) -> tuple[NDArray[np.int64], dict[str, Any]]:
-    parts: dict[str, list[NDArray[np.generic]]] = {"counts": [], "energies": [], "centre": []}
+    parts: dict[str, list[NDArray[np.generic]]] = {"counts": [], "energies": [], "centre": [], "cells": []}
     hits: list[NDArray[np.int64]] = []
     pitch = 0.0
     with ExitStack() as stack:
-        raw = {name: stack.enter_context((folder / f"{name}.raw").open("wb")) for name in _COLUMNS}
+        names = (*_COLUMNS, *_CELL_COLUMNS)
+        raw = {name: stack.enter_context((folder / f"{name}.raw").open("wb")) for name in names}
         for block in blocks:
             points = block.points if block.points is not None else np.empty((0, 3), np.float32)
             layer = geometry.layer_of(points[:, 2]).clip(0)
-            columns = (points[:, 0], points[:, 1], layer.astype(np.uint8), block.energy)
-            for name, values in zip(_COLUMNS, columns, strict=True):
-                raw[name].write(np.ascontiguousarray(values).tobytes())
+            cells = project(block, geometry)
+            columns = (points[:, 0], points[:, 1], layer, block.energy, cells.cells, cells.energy)
+            for name, column in zip(names, columns, strict=True):
+                raw[name].write(np.ascontiguousarray(column, dtype=_TYPES.get(name, np.float32)).tobytes())
             hits.append(block.n_hits)
             pitch = block.meta.pitch
+            parts["cells"].append(cells.n_hits)
             for name, values in _summaries(block, layer, geometry).items():
                 parts[name].append(values)
-    if not sum(int(n.sum()) for n in hits):
+    if not sum(int(n.sum()) for n in parts["cells"]):
         raise DataError("The showers to train on have no hits at all: look at the file and its threshold.")
     _finish_columns(folder)
+    np.save(folder / "cell_offsets.npy", np.cumsum([0, *np.concatenate(parts.pop("cells"))]))
     for name, arrays in parts.items():
         np.save(folder / f"{name}.npy", np.concatenate(arrays))
     return np.concatenate(hits), {"pitch": pitch}
@@ -289,9 +324,9 @@ def _stream_columns(
 
 def _finish_columns(folder: Path) -> None:
     """Give the raw columns their header; copied piece by piece, so that nothing is held at once."""
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, *_CELL_COLUMNS):
         raw = folder / f"{name}.raw"
-        dtype = np.dtype(np.uint8 if name == "layer" else np.float32)
+        dtype = np.dtype(_TYPES.get(name, np.float32))
         shape = (raw.stat().st_size // dtype.itemsize,)
         header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
         # not through a memory map: a full disk would end the process there

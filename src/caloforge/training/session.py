@@ -141,7 +141,7 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
 
 def _check_angles(config: TrainConfig, data: TrainingData) -> None:
     """A model without angle conditions must not see showers at angles."""
-    angles = getattr(config.model, "angles", True)
+    angles = getattr(config.model, "angles", False)
     tilted = (abs(data.direction) > 1e-3).any(axis=1)
     if tilted.any() and not angles:
         msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."

@@ -169,7 +169,8 @@ class Trainer:
         rows = self.data.rows("train")
         if len(rows) > _PREPARE_SHOWERS:
             rows = np.sort(rng.choice(rows, _PREPARE_SHOWERS, replace=False))
-        return self.data.batch(rows, points=_PREPARE_POINTS, rng=rng, symmetry=self.config.symmetry)
+        cells, symmetry = self.model.uses_cells, self.config.symmetry
+        return self.data.batch(rows, points=_PREPARE_POINTS, cells=cells, rng=rng, symmetry=symmetry)
 
     def show(self, stage: str, done: int, total: int, loss: float) -> None:
         """Report progress."""
@@ -263,7 +264,8 @@ class _GradientStage:
         rows = trainer.rows(part, purpose, step, config.batch_size)
         rng = trainer.numpy_rng(purpose, step)
         symmetry = trainer.config.symmetry
-        batch = trainer.data.batch(rows, points=config.points, rng=rng, symmetry=symmetry)
+        cells = trainer.model.uses_cells
+        batch = trainer.data.batch(rows, points=config.points, cells=cells, rng=rng, symmetry=symmetry)
         batch = batch.to(trainer.fabric.device)
         with trainer.fabric.autocast():  # on one device fabric leaves that to the caller
             terms = self.module.loss(batch, group=self.stage.group, rng=trainer.torch_rng(purpose, step))

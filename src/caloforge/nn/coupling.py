@@ -1,0 +1,242 @@
+"""Normalising flows of spline couplings, for single vectors and for the elements of sets.
+
+Rational-quadratic spline couplings (arXiv:1906.04032). For sets the conditioner may also see a
+permutation-invariant summary of the untransformed features of all elements (the DeepSetFlow of
+arXiv:2403.15782) and the untransformed features of neighbouring elements: elements then know of
+each other while the likelihood stays exact.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from caloforge.nn.conditioners import Conditioner, ConditionerConfig
+from caloforge.nn.mlp import mlp
+from caloforge.nn.rational_quadratic import rational_quadratic, spline_parameters
+from caloforge.nn.sets import SetContext, segment_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SetSummaryConfig", "SplineFlow", "SplineFlowConfig"]
+
+_HALF_LOG_TWO_PI = 0.9189385332046727
+
+
+class SetSummaryConfig(BaseModel):
+    """Sizes of the summary of a set.
+
+    Attributes:
+        element: Hidden layers of the network of single elements.
+        pooled: Features that are averaged over the elements.
+        reduced: Hidden layers behind the average.
+        outputs: Features of the summary.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    element: tuple[int, ...] = (64, 128, 512)
+    pooled: int = Field(default=512, gt=0)
+    reduced: tuple[int, ...] = (256,)
+    outputs: int = Field(default=128, gt=0)
+
+
+class SplineFlowConfig(BaseModel):
+    """Sizes of a flow of spline couplings.
+
+    Attributes:
+        transforms: Couplings.
+        bins: Bins of the splines.
+        bound: The splines act on [-bound, bound].
+        masks: What a coupling keeps: every second feature in turns (``alternate``), or random
+            halves, each followed by its complement (``random``).
+        conditioner: The network that makes the splines' parameters.
+        base: ``standard`` normal, or a normal whose mean and width depend on the condition.
+        base_hidden: Hidden features of the network of a conditional base.
+        summary: Sizes of a permutation-invariant summary, or None.
+        seed: Of the random masks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transforms: int = Field(default=8, gt=0)
+    bins: int = Field(default=8, gt=1)
+    bound: float = Field(default=5.0, gt=0)
+    masks: Literal["alternate", "random"] = "alternate"
+    conditioner: ConditionerConfig = ConditionerConfig()
+    base: Literal["standard", "conditional"] = "standard"
+    base_hidden: int = Field(default=32, gt=0)
+    summary: SetSummaryConfig | None = None
+    seed: int = 0
+
+
+class SplineFlow(nn.Module):
+    """A flow of rational-quadratic couplings.
+
+    Args:
+        features: Size of the target.
+        config: Sizes.
+        shared: Size of the condition of a set.
+        own: Size of the further condition of an element.
+        neighbours: Neighbours of an element.
+    """
+
+    def __init__(
+        self, features: int, config: SplineFlowConfig, *, shared: int, own: int = 0, neighbours: int = 0
+    ) -> None:
+        super().__init__()
+        self.features = features
+        masks = _masks(features, config)
+        self.couplings = nn.ModuleList(
+            SplineCoupling(mask, config, shared=shared, own=own, neighbours=neighbours) for mask in masks
+        )
+        conditional = config.base == "conditional"
+        self.base = _ConditionalNormal(features, shared, config.base_hidden) if conditional else None
+
+    def log_prob(self, x: Tensor, context: SetContext | Tensor) -> Tensor:
+        """Log-densities ``(M,)`` of elements ``(M, features)``.
+
+        In a flow with a summary or with neighbours, the density of a set is the sum of those of its
+        elements, which depend on each other.
+        """
+        context = _as_context(context)
+        total = x.new_zeros(len(x))
+        for coupling in self.couplings:
+            x, ladj = coupling(x, context)
+            total = total + ladj
+        return total + self._base_log_prob(x, context)
+
+    def sample(self, noise: Tensor, context: SetContext | Tensor) -> Tensor:
+        """Elements ``(M, features)`` out of standard normal noise ``(M, features)``."""
+        context = _as_context(context)
+        x = noise
+        if self.base is not None:
+            mean, log_std = (context.spread(part) for part in self.base(context.shared))
+            x = mean + x * log_std.exp()
+        for coupling in reversed(self.couplings):
+            x, _ = coupling(x, context, inverse=True)
+        return x
+
+    def _base_log_prob(self, z: Tensor, context: SetContext) -> Tensor:
+        log_scale = z.new_zeros(())
+        if self.base is not None:
+            mean, log_std = (context.spread(part) for part in self.base(context.shared))
+            z, log_scale = (z - mean) * (-log_std).exp(), log_std.sum(dim=-1)
+        return -0.5 * z.square().sum(dim=-1) - _HALF_LOG_TWO_PI * self.features - log_scale
+
+
+class SplineCoupling(nn.Module):
+    """One coupling: features outside of the mask are transformed, given those inside.
+
+    Args:
+        mask: What is kept, ``(F,)`` bool; saved with the weights.
+        config: Sizes.
+        shared: Size of the condition of a set.
+        own: Size of the further condition of an element.
+        neighbours: Neighbours of an element.
+    """
+
+    kept: Tensor
+    changed: Tensor
+    order: Tensor
+
+    def __init__(
+        self, mask: Tensor, config: SplineFlowConfig, *, shared: int, own: int, neighbours: int
+    ) -> None:
+        super().__init__()
+        self.bound = config.bound
+        self.outputs = spline_parameters(config.bins)
+        self.register_buffer("kept", torch.nonzero(mask)[:, 0])
+        self.register_buffer("changed", torch.nonzero(~mask)[:, 0])
+        self.register_buffer("order", torch.cat([self.kept, self.changed]).argsort())
+        kept, changed = len(self.kept), len(self.changed)
+        self.summary = _summary(kept, config.summary)
+        extra = config.summary.outputs if config.summary else 0
+        self.conditioner = Conditioner(
+            config.conditioner,
+            element=kept * (1 + neighbours) + own,
+            shared=shared + extra,
+            outputs=changed * self.outputs,
+        )
+
+    def forward(self, x: Tensor, context: SetContext, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        """Elements ``(M, F)`` and the logarithm of the Jacobian's determinant ``(M,)``."""
+        kept, changed = x.index_select(1, self.kept), x.index_select(1, self.changed)
+        parameters = self._spline(kept, context).reshape(len(x), len(self.changed), self.outputs)
+        changed, ladj = rational_quadratic(changed, parameters, bound=self.bound, inverse=inverse)
+        return torch.cat([kept, changed], dim=1).index_select(1, self.order), ladj.sum(dim=1)
+
+    def _spline(self, kept: Tensor, context: SetContext) -> Tensor:
+        shared = context.shared
+        if self.summary is not None:
+            shared = torch.cat([shared, self._summarise(kept, context)], dim=1)
+        parts = [kept, *self._around(kept, context)]
+        if context.own is not None:
+            parts.append(context.own)
+        parameters: Tensor = self.conditioner(torch.cat(parts, dim=1), shared, context.index)
+        return parameters
+
+    def _summarise(self, kept: Tensor, context: SetContext) -> Tensor:
+        element, reduce = self.summary  # type: ignore[misc]
+        values: Tensor = element(kept)
+        if context.index is not None:
+            values = segment_mean(values, context.index, len(context.shared))
+        summary: Tensor = reduce(values)
+        return summary
+
+    def _around(self, kept: Tensor, context: SetContext) -> list[Tensor]:
+        if context.neighbours is None:
+            return []
+        padded = torch.cat([kept, kept.new_zeros(1, kept.shape[1])])
+        return [padded.index_select(0, column) for column in context.neighbours.unbind(1)]
+
+
+class _ConditionalNormal(nn.Module):
+    """Mean and ln(standard deviation) from a condition."""
+
+    def __init__(self, features: int, context: int, hidden: int) -> None:
+        super().__init__()
+        self.net = mlp((context, hidden, 2 * features))
+        _shrink(self.net)
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.net(context).chunk(2, dim=1)
+        return mean, log_std.clamp(-7.0, 7.0)
+
+
+def _as_context(context: SetContext | Tensor) -> SetContext:
+    return context if isinstance(context, SetContext) else SetContext(context)
+
+
+def _summary(kept: int, config: SetSummaryConfig | None) -> nn.ModuleList | None:
+    if config is None:
+        return None
+    element = mlp((kept, *config.element, config.pooled))
+    return nn.ModuleList([element, mlp((config.pooled, *config.reduced, config.outputs))])
+
+
+def _shrink(net: nn.Sequential) -> None:
+    last = net[-1]
+    if isinstance(last, nn.Linear):
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias.mul_(0.1)
+
+
+def _masks(features: int, config: SplineFlowConfig) -> list[Tensor]:
+    """What each coupling keeps; one feature alone depends on the condition only."""
+    place = torch.arange(features)
+    if features == 1:
+        return [place < 0] * config.transforms
+    generator = torch.Generator().manual_seed(config.seed)
+    masks = []
+    for number in range(config.transforms):
+        if number % 2 == 0:
+            order = torch.randperm(features, generator=generator) if config.masks == "random" else place
+            first = order % 2 == 1
+        masks.append(first if number % 2 == 0 else ~first)
+    return masks
