@@ -1,4 +1,4 @@
-"""The shower flow: shower-level numbers given the incident particle (arXiv:2309.05704)."""
+"""The shower flow: shower-level numbers given the incident particle (arXiv:2305.04847, 2309.05704)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.models.base import Noise
+    from caloforge.preprocessing.summary import SummaryContent
 
 __all__ = ["ShowerFlow", "ShowerFlowConfig"]
 
 
 class ShowerFlowConfig(ModelConfig):
-    """Sizes of the shower flow; the defaults are the published ones.
+    """Sizes of the shower flow; the defaults are those of CaloClouds II.
 
     Attributes:
         scaling: ``paper`` or ``whitened``, see ``preprocessing.summary``.
@@ -43,17 +44,20 @@ class ShowerFlowConfig(ModelConfig):
 
 
 class ShowerFlow(nn.Module):
-    """Flow of totals, centre of gravity, counts and energies per layer.
+    """Flow of totals and of counts per layer, with or without energies per layer and centre of gravity.
 
     Args:
         config: Sizes.
         n_layers: Layers of the calorimeter.
         conditions: Size of the condition.
+        content: What it models, see ``preprocessing.summary``.
     """
 
-    def __init__(self, config: ShowerFlowConfig, n_layers: int, conditions: int) -> None:
+    def __init__(
+        self, config: ShowerFlowConfig, n_layers: int, conditions: int, *, content: SummaryContent = "layers"
+    ) -> None:
         super().__init__()
-        self.transform = make_summary_transform(config.scaling, n_layers, conditions)
+        self.transform = make_summary_transform(config.scaling, n_layers, conditions, content=content)
         self.flow = ConditionalFlow(
             self.transform.features,
             conditions,

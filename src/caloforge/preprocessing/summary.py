@@ -13,9 +13,10 @@ from caloforge.preprocessing.base import Fitted
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Summary", "SummaryTransform", "make_summary_transform"]
+__all__ = ["Summary", "SummaryContent", "SummaryScaling", "SummaryTransform", "make_summary_transform"]
 
 SummaryScaling = Literal["paper", "whitened"]
+SummaryContent = Literal["layers", "counts"]
 
 _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _DEGREE = 3
@@ -30,8 +31,9 @@ class Summary:
 
     Attributes:
         counts: Points per layer, ``(B, L)`` float.
-        energies: Energy per layer [MeV], ``(B, L)``.
-        centre: Centre of gravity relative to the particle's axis: x, y [mm], depth [layers], ``(B, 3)``.
+        energies: Energy per layer [MeV], ``(B, L)``; of a flow of counts the sum alone, ``(B, 1)``.
+        centre: Centre of gravity relative to the particle's axis: x, y [mm], depth [layers], ``(B, 3)``;
+            of a flow of counts none, ``(B, 0)``.
     """
 
     counts: Tensor
@@ -44,7 +46,7 @@ class Summary:
 
 
 class SummaryTransform(Fitted, ABC):
-    """Base: summaries ``(B, 2 L + 5)`` as a flow's target, and back.
+    """Base: summaries as a flow's target ``(B, features)``, and back.
 
     Args:
         n_layers: Layers ``L``.
@@ -57,9 +59,9 @@ class SummaryTransform(Fitted, ABC):
         self.conditions = conditions
 
     @property
+    @abstractmethod
     def features(self) -> int:
-        """Size of the target: totals (2), centre of gravity (3), counts and energies per layer."""
-        return 2 * self.n_layers + 5
+        """Size of the target."""
 
     @abstractmethod
     def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:
@@ -74,16 +76,25 @@ class SummaryTransform(Fitted, ABC):
         """Summaries out of a flow's sample; counts stay real numbers."""
 
 
-class PaperSummary(SummaryTransform):
+class _ConstantSummary(SummaryTransform):
+    """Scales are constants: there is nothing to fit."""
+
+    def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:  # noqa: ARG002
+        """Nothing to take."""
+        self._done()
+
+
+class PaperSummary(_ConstantSummary):
     """The scaling of CaloClouds II (arXiv:2309.05704): constants, layers over their own maximum.
 
     Target: N / 5000, E_vis / 2.5 GeV, centre x / 25, (depth - 15) / 15, y / 20, N_l / max N_l,
     E_l / max E_l. Negative samples are clipped to zero.
     """
 
-    def fit(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> None:  # noqa: ARG002
-        """Nothing to take: the scales are constants."""
-        self._done()
+    @property
+    def features(self) -> int:
+        """Size of the target: totals (2), centre of gravity (3), counts and energies per layer."""
+        return 2 * self.n_layers + 5
 
     def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
         """Scale summaries to the target ``(B, features)``."""
@@ -115,8 +126,31 @@ class PaperSummary(SummaryTransform):
         )
 
 
-class WhitenedSummary(SummaryTransform):
-    """Logarithms and roots, standardised as functions of the condition, then decorrelated.
+class PaperCounts(_ConstantSummary):
+    """The scaling of CaloClouds (arXiv:2305.04847): E_vis / 2.5 GeV, N / 5000, N_l / 400.
+
+    N is modelled but not used: the counts of the layers make their own sum. Negative samples are
+    clipped to zero.
+    """
+
+    @property
+    def features(self) -> int:
+        """Size of the target: totals (2) and counts per layer."""
+        return self.n_layers + 2
+
+    def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Scale summaries to the target ``(B, features)``."""
+        counts, visible = summary.counts, summary.energies.sum(1, keepdim=True)
+        return torch.cat([visible / 2500, counts.sum(1, keepdim=True) / 5000, counts / 400], dim=1)
+
+    def inverse(self, target: Tensor, condition: Tensor) -> Summary:  # noqa: ARG002
+        """Summaries out of a flow's sample; counts stay real numbers."""
+        visible, counts = target[:, :1].clamp_min(0.0), target[:, 2:].clamp_min(0.0)
+        return Summary(counts=400 * counts, energies=2500 * visible, centre=target[:, :0])
+
+
+class _WhitenedSummary(SummaryTransform):
+    """Numbers standardised as functions of the condition, then decorrelated.
 
     Counts are dequantised with uniform noise, so that empty layers are sampled exactly. What a
     linear map can explain is taken out before the flow sees it, which lets a small flow learn from
@@ -167,27 +201,15 @@ class WhitenedSummary(SummaryTransform):
         self._require_fitted()
         terms = _terms(condition)
         scaled = (target.to(torch.float64) * self.stretch) @ self.basis.T
-        raw = scaled * (terms @ self.spread).exp() + terms @ self.weights
-        layers = self.n_layers
-        counts = raw[:, 5 : 5 + layers].clamp_min(0.0).square().floor()
-        energies = counts * raw[:, 5 + layers :].clamp(-12, 12).exp()
-        counts = _share(counts, raw[:, 0].clamp(max=16).exp().floor().clamp_min(1.0))
-        energies = _share(energies, raw[:, 1].clamp(max=16).exp())
-        parts = (counts, energies, raw[:, 2:5])
-        return Summary(*(p.to(torch.float32) for p in parts))
+        return self._summary(scaled * (terms @ self.spread).exp() + terms @ self.weights)
 
+    @abstractmethod
     def _raw(self, summary: Summary, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        counts, energies = summary.counts.double(), summary.energies.double()
-        noise = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
-        hit = counts > 0
-        total = (counts.sum(1, keepdim=True) + noise[:, :1]).clamp_min(0.5).log()
-        visible = energies.sum(1, keepdim=True).clamp_min(1e-6).log()
-        mean_energy = (energies / counts.clamp_min(1)).clamp_min(1e-6).log()
-        raw = torch.cat(
-            [total, visible, summary.centre.double(), (counts + noise).sqrt(), mean_energy], dim=1
-        )
-        always = torch.ones(len(raw), 5 + self.n_layers, dtype=torch.bool, device=raw.device)
-        return raw, torch.cat([always, hit], dim=1)
+        """Numbers ``(B, features)`` float64 without a scale, and which of them are known."""
+
+    @abstractmethod
+    def _summary(self, raw: Tensor) -> Summary:
+        """The inverse of ``_raw``."""
 
     def _standardise(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
         scaled = (raw - terms @ self.weights) / (terms @ self.spread).exp()
@@ -195,10 +217,84 @@ class WhitenedSummary(SummaryTransform):
         return torch.where(known, scaled, filler)
 
 
-def make_summary_transform(scaling: SummaryScaling, n_layers: int, conditions: int) -> SummaryTransform:
-    """Build the transform called ``scaling``."""
-    kinds: dict[SummaryScaling, type[SummaryTransform]] = {"paper": PaperSummary, "whitened": WhitenedSummary}
-    return kinds[scaling](n_layers, conditions)
+class WhitenedSummary(_WhitenedSummary):
+    """Whitened logarithms of the totals and mean energies, roots of the counts, centre of gravity."""
+
+    @property
+    def features(self) -> int:
+        """Size of the target: totals (2), centre of gravity (3), counts and energies per layer."""
+        return 2 * self.n_layers + 5
+
+    def _raw(self, summary: Summary, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        counts, energies = summary.counts.double(), summary.energies.double()
+        totals, roots = _dequantised(counts, energies, rng)
+        mean_energy = (energies / counts.clamp_min(1)).clamp_min(1e-6).log()
+        raw = torch.cat([totals, summary.centre.double(), roots, mean_energy], dim=1)
+        always = torch.ones(len(raw), 5 + self.n_layers, dtype=torch.bool, device=raw.device)
+        return raw, torch.cat([always, counts > 0], dim=1)
+
+    def _summary(self, raw: Tensor) -> Summary:
+        totals, centre, roots, mean_energy = raw.split([2, 3, self.n_layers, self.n_layers], dim=1)
+        counts = roots.clamp_min(0.0).square().floor()
+        energies = counts * mean_energy.clamp(-12, 12).exp()
+        parts = (_with_total(counts, totals), _share(energies, totals[:, 1].clamp(max=16).exp()), centre)
+        return Summary(*(p.to(torch.float32) for p in parts))
+
+
+class WhitenedCounts(_WhitenedSummary):
+    """Whitened logarithms of the totals and roots of the counts."""
+
+    @property
+    def features(self) -> int:
+        """Size of the target: totals (2) and counts per layer."""
+        return self.n_layers + 2
+
+    def _raw(self, summary: Summary, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        counts, energies = summary.counts.double(), summary.energies.double()
+        raw = torch.cat(_dequantised(counts, energies, rng), dim=1)
+        return raw, torch.ones_like(raw, dtype=torch.bool)
+
+    def _summary(self, raw: Tensor) -> Summary:
+        totals, roots = raw.split([2, self.n_layers], dim=1)
+        counts = _with_total(roots.clamp_min(0.0).square().floor(), totals)
+        parts = (counts, totals[:, 1:].clamp(max=16).exp(), raw[:, :0])
+        return Summary(*(p.to(torch.float32) for p in parts))
+
+
+_KINDS: dict[tuple[SummaryScaling, SummaryContent], type[SummaryTransform]] = {
+    ("paper", "layers"): PaperSummary,
+    ("paper", "counts"): PaperCounts,
+    ("whitened", "layers"): WhitenedSummary,
+    ("whitened", "counts"): WhitenedCounts,
+}
+
+
+def make_summary_transform(
+    scaling: SummaryScaling, n_layers: int, conditions: int, *, content: SummaryContent = "layers"
+) -> SummaryTransform:
+    """Build a transform.
+
+    Args:
+        scaling: ``paper``: constants; ``whitened``: what data say.
+        n_layers: Layers.
+        conditions: Size of the condition.
+        content: ``layers``: counts, energies and centre of gravity (CaloClouds II); ``counts``:
+            counts per layer and the sum of the energies (CaloClouds).
+    """
+    return _KINDS[scaling, content](n_layers, conditions)
+
+
+def _dequantised(counts: Tensor, energies: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Logarithms of both totals ``(B, 2)`` and roots of the counts ``(B, L)``, with uniform noise."""
+    noise = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
+    total = (counts.sum(1, keepdim=True) + noise[:, :1]).clamp_min(0.5).log()
+    visible = energies.sum(1, keepdim=True).clamp_min(1e-6).log()
+    return torch.cat([total, visible], dim=1), (counts + noise).sqrt()
+
+
+def _with_total(counts: Tensor, totals: Tensor) -> Tensor:
+    """Counts that sum to the first of the totals' logarithms."""
+    return _share(counts, totals[:, 0].clamp(max=16).exp().floor().clamp_min(1.0))
 
 
 def _share(parts: Tensor, total: Tensor) -> Tensor:

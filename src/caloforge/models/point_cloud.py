@@ -1,0 +1,225 @@
+"""What the CaloClouds models share: shower flow, drafts of independent points, calibration, assembly.
+
+A shower flow says how many points every layer has, a point model draws them independently of each
+other, they get their layers by their rank in depth, and as many are left out as it takes to light
+as many cells as Geant4 does.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from caloforge.errors import ConfigError
+from caloforge.geometry import project
+from caloforge.models.assembly import (
+    cloud_to_showers,
+    count_by_layer,
+    depth_order,
+    incident_tensors,
+    rows_of,
+    thinned,
+    whole_counts,
+)
+from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, slope_of
+from caloforge.models.calibration import CalibrationKind, HitCalibration
+from caloforge.models.noise import StreamNoise
+from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
+from caloforge.preprocessing import Conditions, PointTransform, PointTransformConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor
+
+    from caloforge.geometry import Geometry
+    from caloforge.models.base import Batch, Noise
+    from caloforge.preprocessing import Summary
+    from caloforge.preprocessing.summary import SummaryContent
+    from caloforge.showers import Showers
+
+__all__ = ["Draft", "PointCloudConfig", "PointCloudModel", "PointRows"]
+
+
+class PointCloudConfig(ModelConfig):
+    """What the configurations of all models of independent points have.
+
+    Attributes:
+        angles: Whether the incidence angles are conditions.
+        largest_count: Numbers of points are divided by it for the point network.
+        transform: How points become features.
+        shower_flow: Sizes of the flow.
+        calibration: Scale numbers of points by shower (published) or by layer.
+        calibration_rounds: Times that generated showers are thinned and the calibration is fitted:
+            fewer points carry more energy each, so one round does not land on the number of cells.
+        calibration_blocks: Blocks of 200 showers of the tune part that it is fitted to.
+    """
+
+    angles: bool = False
+    largest_count: float = Field(default=6000.0, gt=0)
+    transform: PointTransformConfig = PointTransformConfig(kind="linear")
+    shower_flow: ShowerFlowConfig = ShowerFlowConfig()
+    calibration: CalibrationKind = "total"
+    calibration_rounds: int = Field(default=6, gt=0)
+    calibration_blocks: int = Field(default=5, gt=0)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Points of a block before they get layers and energies.
+
+    Attributes:
+        features: Features of the points, ``(M, 4)``.
+        counts: Points per layer, ``(B, L)``.
+        summary: What the shower flow wants.
+    """
+
+    features: Tensor
+    counts: Tensor
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class PointRows:
+    """Points of a block that have got their layers.
+
+    Attributes:
+        points: x, y [mm], depth, energy [MeV], ``(M, 4)``, upright.
+        shower: The shower of every point, ``(M,)``.
+        layer: Its layer, ``(M,)``.
+        counts: Points per layer, ``(B, L)``.
+    """
+
+    points: Tensor
+    shower: Tensor
+    layer: Tensor
+    counts: Tensor
+
+
+class PointCloudModel(GenerativeModel):
+    """Base of the models of independent points.
+
+    Args:
+        config: Sizes.
+        geometry: The read-out; only its layers' depths enter the networks.
+        content: What the shower flow models.
+    """
+
+    config: PointCloudConfig
+
+    def __init__(self, config: PointCloudConfig, geometry: Geometry, *, content: SummaryContent) -> None:
+        super().__init__()
+        self.config = config
+        self.geometry = geometry
+        self.conditions = Conditions(angles=config.angles)
+        size = self.conditions.features
+        self.transform = PointTransform(config.transform, torch.tensor(geometry.layer_z))
+        self.shower_flow = ShowerFlow(config.shower_flow, geometry.n_layers, size, content=content)
+        self.calibration = HitCalibration(config.calibration, geometry.n_layers)
+
+    @abstractmethod
+    def _features(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Tensor:
+        """Draw the features ``(M, 4)`` of ``counts`` ``(B,)`` points per shower."""
+
+    @abstractmethod
+    def _corrected(self, rows: PointRows, summary: Summary) -> tuple[Tensor, Tensor]:
+        """Lateral positions ``(M, 2)`` [mm] and energies ``(M,)`` [MeV] as the shower flow wants them."""
+
+    def prepare(self, sample: Batch, rng: torch.Generator) -> None:
+        """Fit conditions, point features and the flow's scales, unless they came with weights."""
+        if not self.conditions.is_fitted:
+            self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
+        if not self.transform.is_fitted and sample.points is not None:
+            self.transform.fit(sample.points, sample.slope)
+        if not self.shower_flow.transform.is_fitted:
+            condition = self.conditions(sample.energy, sample.direction)
+            self.shower_flow.transform.fit(sample.summary, condition, rng)
+
+    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+        """Generate one cloud per particle."""
+        condition = self.conditions(energy, direction)
+        summary = self.shower_flow.sample(condition, noise)
+        # scaling the layers differently would pull depth and width apart: draw all, thin by layer
+        scaled = summary.counts if self.config.calibration == "layers" else self.calibration(summary.counts)
+        draft = self._draw(condition, summary, whole_counts(scaled), noise)
+        return self._finish(draft, slope_of(direction))
+
+    def fit_stage(
+        self, stage: str, showers: Callable[[], Iterable[Showers]], *, seed: int
+    ) -> dict[str, float]:
+        """Fit the calibration on Geant4 showers and on as many generated ones."""
+        if stage != "calibration":
+            return super().fit_stage(stage, showers, seed=seed)
+        self.calibration.reset()
+        blocks = list(islice(showers(), self.config.calibration_blocks))
+        drafts = [self._draft(block, seed) for block in blocks]
+        points, hits = self._count(blocks)
+        drawn = torch.cat([draft.counts for draft in drafts])
+        for _ in range(self.config.calibration_rounds):
+            _, lit = self._count(self._imitations(drafts, blocks))
+            self.calibration.fit(points, hits, drawn, lit)
+        ratio = self.calibration(points).sum() / points.sum()
+        return {"mean_scale": float(ratio), "showers": float(len(points))}
+
+    def _count(self, showers: Iterable[Showers]) -> tuple[Tensor, Tensor]:
+        """Points and cells above threshold per layer, ``(B, L)`` each."""
+        pairs = [(count_by_layer(s, self.geometry), self._hits(s)) for s in showers]
+        points, hits = (torch.cat(column) for column in zip(*pairs, strict=True))
+        return points, hits
+
+    def _hits(self, showers: Showers) -> Tensor:
+        return count_by_layer(project(showers, self.geometry), self.geometry)
+
+    def _draft(self, block: Showers, seed: int) -> Draft:
+        """Generated points for the particles of a block, as many as Geant4 has."""
+        noise = StreamNoise(seed, np.asarray(block.extras["index"], dtype=np.int64))
+        with torch.no_grad():
+            condition = self.conditions(*incident_tensors(block.incident))
+            summary = self.shower_flow.sample(condition, noise)
+            return self._draw(condition, summary, whole_counts(summary.counts), noise)
+
+    def _imitations(self, drafts: list[Draft], blocks: list[Showers]) -> Iterator[Showers]:
+        """The drafts, thinned by the present calibration and assembled."""
+        for draft, block in zip(drafts, blocks, strict=True):
+            with torch.no_grad():
+                cloud = self._finish(draft, slope_of(incident_tensors(block.incident)[1]))
+            yield cloud_to_showers(cloud, block.incident, self.geometry)
+
+    def _point_batch(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of the lent points ``(B, K, 4)`` and the point network's condition."""
+        if batch.points is None:
+            msg = f"{self.name} trains on points: give this stage points above 0 in the configuration."
+            raise ConfigError(msg)
+        features = self.transform(batch.points, batch.slope[:, None])
+        return features, self._context(condition, batch.summary.counts.sum(1))
+
+    def _context(self, condition: Tensor, total: Tensor) -> Tensor:
+        scaled = (2 * total / self.config.largest_count - 1).to(condition.dtype)
+        return torch.cat([condition, scaled[:, None]], dim=-1)
+
+    def _wanted_context(self, condition: Tensor, summary: Summary) -> Tensor:
+        """The condition for as many points as the flow says, which the calibration does not touch."""
+        return self._context(condition, summary.counts.sum(1).round().clamp_min(1.0))
+
+    def _draw(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Draft:
+        return Draft(self._features(condition, summary, counts.sum(1), noise), counts, summary)
+
+    def _finish(self, draft: Draft, slope: Tensor) -> Cloud:
+        """Thin by layer, place by rank in depth, correct, and lean along the particle's direction."""
+        drawn = draft.counts
+        counts = torch.minimum(whole_counts(self.calibration(draft.summary.counts)), drawn)
+        points = self.transform.inverse(draft.features)
+        points = points[depth_order(rows_of(drawn.sum(1)), points[:, 2])][thinned(drawn, counts)]
+        index = rows_of(counts.sum(1))
+        layer = torch.arange(counts.shape[1], device=counts.device).repeat(len(counts))
+        layer = layer.repeat_interleave(counts.flatten())
+        lateral, energy = self._corrected(PointRows(points, index, layer, counts), draft.summary)
+        lateral = lateral + self.transform.axis(layer, slope[index])
+        columns = (lateral, layer[:, None].to(lateral.dtype), energy[:, None])
+        return Cloud(counts=counts.sum(1), points=torch.cat(columns, dim=1))
