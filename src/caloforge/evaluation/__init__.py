@@ -1,6 +1,7 @@
 """How close generated showers are to Geant4: metrics with errors and floors, the suite, a baseline."""
 
-from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader, write_baseline
+from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader, read_pool, write_baseline
+from caloforge.evaluation.cell_baseline import CellPool
 from caloforge.evaluation.outcome import Evaluation, SampleData, write_metrics
 from caloforge.evaluation.pair import LEVELS, Frame, Observed, Pair
 from caloforge.evaluation.registry import METRICS, Metric, metrics_of
@@ -11,6 +12,7 @@ __all__ = [
     "BASELINE",
     "LEVELS",
     "METRICS",
+    "CellPool",
     "Evaluation",
     "Frame",
     "Metric",
@@ -23,6 +25,7 @@ __all__ = [
     "Value",
     "evaluate",
     "metrics_of",
+    "read_pool",
     "write_baseline",
     "write_metrics",
 ]

@@ -3,16 +3,18 @@
 Every shower keeps the number of points and the energy per layer of a real shower, but its points
 are drawn independently of each other from real showers of nearly the same energy (reference
 section 8.8). A model with conditionally independent points cannot come closer to Geant4 than this.
+Showers of cells are resampled cell by cell, see ``cell_baseline``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from caloforge.errors import ConfigError, DataError
+from caloforge.evaluation.cell_baseline import CellPool
 from caloforge.formats import NativeWriter, ShowerReader
 from caloforge.formats.base import BLOCK
 from caloforge.showers import Showers
@@ -25,10 +27,31 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident
 
-__all__ = ["BASELINE", "NEIGHBOURS", "PointPool", "ResampledReader", "write_baseline"]
+__all__ = ["BASELINE", "NEIGHBOURS", "PointPool", "Pool", "ResampledReader", "read_pool", "write_baseline"]
 
 BASELINE = "resampled points"
 NEIGHBOURS = 40
+
+
+class Pool(Protocol):
+    """Real showers to draw from."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The read-out."""
+        ...
+
+    def inside(self, showers: Showers) -> Showers:
+        """The hits that the geometry sees."""
+        ...
+
+    def numbers(self, showers: Showers) -> NDArray[np.int64]:
+        """How many random numbers each shower needs, ``(B,)``."""
+        ...
+
+    def resample(self, showers: Showers, uniform: NDArray[np.float64]) -> Showers:
+        """Replace the hits of real showers, of which ``inside`` was taken, by independent ones."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +112,14 @@ class PointPool:
             neighbours=neighbours,
         )
 
+    def inside(self, showers: Showers) -> Showers:
+        """The points in layers of the geometry."""
+        return _inside(showers, self.geometry)
+
+    def numbers(self, showers: Showers) -> NDArray[np.int64]:
+        """How many random numbers each shower needs, ``(B,)``: one a point."""
+        return showers.n_hits
+
     def resample(self, showers: Showers, uniform: NDArray[np.float64]) -> Showers:
         """Replace the points of every shower by independent ones.
 
@@ -120,7 +151,7 @@ class PointPool:
 
 
 class ResampledReader(ShowerReader):
-    """Reads a file of real showers with their points replaced by independent ones.
+    """Reads a file of real showers with their points, or cells, replaced by independent ones.
 
     Shower i depends on the seed, its own place i in the file, and the pool alone.
 
@@ -130,7 +161,7 @@ class ResampledReader(ShowerReader):
         geometry: Gives points their layer.
     """
 
-    def __init__(self, source: ShowerReader, pool: PointPool, *, seed: int) -> None:
+    def __init__(self, source: ShowerReader, pool: Pool, *, seed: int) -> None:
         self.path, self.meta, self.geometry = source.path, source.meta, pool.geometry
         self._source, self._pool, self._seed = source, pool, seed
 
@@ -143,8 +174,9 @@ class ResampledReader(ShowerReader):
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
-        real = _inside(self._source.read(start, stop), self._pool.geometry)
-        uniform = [self._stream(start + i).random(n) for i, n in enumerate(real.n_hits.tolist())]
+        real = self._pool.inside(self._source.read(start, stop))
+        numbers = self._pool.numbers(real).tolist()
+        uniform = [self._stream(start + i).random(n) for i, n in enumerate(numbers)]
         resampled = self._pool.resample(real, np.concatenate([np.empty(0), *uniform]))
         return replace(resampled, extras={})
 
@@ -154,6 +186,18 @@ class ResampledReader(ShowerReader):
     def close(self) -> None:
         """Close the file."""
         self._source.close()
+
+
+def read_pool(
+    source: ShowerReader, geometry: Geometry, *, start: int = 0, stop: int | None = None
+) -> PointPool | CellPool:
+    """Read showers ``start`` to ``stop`` of a file of points or of cells, to draw from.
+
+    Raises:
+        DataError: The file has fewer showers than ``NEIGHBOURS``.
+    """
+    kind = CellPool if source.read(0, min(1, len(source))).points is None else PointPool
+    return kind.read(source, geometry, start=start, stop=stop, neighbours=NEIGHBOURS)
 
 
 def write_baseline(
@@ -170,8 +214,8 @@ def write_baseline(
     """Write the baseline of ``reference`` with points drawn from ``pool``, block by block.
 
     Args:
-        reference: Real showers (points): their energies and numbers of points per layer are kept.
-        pool: Real showers (points) to draw from; they should not be those of ``reference``.
+        reference: Real showers: their energies and numbers of points, or cells, per layer are kept.
+        pool: Real showers of the same kind to draw from; they should not be those of ``reference``.
         out: Native file to write.
         geometry: Gives points their layer; by default that of the reference.
         reference_range: First and last + 1 shower of the reference.
@@ -181,14 +225,14 @@ def write_baseline(
 
     Raises:
         ConfigError: No geometry is known.
-        DataError: A file has cells, or the pool is too small.
+        DataError: One file has points and the other one cells, or the pool is too small.
         OutputError: ``out`` exists and ``force`` is not given.
     """
     layers = geometry or reference.geometry
     if layers is None:
         raise ConfigError("The reference does not tell its geometry: name it.")
-    points = PointPool.read(pool, layers, start=pool_range[0], stop=pool_range[1])
-    source = ResampledReader(reference, points, seed=seed)
+    drawn = read_pool(pool, layers, start=pool_range[0], stop=pool_range[1])
+    source = ResampledReader(reference, drawn, seed=seed)
     provenance = {
         "baseline": BASELINE,
         "reference": str(reference.path),
@@ -202,7 +246,7 @@ def write_baseline(
 
 def _points(showers: Showers) -> NDArray[np.float32]:
     if showers.points is None:
-        raise DataError("The resampling baseline needs showers of points, these are cells.")
+        raise DataError("This baseline needs showers of points, these are cells.")
     return showers.points
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError
-from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader
+from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
@@ -199,8 +199,8 @@ def _baseline(first: Source, path: str | Path, geometry: Geometry, options: Opti
                 "compare with --part report, or give another file to --baseline."
             )
             raise ConfigError(msg)
-        points = PointPool.read(pool, geometry, start=start, stop=stop)
-    reader = ResampledReader(first.showers, points, seed=options.seed)
+        drawn = read_pool(pool, geometry, start=start, stop=stop)
+    reader = ResampledReader(first.showers, drawn, seed=options.seed)
     return Source(BASELINE, reader, first.start, first.stop)
 
 
