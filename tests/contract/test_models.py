@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22)
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
+    "caloclouds": 1_001_520 + 730_368 + 5_121_280 + 8_572_480,
     "caloclouds-2": 504_920 + 35_235_910,
     "caloclouds-2-cm": 504_920 + 35_235_910,
 }

@@ -22,10 +22,10 @@ from caloforge.nn import FourierFeatures, PointWiseNet
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PointDiffusion", "PointDiffusionConfig", "SamplerConfig"]
+__all__ = ["PointDiffusion", "PointDiffusionConfig", "SamplerConfig", "tiles"]
 
 _FEATURES = 4
-_TILE = 8192  # points that go through a whole trajectory together: activations stay in the cache
+_TILE = 8192  # points that go through a network together: activations stay in the cache
 
 
 class SamplerConfig(ModelConfig):
@@ -150,11 +150,11 @@ class PointDiffusion(nn.Module):
             sampler: Noise levels and ODE rule.
             consistency: One evaluation of the consistency function instead of the ODE.
         """
-        tiles = [
+        parts = [
             self._sample_tile(noise[rows], condition, index[rows], sampler, consistency=consistency)
-            for rows in _tiles(len(noise))
+            for rows in tiles(len(noise))
         ]
-        return torch.cat(tiles) if tiles else noise
+        return torch.cat(parts) if parts else noise
 
     def _sample_tile(
         self, noise: Tensor, condition: Tensor, index: Tensor, sampler: SamplerConfig, *, consistency: bool
@@ -172,5 +172,6 @@ class PointDiffusion(nn.Module):
         return rule(lambda y, sigma: self.denoise(y, sigma, condition, index), x, sigmas)
 
 
-def _tiles(n: int) -> list[slice]:
+def tiles(n: int) -> list[slice]:
+    """Cut ``n`` points into pieces whose activations stay in the cache."""
     return [slice(start, start + _TILE) for start in range(0, n, _TILE)]

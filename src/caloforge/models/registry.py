@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["build_model", "model_class", "model_names"]
 
 _MODELS = {
+    "caloclouds": "caloforge.models.caloclouds:CaloClouds",
     "caloclouds-2": "caloforge.models.caloclouds2:CaloClouds2",
     "caloclouds-2-cm": "caloforge.models.caloclouds2_cm:CaloClouds2CM",
+    "pyramid": "caloforge.models.pyramid:Pyramid",
 }
 
 

@@ -1,0 +1,191 @@
+"""CaloClouds (arXiv:2305.04847): shower flow, clouds encoded to a latent vector, DDPM, latent flow.
+
+A variational encoder of EPiC layers turns a cloud into a latent vector, given which (and the
+condition) a point diffusion draws independent points; a flow learns to draw the latent vector.
+Energies are scaled to the visible energy that the shower flow says, layer by layer nothing is
+corrected but the number of points.
+
+Deviations from the public code. Training lends points, each independent of the others, instead of
+whole clouds: one half is encoded, the diffusion learns the other half, so that the latent vector
+tells of the cloud and not of the very points that are to be drawn; what the encoder sums is scaled
+to the cloud's real number of points. The latent flow is a stage of its own, on the latent vectors
+of the finished encoder (in the original it follows an encoder that still changes); its stage must
+lend as many points as that of the diffusion. These mend a defect each: padding takes no part in
+losses and sums (there is none); points are smeared one by one (one number per batch there);
+permutations are saved; the point network is conditioned on the number of points that it was
+trained with, not on the calibrated one; rounding keeps the total number of points; a shower whose
+points have no energy shares it equally (division by zero there). ``sampler.flexibility``,
+``points.last`` and ``points.time`` mend more of the sampling; their defaults are the published ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+
+from caloforge.models.assembly import rescale
+from caloforge.models.base import ModelConfig, Stage
+from caloforge.models.point_cloud import PointCloudConfig, PointCloudModel
+from caloforge.models.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
+from caloforge.models.shower_flow import ShowerFlowConfig
+from caloforge.nn.conditioners import ConditionerConfig
+from caloforge.nn.coupling import SplineFlow, SplineFlowConfig
+from caloforge.nn.epic import EPiCEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+    from caloforge.geometry import Geometry
+    from caloforge.models.base import Batch, Noise
+    from caloforge.models.point_cloud import PointRows
+    from caloforge.preprocessing import Summary
+
+__all__ = ["CaloClouds", "CaloCloudsConfig", "EncoderConfig"]
+
+_FEATURES = 4
+
+
+class EncoderConfig(ModelConfig):
+    """Sizes of the encoder and weight of its term; the defaults are the published ones.
+
+    Attributes:
+        width: Features of a point inside of the encoder.
+        latent: Size of the latent vector.
+        layers: EPiC layers.
+        weight: Of the Kullback-Leibler divergence from a standard normal distribution.
+        free: The divergence, summed over the latent vector and averaged over a batch, counts as
+            this [nats] where it is smaller: so much may be encoded for nothing.
+    """
+
+    width: int = Field(default=128, gt=0)
+    latent: int = Field(default=256, gt=0)
+    layers: int = Field(default=3, gt=0)
+    weight: float = Field(default=1e-3, ge=0)
+    free: float = Field(default=1.0, ge=0)
+
+
+class CaloCloudsConfig(PointCloudConfig):
+    """Configuration of CaloClouds; the defaults are the published sizes.
+
+    Attributes:
+        shower_flow: Sizes of the flow.
+        encoder: Sizes of the encoder.
+        latent_flow: Sizes of the latent vector's flow.
+        points: Sizes and schedule of the point network.
+        sampler: How points are drawn.
+    """
+
+    shower_flow: ShowerFlowConfig = ShowerFlowConfig(hidden=(320, 320), spline_hidden=(128, 128))
+    encoder: EncoderConfig = EncoderConfig()
+    latent_flow: SplineFlowConfig = SplineFlowConfig(
+        transforms=10, bins=10, bound=10.0, conditioner=ConditionerConfig(hidden=(128, 128))
+    )
+    points: PointDDPMConfig = PointDDPMConfig()
+    sampler: AncestralConfig = AncestralConfig()
+
+
+class CaloClouds(PointCloudModel):
+    """CaloClouds.
+
+    Args:
+        config: Sizes.
+        geometry: The read-out; only its layers' depths enter the networks.
+    """
+
+    name: ClassVar[str] = "caloclouds"
+    config_class: ClassVar[type[ModelConfig]] = CaloCloudsConfig
+    config: CaloCloudsConfig
+
+    def __init__(self, config: CaloCloudsConfig, geometry: Geometry) -> None:
+        super().__init__(config, geometry, content="counts")
+        size, encoder = self.conditions.features + 1, config.encoder
+        self.encoder = EPiCEncoder(
+            _FEATURES, size, width=encoder.width, latent=encoder.latent, layers=encoder.layers
+        )
+        self.latent_flow = SplineFlow(encoder.latent, config.latent_flow, shared=size)
+        self.points = PointDDPM(config.points, encoder.latent + size)
+
+    @classmethod
+    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloClouds:
+        """Build an untrained model."""
+        return cls(CaloCloudsConfig.model_validate(config.model_dump()), geometry)
+
+    def stages(self) -> Sequence[Stage]:
+        """Shower flow, encoder with point diffusion, latent flow, calibration."""
+        return (
+            Stage("shower_flow", "shower_flow"),
+            Stage("point_diffusion", "points"),
+            Stage("latent_flow", "latent_flow", needs=("point_diffusion",)),
+            Stage("calibration", needs=("shower_flow", "point_diffusion", "latent_flow")),
+        )
+
+    def parameters_of(self, group: str) -> list[nn.Parameter]:
+        """Parameters of ``shower_flow``, ``points`` (the encoder's are among them) or ``latent_flow``."""
+        modules: dict[str, tuple[nn.Module, ...]] = {
+            "shower_flow": (self.shower_flow,),
+            "points": (self.encoder, self.points),
+            "latent_flow": (self.latent_flow,),
+        }
+        return [parameter for module in modules[group] for parameter in module.parameters()]
+
+    def timed_parts(self) -> dict[str, str]:
+        """Both flows and the point model."""
+        return {"shower flow": "shower_flow", "latent flow": "latent_flow", "point model": "points"}
+
+    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """A flow's negative log-likelihood per feature, or the evidence bound of encoder and diffusion."""
+        condition = self.conditions(batch.energy, batch.direction)
+        if group == "shower_flow":
+            return self.shower_flow.loss(batch.summary, condition, rng)
+        features, context = self._point_batch(batch, condition)
+        number = batch.summary.counts.sum(1)
+        if group == "latent_flow":
+            return self._latent_loss(features, context, number, rng)
+        encoded, learnt = _halves(features)
+        mean, log_variance = self.encoder(encoded, context, number)
+        latent = _drawn(mean, log_variance, rng)
+        error = self.points.loss(learnt, torch.cat([latent, context], dim=1), rng)
+        divergence = _divergence(mean, log_variance)
+        config = self.config.encoder
+        loss = error + config.weight * divergence.clamp_min(config.free)
+        return {"loss": loss, "noise_error": error, "divergence": divergence}
+
+    def _latent_loss(
+        self, features: Tensor, context: Tensor, number: Tensor, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Both halves of the points are encoded: two latent vectors a shower."""
+        with torch.no_grad():
+            latents = [_drawn(*self.encoder(half, context, number), rng) for half in _halves(features)]
+        log_prob = self.latent_flow.log_prob(torch.cat(latents), torch.cat([context, context]))
+        return {"loss": -log_prob.mean() / self.config.encoder.latent}
+
+    def _features(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Tensor:
+        context = self._wanted_context(condition, summary)
+        latent = self.latent_flow.sample(noise.normal("latent", 1, self.config.encoder.latent), context)
+        return self.points.sample(noise, torch.cat([latent, context], dim=1), counts, self.config.sampler)
+
+    def _corrected(self, rows: PointRows, summary: Summary) -> tuple[Tensor, Tensor]:
+        """Energies that sum to the visible one; positions as they are drawn."""
+        totals = rows.counts.sum(1, keepdim=True)
+        return rows.points[:, :2], rescale(rows.points[:, 3], rows.shower, totals, summary.energies)
+
+
+def _halves(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Two independent samples of every cloud, ``(B, K / 2, F)`` each."""
+    middle = points.shape[1] // 2
+    return points[:, :middle], points[:, middle:]
+
+
+def _drawn(mean: Tensor, log_variance: Tensor, rng: torch.Generator) -> Tensor:
+    noise = torch.randn(mean.shape, generator=rng, device=mean.device)
+    return mean + (0.5 * log_variance).exp() * noise
+
+
+def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from a standard normal distribution, averaged over the batch [nats]."""
+    terms = mean.square() + log_variance.exp() - log_variance - 1
+    return 0.5 * terms.sum(1).mean()
