@@ -61,7 +61,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Compare also with the simplest model: points, or cells, drawn at random from these showers.",
+            help="Compare also with the simplest model: points or cells drawn at random from these showers.",
         ),
     ] = None,
     count: Annotated[
