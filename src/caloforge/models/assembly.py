@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from caloforge.models.base import Cloud
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Cloud
 
 __all__ = [
+    "cells_to_cloud",
     "cloud_to_showers",
     "count_by_layer",
     "depth_order",
@@ -48,6 +49,21 @@ def cloud_to_showers(cloud: Cloud, incident: Incident, geometry: Geometry) -> Sh
         points=np.column_stack([points[:, :2], z]),
         meta=meta,
     )
+
+
+def cells_to_cloud(counts: Tensor, cell: Tensor, energy: Tensor, geometry: Geometry) -> Cloud:
+    """A cloud with one point at the centre of every cell.
+
+    Args:
+        counts: Cells per shower, ``(B,)``.
+        cell: Flat cell indices, shower after shower, ``(M,)``.
+        energy: Their energies [MeV], ``(M,)``.
+        geometry: The read-out.
+    """
+    index = cell.cpu().numpy()
+    columns = (geometry.cell_positions[index, :2], geometry.cell_layer[index])
+    place = torch.from_numpy(np.column_stack(columns).astype(np.float32)).to(energy.device)
+    return Cloud(counts=counts, points=torch.cat([place, energy[:, None].to(place.dtype)], dim=1))
 
 
 def count_by_layer(showers: Showers, geometry: Geometry) -> Tensor:

@@ -20,6 +20,8 @@ _MODELS = {
     "caloclouds": "caloforge.models.caloclouds:CaloClouds",
     "caloclouds-2": "caloforge.models.caloclouds2:CaloClouds2",
     "caloclouds-2-cm": "caloforge.models.caloclouds2_cm:CaloClouds2CM",
+    "calopointflow": "caloforge.models.calopointflow:CaloPointFlow",
+    "calopointflow-2": "caloforge.models.calopointflow2:CaloPointFlow2",
     "pyramid": "caloforge.models.pyramid:Pyramid",
 }
 

@@ -1,0 +1,62 @@
+"""Any continuous distribution to a standard normal one and back, by a table of its quantiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from caloforge.preprocessing.base import Fitted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["QuantileTransform"]
+
+_REACH = 4.0  # of the normal numbers in the table
+_SMALLEST_STEP = 1e-6  # between two quantiles, so that the table rises
+
+
+class QuantileTransform(Fitted):
+    """Numbers to normally distributed ones; beyond the data's ends the transform stays at them.
+
+    Args:
+        knots: Entries of the table.
+    """
+
+    normal: Tensor
+    value: Tensor
+
+    def __init__(self, knots: int = 513) -> None:
+        super().__init__()
+        self.register_buffer("normal", torch.linspace(-_REACH, _REACH, knots, dtype=torch.float64))
+        self.register_buffer("value", torch.linspace(-_REACH, _REACH, knots, dtype=torch.float64))
+
+    def fit(self, values: Tensor) -> None:
+        """Take the quantiles of ``(N,)`` numbers."""
+        ordered = values.double().sort().values
+        place = torch.special.ndtr(self.normal) * (len(ordered) - 1)
+        place[0], place[-1] = 0, len(ordered) - 1
+        low = place.floor().long()
+        high = (low + 1).clamp(max=len(ordered) - 1)
+        quantiles = torch.lerp(ordered[low], ordered[high], place - low)
+        rise = torch.arange(len(quantiles), dtype=torch.float64, device=values.device) * _SMALLEST_STEP
+        self.value.copy_(quantiles + rise)
+        self._done()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normally distributed numbers of ``values``, of any shape."""
+        self._require_fitted()
+        return _interpolate(values, self.value, self.normal)
+
+    def inverse(self, target: Tensor) -> Tensor:
+        """Values of normally distributed numbers."""
+        self._require_fitted()
+        return _interpolate(target, self.normal, self.value)
+
+
+def _interpolate(x: Tensor, start: Tensor, goal: Tensor) -> Tensor:
+    inside = x.double().clamp(float(start[0]), float(start[-1]))
+    upper = torch.searchsorted(start, inside.contiguous()).clamp(1, len(start) - 1)
+    share = (inside - start[upper - 1]) / (start[upper] - start[upper - 1])
+    return torch.lerp(goal[upper - 1], goal[upper], share).to(torch.float32)
