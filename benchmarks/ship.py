@@ -1,7 +1,8 @@
 """Put a trained model into the package: 16-bit weights and a card, later with its evaluation.
 
 python benchmarks/ship.py weights runs/cm caloclouds-2-cm:siw-ecal
-python benchmarks/ship.py evaluation folder "CM, 1 NFE" caloclouds-2-cm:siw-ecal
+python benchmarks/ship.py evaluation folder "CaloClouds II, CM" caloclouds-2-cm:siw-ecal
+python benchmarks/ship.py sizes
 """
 
 from __future__ import annotations
@@ -9,18 +10,93 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from caloforge.beam import particle_name
 from caloforge.simulator import Simulator
+from caloforge.units import DEGREE, GEV
+
+if TYPE_CHECKING:
+    from caloforge.geometry import Geometry
+    from caloforge.simulator import TrainedRange
 
 ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo" / "models"
+LARGEST_MODEL, LARGEST_ZOO = 2e6, 25e6  # bytes
 
-LIMITS = """\
-Points are independent given the incident particle: clumps along tracks and correlations between \
-neighbouring cells are not modelled, and a classifier that sees single cells tells the showers apart.
-Trained on photons at normal incidence between 10 and 100 GeV; outside of it showers are extrapolated.
-The calibration of the number of points belongs to cells of 5.09 mm and a threshold of 0.1 MeV.\
-"""
+POINTS = (
+    "Points are independent given the incident particle and what the model draws for the whole shower: "
+    "clumps along tracks and correlations between neighbouring cells are not modelled, and a classifier that "
+    "sees single cells tells the showers apart."
+)
+CALIBRATION = (
+    "The calibration of the number of points belongs to cells of {cell} and a threshold of {threshold:g} MeV."
+)
+CELLS = (
+    "It makes cells of this read-out and threshold, for particles that hit the front face at one place: "
+    "showers cannot be moved over the cells."
+)
+LIMITS = {
+    "caloclouds": (POINTS, CALIBRATION),
+    "caloclouds-2": (POINTS, CALIBRATION),
+    "caloclouds-2-cm": (POINTS, CALIBRATION),
+    "calopointflow": (
+        "Points are independent given the incident particle and the latent vector; the cells that are hit are "
+        "drawn by their density, none of them twice, and soft hits come out too few for it.",
+        CELLS,
+    ),
+    "calopointflow-2": (
+        "Hits of a ring are spread over its cells at random: every correlation in angle inside of a ring, and "
+        "between the cells of neighbouring rings and layers, is lost. A classifier that sees single cells "
+        "tells the showers apart.",
+        CELLS,
+    ),
+    "pyramid": (
+        "Whether cells of different rings or layers are hit together follows from summaries of the "
+        "neighbouring rings alone, and the energy of a hit knows the others by a summary: patterns over many "
+        "cells are not modelled.",
+        CELLS,
+    ),
+}
+
+
+def limits_of(name: str, geometry: Geometry, trained: TrainedRange) -> list[str]:
+    """What a model cannot do, sentence by sentence."""
+    low, high = (end / GEV for end in trained.energy)
+    angle = trained.theta / DEGREE
+    angles = f"up to {angle:.3g} degrees from the perpendicular" if angle > 0.1 else "at normal incidence"
+    values = {"cell": cell_of(geometry), "threshold": geometry.threshold}
+    family = [sentence.format(**values) for sentence in LIMITS.get(name, ())]
+    trained_on = (
+        f"Trained on {particle_name(trained.pdg)} showers {angles} between {low:.4g} and {high:.4g} GeV; outside "
+        "of it showers are extrapolated."
+    )
+    return [*family[:1], trained_on, *family[1:]]
+
+
+def cell_of(geometry: Geometry) -> str:
+    """Size of the cells of square grids; the read-out's name for others."""
+    pitch = getattr(geometry.layers[0].grid, "pitch", None)
+    return f"{pitch[0]:.2f} mm" if pitch else geometry.name
+
+
+def last_quarter(curve: list[list[float]]) -> float | None:
+    """Relative change of a loss over the last quarter of its steps: how flat the curve has become."""
+    if len(curve) < 4:
+        return None
+    steps, losses = zip(*curve, strict=True)
+    start = next(i for i, step in enumerate(steps) if step >= 0.75 * steps[-1])
+    before, after = losses[start], losses[-1]
+    return (after - before) / abs(before) if before else None
+
+
+def with_flatness(card: dict[str, Any]) -> dict[str, Any]:
+    """The stages' numbers with the change of the validation loss over the last quarter of the training."""
+    stages = {name: dict(numbers) for name, numbers in card.get("stages", {}).items()}
+    for name, curves in card.get("learning_curve", {}).items():
+        change = last_quarter(curves.get("validation_loss", []))
+        if change is not None and name in stages:
+            stages[name]["validation_change_last_quarter"] = round(change, 6)
+    return {**card, "stages": stages}
 
 
 def metrics_of(evaluation: Path, model: str) -> dict[str, Any]:
@@ -38,13 +114,34 @@ def folder_of(name: str) -> Path:
     return ZOO / model / tag
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def print_sizes() -> None:
+    """Every model's size, and of all together.
+
+    Raises:
+        SystemExit: One of them, or all together, are too large to be shipped.
+    """
+    sizes = {path.parent: size_of(path.parent) for path in sorted(ZOO.glob("*/*/model.safetensors"))}
+    for folder, size in sizes.items():
+        print(f"{folder.parent.name}:{folder.name}: {size / 1e6:.2f} MB")
+    total = sum(sizes.values())
+    print(f"{len(sizes)} models: {total / 1e6:.2f} MB")
+    if max(sizes.values()) > LARGEST_MODEL or total > LARGEST_ZOO:
+        limits = f"{LARGEST_MODEL / 1e6:g} MB a model, {LARGEST_ZOO / 1e6:g} MB together"
+        raise SystemExit(f"That is too much to ship: at most {limits}.")
+
+
 def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
-    simulator.card |= {"name": name, "limits": LIMITS.splitlines()}
+    limits = limits_of(simulator.model.name, simulator.geometry, simulator.trained)
+    simulator.card = with_flatness(simulator.card) | {"name": name, "limits": limits}
     simulator.save(folder_of(name), half=True)
-    size = sum(p.stat().st_size for p in folder_of(name).iterdir())
-    print(f"{name}: {size / 1e6:.2f} MB")
+    print_sizes()
 
 
 def ship_evaluation(evaluation: Path, label: str, name: str) -> None:
@@ -69,6 +166,8 @@ def main() -> None:
     evaluation.add_argument("label", help="the model's name in that evaluation")
     evaluation.add_argument("name", help="model:tag")
     evaluation.set_defaults(run_command=lambda o: ship_evaluation(o.folder, o.label, o.name))
+    sizes = commands.add_parser("sizes")
+    sizes.set_defaults(run_command=lambda _: print_sizes())
     options = parser.parse_args()
     options.run_command(options)
 

@@ -1,39 +1,104 @@
 #!/usr/bin/env bash
-# Train, judge and ship the models of siw-ecal:  benchmarks/zoo.sh siw_photons.h5 FOLDER
-# An hour on two cores. Every step goes on, or is skipped, when the script is run again.
+# Train, time, judge and ship the models of models.txt:
+#
+#   benchmarks/zoo.sh siw_photons.h5 FOLDER [MODEL ...]
+#   benchmarks/zoo.sh cylinder_electrons_ds2.hdf5 FOLDER [MODEL ...]
+#
+# Every step goes on, or is skipped, when the script is run again. Models that are named are judged apart
+# from the others. STEPS="train ship" runs these steps alone; in order: train ship benchmark generate judge
+# offsets card. `python benchmarks/results.py FOLDER ...` then writes docs/results.md from all folders together.
 set -euo pipefail
 data=$1 out=$2
+shift 2
+wanted=("$@")
+steps=${STEPS:-train ship benchmark generate judge offsets card}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+case $data in *.hdf5) tag=cylinder-ds2 ;; *) tag=siw-ecal ;; esac
 mkdir -p "$out"
 
-caloforge train caloclouds-2/small --data "$data" --out "$out/edm" training.point_diffusion.steps=20000
-caloforge train caloclouds-2-cm/small --data "$data" --out "$out/cm" --init-from "$out/edm" \
-  training.point_diffusion.steps=20000 training.distillation.steps=6000
+step() { [[ " $steps " == *" $1 "* ]]; }
 
-# weights first: what is judged and timed is what the package ships
-ship() { python "$here/ship.py" "$@"; }
-shipped() { [ -e "$out/$1.shipped" ] || { ship weights "$out/$1" "$2" && touch "$out/$1.shipped"; }; }
-shipped edm caloclouds-2:siw-ecal
-shipped cm caloclouds-2-cm:siw-ecal
-[ -e "$out/benchmark.json" ] || caloforge benchmark caloclouds-2:siw-ecal caloclouds-2-cm:siw-ecal \
-  --geant4 --showers 100 --record --out "$out/benchmark.json"
+models=()
+declare -A kind preset seed label start changes
+while IFS='|' read -r set model k p s l i c; do
+  model=${model// /}
+  [[ ${set// /} == "$tag" ]] || continue
+  if ((${#wanted[@]})) && [[ " ${wanted[*]} " != *" $model "* ]]; then continue; fi
+  models+=("$model")
+  kind[$model]=${k// /} preset[$model]=${p// /} seed[$model]=${s// /} start[$model]=${i// /} changes[$model]=$c
+  label[$model]=$(sed 's/^ *//; s/ *$//' <<<"$l")
+done < <(grep -v '^#' "$here/models.txt")
+((${#models[@]})) || { echo "models.txt has none of: ${wanted[*]} ($tag)" >&2 && exit 2; }
+suffix=$(IFS=+ && echo "${wanted[*]:+-${wanted[*]}}")
 
-# the particles of the report part; clouds, so that one file serves every impact point
-[ -e "$out/report.h5" ] || caloforge convert "$data" "$out/report.h5" --skip 5600 --count 1400
-clouds() { [ -e "$out/$1.h5" ] || caloforge generate "$2" --like "$out/report.h5" --points --out "$out/$1.h5" "${@:3}"; }
-clouds edm25 caloclouds-2:siw-ecal --seed 11
-clouds cm1 caloclouds-2-cm:siw-ecal --seed 12
+if [[ $tag == cylinder-ds2 ]]; then # the challenge's format does not tell the geometry
+  native=$out/$(basename "$data" .hdf5).h5
+  [ -e "$native" ] || caloforge convert "$data" "$native" --input-geometry "$tag"
+  data=$native
+fi
 
-judge() { # FOLDER OFFSET LEVEL
-  [ -e "$out/$1/metrics.json" ] || caloforge evaluate --reference "$data" --part report --baseline "$data" \
-    --offset "$2" --generated "EDM, 25 NFE=$out/edm25.h5" --generated "CM, 1 NFE=$out/cm1.h5" \
-    --metrics "$3" --out "$out/$1"
+train() { # MODEL
+  [ ! -e "$out/$1/model/card.json" ] || return 0
+  local from=${start[$1]} changed
+  read -ra changed <<<"${changes[$1]}"
+  if [[ $from ]]; then if [ -d "$out/$from/model" ]; then from=$out/$from; else from=$from:$tag; fi; fi
+  caloforge train "$1/${preset[$1]}" --data "$data" --out "$out/$1" ${from:+--init-from "$from"} "${changed[@]}"
 }
-judge evaluation 0,0 standard
-judge offset-x 2.544,0 fast # the middle of an edge
-judge offset-xy 2.544,2.544 fast # the centre of a cell
-judge offset-any 1.1,0.4 fast # anywhere
 
-ship evaluation "$out/evaluation" "EDM, 25 NFE" caloclouds-2:siw-ecal
-ship evaluation "$out/evaluation" "CM, 1 NFE" caloclouds-2-cm:siw-ecal
-python "$here/results.py" "$out"
+ship() { # weights first: what is timed and judged is what the package ships
+  [ -e "$out/$1.shipped" ] || { python "$here/ship.py" weights "$out/$1" "$1:$tag" && touch "$out/$1.shipped"; }
+}
+
+measure() {
+  [ -e "$out/benchmark-$1.json" ] || caloforge benchmark "$1:$tag" --geant4 --threads 1 --showers 100 --record \
+    --out "$out/benchmark-$1.json"
+}
+
+report() { # the particles of the report part, the last fifth
+  [ ! -e "$out/report.h5" ] || return 0
+  local n
+  n=$(python -c 'import sys; from caloforge.formats import open_showers; print(len(open_showers(sys.argv[1])))' "$data")
+  caloforge convert "$data" "$out/report.h5" --skip $((n * 8 / 10)) --count $((n - n * 8 / 10))
+}
+
+generate() { # as points where that can be, so that one file serves every impact point
+  local points=()
+  if [[ ${kind[$1]} == points && $tag == siw-ecal ]]; then points=(--points); fi
+  [ -e "$out/$1.h5" ] || caloforge generate "$1:$tag" --like "$out/report.h5" "${points[@]}" --seed "${seed[$1]}" \
+    --out "$out/$1.h5"
+}
+
+judge() { # NAME OFFSET LEVEL MODEL...
+  local folder=$out/$1$suffix given=() baseline=() model
+  [ ! -e "$folder/metrics.json" ] || return 0
+  for model in "${@:4}"; do given+=(--generated "${label[$model]}=$out/$model.h5"); done
+  [[ ${given[*]} ]] || return 0
+  # once is enough for the table
+  grep -qs '"resampled points"' "$out/$1/metrics.json" "$out/$1"-*/metrics.json || baseline=(--baseline "$data")
+  caloforge evaluate --reference "$data" --part report "${baseline[@]}" --offset "$2" "${given[@]}" \
+    --metrics "$3" --out "$folder"
+}
+
+offsets() {
+  local movable=() model
+  for model in "${models[@]}"; do
+    if [[ ${kind[$model]} == points && $tag == siw-ecal ]]; then movable+=("$model"); fi
+  done
+  judge offset-x 2.544,0 fast "${movable[@]}" # the middle of an edge
+  judge offset-xy 2.544,2.544 fast "${movable[@]}" # the centre of a cell
+  judge offset-any 1.1,0.4 fast "${movable[@]}" # anywhere
+}
+
+for model in "${models[@]}"; do
+  if step train; then train "$model"; fi
+  if step ship; then ship "$model"; fi
+  if step benchmark; then measure "$model"; fi
+  if step generate; then report && generate "$model"; fi
+done
+if step judge; then judge evaluation 0,0 standard "${models[@]}"; fi
+if step offsets; then offsets; fi
+if step card; then
+  for model in "${models[@]}"; do
+    python "$here/ship.py" evaluation "$out/evaluation$suffix" "${label[$model]}" "$model:$tag"
+  done
+fi
