@@ -1,0 +1,103 @@
+"""Number of hits and energy sum of a shower as the target of a flow (arXiv:2403.15782)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from caloforge.preprocessing.base import Fitted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["ShowerTotals"]
+
+_REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
+_SMALLEST = 1e-3  # a deviation that is smaller counts as this
+_ROOM = 1.5  # times the largest number of hits that was seen
+
+
+class ShowerTotals(Fitted):
+    """n' = ln(n + U) - ln(E_in) / 2 and e' = ln E_sum - ln E_in, standardised.
+
+    Published are one mean and one standard deviation each (``degree`` 0). Polynomials in ln E_in
+    follow the showers' trend instead: what is left for the flow is close to normal at every energy.
+
+    Args:
+        degree: Of the polynomials.
+    """
+
+    mean: Tensor
+    log_spread: Tensor
+    most: Tensor
+
+    def __init__(self, degree: int) -> None:
+        super().__init__()
+        self.degree = degree
+        self.register_buffer("mean", torch.zeros(degree + 1, 2, dtype=torch.float64))
+        self.register_buffer("log_spread", torch.zeros(degree + 1, 2, dtype=torch.float64))
+        self.register_buffer("most", torch.ones((), dtype=torch.float64))
+
+    def fit(
+        self, counts: Tensor, total: Tensor, energy: Tensor, condition: Tensor, rng: torch.Generator
+    ) -> None:
+        """Take means and widths from showers; arguments as of ``forward``."""
+        raw, terms = _raw(counts, total, energy, rng), self._terms(condition)
+        self.mean.copy_(_regress(terms, raw))
+        deviation = raw - terms @ self.mean
+        self.log_spread.copy_(_regress(terms, deviation.abs().clamp_min(_SMALLEST).log()))
+        scaled = deviation / (terms @ self.log_spread).exp()
+        self.log_spread[0] += scaled.std(dim=0, correction=0).clamp_min(_SMALLEST).log()
+        self.most.copy_(_ROOM * counts.max())
+        self._done()
+
+    def forward(
+        self, counts: Tensor, total: Tensor, energy: Tensor, condition: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """The flow's target ``(B, 2)``.
+
+        Args:
+            counts: Hits, ``(B,)``.
+            total: Energy sums [MeV], ``(B,)``.
+            energy: Incident energies [MeV], ``(B,)``.
+            condition: Scaled logarithms of the incident energies, ``(B, 1)``.
+            rng: Of the uniform noise U.
+        """
+        self._require_fitted()
+        terms = self._terms(condition)
+        scaled = (_raw(counts, total, energy, rng) - terms @ self.mean) / (terms @ self.log_spread).exp()
+        return scaled.to(torch.float32)
+
+    def inverse(self, target: Tensor, energy: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Numbers of hits ``(B,)`` int64, one or more, and energy sums ``(B,)`` [MeV]."""
+        self._require_fitted()
+        terms = self._terms(condition)
+        raw = target.double() * (terms @ self.log_spread).exp() + terms @ self.mean
+        hits, visible = (raw + _offsets(energy)).clamp(max=30.0).exp().unbind(1)
+        counts = torch.minimum(hits, self.most).floor().clamp_min(1).to(torch.int64)
+        return counts, visible.to(torch.float32)
+
+    def _terms(self, condition: Tensor) -> Tensor:
+        x = condition[:, :1].double().clamp(-_REACH, _REACH)
+        return torch.cat([x**k for k in range(self.degree + 1)], dim=1)
+
+
+def _offsets(energy: Tensor) -> Tensor:
+    log = energy.double().log()
+    return torch.stack([log / 2, log], dim=1)
+
+
+def _raw(counts: Tensor, total: Tensor, energy: Tensor, rng: torch.Generator) -> Tensor:
+    uniform = torch.rand(len(counts), generator=rng, dtype=torch.float64, device=counts.device)
+    hits = (counts + uniform).clamp_min(0.5).log()
+    visible = total.double().clamp_min(1e-6).log()
+    return torch.stack([hits, visible], dim=1) - _offsets(energy)
+
+
+def _regress(terms: Tensor, values: Tensor) -> Tensor:
+    """Least squares; the ridge lets few showers, or showers of one energy, have no trend."""
+    ridge = 1e-6 * len(terms) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
+    ridge[0, 0] = 0.0
+    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
+    return solution
