@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as packed
 
 from caloforge.beam import particle_name
-from caloforge.errors import ConfigError, DataError, FormatError, OutputError
+from caloforge.errors import ConfigError, DataError, FormatError, OutputError, bad
 from caloforge.files import replacing, write_text
 from caloforge.geometry import Geometry, place, project
 from caloforge.models import build_model, model_class
@@ -123,12 +123,12 @@ class Simulator:
             offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
 
         Raises:
-            DataError: ``strict``, and a particle is outside of the trained range.
+            DataError: ``strict``, and a particle is outside of the trained range; or an ``offset`` for
+                a model of cells.
         """
         self.check(incident, strict=strict)
         showers = self.points(incident, seed=seed, first=first, batch_size=batch_size)
-        if offset != (0.0, 0.0):
-            showers = place(showers, offset=offset)
+        showers = self.moved(showers, offset)
         return project(showers, self.geometry) if readout else showers
 
     def points(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
@@ -139,6 +139,21 @@ class Simulator:
         index = first + np.arange(len(incident))
         rows = [slice(i, i + batch_size) for i in range(0, len(incident), batch_size)]
         return Showers.concatenate([self._block(incident[r], seed, index[r]) for r in rows])
+
+    def moved(self, clouds: Showers, offset: tuple[float, float]) -> Showers:
+        """Put clouds where the particle meets the front face.
+
+        Raises:
+            DataError: The model makes cells of the read-out, which have their places.
+        """
+        if offset == (0.0, 0.0):
+            return clouds
+        if self.model.uses_cells:
+            got = f"an offset of ({offset[0]:g}, {offset[1]:g}) mm"
+            fix = "leave out the offset, or take a model of points"
+            expected = "none: its cells are those of a particle at the axis"
+            raise DataError(bad(self.model.name, got=got, expected=expected, fix=fix))
+        return place(clouds, offset=offset)
 
     def check(self, incident: Incident, *, strict: bool) -> None:
         """Warn (or raise, when ``strict``) about particles outside of the trained range."""

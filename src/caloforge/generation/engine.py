@@ -12,7 +12,7 @@ from caloforge.blocks import run_blocks
 from caloforge.formats import NativeWriter
 from caloforge.formats.base import check_output
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.geometry import place, project
+from caloforge.geometry import project
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class _Worker:
 def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
     incident = generation.particles.sample(generation.seed, start, stop)
     showers = simulator.points(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
-    if generation.offset != (0.0, 0.0):
-        showers = place(showers, offset=generation.offset)
+    showers = simulator.moved(showers, generation.offset)
     return project(showers, simulator.geometry) if generation.readout else showers
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["QuantileTransform"]
 
 _REACH = 4.0  # of the normal numbers in the table
-_SMALLEST_STEP = 1e-6  # between two quantiles, so that the table rises
+_SMALLEST_STEP = 1e-12  # between two quantiles, in units of their range
 
 
 class QuantileTransform(Fitted):
@@ -40,8 +40,9 @@ class QuantileTransform(Fitted):
         low = place.floor().long()
         high = (low + 1).clamp(max=len(ordered) - 1)
         quantiles = torch.lerp(ordered[low], ordered[high], place - low)
-        rise = torch.arange(len(quantiles), dtype=torch.float64, device=values.device) * _SMALLEST_STEP
-        self.value.copy_(quantiles + rise)
+        step = _SMALLEST_STEP * (quantiles[-1] - quantiles[0]).clamp_min(1e-6)
+        rise = step * torch.arange(len(quantiles), dtype=torch.float64, device=values.device)
+        self.value.copy_((quantiles - rise).cummax(0).values + rise)  # equal values still rise
         self._done()
 
     def forward(self, values: Tensor) -> Tensor:

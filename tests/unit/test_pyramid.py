@@ -1,0 +1,189 @@
+"""The Calorimeter Pyramid: clusters, contexts, distinct cells, energies that add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from caloforge.errors import ConfigError, DataError, GeometryError
+from caloforge.geometry import load_geometry
+from caloforge.geometry.clusters import find_clusters
+from caloforge.models.assembly import incident_tensors
+from caloforge.models.noise import StreamNoise
+from caloforge.models.pyramid_tree import Parents, PyramidTree
+from caloforge.nn.lookup import find_rows
+from caloforge.preprocessing.quantiles import QuantileTransform
+from caloforge.showers import Incident
+from caloforge.simulator import Simulator, TrainedRange
+from toy_training import batch_of, prepared, training_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caloforge.geometry import Geometry
+    from caloforge.models.pyramid import Pyramid
+    from caloforge.showers import Showers
+    from caloforge.training import TrainingData
+
+INCIDENT = Incident.of(np.linspace(1e4, 1e5, 24))
+
+
+@pytest.fixture(scope="module")
+def data(
+    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingData:
+    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
+
+
+@pytest.fixture(scope="module")
+def model(data: TrainingData) -> Pyramid:
+    built = prepared("pyramid", data)
+    assert built.name == "pyramid"
+    return built  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "size"), [("siw-ecal", 5, 25), ("siw-ecal", 3, 9), ("cylinder-ds2", 1, 16)]
+)
+def test_clusters_partition_the_cells(name: str, block: int, size: int) -> None:
+    geometry = load_geometry(name)
+    clusters = find_clusters(geometry, block)
+    assert clusters.size == size
+    np.testing.assert_array_equal(np.sort(clusters.cells.ravel()), np.arange(geometry.n_cells))
+    np.testing.assert_array_equal(
+        clusters.cells[clusters.cluster, clusters.place], np.arange(geometry.n_cells)
+    )
+    layers = geometry.cell_layer[clusters.cells]
+    assert (layers == layers[:, :1]).all()
+
+
+@pytest.mark.parametrize("name", ["siw-ecal", "cylinder-ds2"])
+def test_clusters_of_a_kind_look_alike_from_the_axis(name: str) -> None:
+    geometry = load_geometry(name)
+    clusters = find_clusters(geometry, 5)
+    radius = np.linalg.norm(geometry.cell_positions[:, :2], axis=1)[clusters.cells]
+    kinds = np.tile(clusters.kind, geometry.n_layers)
+    for kind in range(clusters.n_kinds):
+        np.testing.assert_allclose(np.ptp(radius[kinds == kind], axis=0), 0, atol=1e-4)
+
+
+def test_neighbours_of_clusters_lie_in_front_behind_and_beside() -> None:
+    geometry = load_geometry("siw-ecal")
+    clusters = find_clusters(geometry, 5)
+    middle = geometry.cell_positions[clusters.cells].mean(axis=1)
+    expected = ((0, -1), (0, 1), (1, 0), (-1, 0), (1, 0), (-1, 0))
+    for column, (outwards, deeper) in zip(clusters.around.T, expected, strict=True):
+        there = column >= 0
+        step = middle[column[there]] - middle[there]
+        if deeper:
+            assert (np.sign(step[:, 2]) == deeper).all()
+            np.testing.assert_allclose(step[:, :2], 0, atol=1e-4)
+        else:
+            radial = np.linalg.norm(middle[column[there], :2], axis=1) - np.linalg.norm(
+                middle[there, :2], axis=1
+            )
+            # a block at the axis has its mirror image on the inner side
+            assert (radial * outwards > -1e-4).all()
+            np.testing.assert_allclose(np.linalg.norm(step[:, :2], axis=1), 5 * 5.09, rtol=1e-2)
+
+
+def test_clusters_need_a_block_that_fits_and_one_grid() -> None:
+    with pytest.raises(ConfigError, match="block"):
+        find_clusters(load_geometry("siw-ecal"), 7)
+    with pytest.raises(GeometryError, match="the same grid in every layer"):
+        find_clusters(load_geometry("calochallenge-1-photons"), 5)
+
+
+def test_find_rows_tells_what_is_absent() -> None:
+    keys = torch.tensor([2, 5, 9])
+    rows = find_rows(keys, torch.tensor([[5, -1], [9, 10], [2, 3]]))
+    assert rows.tolist() == [[1, 3], [2, 3], [0, 3]]
+    assert find_rows(keys[:0], torch.tensor([1, 2])).tolist() == [0, 0]
+
+
+def test_quantiles_make_normal_numbers_and_come_back() -> None:
+    rng = torch.Generator().manual_seed(0)
+    values = torch.rand(20_000, generator=rng).pow(3) + 0.1
+    transform = QuantileTransform()
+    transform.fit(values)
+    target = transform(values)
+    assert abs(float(target.mean())) < 0.02
+    assert float(target.std()) == pytest.approx(1.0, abs=0.02)
+    torch.testing.assert_close(transform.inverse(target), values, rtol=1e-3, atol=1e-3)
+    ends = transform.inverse(torch.tensor([-50.0, 50.0]))
+    torch.testing.assert_close(ends, torch.stack([values.min(), values.max()]), rtol=1e-2, atol=1e-2)
+
+
+def test_the_tree_finds_parents_and_patterns(siw: Geometry) -> None:
+    tree = PyramidTree(siw, 5)
+    cells = [torch.tensor([0, 1, 31, 899, 900]), torch.tensor([26_999])]
+    hits = Parents(torch.tensor([0] * 5 + [1]), torch.cat(cells), torch.tensor([5, 1]))
+    clusters, places = tree.hit_clusters(hits)
+    assert clusters.per_shower.tolist() == [3, 1]
+    assert places.sum(1).tolist() == [3, 1, 1, 1]
+    back = tree.cells[clusters.number[:, None], torch.arange(tree.size)][places]
+    assert sorted(back.tolist()) == sorted(hits.number.tolist())
+    layers, pattern = tree.hit_layers(clusters)
+    assert layers.number.tolist() == [0, 1, 29]
+    assert layers.shower.tolist() == [0, 0, 1]
+    assert pattern.sum(1).tolist() == [2, 1, 1]
+    assert tree.layer_pattern(layers).sum(1).tolist() == [2, 1]
+
+
+def test_contexts_see_the_stage_above(siw: Geometry) -> None:
+    tree = PyramidTree(siw, 5)
+    number = torch.tensor([14, 14 + 36, 20 + 36])  # one above the other, and one beside the second
+    clusters = Parents(torch.zeros(3, dtype=torch.int64), number, torch.tensor([3]))
+    context = tree.cluster_context(clusters, torch.zeros(1, 1))
+    assert context.own is not None
+    assert context.own.shape == (3, tree.cluster_features)
+    assert context.neighbours is not None
+    front, behind = context.neighbours[:, 0].tolist(), context.neighbours[:, 1].tolist()
+    assert front == [3, 0, 3]
+    assert behind == [1, 3, 3]
+    lateral = {i for i in context.neighbours[1, 2:].tolist() if i < 3}
+    assert lateral == {2}
+
+
+def test_no_cell_is_hit_twice_and_layers_have_their_energy(model: Pyramid, siw: Geometry) -> None:
+    energy, direction = incident_tensors(INCIDENT)
+    with torch.no_grad():
+        cloud = model.sample(energy, direction, StreamNoise(1, np.arange(24)))
+        condition = model.conditions(energy, direction)
+        layers = model._draw_layers(condition, StreamNoise(1, np.arange(24)))
+    points = cloud.points.numpy()
+    cell = siw.find_cells(points[:, 0], points[:, 1], points[:, 2].astype(np.int64))
+    assert (cell >= 0).all()
+    shower = np.repeat(np.arange(24), cloud.counts.numpy())
+    assert len(np.unique(shower * siw.n_cells + cell)) == len(cell)
+    assert (points[:, 3] >= np.float32(siw.threshold)).all()
+    hit = np.zeros((24, siw.n_layers), dtype=bool)
+    hit[shower, points[:, 2].astype(np.int64)] = True
+    np.testing.assert_array_equal(hit, model.tree.layer_pattern(layers).numpy())
+
+
+def test_energies_of_layers_are_those_asked_for(model: Pyramid, data: TrainingData) -> None:
+    hits, _ = model._hits_of(batch_of(data, size=8))
+    counts, _ = model.energies.layer_sums(hits, torch.ones(len(hits.number)))
+    wanted = counts * (data.geometry.threshold + 2.0)
+    with torch.no_grad():
+        condition = torch.zeros(8, 1)
+        energy = model.energies.sample(hits, wanted, condition, StreamNoise(0, np.arange(8)))
+    torch.testing.assert_close(model.energies.layer_sums(hits, energy)[1], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_second_half_sees_the_first(model: Pyramid, data: TrainingData) -> None:
+    """A cell's neighbours across a face have the other colour: their energies are its conditions."""
+    energies = model.energies
+    faces, colour = energies.faces, energies.colour
+    inside = faces >= 0
+    assert bool((colour[faces.clamp_min(0)] != colour[:, None])[inside].all())
+
+
+def test_cells_cannot_be_moved(model: Pyramid) -> None:
+    simulator = Simulator(model, TrainedRange((1e4, 1e5), 0.001, 22))
+    with pytest.raises(DataError, match="leave out the offset"):
+        simulator(INCIDENT[:2], seed=1, offset=(1.0, 0.0))
