@@ -31,6 +31,7 @@ PAPER_PARAMETERS = {
     "caloclouds": 1_001_520 + 730_368 + 5_121_280 + 8_572_480,
     "caloclouds-2": 504_920 + 35_235_910,
     "caloclouds-2-cm": 504_920 + 35_235_910,
+    "calopointflow": 504_728 + 1_762_172 + 3_543_848,  # encoder, latent flow, point flow
     "calopointflow-2": 39_958_758,
     "pyramid": 7_772_439,  # ours: the poster publishes no sizes
 }
