@@ -70,9 +70,10 @@ class Conditioner(nn.Module):
         """
         x = self._first(element, shared, index)
         for layer in self.hidden:
-            x = layer(x, shared, index) if isinstance(layer, _GatedBlock) else layer(functional.relu(x))
-        out: Tensor = self.last(functional.relu(x))
-        return out
+            gated = isinstance(layer, _GatedBlock)
+            x = layer(x, shared, index) if gated else layer(functional.relu(x, inplace=True))
+        # one output after the other in memory: what follows works on whole outputs
+        return torch.addmm(self.last.bias[:, None], self.last.weight, functional.relu(x, inplace=True).T).T
 
     def _first(self, element: Tensor, shared: Tensor, index: Tensor | None) -> Tensor:
         mine, theirs = self.first.weight[:, : self.element], self.first.weight[:, self.element :]
@@ -94,5 +95,5 @@ class _GatedBlock(nn.Module):
     def forward(self, x: Tensor, shared: Tensor, index: Tensor | None) -> Tensor:
         gate = torch.sigmoid(self.gate(shared))
         gate = gate if index is None else gate.index_select(0, index)
-        change = self.outer(functional.relu(self.inner(functional.relu(x))))
+        change = self.outer(functional.relu(self.inner(functional.relu(x)), inplace=True))
         return torch.addcmul(x, change, gate)

@@ -22,9 +22,9 @@ def spline_parameters(bins: int) -> int:
 
 
 def rational_quadratic(
-    x: Tensor, parameters: Tensor, *, bound: float, inverse: bool = False
+    x: Tensor, parameters: Tensor, *, bound: float, inverse: bool = False, dim: int = -1
 ) -> tuple[Tensor, Tensor]:
-    """Transform element by element; the identity outside of ``[-bound, bound]``.
+    """Transform element by element; the identity outside of ``(-bound, bound)``.
 
     Args:
         x: Values, ``(*)``.
@@ -32,15 +32,18 @@ def rational_quadratic(
             is the identity.
         bound: Half width of the domain.
         inverse: Undo the transformation.
+        dim: The dimension of ``parameters`` that counts them, if not the last: contiguous
+            parameters with 0 are the fastest.
 
     Returns:
         The values and the logarithm of the derivative of what was applied, ``(*)`` each.
     """
-    inside = (x > -bound) & (x < bound)
+    inside = x.abs() < bound
     value = x.clamp(-bound, bound)
-    piece = _piece(value, parameters, bound, inverse=inverse)
+    leading = parameters.movedim(dim, 0).to(x.dtype).contiguous()
+    piece = _piece(value, leading, bound, inverse=inverse)
     result, log_slope = _backward(value, piece) if inverse else _forward(value, piece)
-    return torch.where(inside, result, x), torch.where(inside, log_slope, torch.zeros_like(x))
+    return torch.where(inside, result, x), log_slope * inside
 
 
 class _Piece(NamedTuple):
@@ -55,26 +58,27 @@ class _Piece(NamedTuple):
 
 
 def _piece(value: Tensor, parameters: Tensor, bound: float, *, inverse: bool) -> _Piece:
-    bins = (parameters.shape[-1] + 1) // 3
-    widths, heights = parameters[..., :bins], parameters[..., bins : 2 * bins]
-    x, y = _knots(widths, bound), _knots(heights, bound)
-    # counting knots below exports to ONNX, searchsorted does not
-    knots = (y if inverse else x)[..., 1:-1]
-    index = (knots < value[..., None]).sum(dim=-1, keepdim=True)
-    ends = torch.cat([index, index + 1], dim=-1)
-    x0, x1 = x.gather(-1, ends).unbind(-1)
-    y0, y1 = y.gather(-1, ends).unbind(-1)
-    padded = functional.pad(parameters[..., 2 * bins :], (1, 1)).gather(
-        -1, ends
-    )  # derivative one at both ends
-    start, end = _bounded(padded, _LOG_SLOPE).exp().unbind(-1)
-    return _Piece(x0, y0, x1 - x0, y1 - y0, start, end)
+    bins = (parameters.shape[0] + 1) // 3
+    sizes, slopes = torch.split(parameters, [2 * bins, bins - 1])
+    bounded = _bounded(sizes, _SHARPNESS)
+    shares = bounded.reshape(2, bins, *value.shape).softmax(dim=1)  # widths and heights
+    below = _below((value + bound) / (2 * bound), shares[int(inverse)])
+    index = below.sum(dim=0, keepdim=True).long()
+    # a masked sum: the gradient of a cumulative sum would cost more
+    low = 2 * bound * (below * shares).sum(dim=1) - bound
+    size = 2 * bound * shares.gather(1, index.expand(2, 1, *value.shape)).squeeze(1)
+    padded = functional.pad(slopes, (0, 0) * value.ndim + (1, 1))  # derivative one at both ends
+    start, end = _bounded(padded.gather(0, torch.cat([index, index + 1])), _LOG_SLOPE).exp()
+    return _Piece(low[0], low[1], size[0], size[1], start, end)
 
 
-def _knots(sizes: Tensor, bound: float) -> Tensor:
-    # a softmax and its sums; bounded sizes need no maximum taken out, and no floor
-    ends = _bounded(sizes, _SHARPNESS).exp().cumsum(dim=-1)
-    return functional.pad(ends / ends[..., -1:] * (2 * bound) - bound, (1, 0), value=-bound)
+@torch.no_grad()
+def _below(value: Tensor, shares: Tensor) -> Tensor:
+    """Which bins ``(K, *)`` end below values ``(*)`` in [0, 1]: ones and zeros."""
+    # comparing exports to ONNX, searchsorted does not
+    below = (shares.cumsum(dim=0) < value).to(value.dtype)
+    below[-1] = 0.0  # the last bin ends at 1, but for rounding
+    return below
 
 
 def _bounded(x: Tensor, limit: float) -> Tensor:
@@ -83,35 +87,28 @@ def _bounded(x: Tensor, limit: float) -> Tensor:
 
 
 def _forward(value: Tensor, piece: _Piece) -> tuple[Tensor, Tensor]:
-    theta = (value - piece.x) / piece.width
-    return piece.y + piece.height * _share(theta, piece), _log_slope(theta, piece)
+    rise, log_slope = _curve((value - piece.x) / piece.width, piece)
+    return piece.y + piece.height * rise, log_slope
 
 
 def _backward(value: Tensor, piece: _Piece) -> tuple[Tensor, Tensor]:
     slope = piece.height / piece.width
-    rise = value - piece.y
-    bend = piece.start + piece.end - 2 * slope
-    a = piece.height * (slope - piece.start) + rise * bend
-    b = piece.height * piece.start - rise * bend
-    c = -slope * rise
-    root = (b.square() - 4 * a * c).clamp_min(0.0).sqrt()  # rounding can make it negative
-    theta = (2 * c / (-b - root).clamp_max(-1e-30)).clamp(0.0, 1.0)
-    return piece.x + theta * piece.width, -_log_slope(theta, piece)
+    rise = (value - piece.y) / piece.height
+    bent = rise * (piece.start + piece.end - 2 * slope)
+    a, b, c = slope - piece.start + bent, piece.start - bent, -slope * rise
+    # rounding could make the square negative, and a root of zero has no gradient
+    root = (b.square() - 4 * a * c).clamp_min(1e-12).sqrt()
+    theta = (2 * c / (-b - root).clamp_max(-1e-12)).clamp(0.0, 1.0)
+    return piece.x + theta * piece.width, -_curve(theta, piece)[1]
 
 
-def _share(theta: Tensor, piece: _Piece) -> Tensor:
-    """Equation 4 of arXiv:1906.04032: the rise inside of a bin, from 0 to 1."""
-    slope = piece.height / piece.width
-    mixed = theta * (1 - theta)
-    below = slope + (piece.start + piece.end - 2 * slope) * mixed
-    return (slope * theta.square() + piece.start * mixed) / below
-
-
-def _log_slope(theta: Tensor, piece: _Piece) -> Tensor:
-    """Equation 5 of arXiv:1906.04032."""
+def _curve(theta: Tensor, piece: _Piece) -> tuple[Tensor, Tensor]:
+    """Equations 4 and 5 of arXiv:1906.04032: the rise in a bin, 0 to 1, and ln(dy/dx)."""
     slope = piece.height / piece.width
     rest = 1 - theta
-    mixed = theta * rest
-    above = piece.end * theta.square() + 2 * slope * mixed + piece.start * rest.square()
+    square, mixed = theta * theta, theta * rest
     below = slope + (piece.start + piece.end - 2 * slope) * mixed
-    return 2 * slope.log() + above.log() - 2 * below.log()
+    rise = (slope * square + piece.start * mixed) / below
+    above = piece.end * square + 2 * slope * mixed + piece.start * rest * rest
+    ratio = slope / below
+    return rise, (above * ratio * ratio).log()
