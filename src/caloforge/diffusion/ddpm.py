@@ -58,7 +58,7 @@ def ancestral_step(
     """
     shares = signal_shares(betas).tolist()
     beta, share = float(betas[step]), shares[step]
-    mean = (x - beta / (1 - share) ** 0.5 * estimate) / (1 - beta) ** 0.5
+    mean: Tensor = (x - beta / (1 - share) ** 0.5 * estimate) / (1 - beta) ** 0.5
     if noise is None:
         return mean
     posterior = (1 - shares[step - 1]) / (1 - share)

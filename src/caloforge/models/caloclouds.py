@@ -145,12 +145,18 @@ class CaloClouds(PointCloudModel):
         number = batch.summary.counts.sum(1)
         if group == "latent_flow":
             return self._latent_loss(features, context, number, rng)
+        return self._cloud_loss(features, context, number, rng)
+
+    def _cloud_loss(
+        self, features: Tensor, context: Tensor, number: Tensor, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        """One half of the points is encoded, the noise in the other half is predicted."""
+        config = self.config.encoder
         encoded, learnt = _halves(features)
         mean, log_variance = self.encoder(encoded, context, number)
         latent = _drawn(mean, log_variance, rng)
         error = self.points.loss(learnt, torch.cat([latent, context], dim=1), rng)
         divergence = _divergence(mean, log_variance)
-        config = self.config.encoder
         loss = error + config.weight * divergence.clamp_min(config.free)
         return {"loss": loss, "noise_error": error, "divergence": divergence}
 
@@ -159,7 +165,8 @@ class CaloClouds(PointCloudModel):
     ) -> dict[str, Tensor]:
         """Both halves of the points are encoded: two latent vectors a shower."""
         with torch.no_grad():
-            latents = [_drawn(*self.encoder(half, context, number), rng) for half in _halves(features)]
+            codes = [self.encoder(half, context, number) for half in _halves(features)]
+            latents = [_drawn(mean, log_variance, rng) for mean, log_variance in codes]
         log_prob = self.latent_flow.log_prob(torch.cat(latents), torch.cat([context, context]))
         return {"loss": -log_prob.mean() / self.config.encoder.latent}
 

@@ -234,7 +234,8 @@ class WhitenedSummary(_WhitenedSummary):
         return raw, torch.cat([always, counts > 0], dim=1)
 
     def _summary(self, raw: Tensor) -> Summary:
-        totals, centre, roots, mean_energy = raw.split([2, 3, self.n_layers, self.n_layers], dim=1)
+        totals, centre, layers = raw[:, :2], raw[:, 2:5], raw[:, 5:]
+        roots, mean_energy = layers.chunk(2, dim=1)
         counts = roots.clamp_min(0.0).square().floor()
         energies = counts * mean_energy.clamp(-12, 12).exp()
         parts = (_with_total(counts, totals), _share(energies, totals[:, 1].clamp(max=16).exp()), centre)
@@ -255,7 +256,7 @@ class WhitenedCounts(_WhitenedSummary):
         return raw, torch.ones_like(raw, dtype=torch.bool)
 
     def _summary(self, raw: Tensor) -> Summary:
-        totals, roots = raw.split([2, self.n_layers], dim=1)
+        totals, roots = raw[:, :2], raw[:, 2:]
         counts = _with_total(roots.clamp_min(0.0).square().floor(), totals)
         parts = (counts, totals[:, 1:].clamp(max=16).exp(), raw[:, :0])
         return Summary(*(p.to(torch.float32) for p in parts))
