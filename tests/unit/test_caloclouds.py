@@ -14,8 +14,7 @@ from caloforge.models.caloclouds import CaloClouds, CaloCloudsConfig, EncoderCon
 from caloforge.models.noise import StreamNoise
 from caloforge.models.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.shower_flow import ShowerFlow
-from caloforge.nn.coupling import SplineFlow
-from caloforge.nn.epic import EPiCEncoder
+from caloforge.nn import EPiCEncoder, SplineFlow
 from caloforge.preprocessing import Summary, make_summary_transform
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange

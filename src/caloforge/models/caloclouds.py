@@ -30,9 +30,7 @@ from caloforge.models.base import ModelConfig, Stage
 from caloforge.models.point_cloud import PointCloudConfig, PointCloudModel
 from caloforge.models.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.shower_flow import ShowerFlowConfig
-from caloforge.nn.conditioners import ConditionerConfig
-from caloforge.nn.coupling import SplineFlow, SplineFlowConfig
-from caloforge.nn.epic import EPiCEncoder
+from caloforge.nn import ConditionerConfig, EPiCEncoder, SplineFlow, SplineFlowConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,6 +3,7 @@
 from caloforge.nn.conditioners import Conditioner, ConditionerConfig
 from caloforge.nn.coupling import SetSummaryConfig, SplineFlow, SplineFlowConfig
 from caloforge.nn.embeddings import FourierFeatures
+from caloforge.nn.epic import EPiCEncoder, EPiCLayer
 from caloforge.nn.flows import ConditionalFlow
 from caloforge.nn.mlp import mlp
 from caloforge.nn.pointwise import ConcatSquash, PointWiseNet
@@ -16,6 +17,8 @@ __all__ = [
     "ConditionalFlow",
     "Conditioner",
     "ConditionerConfig",
+    "EPiCEncoder",
+    "EPiCLayer",
     "FourierFeatures",
     "MonotonicLRSTransform",
     "PointWiseNet",
