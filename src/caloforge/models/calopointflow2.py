@@ -16,7 +16,7 @@ defaults as published:
 * ``sampler.surplus: move``: hits beyond a ring's number of cells go to the nearest ring with free cells,
   so that the number of hits is the one that was drawn.
 * ``balance: elbo``: the evidence lower bound. As published the divergence of the latent vector
-  weighs n / 40 times more than the likelihood of n hits, and little of the shower is encoded.
+  weighs 3 n / 128 times more than the likelihood of n hits, and little of the shower is encoded.
 * ``rings_by_layer`` and ``totals.trend``: what a table or a cubic explains is taken out before the
   flows see it, which lets small flows learn from a few thousand showers.
 """
@@ -35,9 +35,16 @@ from caloforge.models.hit_points import CellPoints, RingPoints
 from caloforge.models.latent_points import EncoderConfig, PointEncoder
 from caloforge.models.ring_placement import merge_cells
 from caloforge.models.shower_totals import ShowerTotals
-from caloforge.nn import SetContext, SetSummaryConfig, SplineFlow, SplineFlowConfig, segment_sum
-from caloforge.nn.autoregressive import AutoregressiveFlow, AutoregressiveFlowConfig
-from caloforge.nn.conditioners import ConditionerConfig
+from caloforge.nn import (
+    AutoregressiveFlow,
+    AutoregressiveFlowConfig,
+    ConditionerConfig,
+    SetContext,
+    SetSummaryConfig,
+    SplineFlow,
+    SplineFlowConfig,
+    segment_sum,
+)
 from caloforge.preprocessing import Conditions
 
 if TYPE_CHECKING:
@@ -159,7 +166,7 @@ class CaloPointFlow2(GenerativeModel):
         return [p for module in groups[group] for p in module.parameters()]
 
     def timed_parts(self) -> dict[str, str]:
-        """The three flows and the placement."""
+        """The three flows."""
         return {"flow of totals": "totals", "latent flow": "latent", "flow of hits": "points"}
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:

@@ -1,5 +1,6 @@
 """Building blocks that several models share."""
 
+from caloforge.nn.autoregressive import AutoregressiveFlow, AutoregressiveFlowConfig
 from caloforge.nn.conditioners import Conditioner, ConditionerConfig
 from caloforge.nn.coupling import SetSummaryConfig, SplineFlow, SplineFlowConfig
 from caloforge.nn.embeddings import FourierFeatures
@@ -13,6 +14,8 @@ from caloforge.nn.splines import MonotonicLRSTransform
 from caloforge.nn.topk import gumbel, gumbel_targets, top_k_mask
 
 __all__ = [
+    "AutoregressiveFlow",
+    "AutoregressiveFlowConfig",
     "ConcatSquash",
     "ConditionalFlow",
     "Conditioner",
