@@ -1,0 +1,66 @@
+"""Write the table of models in README.md, with the presets and trained models that are there now.
+
+python benchmarks/models_table.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from caloforge.models import model_names
+from caloforge.training import preset_names
+from caloforge.zoo import shipped_models
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- models -->\n", "<!-- end of models -->\n"
+PAPER = "[{0}](https://arxiv.org/abs/{0})"
+WORDS = {
+    "caloclouds": (
+        "point clouds: a latent vector and a diffusion model (100 steps) for the points",
+        PAPER.format("2305.04847"),
+    ),
+    "caloclouds-2": (
+        "point clouds: a flow for the shower's shape, a diffusion model (25 evaluations) for its points",
+        PAPER.format("2309.05704"),
+    ),
+    "caloclouds-2-cm": (
+        "the same with the diffusion distilled into one step (consistency model)",
+        PAPER.format("2309.05704"),
+    ),
+    "calopointflow": (
+        "cells: a flow draws points, given a latent vector; the cells that are hit are drawn by them",
+        "NeurIPS ML4PS 2022",
+    ),
+    "calopointflow-2": (
+        "cells: a flow draws the hits of a shower together, by layer, ring and energy",
+        PAPER.format("2403.15782"),
+    ),
+    "pyramid": (
+        "cells: which layers are hit, which rings or blocks in them, which cells, at last their energies",
+        "Calorimeter Pyramid (poster)",
+    ),
+}
+
+
+def table() -> str:
+    """The table in Markdown."""
+    rows = [("model", "what it is", "source", "presets", "trained")]
+    rows += [("---",) * len(rows[0])]
+    for name in sorted(model_names()):
+        what, source = WORDS[name]
+        presets = [f"`{p.split('/')[1]}`" for p in preset_names() if p.split("/")[0] == name]
+        trained = [f"`:{m.split(':')[1]}`" for m in shipped_models() if m.split(":")[0] == name]
+        rows.append((f"`{name}`", what, source, ", ".join(presets), ", ".join(trained) or "–"))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def main() -> None:
+    """Replace what stands between the marks."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    README.write_text(before + BEGIN + table() + END + rest.split(END)[1], encoding="utf-8")
+    print(README)
+
+
+if __name__ == "__main__":
+    main()
