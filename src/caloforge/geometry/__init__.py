@@ -4,7 +4,7 @@ from caloforge.geometry.files import geometry_from_dict, geometry_names, load_ge
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
-from caloforge.geometry.rings import Rings, cell_symmetries, find_rings, uniform_grid
+from caloforge.geometry.rings import Rings, cell_symmetries, find_rings, symmetry_turns, uniform_grid
 from caloforge.geometry.xml import read_binning_xml, write_binning_xml
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "place",
     "project",
     "read_binning_xml",
+    "symmetry_turns",
     "to_dense",
     "to_points",
     "uniform_grid",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from caloforge.geometry.grids import Grid
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["Rings", "cell_symmetries", "find_rings", "uniform_grid"]
+__all__ = ["Rings", "cell_symmetries", "find_rings", "symmetry_turns", "uniform_grid"]
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def find_rings(geometry: Geometry) -> Rings:
 def cell_symmetries(geometry: Geometry) -> NDArray[np.int32]:
     """Permutations of the cells that turn and mirror a calorimeter into itself, ``(S, n_cells)``.
 
-    Row s tells where every cell goes: 8 symmetries of a square, 2 n_alpha of rings; the identity
-    alone when the grids have none or differ.
+    Row s tells where every cell goes: 8 symmetries of a square, 2 n_alpha of rings; the identity,
+    which comes first, alone when the grids have none or differ.
     """
     if not geometry.is_uniform:
         return np.arange(geometry.n_cells, dtype=np.int32)[None]
@@ -88,6 +88,18 @@ def cell_symmetries(geometry: Geometry) -> NDArray[np.int32]:
     first = np.arange(geometry.n_layers)[:, None] * grid.n_cells
     everywhere = (first + maps[:, None]).reshape(len(maps), -1)
     return everywhere.astype(np.int32)
+
+
+def symmetry_turns(geometry: Geometry) -> NDArray[np.float32]:
+    """What the symmetries of ``cell_symmetries`` do to (x, y), in their order: ``(S, 2, 2)``."""
+    grid = geometry.layers[0].grid
+    turns = np.eye(2)[None]
+    if geometry.is_uniform and isinstance(grid, PolarGrid):
+        turns = _polar_turns(grid.n_alpha)
+    elif geometry.is_uniform and isinstance(grid, BoxGrid) and _is_square(grid):
+        signs = [(a, b) for a in (1, -1) for b in (1, -1)]
+        turns = np.array([[[a, 0], [0, b]] for a, b in signs] + [[[0, b], [a, 0]] for a, b in signs])
+    return turns.astype(np.float32)
 
 
 def _radii(geometry: Geometry) -> NDArray[np.float64]:
@@ -116,6 +128,15 @@ def _polar_maps(grid: PolarGrid) -> NDArray[np.int64]:
     alpha, ring = np.indices(grid.shape)
     turns = [(sign * alpha + shift) % grid.n_alpha for sign in (1, -1) for shift in range(grid.n_alpha)]
     return np.stack([(turn * grid.n_r + ring).ravel() for turn in turns])
+
+
+def _polar_turns(n_alpha: int) -> NDArray[np.float64]:
+    # a mirrored cell alpha goes to shift - alpha: the edge at angle 0 goes to that of shift + 1
+    steps = np.arange(n_alpha + 1) * (2 * np.pi / n_alpha)
+    cosine, sine = np.cos(steps), np.sin(steps)
+    turned = np.stack([cosine, -sine, sine, cosine], axis=-1)[:-1]
+    mirrored = np.stack([cosine, sine, sine, -cosine], axis=-1)[1:]
+    return np.concatenate([turned, mirrored]).reshape(-1, 2, 2)
 
 
 def _box_maps(grid: BoxGrid) -> NDArray[np.int64]:

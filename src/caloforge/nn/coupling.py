@@ -166,8 +166,9 @@ class SplineCoupling(nn.Module):
         order = sorted(range(features), key=both.__getitem__)
         for name, places in (("kept", kept), ("changed", changed), ("order", order)):
             self.register_buffer(name, torch.tensor(places, dtype=torch.int64))
-        self.summary = _summary(len(kept), config.summary)
-        extra = config.summary.outputs if config.summary else 0
+        summary = config.summary if len(kept) else None  # nothing kept, nothing to sum up
+        self.summary = _summary(len(kept), summary) if summary else None
+        extra = summary.outputs if summary else 0
         self.conditioner = Conditioner(
             config.conditioner,
             element=len(kept) * (1 + neighbours) + own,
@@ -227,9 +228,7 @@ def _as_context(context: SetContext | Tensor) -> SetContext:
     return context if isinstance(context, SetContext) else SetContext(context)
 
 
-def _summary(kept: int, config: SetSummaryConfig | None) -> nn.ModuleList | None:
-    if config is None:
-        return None
+def _summary(kept: int, config: SetSummaryConfig) -> nn.ModuleList:
     element = mlp((kept, *config.element, config.pooled))
     return nn.ModuleList([element, mlp((config.pooled, *config.reduced, config.outputs))])
 

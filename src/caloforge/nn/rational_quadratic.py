@@ -98,7 +98,9 @@ def _backward(value: Tensor, piece: _Piece) -> tuple[Tensor, Tensor]:
     a, b, c = slope - piece.start + bent, piece.start - bent, -slope * rise
     # rounding could make the square negative, and a root of zero has no gradient
     root = (b.square() - 4 * a * c).clamp_min(1e-12).sqrt()
-    theta = (2 * c / (-b - root).clamp_max(-1e-12)).clamp(0.0, 1.0)
+    # one solution in two forms, each of which cancels where the other does not
+    first, second = -2 * c / (b + root).clamp_min(1e-12), (root - b) / (2 * a).clamp_min(1e-12)
+    theta = torch.where(b > 0, first, second).clamp(0.0, 1.0)
     return piece.x + theta * piece.width, -_curve(theta, piece)[1]
 
 

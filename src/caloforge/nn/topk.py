@@ -13,8 +13,10 @@ __all__ = ["gumbel", "gumbel_targets", "top_k_mask"]
 
 
 def gumbel(uniform: Tensor) -> Tensor:
-    """Gumbel(0, 1) numbers out of uniform ones in (0, 1)."""
-    return -(-uniform.log()).log()
+    """Gumbel(0, 1) numbers, finite, out of uniform ones in [0, 1]."""
+    limits = torch.finfo(uniform.dtype)
+    # single precision rounds to 1 what is just below
+    return -(-uniform.clamp(limits.tiny, 1 - limits.eps / 2).log()).log()
 
 
 def top_k_mask(scores: Tensor, k: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ def gumbel_targets(hit: Tensor, uniform: Tensor, *, miss: float = -7.0) -> Tenso
 
     Args:
         hit: Pattern, ``(M, n)`` bool.
-        uniform: Numbers in (0, 1), ``(M, n)``.
+        uniform: Numbers in [0, 1], ``(M, n)``.
         miss: Location of the Gumbel numbers of what is not hit.
     """
     raw = gumbel(uniform) + torch.where(hit, 0.0, miss)

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CDFDequantiser"]
 
-_EDGE = 1e-6  # u stays inside of [edge, 1 - edge], so that t stays below 4.8
+_ROUNDING = 2e-8  # single precision of t moves u = Phi(t) by less
+_EDGE = 1e-10  # u stays inside of [edge, 1 - edge]: t stays finite, and no value without probability is found
 
 
 class CDFDequantiser(Fitted):
     """Dequantises several columns, each by its own table of probabilities.
 
     The probabilities are counted once and then kept (the original goes on counting while it
-    trains). Sums are float64: every value of non-zero probability comes back exactly.
+    trains). Every value of a probability above 1e-7 comes back exactly.
 
     Args:
         sizes: Values (0 to size - 1) of every column.
@@ -53,13 +54,15 @@ class CDFDequantiser(Fitted):
             flat = kinds * size + values[:, column]
             counts = torch.bincount(flat, minlength=self.tables * size).double().reshape(self.tables, size)
             counts = torch.where(counts.sum(1, keepdim=True) > 0, counts, torch.ones_like(counts))
-            ends = (counts / counts.sum(1, keepdim=True)).cumsum(1)
-            self.below[column, :, 1 : size + 1] = ends
+            ends = counts.cumsum(1)  # of whole numbers: the last that occurs ends at 1 exactly
+            self.below[column, :, 1 : size + 1] = ends / ends[:, -1:]
             self.below[column, :, size:] = 1.0
         self._done()
 
     def forward(self, values: Tensor, uniform: Tensor, table: Tensor | None = None) -> Tensor:
         """Normally distributed numbers ``(N, D)`` of values ``(N, D)``.
+
+        A value without probability becomes a number between those of its neighbours.
 
         Args:
             values: Whole numbers.
@@ -85,10 +88,10 @@ class CDFDequantiser(Fitted):
 
     def _spread(self, column: int, kinds: Tensor, values: Tensor, uniform: Tensor) -> Tensor:
         low, high = (self.below[column][kinds, values + k] for k in (0, 1))
-        # not the very ends of the bin: rounding to float32 must not leave it
-        share = 1e-3 + (1 - 2e-3) * uniform.double()
-        spread: Tensor = (low + (high - low) * share).clamp(_EDGE, 1 - _EDGE)
-        return spread
+        # not the very ends of the bin: rounding to single precision must not leave it
+        margin = (0.25 * (high - low)).clamp_max(_ROUNDING)
+        spread: Tensor = low + margin + (high - low - 2 * margin) * uniform.double()
+        return spread.clamp(_EDGE, 1 - _EDGE)
 
     def _find(self, column: int, kinds: Tensor, share: Tensor) -> Tensor:
         # one rising table of all kinds: kind + C_k

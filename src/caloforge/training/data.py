@@ -16,7 +16,7 @@ import torch
 from caloforge.errors import CaloForgeError, DataError, OutputError
 from caloforge.files import write_text
 from caloforge.formats import open_showers
-from caloforge.geometry import cell_symmetries, project, to_points
+from caloforge.geometry import cell_symmetries, project, symmetry_turns, to_points
 from caloforge.models import Batch
 from caloforge.models.base import CellSet
 from caloforge.preprocessing import Summary
@@ -146,10 +146,14 @@ class TrainingData:
         """Assemble showers, each with ``points`` of its points drawn with replacement.
 
         Points are spread uniformly over their fine cell and over their layer (dequantisation), each
-        by its own random number. With ``cells`` all cells above threshold come along, turned by the
-        symmetries of the read-out instead of those of a square.
+        by its own random number. With ``cells`` all cells above threshold come along, and showers
+        are turned by the symmetries of the read-out instead of those of a square.
         """
-        turn = _symmetries(len(rows), rng, symmetry)
+        turns = self._turns if cells else _SYMMETRIES
+        choice = rng.integers(len(turns), size=len(rows))
+        if symmetry == "none":
+            choice[:] = 0
+        turn = turns[choice]
         centre = np.array(self._layers["centre"][rows])
         centre[:, :2] = _turned(turn, centre[:, None, :2])[:, 0]
         summary = Summary(
@@ -163,21 +167,24 @@ class TrainingData:
             direction=torch.from_numpy(direction),
             summary=summary,
             points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
-            cells=self._cells(rows, rng, symmetry) if cells else None,
+            cells=self._cells(rows, choice) if cells else None,
         )
+
+    @cached_property
+    def _turns(self) -> NDArray[np.float32]:
+        return symmetry_turns(self.geometry)
 
     @cached_property
     def _cell_turns(self) -> NDArray[np.int32]:
         return cell_symmetries(self.geometry)
 
-    def _cells(self, rows: NDArray[np.int64], rng: np.random.Generator, symmetry: str) -> CellSet:
+    def _cells(self, rows: NDArray[np.int64], turn: NDArray[np.int64]) -> CellSet:
         counts = np.diff(self.cell_offsets)[rows]
         index = np.repeat(np.arange(len(rows)), counts)
         starts = self.cell_offsets[rows] - np.cumsum(counts) + counts
         chosen = starts[index] + np.arange(len(index))
         cell, energy = (np.asarray(self._columns[name][chosen]) for name in _CELL_COLUMNS)
-        if symmetry != "none":
-            turn = rng.integers(len(self._cell_turns), size=len(rows))
+        if turn.any():  # 0 leaves a shower as it is
             cell = self._cell_turns[turn[index], cell]
             order = np.argsort(index * self.geometry.n_cells + cell)
             cell, energy = cell[order], energy[order]
@@ -195,11 +202,6 @@ class TrainingData:
         lateral += self.pitch * (rng.random(lateral.shape, dtype=np.float32) - np.float32(0.5))
         depth = layer + rng.random(layer.shape, dtype=np.float32)
         return np.concatenate([_turned(turn, lateral), np.stack([depth, energy], axis=-1)], axis=-1)
-
-
-def _symmetries(n: int, rng: np.random.Generator, symmetry: str) -> NDArray[np.float32]:
-    choice = rng.integers(len(_SYMMETRIES), size=n)
-    return _SYMMETRIES[choice if symmetry == "square" else np.zeros(n, dtype=np.int64)]
 
 
 def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
