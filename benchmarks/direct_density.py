@@ -176,12 +176,11 @@ def _print(numbers: dict[str, dict[str, float]]) -> None:
 
 
 def _figures(samples: dict[str, Hits], reference: Hits, geometry: Geometry) -> Iterator[tuple[str, Figure]]:
-    half = float(np.abs(geometry.cell_positions[:, :2]).max()) * 1.05
-    lateral = np.linspace(-half, half, 32)
+    x, y = (_lateral_edges(geometry.cell_positions[:, k].astype(np.float64)) for k in (0, 1))
     layers = np.arange(geometry.n_layers + 1.0)
     for name, edges, label in (
-        ("x", lateral, "x [mm]"),
-        ("y", lateral, "y [mm]"),
+        ("x", x, "x [mm]"),
+        ("y", y, "y [mm]"),
         ("layer", layers, "layer"),
     ):
         for weights, what in ((False, "hits"), (True, "energy [MeV]")):
@@ -201,6 +200,16 @@ def _figures(samples: dict[str, Hits], reference: Hits, geometry: Geometry) -> I
     spectrum = np.geomspace(reference.energy.min() * 0.5, reference.energy.max() * 2, 60)
     axis = Axis(x="cell energy [MeV]", y="hits per shower", log_x=True, log_y=True)
     yield "spectrum", _figure(samples, reference, "energy", spectrum, axis, weights=False)
+
+
+def _lateral_edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Between the columns of cells, or even ones where there are too many columns."""
+    columns = np.unique(centres.round(3))
+    if not 1 < len(columns) < 64:
+        half = float(np.abs(centres).max()) * 1.05
+        return np.linspace(-half, half, 32)
+    middles = 0.5 * (columns[1:] + columns[:-1])
+    return np.concatenate([[2 * columns[0] - middles[0]], middles, [2 * columns[-1] - middles[-1]]])
 
 
 def _regime(hits: Hits, ends: NDArray[np.float64]) -> NDArray[np.float64]:

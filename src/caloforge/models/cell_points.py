@@ -1,7 +1,10 @@
 """Read-out cells as points that a flow can learn, and points back to cells.
 
 A cell becomes x, y [mm] and depth [layers] anywhere inside of it, with equal probability for equal
-areas, and the logarithm of its energy over the threshold.
+areas, and the logarithm of its energy over the threshold. Cell energies end at the threshold as at a
+wall, next to which many of them lie. A flow of ln E, as published, smears the wall, and what it puts
+below is lost: one reason for the missing soft hits of the paper's figure 3. Scaled by quantiles, the
+wall lies at minus infinity, and no energy comes out below.
 """
 
 from __future__ import annotations
