@@ -4,10 +4,11 @@ python benchmarks/hit_scaling.py pyramid:siw-ecal caloclouds-2-cm:siw-ecal \
   --data-set-2 cylinder_electrons_ds2.hdf5 --data-set-3 cylinder_electrons_ds3.hdf5 \
   --out hit-scaling.json --page docs/hit-scaling.md
 
-Models are names of shipped ones or folders. Each is timed at several energies, so with several numbers
-of hits, in one thread. The same networks are then built for the read-outs of data sets 2 and 3, with
-6480 and 40 500 cells: with their trained weights where models of both are given, otherwise with fresh
-ones whose preprocessing has seen Geant4's showers, which is enough for the time.
+Models are names of shipped ones or folders; a name without a tag is the preset `small`, untrained.
+Each is timed at several energies, so with several numbers of hits, in one thread. The same networks are
+then built for the read-outs of data sets 2 and 3, with 6480 and 40 500 cells: with their trained weights
+where models of both are given, otherwise with fresh ones whose preprocessing has seen Geant4's showers,
+which is enough for the time.
 """
 
 from __future__ import annotations
@@ -26,19 +27,21 @@ import torch
 from caloforge.evaluation.machine import describe_machine
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import load_geometry
-from caloforge.models import build_model
+from caloforge.models import build_model, model_names
 from caloforge.report.style import model_styles, new_figure, png, style
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
-from caloforge.training import TrainingData
+from caloforge.training import TrainingData, load_config
 from caloforge.units import GEV
 from caloforge.zoo import load_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from caloforge.models import ModelConfig
+
 READ_OUTS = ("cylinder-ds2", "cylinder-ds3")
-PREPARE, POINTS, ENERGIES, WIDE = 200, 64, 6, 20.0
+PREPARE, POINTS, ENERGIES, WIDE, LEVER = 200, 64, 6, 20.0, 1.5
 PAGE = """# Time per shower against hits and cells
 
 Made by `benchmarks/hit_scaling.py`: CPU time in one thread, batches of {batch}, on {cpu}. The number of hits
@@ -49,7 +52,8 @@ points of a point cloud, cells of a model of cells.
 
 ## Hits
 
-Straight line through the times: ms = a + b × hits. *Off* is the largest distance from it.
+Straight line through the times: ms = a + b × hits, where the hits vary enough. *Off* is the largest distance
+from it. Networks with fresh weights make about as many hits at all energies.
 
 {hits}
 ## Cells
@@ -73,7 +77,7 @@ class Timed:
         hits: Mean number of hits, ``(E,)``.
         ms: Mean CPU time of a shower, ``(E,)``.
         error: Standard deviation of the repetitions, ``(E,)``.
-        line: Offset [ms] and slope [ms per hit].
+        line: Offset [ms] and slope [ms per hit]; None where the hits hardly vary.
     """
 
     name: str
@@ -84,18 +88,20 @@ class Timed:
     hits: list[float]
     ms: list[float]
     error: list[float]
-    line: tuple[float, float]
+    line: tuple[float, float] | None
 
     @property
     def label(self) -> str:
         """For tables and legends."""
         return f"{self.name}, {self.geometry}" + ("" if self.trained else ", untrained")
 
-    @property
-    def off(self) -> float:
-        """Largest distance from the line, in parts of the time there."""
-        fitted = self.line[0] + self.line[1] * np.array(self.hits)
-        return float(np.max(np.abs(np.array(self.ms) - fitted) / np.array(self.ms)))
+    def fit(self) -> list[str]:
+        """Offset, slope and largest distance from the line, for the table."""
+        if self.line is None:
+            return ["–", "–", "–"]
+        offset, slope = self.line
+        off = np.max(np.abs(offset + slope * np.array(self.hits) - self.ms) / np.array(self.ms))
+        return [f"{offset:.3g}", f"{1e3 * slope:.3g}", f"{100 * off:.0f} %"]
 
 
 def energies_of(low: float, high: float) -> list[float]:
@@ -112,10 +118,12 @@ def measure(name: str, simulator: Simulator, options: argparse.Namespace, *, tra
         rows.append(measure_at(simulator, energy, options))
         print(f"{name}, {simulator.geometry.name}, {energy / GEV:.3g} GeV: {rows[-1][1]:.4g} ms", flush=True)
     hits, ms, error = (list(column) for column in zip(*rows, strict=True))
-    slope, offset = np.polyfit(hits, ms, 1, w=1 / np.array(ms)) if np.ptp(hits) > 0 else (0.0, np.mean(ms))
+    line = None
+    if max(hits) > LEVER * min(hits):
+        slope, offset = np.polyfit(hits, ms, 1, w=1 / np.array(ms))
+        line = (float(offset), float(slope))
     geometry = simulator.geometry
     gev = [energy / GEV for energy in energies]
-    line = (float(offset), float(slope))
     return Timed(name, geometry.name, geometry.n_cells, trained, gev, hits, ms, error, line)
 
 
@@ -133,8 +141,8 @@ def measure_at(
     return float(hits), float(np.mean(times)), float(np.std(times, ddof=1))
 
 
-def fresh(like: Simulator, geometry_name: str, file: Path) -> Simulator:
-    """The networks of ``like`` for another read-out: fresh weights, preprocessing fitted to a file."""
+def fresh(name: str, config: ModelConfig, geometry_name: str, file: Path) -> Simulator:
+    """Networks for a read-out: fresh weights, preprocessing fitted to a file."""
     geometry = load_geometry(geometry_name)
     with tempfile.TemporaryDirectory() as folder:
         few = Path(folder) / "few.h5"
@@ -142,13 +150,19 @@ def fresh(like: Simulator, geometry_name: str, file: Path) -> Simulator:
             energy = reader.incident().energy
             writer.append(reader.read(0, min(PREPARE, len(reader))))
         data = TrainingData.prepare([few], geometry, Path(folder) / "cache", seed=1)
-        model = build_model(like.model.name, like.model.config, geometry, seed=1)
+        model = build_model(name, config, geometry, seed=1)
         rows, rng = data.rows("train"), np.random.default_rng(1)
         batch = data.batch(rows, points=POINTS, cells=model.uses_cells, rng=rng)
         model.prepare(batch, torch.Generator().manual_seed(1))
         particle = data.particle
     ends = (float(energy.min()), float(energy.max()))
     return Simulator(model.eval(), TrainedRange(energy=ends, theta=0.0, pdg=particle))
+
+
+def config_of(name: str, given: dict[str, Simulator]) -> ModelConfig:
+    """Sizes of the networks: those of the first trained model, else of the preset ``small``."""
+    known = [simulator.model.config for simulator in given.values()]
+    return known[0] if known else load_config(f"{name}/small").model
 
 
 def pair_of(
@@ -160,9 +174,8 @@ def pair_of(
         return [measure(name, s, options, trained=True) for s in known if s is not None]
     if any(file is None for file in files):
         return []
-    like = next(iter(given.values()))
-    found = zip(READ_OUTS, files, strict=True)
-    made = [fresh(like, read_out, file) for read_out, file in found if file is not None]
+    config, found = config_of(name, given), zip(READ_OUTS, files, strict=True)
+    made = [fresh(name, config, read_out, file) for read_out, file in found if file is not None]
     return [measure(name, simulator, options, trained=False) for simulator in made]
 
 
@@ -188,9 +201,7 @@ def hit_table(timed: list[Timed]) -> str:
             t.label,
             f"{min(t.hits):.0f} to {max(t.hits):.0f}",
             f"{min(t.ms):.3g} to {max(t.ms):.3g}",
-            f"{t.line[0]:.3g}",
-            f"{1e3 * t.line[1]:.3g}",
-            f"{100 * t.off:.0f} %",
+            *t.fit(),
         ]
         for t in timed
     ]
@@ -222,10 +233,11 @@ def draw(timed: list[Timed], pairs: list[list[Timed]]) -> bytes:
         figure = new_figure(15.0, 6.5, layout="constrained")
         axes = figure.subplots(1, 2, width_ratios=(3, 2))
         for t, look in zip(timed, model_styles([t.label for t in timed]).values(), strict=True):
-            axes[0].errorbar(t.hits, t.ms, t.error, fmt="o", color=look.colour)
-            ends = np.array([min(t.hits), max(t.hits)])
-            fitted = t.line[0] + t.line[1] * ends
-            axes[0].plot(ends, fitted, color=look.colour, linestyle=look.dashes, label=t.label)
+            axes[0].errorbar(t.hits, t.ms, t.error, fmt="o", color=look.colour, label=t.label)
+            if t.line is not None:
+                along = np.linspace(min(t.hits), max(t.hits))
+                fitted = t.line[0] + t.line[1] * along
+                axes[0].plot(along, fitted, color=look.colour, linestyle=look.dashes)
         axes[0].set(xlabel="hits", ylabel="CPU ms per shower", yscale="log")
         axes[0].legend(fontsize=12)
         for k, what in enumerate(("hits", "time", "cells")):
@@ -255,6 +267,9 @@ def main() -> None:
     torch.set_num_threads(1)
     given: dict[str, dict[str, Simulator]] = {}
     for word in options.models:
+        if word in model_names():
+            given.setdefault(word, {})
+            continue
         simulator = load_simulator(word)
         given.setdefault(simulator.model.name, {})[simulator.geometry.name] = simulator
     files = (options.data_set_2, options.data_set_3)

@@ -37,8 +37,8 @@ CELLS = (
 )
 DENSITY = (
     "Points are independent given the incident particle and the latent vector. The cells that are hit are "
-    "drawn by how many points fall into them, none of them twice: which cells are hit together the latent vector "
-    "alone can tell, and a classifier that sees single cells tells the showers apart."
+    "drawn by how many points fall into them, none of them twice: which cells are hit together the latent "
+    "vector alone can tell, and a classifier that sees single cells tells the showers apart."
 )
 RANDOM_ANGLE = (
     "Hits of a ring are spread over its cells at random: correlations in angle, inside of a ring and between "
