@@ -53,7 +53,7 @@ points of a point cloud, cells of a model of cells.
 ## Hits
 
 Straight line through the times: ms = a + b × hits, where the hits vary enough. *Off* is the largest distance
-from it. Networks with fresh weights make about as many hits at all energies.
+from it: with fresh weights some networks make as many hits at all energies.
 
 {hits}
 ## Cells
