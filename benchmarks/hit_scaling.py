@@ -238,14 +238,14 @@ def draw(timed: list[Timed], pairs: list[list[Timed]]) -> bytes:
                 along = np.linspace(min(t.hits), max(t.hits))
                 fitted = t.line[0] + t.line[1] * along
                 axes[0].plot(along, fitted, color=look.colour, linestyle=look.dashes)
-        axes[0].set(xlabel="hits", ylabel="CPU ms per shower", yscale="log")
+        axes[0].set(xlabel="hits", ylabel="CPU ms per shower", xscale="log", yscale="log")
         axes[0].legend(fontsize=12)
         for k, what in enumerate(("hits", "time", "cells")):
             values = [ratios(pair)[k] for pair in pairs]
             axes[1].bar(np.arange(len(pairs)) + 0.27 * (k - 1), values, 0.25, label=what)
         axes[1].set_xticks(range(len(pairs)), [pair[0].name for pair in pairs], fontsize=12)
         axes[1].minorticks_off()
-        axes[1].set(ylabel="data set 3 over data set 2", yscale="log")
+        axes[1].set(ylabel="data set 3 over data set 2")
         axes[1].axhline(1.0, color="black", linewidth=1)
         axes[1].legend(fontsize=12)
         return png(figure)
