@@ -106,7 +106,7 @@ class SplineFlow(nn.Module):
         elements, which depend on each other.
         """
         context = _as_context(context)
-        z, total = x.T, x.new_zeros(len(x))
+        z, total = x.T, x.new_zeros(x.shape[0])
         for coupling in self.couplings:
             z, ladj = coupling(z, context)
             total = total + ladj
@@ -200,7 +200,7 @@ class SplineCoupling(nn.Module):
         element, reduce = self.summary  # type: ignore[misc]
         values: Tensor = element(kept)
         if context.index is not None:
-            values = segment_mean(values, context.index, len(context.shared))
+            values = segment_mean(values, context.index, context.shared.shape[0])
         summary: Tensor = reduce(values)
         return summary
 

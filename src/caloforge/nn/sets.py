@@ -40,5 +40,5 @@ def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
 
 def segment_mean(values: Tensor, index: Tensor, size: int) -> Tensor:
     """Mean of the elements ``(M, F)`` of every set, ``(size, F)``; zero for sets without any."""
-    number = values.new_zeros(size).index_add(0, index, values.new_ones(len(index)))
+    number = values.new_zeros(size).index_add(0, index, values.new_ones(index.shape))
     return segment_sum(values, index, size) / number.clamp_min(1.0)[:, None]
