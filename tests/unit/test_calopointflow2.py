@@ -41,6 +41,9 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
+EVEN = torch.ones(10_000)  # energies that do not matter
+
+
 def noise(showers: int) -> StreamNoise:
     return StreamNoise(1, np.arange(showers))
 
@@ -105,7 +108,7 @@ class TestPlacement:
     def test_distinct_cells_of_the_ring_while_there_are_any(self, geometry: Geometry, surplus: str) -> None:
         rings = find_rings(geometry)
         shower, ring = hits_of(rings.size, share=1.0)
-        cell = RingPlacement(rings, surplus)(shower, ring, 3, noise(3))
+        cell = RingPlacement(rings, surplus)(shower, ring, EVEN[: len(ring)], 3, noise(3))
         np.testing.assert_array_equal(rings.ring[cell.numpy()], ring.numpy())
         assert len(torch.unique(shower * geometry.n_cells + cell)) == len(cell)
 
@@ -115,7 +118,7 @@ class TestPlacement:
         showers, per_ring = 3000, 2
         ring = torch.arange(len(rings.size)).repeat_interleave(per_ring).repeat(showers)
         shower = torch.arange(showers).repeat_interleave(per_ring * len(rings.size))
-        cell = RingPlacement(rings, "add")(shower, ring, showers, noise(showers))
+        cell = RingPlacement(rings, "add")(shower, ring, torch.ones(len(ring)), showers, noise(showers))
         found = np.bincount(cell.numpy(), minlength=geometry.n_cells)
         expected = showers * per_ring / rings.size[rings.ring]
         # without replacement: counts scatter less than a multinomial's
@@ -130,7 +133,7 @@ class TestPlacement:
         size = int(rings.size[1])
         ring = torch.ones(2 * size + 1, dtype=torch.int64)
         shower = torch.zeros_like(ring)
-        cell = RingPlacement(rings, "add")(shower, ring, 1, noise(1))
+        cell = RingPlacement(rings, "add")(shower, ring, EVEN[: len(ring)], 1, noise(1))
         energy = torch.ones(len(ring))
         _, cells, summed = merge_cells(shower, cell, energy, n_cells=geometry.n_cells)
         np.testing.assert_array_equal(cells, rings.cells[1][:size])
@@ -145,7 +148,7 @@ class TestPlacement:
         parts = [torch.tensor(data.draw(draw), dtype=torch.int64) for _ in range(3)]
         ring = torch.cat(parts)
         shower = torch.arange(3).repeat_interleave(torch.tensor([len(p) for p in parts]))
-        cell = RingPlacement(rings, "move")(shower, ring, 3, noise(3))
+        cell = RingPlacement(rings, "move")(shower, ring, EVEN[: len(ring)], 3, noise(3))
         layer, placed = rings.layer[ring], geometry.cell_layer[cell.numpy()]
         np.testing.assert_array_equal(layer, placed)
         room = geometry.n_cells // geometry.n_layers
@@ -156,19 +159,31 @@ class TestPlacement:
     def test_moved_surplus_goes_to_the_nearest_free_ring(self) -> None:
         rings = find_rings(POLAR)
         ring = torch.tensor([0] * 6 + [1] * 9 + [2] * 2)  # rings 0 and 1 full: three go to ring 2
-        cell = RingPlacement(rings, "move")(torch.zeros_like(ring), ring, 1, noise(1))
+        cell = RingPlacement(rings, "move")(torch.zeros_like(ring), ring, EVEN[: len(ring)], 1, noise(1))
         assert np.bincount(rings.ring[cell.numpy()], minlength=12).tolist() == [6, 6, 5] + [0] * 9
         ring = torch.tensor([3] * 5 + [4] * 9 + [5] * 2)  # the first to the free cell inside
-        cell = RingPlacement(rings, "move")(torch.zeros_like(ring), ring, 1, noise(1))
+        cell = RingPlacement(rings, "move")(torch.zeros_like(ring), ring, EVEN[: len(ring)], 1, noise(1))
         assert np.bincount(rings.ring[cell.numpy()], minlength=12).tolist() == [0] * 3 + [6, 6, 4] + [0] * 6
+
+    def test_the_softest_hits_leave_a_full_ring(self) -> None:
+        rings = find_rings(POLAR)
+        energy = torch.tensor([5.0, 1.0, 7.0, 2.0, 9.0, 3.0, 8.0, 4.0])
+        ring = torch.zeros(8, dtype=torch.int64)  # of six cells
+        cell = RingPlacement(rings, "move")(ring, ring, energy, 1, noise(1))
+        moved = rings.ring[cell.numpy()] == 1
+        assert sorted(energy[torch.from_numpy(moved)].tolist()) == [1.0, 2.0]
 
     def test_a_shower_is_placed_the_same_in_any_block(self) -> None:
         rings = find_rings(SQUARE)
         shower, ring = hits_of(rings.size, share=0.7)
-        together = RingPlacement(rings, "move")(shower, ring, 3, noise(3))
+        together = RingPlacement(rings, "move")(shower, ring, EVEN[: len(ring)], 3, noise(3))
         last = shower == 2
         alone = RingPlacement(rings, "move")(
-            torch.zeros_like(shower[last]), ring[last], 1, StreamNoise(1, np.array([2]))
+            torch.zeros_like(shower[last]),
+            ring[last],
+            EVEN[: int(last.sum())],
+            1,
+            StreamNoise(1, np.array([2])),
         )
         np.testing.assert_array_equal(together[last], alone)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
 __all__ = ["CellPoints", "HitPoints", "RingPoints"]
 
 _EDGE = 1e-6  # positions stay inside of (0, 1) by this before their logit
+
+
+@dataclass(frozen=True)
+class SampledHits:
+    """Hits that have no cell yet.
+
+    Attributes:
+        places: Numbers that tell where they are, ``(M, features - 1)``.
+        energy: Energies [MeV], not yet scaled, ``(M,)``.
+        shower: Their showers, rising, ``(M,)``.
+        showers: Number of showers.
+    """
+
+    places: Tensor
+    energy: Tensor
+    shower: Tensor
+    showers: int
 
 
 class HitPoints(Fitted, ABC):
@@ -72,7 +90,8 @@ class HitPoints(Fitted, ABC):
         """
         self._require_fitted()
         energy = self.energy.inverse(points[:, -1], total[shower])
-        return self._cells(points[:, :-1], shower, len(total), noise), energy
+        hits = SampledHits(points[:, :-1], energy, shower, len(total))
+        return self._cells(hits, noise), energy
 
     @abstractmethod
     def _fit_places(self, cell: Tensor) -> None:
@@ -83,7 +102,7 @@ class HitPoints(Fitted, ABC):
         """Cells to numbers ``(M, features - 1)``."""
 
     @abstractmethod
-    def _cells(self, places: Tensor, shower: Tensor, showers: int, noise: Noise) -> Tensor:
+    def _cells(self, hits: SampledHits, noise: Noise) -> Tensor:
         """The inverse of ``_places``."""
 
 
@@ -126,10 +145,11 @@ class RingPoints(HitPoints):
         depth = self.layers(layer, uniform[:, :1])
         return torch.cat([depth, self.rings(ring, uniform[:, 1:], self._table(layer))], dim=1)
 
-    def _cells(self, places: Tensor, shower: Tensor, showers: int, noise: Noise) -> Tensor:
-        layer = self.layers.inverse(places[:, :1])
-        ring = self.rings.inverse(places[:, 1:], self._table(layer))
-        cell: Tensor = self.placement(shower, (layer * self.per_layer + ring)[:, 0], showers, noise)
+    def _cells(self, hits: SampledHits, noise: Noise) -> Tensor:
+        layer = self.layers.inverse(hits.places[:, :1])
+        ring = self.rings.inverse(hits.places[:, 1:], self._table(layer))
+        ring = (layer * self.per_layer + ring)[:, 0]
+        cell: Tensor = self.placement(hits.shower, ring, hits.energy, hits.showers, noise)
         return cell
 
     def _split(self, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,8 +194,8 @@ class CellPoints(HitPoints):
             shares[1:] = _to_square(*shares[1:])
         return torch.logit(torch.stack(shares, dim=1).clamp(_EDGE, 1 - _EDGE))
 
-    def _cells(self, places: Tensor, shower: Tensor, showers: int, noise: Noise) -> Tensor:  # noqa: ARG002
-        shares = list(torch.sigmoid(places).unbind(1))
+    def _cells(self, hits: SampledHits, noise: Noise) -> Tensor:  # noqa: ARG002 (no choice is left)
+        shares = list(torch.sigmoid(hits.places).unbind(1))
         if self.polar:
             shares[1:] = _from_square(*shares[1:])
         layer, first, second = (

@@ -11,9 +11,12 @@ The poster stops at the hit cells and publishes no sizes. Built here besides, or
 * its Gumbel targets decode to another pattern in one pair of parts out of a thousand: ours never do;
 * parents see the untransformed halves of their neighbours (in front, behind and beside them) and a
   summary of all: hits in neighbouring layers follow each other;
-* an energy stage: a flow of the layers' energies, then a flow of the cells' energies in two halves,
-  the second of which sees the first; what a cell has above threshold is modelled, so that every
-  chosen cell stays hit and the soft end of the spectrum is where it belongs.
+* the energy stage that the poster leaves open. Its first half stands at the top, behind the hit
+  layers: a flow of every hit layer's number of hits and energy, on which rings, blocks and cells are
+  conditioned. Without it nothing that all layers share (how deep a shower lies) came down to the
+  cells. Its second half ends the chain: a flow of the cells' energies in two halves, the second of
+  which sees the first. What a cell has above threshold is modelled, so that every chosen cell stays
+  hit and the soft end of the spectrum is where it belongs; every layer has the energy it was given.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import GenerativeModel, ModelConfig, Stage
 from caloforge.models.choice import ChoiceFlow
 from caloforge.models.hit_energies import HitEnergies
-from caloforge.models.layer_energies import LayerEnergies
-from caloforge.models.pyramid_tree import Parents, PyramidTree
+from caloforge.models.layer_totals import LayerTotals
+from caloforge.models.pyramid_tree import Parents, PyramidTree, Totals
 from caloforge.nn import SetContext, SetSummaryConfig, SplineFlowConfig
 from caloforge.nn.conditioners import ConditionerConfig
 from caloforge.preprocessing import Conditions
@@ -57,7 +60,7 @@ class PyramidConfig(ModelConfig):
         layers: Flow of the hit layers.
         clusters: Flow of the hit rings or blocks.
         cells: Flow of the hit cells.
-        layer_energies: Flow of the layers' energies.
+        totals: Flow of the layers' numbers of hits and energies.
         energies: Flow of the cells' energies.
     """
 
@@ -65,7 +68,7 @@ class PyramidConfig(ModelConfig):
     layers: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
     clusters: SplineFlowConfig = _SETS
     cells: SplineFlowConfig = _SETS
-    layer_energies: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
+    totals: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
     energies: SplineFlowConfig = SplineFlowConfig(transforms=2, bins=16, conditioner=_WIDE)
 
 
@@ -106,7 +109,7 @@ class Pyramid(GenerativeModel):
             neighbours=tree.cluster_neighbours,
         )
         threshold = geometry.threshold
-        self.layer_energies = LayerEnergies(config.layer_energies, tree.n_layers, threshold, size)
+        self.totals = LayerTotals(config.totals, tree.n_layers, threshold, size)
         self.energies = HitEnergies(config.energies, geometry, size)
 
     @classmethod
@@ -115,8 +118,8 @@ class Pyramid(GenerativeModel):
         return cls(PyramidConfig.model_validate(config.model_dump()), geometry)
 
     def stages(self) -> Sequence[Stage]:
-        """Three choices and two energies, independent of each other."""
-        names = ("layers", "clusters", "cells", "layer_energies", "energies")
+        """Layers, their totals, clusters, cells, energies: independent of each other in training."""
+        names = ("layers", "totals", "clusters", "cells", "energies")
         return tuple(Stage(name, name) for name in names)
 
     def parameters_of(self, group: str) -> list[nn.Parameter]:
@@ -125,9 +128,9 @@ class Pyramid(GenerativeModel):
 
     def timed_parts(self) -> dict[str, str]:
         """All five flows."""
-        return {stage.name.replace("_", " "): stage.name for stage in self.stages()}
+        return {stage.name: stage.name for stage in self.stages()}
 
-    def prepare(self, sample: Batch, rng: torch.Generator) -> None:  # noqa: ARG002 (counting needs none)
+    def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         """Count numbers of hits and take the energies' scales, unless they came with weights."""
         if not self.conditions.is_fitted:
             self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
@@ -139,46 +142,31 @@ class Pyramid(GenerativeModel):
             self.layers.fit(pattern, torch.zeros(len(pattern), dtype=torch.int64))
             self.clusters.fit(cluster_hit, layers.number)
             self.cells.fit(cell_hit, self.tree.kinds_of(clusters))
-        if not self.layer_energies.is_fitted:
+        if not self.totals.is_fitted:
             condition = self.conditions(sample.energy, sample.direction)
-            self.layer_energies.fit(*self.energies.layer_sums(hits, energy), condition)
+            self.totals.fit(*self.energies.layer_sums(hits, energy), condition, rng)
+        if not self.energies.scale.is_fitted:
             self.energies.fit(energy)
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
-        """Negative log-likelihood per feature (choices, layers' energies) or per cell (energies)."""
+        """Negative log-likelihood per number (of choices and totals) or per cell (energies)."""
         condition = self.conditions(batch.energy, batch.direction)
         hits, energy = self._hits_of(batch)
-        if group == "layer_energies":
-            sums = self.energies.layer_sums(hits, energy)
-            log_prob = self.layer_energies.log_prob(*sums, condition, rng)
-            return {"loss": -log_prob.mean() / self.tree.n_layers}
         if group == "energies":
             log_prob = self.energies.log_prob(hits, energy, condition, rng)
             return {"loss": -log_prob.mean()}
+        totals = self.energies.layer_sums(hits, energy)
+        if group == "totals":
+            log_prob = self.totals.log_prob(*totals, condition, rng)
+            return {"loss": -log_prob.mean() / (2 * self.tree.n_layers)}
         clusters, cell_hit = self.tree.hit_clusters(hits)
         if group == "cells":
-            context = self.tree.cluster_context(clusters, condition)
+            context = self.tree.cluster_context(clusters, totals, condition)
             log_prob = self.cells.log_prob(cell_hit, self.tree.kinds_of(clusters), context, rng)
             return {"loss": -log_prob.mean() / (self.tree.size + 1)}
-        return self._upper_loss(clusters, condition, group, rng)
-
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        """Generate the hit cells of every particle's shower, one point at the centre of each."""
-        condition = self.conditions(energy, direction)
-        layers = self._draw_layers(condition, noise)
-        clusters = self._draw_clusters(layers, condition, noise)
-        hits = self._draw_cells(clusters, condition, noise)
-        counts, _ = self.energies.layer_sums(hits, torch.ones_like(hits.number, dtype=condition.dtype))
-        layer_energies = self.layer_energies.sample(counts, condition, noise)
-        cell_energy = self.energies.sample(hits, layer_energies, condition, noise)
-        return cells_to_cloud(hits.per_shower, hits.number, cell_energy, self.geometry)
-
-    def _upper_loss(
-        self, clusters: Parents, condition: Tensor, group: str, rng: torch.Generator
-    ) -> dict[str, Tensor]:
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if group == "clusters":
-            context = self.tree.layer_context(layers, condition)
+            context = self.tree.layer_context(layers, totals, condition)
             log_prob = self.clusters.log_prob(cluster_hit, layers.number, context, rng)
             return {"loss": -log_prob.mean() / (self.tree.per_layer + 1)}
         pattern = self.tree.layer_pattern(layers)
@@ -186,22 +174,32 @@ class Pyramid(GenerativeModel):
         log_prob = self.layers.log_prob(pattern, kind, SetContext(condition), rng)
         return {"loss": -log_prob.mean() / (self.tree.n_layers + 1)}
 
+    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+        """Generate the hit cells of every particle's shower, one point at the centre of each."""
+        condition = self.conditions(energy, direction)
+        layers = self._draw_layers(condition, noise)
+        totals = self.totals.sample(self.tree.layer_pattern(layers), condition, noise)
+        clusters = self._draw_clusters(layers, totals, condition, noise)
+        hits = self._draw_cells(clusters, totals, condition, noise)
+        cell_energy = self.energies.sample(hits, totals[1], condition, noise)
+        return cells_to_cloud(hits.per_shower, hits.number, cell_energy, self.geometry)
+
     def _draw_layers(self, condition: Tensor, noise: Noise) -> Parents:
         z = noise.normal("layers", 1, self.tree.n_layers + 1)
         kind = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         return Parents.marked(self.layers.sample(z, kind, SetContext(condition)))
 
-    def _draw_clusters(self, layers: Parents, condition: Tensor, noise: Noise) -> Parents:
+    def _draw_clusters(self, layers: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
         z = noise.normal("clusters", layers.per_shower, self.tree.per_layer + 1)
-        hit = self.clusters.sample(z, layers.number, self.tree.layer_context(layers, condition))
+        hit = self.clusters.sample(z, layers.number, self.tree.layer_context(layers, totals, condition))
         row, place = hit.nonzero(as_tuple=True)
         shower = layers.shower[row]
         number = layers.number[row] * self.tree.per_layer + place
         return Parents(shower, number, torch.bincount(shower, minlength=len(condition)))
 
-    def _draw_cells(self, clusters: Parents, condition: Tensor, noise: Noise) -> Parents:
+    def _draw_cells(self, clusters: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
         z = noise.normal("cells", clusters.per_shower, self.tree.size + 1)
-        context = self.tree.cluster_context(clusters, condition)
+        context = self.tree.cluster_context(clusters, totals, condition)
         hit = self.cells.sample(z, self.tree.kinds_of(clusters), context)
         row, place = hit.nonzero(as_tuple=True)
         shower, cell = clusters.shower[row], self.tree.cells[clusters.number[row], place]

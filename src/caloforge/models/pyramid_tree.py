@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["Parents", "PyramidTree"]
+__all__ = ["Parents", "PyramidTree", "Totals"]
+
+Totals = tuple["Tensor", "Tensor"]  # hits and energies [MeV] of the layers, (B, L) each
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ class PyramidTree(nn.Module):
     @property
     def layer_features(self) -> int:
         """Size of ``own`` in ``layer_context``."""
-        return self.n_layers + 2
+        return self.n_layers + 8
 
     @property
     def cluster_features(self) -> int:
         """Size of ``own`` in ``cluster_context``."""
-        return self.n_layers + self.n_kinds + self.around.shape[1] + 3
+        return self.n_layers + self.n_kinds + self.around.shape[1] + 9
 
     @property
     def cluster_neighbours(self) -> int:
@@ -107,20 +109,21 @@ class PyramidTree(nn.Module):
         pattern[layers.shower, layers.number] = True
         return pattern
 
-    def layer_context(self, layers: Parents, condition: Tensor) -> SetContext:
-        """What the clusters of hit layers are chosen by: the energy, all layers' hits, the place."""
+    def layer_context(self, layers: Parents, totals: Totals, condition: Tensor) -> SetContext:
+        """What the clusters of hit layers are chosen by: the energy, the layers' totals, the place."""
         last = self.n_layers - 1
         keys = layers.shower * self.n_layers + layers.number
         beside = torch.stack([layers.number - 1, layers.number + 1], dim=1)
         inside = (beside >= 0) & (beside <= last)
         rows = find_rows(keys, torch.where(inside, layers.shower[:, None] * self.n_layers + beside, -1))
         flags = (rows < len(keys)).to(condition.dtype)
-        own = torch.cat([_one_hot(layers.number, self.n_layers, condition), flags], dim=1)
+        near = self._near(layers.shower, layers.number, totals, condition)
+        own = torch.cat([_one_hot(layers.number, self.n_layers, condition), flags, near], dim=1)
         share = layers.per_shower[:, None].to(condition.dtype) / self.n_layers
         shared = torch.cat([condition, 2 * share - 1], dim=1)
         return SetContext(shared, layers.shower, own, rows)
 
-    def cluster_context(self, clusters: Parents, condition: Tensor) -> SetContext:
+    def cluster_context(self, clusters: Parents, totals: Totals, condition: Tensor) -> SetContext:
         """What the cells of hit clusters are chosen by: the energy, the clusters around, the place."""
         total = self.n_layers * self.per_layer
         keys = clusters.shower * total + clusters.number
@@ -132,6 +135,7 @@ class PyramidTree(nn.Module):
             _one_hot(self.kind[clusters.number % self.per_layer], self.n_kinds, condition),
             (rows < len(keys)).to(condition.dtype),
             self._crowd(clusters.shower, layer, len(clusters.per_shower), condition),
+            self._near(clusters.shower, layer, totals, condition),
         ]
         share = (clusters.per_shower[:, None] / total).sqrt().to(condition.dtype)
         shared = torch.cat([condition, 4 * share - 1], dim=1)
@@ -140,6 +144,13 @@ class PyramidTree(nn.Module):
     def kinds_of(self, clusters: Parents) -> Tensor:
         """Kind of every cluster, ``(M,)``."""
         return self.kind[clusters.number % self.per_layer]
+
+    def _near(self, shower: Tensor, layer: Tensor, totals: Totals, like: Tensor) -> Tensor:
+        """Hits and energies of a layer, of that before and of that behind it, ``(M, 6)``."""
+        scaled = (t.clamp_min(0.0).log1p() / 3 - 1 for t in totals)
+        padded = [torch.nn.functional.pad(t, (1, 1), value=-1.0) for t in scaled]
+        columns = [t[shower, layer + shift] for t in padded for shift in (0, 1, 2)]
+        return torch.stack(columns, dim=1).to(like.dtype)
 
     def _crowd(self, shower: Tensor, layer: Tensor, showers: int, like: Tensor) -> Tensor:
         """How many clusters are hit in the layer of a cluster, in that before and behind it."""

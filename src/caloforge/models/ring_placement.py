@@ -44,7 +44,8 @@ class RingPlacement(nn.Module):
     The original loops over showers and rings. Here every (shower, ring) draws a random permutation
     of its cells; the hit of number j gets cell j of it. Hits beyond the number of cells start
     again from the first cell, so that energies add up (``add``, published), or leave for the
-    nearest ring of the same layer that has free cells (``move``).
+    nearest ring of the same layer that has free cells (``move``): the softest of them, so that the
+    core keeps its energy.
 
     Args:
         rings: The rings of the read-out.
@@ -62,17 +63,19 @@ class RingPlacement(nn.Module):
         for name in ("size", "cells"):
             self.register_buffer(name, torch.from_numpy(getattr(rings, name)), persistent=False)
 
-    def forward(self, shower: Tensor, ring: Tensor, showers: int, noise: Noise) -> Tensor:
+    def forward(self, shower: Tensor, ring: Tensor, energy: Tensor, showers: int, noise: Noise) -> Tensor:
         """A cell for every hit, ``(M,)``.
 
         Args:
             shower: Shower of every hit, rising, ``(M,)``.
             ring: Ring of every hit, ``(M,)``.
+            energy: Energy of every hit, ``(M,)``.
             showers: Number of showers.
             noise: Where the permutations come from (sub-stream ``placement``).
         """
         if self.surplus == "move":
-            ring = self._moved(shower, ring, showers)
+            order = energy.argsort(descending=True, stable=True)
+            ring = ring.index_copy(0, order, self._moved(shower[order], ring[order], showers))
         groups = self._groups(shower, ring)
         rings = groups.key % len(self.size)
         per_shower = torch.bincount(groups.key // len(self.size), minlength=showers)
@@ -92,7 +95,7 @@ class RingPlacement(nn.Module):
         return _Groups(order, point, rank, found, size)
 
     def _moved(self, shower: Tensor, ring: Tensor, showers: int) -> Tensor:
-        """Rings of which none has more hits than cells, unless its whole layer is full."""
+        """Rings of which none has more hits than cells, unless its layer is full; the last hits leave."""
         groups = self._groups(shower, ring)
         capacity = self.size[groups.key % len(self.size)]
         free = self.size.repeat(showers)

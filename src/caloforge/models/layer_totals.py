@@ -1,0 +1,122 @@
+"""Number of hits and energy of every hit layer: what the lower stages of the pyramid share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from caloforge.nn import SplineFlow
+from caloforge.preprocessing.base import Fitted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from caloforge.models.base import Noise
+    from caloforge.nn import SplineFlowConfig
+
+__all__ = ["LayerTotals"]
+
+_SMALLEST = 1e-4  # MeV above threshold a cell, so that the logarithm is finite
+_FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
+_NARROWEST = 0.03  # smallest spread around the trend
+_REACH = 1.5  # conditions beyond it count as it: a cubic runs away
+_LOGS = (-12.0, 16.0)  # ln MeV and ln hits, so that an untrained network does not overflow
+
+
+class LayerTotals(Fitted):
+    """A flow of ln(hits) and ln(mean energy above threshold) of the hit layers.
+
+    The trend with the incident energy is taken out and the rest is decorrelated before the flow
+    sees it: how deep a shower lies shows in all layers together, which a few thousand showers must
+    teach. Hits are dequantised. Layers without a hit are filled with noise that nobody looks at.
+
+    Args:
+        config: Sizes of the flow.
+        n_layers: Layers ``L``.
+        threshold: Of the cells [MeV].
+        conditions: Size of the condition.
+    """
+
+    weights: Tensor
+    spread: Tensor
+    basis: Tensor
+    stretch: Tensor
+
+    def __init__(self, config: SplineFlowConfig, n_layers: int, threshold: float, conditions: int) -> None:
+        super().__init__()
+        self.n_layers, self.threshold = n_layers, threshold
+        size = 2 * n_layers
+        self.flow = SplineFlow(size, config, shared=conditions + n_layers)
+        self.register_buffer("weights", torch.zeros(4, size, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("basis", torch.eye(size, dtype=torch.float64))
+        self.register_buffer("stretch", torch.ones(size, dtype=torch.float64))
+
+    def fit(self, counts: Tensor, energies: Tensor, condition: Tensor, rng: torch.Generator) -> None:
+        """Take trends and correlations; arguments as of ``log_prob``."""
+        terms, raw = _terms(condition), self._logarithms(counts, energies, rng)
+        known = (counts > 0).repeat(1, 2)
+        for column in range(2 * self.n_layers):
+            rows = known[:, column]
+            if int(rows.sum()) > 1:
+                self.weights[:, column] = _trend(terms[rows], raw[rows, column])
+                rest = raw[rows, column] - terms[rows] @ self.weights[:, column]
+                self.spread[column] = rest.square().mean().sqrt().clamp_min(_NARROWEST)
+        values, vectors = torch.linalg.eigh(self._scaled(raw, known, terms, rng).T.cov())
+        self.basis.copy_(vectors)
+        self.stretch.copy_(values.clamp_min(_FLOOR**2).sqrt())
+        self._done()
+
+    def log_prob(self, counts: Tensor, energies: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
+        """Log-densities ``(B,)``.
+
+        Args:
+            counts: Hits of the layers, ``(B, L)``.
+            energies: Their energies [MeV], ``(B, L)``.
+            condition: ``(B, C)``.
+            rng: Draws the hits' fractions and what fills layers without hits.
+        """
+        self._require_fitted()
+        raw, known = self._logarithms(counts, energies, rng), (counts > 0).repeat(1, 2)
+        white = self._scaled(raw, known, _terms(condition), rng) @ self.basis / self.stretch
+        return self.flow.log_prob(white.to(torch.float32), _context(counts > 0, condition))
+
+    def sample(self, pattern: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Hits (whole numbers) and energies [MeV] of the layers marked by ``pattern``, ``(B, L)`` each."""
+        self._require_fitted()
+        white = self.flow.sample(noise.normal("totals", 1, 2 * self.n_layers), _context(pattern, condition))
+        scaled = (white.double() * self.stretch) @ self.basis.T
+        logs = (scaled * self.spread + _terms(condition) @ self.weights).clamp(*_LOGS).exp()
+        hits, excess = logs.chunk(2, dim=1)
+        counts = hits.floor().clamp_min(1.0) * pattern
+        return counts, counts * (excess + self.threshold)
+
+    def _logarithms(self, counts: Tensor, energies: Tensor, rng: torch.Generator) -> Tensor:
+        share = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
+        excess = energies.double() / counts.clamp_min(1) - self.threshold
+        return torch.cat([(counts + share).clamp_min(1.0).log(), excess.clamp_min(_SMALLEST).log()], dim=1)
+
+    def _scaled(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
+        scaled = (raw - terms @ self.weights) / self.spread
+        filler = torch.randn(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
+        return torch.where(known, scaled, filler)
+
+
+def _terms(condition: Tensor) -> Tensor:
+    """Powers of the scaled logarithm of the energy, ``(B, 4)``."""
+    energy = condition[:, :1].double().clamp(-_REACH, _REACH)
+    return torch.cat([energy**k for k in range(4)], dim=1)
+
+
+def _trend(terms: Tensor, values: Tensor) -> Tensor:
+    """Least squares; few rows cannot make the terms beside the constant large."""
+    mean = values.mean()
+    ridge = torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
+    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ (values - mean))
+    solution[0] += mean
+    return solution
+
+
+def _context(pattern: Tensor, condition: Tensor) -> Tensor:
+    return torch.cat([condition, pattern.to(condition.dtype)], dim=1)
