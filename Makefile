@@ -31,7 +31,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade "pip>=25.1"
 	@$(PIP) install $(TORCH)
-	@$(PIP) install --group dev --editable ".[geant4,showerdata]"
+	@$(PIP) install --group dev --editable ".[geant4,onnx,showerdata]"
 	@touch $@
 
 demo: venv
