@@ -12,6 +12,7 @@ from caloforge.errors import ConfigError, DataError, GeometryError
 from caloforge.geometry import load_geometry
 from caloforge.geometry.clusters import find_clusters
 from caloforge.models.assembly import incident_tensors
+from caloforge.models.layer_totals import LayerTotals
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pyramid_tree import Parents, PyramidTree
 from caloforge.nn.lookup import find_rows
@@ -137,7 +138,8 @@ def test_contexts_see_the_stage_above(siw: Geometry) -> None:
     tree = PyramidTree(siw, 5)
     number = torch.tensor([14, 14 + 36, 20 + 36])  # one above the other, and one beside the second
     clusters = Parents(torch.zeros(3, dtype=torch.int64), number, torch.tensor([3]))
-    context = tree.cluster_context(clusters, torch.zeros(1, 1))
+    totals = (torch.full((1, 30), 4.0), torch.full((1, 30), 20.0))
+    context = tree.cluster_context(clusters, totals, torch.zeros(1, 1))
     assert context.own is not None
     assert context.own.shape == (3, tree.cluster_features)
     assert context.neighbours is not None
@@ -163,6 +165,23 @@ def test_no_cell_is_hit_twice_and_layers_have_their_energy(model: Pyramid, siw: 
     hit = np.zeros((24, siw.n_layers), dtype=bool)
     hit[shower, points[:, 2].astype(np.int64)] = True
     np.testing.assert_array_equal(hit, model.tree.layer_pattern(layers).numpy())
+
+
+def test_totals_follow_the_pattern_and_the_showers(model: Pyramid, data: TrainingData) -> None:
+    batch = batch_of(data)
+    hits, energy = model._hits_of(batch)
+    counts, energies = model.energies.layer_sums(hits, energy)
+    totals = LayerTotals(model.config.totals, data.geometry.n_layers, data.geometry.threshold, 1)
+    condition = model.conditions(batch.energy, batch.direction)
+    totals.fit(counts, energies, condition, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        drawn, sums = totals.sample(counts > 0, condition, StreamNoise(0, np.arange(len(counts))))
+    assert torch.equal(drawn > 0, counts > 0)
+    assert torch.equal(drawn, drawn.round())
+    assert bool((sums >= drawn * data.geometry.threshold).all())
+    # an untrained flow is nearly the identity: the whitening alone gives the right scale
+    assert float(drawn.sum()) == pytest.approx(float(counts.sum()), rel=0.3)
+    assert float(sums.sum()) == pytest.approx(float(energies.sum()), rel=0.3)
 
 
 def test_energies_of_layers_are_those_asked_for(model: Pyramid, data: TrainingData) -> None:
