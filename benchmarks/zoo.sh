@@ -49,9 +49,9 @@ ship() { # weights first: what is timed and judged is what the package ships
   [ -e "$out/$1.shipped" ] || { python "$here/ship.py" weights "$out/$1" "$1:$tag" && touch "$out/$1.shipped"; }
 }
 
-measure() {
-  [ -e "$out/benchmark-$1.json" ] || caloforge benchmark "$1:$tag" --geant4 --threads 1 --showers 100 --record \
-    --out "$out/benchmark-$1.json"
+measure() { # MODEL...
+  [ -e "$out/benchmark$suffix.json" ] || caloforge benchmark "${@/%/:$tag}" --geant4 --threads 1 --showers 100 \
+    --record --out "$out/benchmark$suffix.json"
 }
 
 report() { # the particles of the report part, the last fifth
@@ -92,7 +92,9 @@ offsets() {
 for model in "${models[@]}"; do
   if step train; then train "$model"; fi
   if step ship; then ship "$model"; fi
-  if step benchmark; then measure "$model"; fi
+done
+if step benchmark; then measure "${models[@]}"; fi # together: one run of Geant4 stands beside all
+for model in "${models[@]}"; do
   if step generate; then report && generate "$model"; fi
 done
 if step judge; then judge evaluation 0,0 standard "${models[@]}"; fi
