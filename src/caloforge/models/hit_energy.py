@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from caloforge.nn.sets import segment_sum
 from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.quantiles import QuantileTransform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,8 +19,7 @@ __all__ = ["EnergyScaling", "HitEnergy", "share_energy"]
 EnergyScaling = Literal["fraction", "quantile"]
 
 _EDGE = 1e-6  # the logit stays away from 0 and 1 by this
-_KNOTS = 145
-_REACH = 4.5  # standard deviations that the knots cover
+_KNOTS, _REACH = 145, 4.5  # of the table of quantiles
 
 
 class HitEnergy(Fitted):
@@ -35,7 +36,6 @@ class HitEnergy(Fitted):
         threshold: Of the read-out [MeV].
     """
 
-    knots: Tensor
     low: Tensor
     high: Tensor
     mean: Tensor
@@ -46,7 +46,7 @@ class HitEnergy(Fitted):
         self.scaling = scaling
         self.threshold = threshold
         if scaling == "quantile":
-            self.register_buffer("knots", torch.linspace(0.0, 1.0, _KNOTS, dtype=torch.float64))
+            self.table = QuantileTransform(_KNOTS, reach=_REACH)
         else:
             for name in ("low", "high", "mean", "spread"):
                 self.register_buffer(name, torch.zeros((), dtype=torch.float64))
@@ -59,7 +59,8 @@ class HitEnergy(Fitted):
     def fit(self, energy: Tensor, total: Tensor) -> None:
         """Take the scales from energies ``(M,)`` and the sums of their showers ``(M,)`` [MeV]."""
         if self.scaling == "quantile":
-            self.knots.copy_(_quantiles(energy.double().log(), self.threshold))
+            lowest = math.log(self.threshold) if self.threshold > 0 else None
+            self.table.fit(energy.double().log(), lowest=lowest)
         else:
             fraction = energy.double() / total.double()
             self.low.copy_(fraction.min())
@@ -73,23 +74,19 @@ class HitEnergy(Fitted):
         """Features ``(M,)``; arguments as of ``fit``."""
         self._require_fitted()
         if self.scaling == "quantile":
-            place = _interpolate(energy.double().log(), self.knots)
-            feature = (2 * place / (_KNOTS - 1) - 1) * _REACH
-        else:
-            feature = (self._logit(energy.double() / total.double()) - self.mean) / self.spread
+            normal: Tensor = self.table(energy.double().log())
+            return normal
+        feature: Tensor = (self._logit(energy.double() / total.double()) - self.mean) / self.spread
         return feature.to(torch.float32)
 
     def inverse(self, feature: Tensor, total: Tensor) -> Tensor:
         """Energies ``(M,)`` [MeV] of features ``(M,)``; they do not sum to ``total`` ``(M,)`` yet."""
         self._require_fitted()
         if self.scaling == "quantile":
-            place = ((feature.double() / _REACH + 1) / 2 * (_KNOTS - 1)).clamp(0, _KNOTS - 1)
-            below = place.floor().clamp(max=_KNOTS - 2).long()
-            energy = torch.lerp(self.knots[below], self.knots[below + 1], place - below).exp()
-        else:
-            share = torch.sigmoid(feature.double() * self.spread + self.mean)
-            fraction = self.low + (self.high - self.low) * (share - _EDGE) / (1 - 2 * _EDGE)
-            energy = fraction.clamp_min(0.0) * total
+            return self.table.inverse(feature).exp().clamp_min(self.threshold)
+        share = torch.sigmoid(feature.double() * self.spread + self.mean)
+        fraction = self.low + (self.high - self.low) * (share - _EDGE) / (1 - 2 * _EDGE)
+        energy: Tensor = fraction.clamp_min(0.0) * total
         return energy.to(torch.float32)
 
     def _logit(self, fraction: Tensor) -> Tensor:
@@ -115,25 +112,3 @@ def share_energy(energy: Tensor, index: Tensor, total: Tensor, *, floor: float) 
     equal = wanted / number.clamp_min(1.0)
     shared = torch.where(empty[index], equal[index], above * factor[index])
     return (floor + shared).to(torch.float32).clamp_min(floor)
-
-
-def _quantiles(values: Tensor, threshold: float) -> Tensor:
-    """Strictly rising knots: quantiles at evenly spaced numbers of standard deviations."""
-    wanted = torch.special.ndtr(torch.linspace(-_REACH, _REACH, _KNOTS, dtype=torch.float64))
-    ordered = values.sort().values
-    place = wanted.to(values.device) * (len(ordered) - 1)
-    below = place.floor().long().clamp(max=max(0, len(ordered) - 2))
-    above = (below + 1).clamp(max=len(ordered) - 1)
-    knots = torch.lerp(ordered[below], ordered[above], place - below)
-    knots[-1] = ordered[-1]
-    knots[0] = torch.tensor(threshold).double().log() if threshold > 0 else ordered[0]
-    # equal energies must not make an interval without a width
-    rising = 1e-6 * torch.arange(_KNOTS, dtype=torch.float64, device=values.device)
-    return knots.cummax(0).values + rising
-
-
-def _interpolate(x: Tensor, knots: Tensor) -> Tensor:
-    """Where ``x`` lies between the knots, in units of intervals."""
-    above = torch.searchsorted(knots, x).clamp(1, len(knots) - 1)
-    low, high = knots[above - 1], knots[above]
-    return (above - 1 + (x - low) / (high - low)).clamp(0, len(knots) - 1)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantileTransform"]
 
-_REACH = 4.0  # of the normal numbers in the table
 _SMALLEST_STEP = 1e-12  # between two quantiles, in units of their range
 
 
@@ -22,24 +21,32 @@ class QuantileTransform(Fitted):
 
     Args:
         knots: Entries of the table.
+        reach: Largest normal number in the table.
     """
 
     normal: Tensor
     value: Tensor
 
-    def __init__(self, knots: int = 513) -> None:
+    def __init__(self, knots: int = 513, *, reach: float = 4.0) -> None:
         super().__init__()
-        self.register_buffer("normal", torch.linspace(-_REACH, _REACH, knots, dtype=torch.float64))
-        self.register_buffer("value", torch.linspace(-_REACH, _REACH, knots, dtype=torch.float64))
+        for name in ("normal", "value"):
+            self.register_buffer(name, torch.linspace(-reach, reach, knots, dtype=torch.float64))
 
-    def fit(self, values: Tensor) -> None:
-        """Take the quantiles of ``(N,)`` numbers."""
+    def fit(self, values: Tensor, *, lowest: float | None = None) -> None:
+        """Take the quantiles of ``(N,)`` numbers.
+
+        Args:
+            values: The numbers.
+            lowest: Where the table begins, when that is known better than from the data.
+        """
         ordered = values.double().sort().values
         place = torch.special.ndtr(self.normal) * (len(ordered) - 1)
         place[0], place[-1] = 0, len(ordered) - 1
         low = place.floor().long()
         high = (low + 1).clamp(max=len(ordered) - 1)
         quantiles = torch.lerp(ordered[low], ordered[high], place - low)
+        if lowest is not None:
+            quantiles[0] = lowest
         step = _SMALLEST_STEP * (quantiles[-1] - quantiles[0]).clamp_min(1e-6)
         rise = step * torch.arange(len(quantiles), dtype=torch.float64, device=values.device)
         self.value.copy_((quantiles - rise).cummax(0).values + rise)  # equal values still rise
