@@ -22,8 +22,8 @@ from caloforge.evaluation.sources import open_source
 from caloforge.features import read_out
 from caloforge.features.regimes import CellQuantiles
 from caloforge.models.assembly import incident_tensors
-from caloforge.models.calopointflow import CaloPointFlow
 from caloforge.models.noise import StreamNoise
+from caloforge.models.pointflow.calopointflow import CaloPointFlow
 from caloforge.report.curves import shower_mean
 from caloforge.report.ratio import Axis, ratio_figure
 from caloforge.report.style import png, style

@@ -22,7 +22,7 @@ from caloforge.cli.app import app
 from caloforge.errors import CaloForgeError, ConfigError, DataError, FormatError, OutputError, TrainingError
 from caloforge.formats import open_showers
 from caloforge.geometry import project
-from caloforge.models.caloclouds2 import CaloClouds2
+from caloforge.models.clouds.caloclouds2 import CaloClouds2
 from caloforge.showers import Incident, Showers
 from caloforge.simulator import Simulator
 from caloforge.training import RunDirectory, TrainingData, load_config, split_rows, train

@@ -10,10 +10,10 @@ import torch
 from caloforge.diffusion import ancestral, ancestral_step, noised, quadratic_betas, signal_shares
 from caloforge.errors import ConfigError
 from caloforge.models.assembly import count_by_layer, incident_tensors
-from caloforge.models.caloclouds import CaloClouds, CaloCloudsConfig, EncoderConfig
+from caloforge.models.clouds.caloclouds import CaloClouds, CaloCloudsConfig, EncoderConfig
+from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
+from caloforge.models.clouds.shower_flow import ShowerFlow
 from caloforge.models.noise import StreamNoise
-from caloforge.models.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
-from caloforge.models.shower_flow import ShowerFlow
 from caloforge.nn import EPiCEncoder, SplineFlow
 from caloforge.preprocessing import Summary, make_summary_transform
 from caloforge.showers import Incident

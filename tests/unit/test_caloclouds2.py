@@ -19,9 +19,9 @@ from caloforge.models.assembly import (
     thinned,
     whole_counts,
 )
-from caloforge.models.calibration import HitCalibration
-from caloforge.models.caloclouds2 import CaloClouds2
-from caloforge.models.caloclouds2_cm import CaloClouds2CM
+from caloforge.models.clouds.calibration import HitCalibration
+from caloforge.models.clouds.caloclouds2 import CaloClouds2
+from caloforge.models.clouds.caloclouds2_cm import CaloClouds2CM
 from caloforge.models.noise import StreamNoise
 from caloforge.showers import Incident
 from toy_training import prepared, training_data
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models import Cloud
-    from caloforge.models.calibration import CalibrationKind
+    from caloforge.models.clouds.calibration import CalibrationKind
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
     from caloforge.training import TrainingData

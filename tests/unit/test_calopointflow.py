@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, load_geometry
 from caloforge.models.base import CellSet
-from caloforge.models.calopointflow import CaloPointFlow, rescaled
-from caloforge.models.cell_choice import choose, find_candidates, inclusion, pick
-from caloforge.models.cell_points import CellPoints
-from caloforge.models.latent_points import EncoderConfig, PointEncoder, Posterior
-from caloforge.models.lattice import lattice_normal
 from caloforge.models.noise import StreamNoise
-from caloforge.models.totals import Totals
+from caloforge.models.pointflow.calopointflow import CaloPointFlow, rescaled
+from caloforge.models.pointflow.cell_choice import choose, find_candidates, inclusion, pick
+from caloforge.models.pointflow.cell_points import CellPoints
+from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder, Posterior
+from caloforge.models.pointflow.lattice import lattice_normal
+from caloforge.models.pointflow.totals import Totals
 from caloforge.simulator import Simulator, TrainedRange
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from caloforge.models.cell_choice import Placement
-    from caloforge.models.cell_points import PointScaling
+    from caloforge.models.pointflow.cell_choice import Placement
+    from caloforge.models.pointflow.cell_points import PointScaling
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 

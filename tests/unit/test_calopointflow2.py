@@ -17,12 +17,12 @@ from caloforge.geometry import Geometry, find_rings, load_geometry
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Layer, Slab
 from caloforge.models import Batch, CellSet, build_model, model_class
-from caloforge.models.calopointflow2 import CaloPointFlow2, CaloPointFlow2Config
-from caloforge.models.hit_energy import HitEnergy, share_energy
-from caloforge.models.hit_points import CellPoints, RingPoints
 from caloforge.models.noise import StreamNoise
-from caloforge.models.ring_placement import RingPlacement, merge_cells
-from caloforge.models.shower_totals import ShowerTotals
+from caloforge.models.pointflow.calopointflow2 import CaloPointFlow2, CaloPointFlow2Config
+from caloforge.models.pointflow.hit_energy import HitEnergy, share_energy
+from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
+from caloforge.models.pointflow.ring_placement import RingPlacement, merge_cells
+from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.nn.autoregressive import AutoregressiveFlow
 from caloforge.preprocessing import Summary
 from caloforge.training import load_config

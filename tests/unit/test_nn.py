@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caloforge.models.point_diffusion import PointDiffusion, PointDiffusionConfig
-from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
+from caloforge.models.clouds.point_diffusion import PointDiffusion, PointDiffusionConfig
+from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.nn import ConcatSquash, ConditionalFlow, FourierFeatures, MonotonicLRSTransform, PointWiseNet
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from caloforge.errors import ConfigError, DataError, GeometryError
 from caloforge.geometry import load_geometry
 from caloforge.geometry.clusters import find_clusters
 from caloforge.models.assembly import incident_tensors
-from caloforge.models.layer_totals import LayerTotals
 from caloforge.models.noise import StreamNoise
-from caloforge.models.pyramid_tree import Parents, PyramidTree
+from caloforge.models.pyramid.layer_totals import LayerTotals
+from caloforge.models.pyramid.tree import Parents, PyramidTree
 from caloforge.nn.lookup import find_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.showers import Incident
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from caloforge.geometry import Geometry
-    from caloforge.models.pyramid import Pyramid
+    from caloforge.models.pyramid.model import Pyramid
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 

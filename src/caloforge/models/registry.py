@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["build_model", "model_class", "model_names"]
 
 _MODELS = {
-    "caloclouds": "caloforge.models.caloclouds:CaloClouds",
-    "caloclouds-2": "caloforge.models.caloclouds2:CaloClouds2",
-    "caloclouds-2-cm": "caloforge.models.caloclouds2_cm:CaloClouds2CM",
-    "calopointflow": "caloforge.models.calopointflow:CaloPointFlow",
-    "calopointflow-2": "caloforge.models.calopointflow2:CaloPointFlow2",
-    "pyramid": "caloforge.models.pyramid:Pyramid",
+    "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
+    "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
+    "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",
+    "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
+    "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
+    "pyramid": "caloforge.models.pyramid.model:Pyramid",
 }
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_shares
 from caloforge.models.assembly import rows_of
 from caloforge.models.base import ModelConfig
-from caloforge.models.point_diffusion import tiles
+from caloforge.models.clouds.point_diffusion import tiles
 from caloforge.nn import FourierFeatures, PointWiseNet
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import torch
 
 from caloforge.geometry.grids import PolarGrid
 from caloforge.geometry.rings import find_rings, uniform_grid
-from caloforge.models.hit_energy import HitEnergy
-from caloforge.models.ring_placement import RingPlacement
+from caloforge.models.pointflow.hit_energy import HitEnergy
+from caloforge.models.pointflow.ring_placement import RingPlacement
 from caloforge.preprocessing import CDFDequantiser
 from caloforge.preprocessing.base import Fitted
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Noise
-    from caloforge.models.hit_energy import EnergyScaling
-    from caloforge.models.ring_placement import Surplus
+    from caloforge.models.pointflow.hit_energy import EnergyScaling
+    from caloforge.models.pointflow.ring_placement import Surplus
 
 __all__ = ["CellPoints", "HitPoints", "RingPoints"]
 

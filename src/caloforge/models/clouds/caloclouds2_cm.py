@@ -16,8 +16,8 @@ from torch import nn
 
 from caloforge.diffusion import consistency_pair, karras_sigmas
 from caloforge.models.base import ModelConfig, Stage
-from caloforge.models.caloclouds2 import CaloClouds2, CaloClouds2Config
-from caloforge.models.point_diffusion import PointDiffusion
+from caloforge.models.clouds.caloclouds2 import CaloClouds2, CaloClouds2Config
+from caloforge.models.clouds.point_diffusion import PointDiffusion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

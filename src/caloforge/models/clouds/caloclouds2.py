@@ -17,8 +17,8 @@ from pydantic import Field
 
 from caloforge.models.assembly import recentre, rescale, rows_of
 from caloforge.models.base import ModelConfig, Stage
-from caloforge.models.point_cloud import PointCloudConfig, PointCloudModel
-from caloforge.models.point_diffusion import PointDiffusion, PointDiffusionConfig, SamplerConfig
+from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
+from caloforge.models.clouds.point_diffusion import PointDiffusion, PointDiffusionConfig, SamplerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
-    from caloforge.models.point_cloud import PointRows
+    from caloforge.models.clouds.point_cloud import PointRows
     from caloforge.preprocessing import Summary
 
 __all__ = ["CaloClouds2", "CaloClouds2Config"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Noise
-    from caloforge.models.pyramid_tree import Parents
+    from caloforge.models.pyramid.tree import Parents
     from caloforge.nn import SplineFlowConfig
 
 __all__ = ["HitEnergies"]

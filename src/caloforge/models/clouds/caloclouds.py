@@ -27,9 +27,9 @@ from pydantic import Field
 
 from caloforge.models.assembly import rescale
 from caloforge.models.base import ModelConfig, Stage
-from caloforge.models.point_cloud import PointCloudConfig, PointCloudModel
-from caloforge.models.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
-from caloforge.models.shower_flow import ShowerFlowConfig
+from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
+from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
+from caloforge.models.clouds.shower_flow import ShowerFlowConfig
 from caloforge.nn import ConditionerConfig, EPiCEncoder, SplineFlow, SplineFlowConfig
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
-    from caloforge.models.point_cloud import PointRows
+    from caloforge.models.clouds.point_cloud import PointRows
     from caloforge.preprocessing import Summary
 
 __all__ = ["CaloClouds", "CaloCloudsConfig", "EncoderConfig"]

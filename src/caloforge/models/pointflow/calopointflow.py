@@ -14,12 +14,12 @@ import torch
 from pydantic import Field
 
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
-from caloforge.models.cell_choice import Placement, Weights, choose, find_candidates, pick
-from caloforge.models.cell_points import CellPoints, PointScaling
-from caloforge.models.latent_points import EncoderConfig, PointEncoder
-from caloforge.models.lattice import lattice_normal
-from caloforge.models.point_diffusion import tiles
-from caloforge.models.totals import Totals
+from caloforge.models.clouds.point_diffusion import tiles
+from caloforge.models.pointflow.cell_choice import Placement, Weights, choose, find_candidates, pick
+from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
+from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder
+from caloforge.models.pointflow.lattice import lattice_normal
+from caloforge.models.pointflow.totals import Totals
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlow, SplineFlowConfig, segment_mean
 from caloforge.preprocessing import Conditions
 

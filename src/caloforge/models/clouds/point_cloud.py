@@ -28,9 +28,9 @@ from caloforge.models.assembly import (
     whole_counts,
 )
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, slope_of
-from caloforge.models.calibration import CalibrationKind, HitCalibration
+from caloforge.models.clouds.calibration import CalibrationKind, HitCalibration
+from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.models.noise import StreamNoise
-from caloforge.models.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.preprocessing import Conditions, PointTransform, PointTransformConfig
 
 if TYPE_CHECKING:

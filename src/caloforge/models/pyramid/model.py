@@ -29,10 +29,10 @@ from pydantic import Field
 from caloforge.errors import ConfigError
 from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import GenerativeModel, ModelConfig, Stage
-from caloforge.models.choice import ChoiceFlow
-from caloforge.models.hit_energies import HitEnergies
-from caloforge.models.layer_totals import LayerTotals
-from caloforge.models.pyramid_tree import Parents, PyramidTree, Totals
+from caloforge.models.pyramid.choice import ChoiceFlow
+from caloforge.models.pyramid.hit_energies import HitEnergies
+from caloforge.models.pyramid.layer_totals import LayerTotals
+from caloforge.models.pyramid.tree import Parents, PyramidTree, Totals
 from caloforge.nn import SetContext, SetSummaryConfig, SplineFlowConfig
 from caloforge.nn.conditioners import ConditionerConfig
 from caloforge.preprocessing import Conditions

@@ -30,11 +30,11 @@ from pydantic import Field
 
 from caloforge.models.assembly import rows_of
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
-from caloforge.models.hit_energy import share_energy
-from caloforge.models.hit_points import CellPoints, RingPoints
-from caloforge.models.latent_points import EncoderConfig, PointEncoder
-from caloforge.models.ring_placement import merge_cells
-from caloforge.models.shower_totals import ShowerTotals
+from caloforge.models.pointflow.hit_energy import share_energy
+from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
+from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder
+from caloforge.models.pointflow.ring_placement import merge_cells
+from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.nn import (
     AutoregressiveFlow,
     AutoregressiveFlowConfig,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, CellSet, Noise
-    from caloforge.models.hit_points import HitPoints
+    from caloforge.models.pointflow.hit_points import HitPoints
 
 __all__ = ["CaloPointFlow2", "CaloPointFlow2Config", "PlacementConfig", "TotalsConfig"]
 

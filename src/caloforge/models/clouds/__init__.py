@@ -1,0 +1,1 @@
+"""The CaloClouds family: points of a shower, drawn independently of each other."""

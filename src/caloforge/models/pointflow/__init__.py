@@ -1,0 +1,1 @@
+"""The CaloPointFlow family: hits of cells as points of a normalising flow."""

@@ -1,0 +1,1 @@
+"""The Calorimeter Pyramid: hit layers, clusters and cells, drawn as sets."""
