@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QuantileTransform"]
 
-_SMALLEST_STEP = 1e-12  # between two quantiles, in units of their range
+_SMALLEST_STEP = 1e-12  # between two quantiles, in units of their range or of one
 
 
 class QuantileTransform(Fitted):
@@ -47,7 +47,7 @@ class QuantileTransform(Fitted):
         quantiles = torch.lerp(ordered[low], ordered[high], place - low)
         if lowest is not None:
             quantiles[0] = lowest
-        step = _SMALLEST_STEP * (quantiles[-1] - quantiles[0]).clamp_min(1e-6)
+        step = _SMALLEST_STEP * (quantiles[-1] - quantiles[0]).clamp_min(1.0)
         rise = step * torch.arange(len(quantiles), dtype=torch.float64, device=values.device)
         self.value.copy_((quantiles - rise).cummax(0).values + rise)  # equal values still rise
         self._done()
