@@ -13,7 +13,7 @@ shift 2
 wanted=("$@")
 steps=${STEPS:-train ship benchmark generate judge offsets card}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-case $data in *.hdf5) tag=cylinder-ds2 ;; *) tag=siw-ecal ;; esac
+case $data in *.hdf5 | *cylinder*) tag=cylinder-ds2 ;; *) tag=siw-ecal ;; esac
 mkdir -p "$out"
 
 step() { [[ " $steps " == *" $1 "* ]]; }
