@@ -245,7 +245,8 @@ class Simulator:
         except ConfigError:
             raise
         except Exception as error:
-            msg = f"The model in {folder} is damaged, or of another version of caloforge: {error}."
+            reason = " ".join(str(error).split())
+            msg = f"The model in {folder} is damaged, or of another version of caloforge: {reason:.160}."
             raise FormatError(msg) from error
         return cls(model.eval(), trained, card)
 

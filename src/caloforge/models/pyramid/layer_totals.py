@@ -19,23 +19,29 @@ __all__ = ["LayerTotals"]
 
 _SMALLEST = 1e-4  # MeV above threshold a cell, so that the logarithm is finite
 _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
-_NARROWEST = 0.03  # smallest spread around the trend
+_NARROWEST = 1e-3  # a residual that is smaller counts as this
+_MEAN_LOG = 0.635  # E[ln |z|] of a standard normal is its negative
+_SPREAD_TERMS = 3  # powers of the energy that the spread's logarithm follows
 _REACH = 1.5  # conditions beyond it count as it: a cubic runs away
 _LOGS = (-12.0, 16.0)  # ln MeV and ln hits, so that an untrained network does not overflow
 
 
 class LayerTotals(Fitted):
-    """A flow of ln(hits) and ln(mean energy above threshold) of the hit layers.
+    """A flow of ln(visible energy), and ln(hits) and ln(mean energy above threshold) of the hit layers.
 
-    The trend with the incident energy is taken out and the rest is decorrelated before the flow
-    sees it: how deep a shower lies shows in all layers together, which a few thousand showers must
-    teach. Hits are dequantised. Layers without a hit are filled with noise that nobody looks at.
+    Trend and spread as functions of the incident energy are taken out and the rest is decorrelated
+    before the flow sees it: how deep a shower lies shows in all layers together, which a few
+    thousand showers must teach. Hits are dequantised. Layers without a hit are filled with noise that nobody
+    looks at.
 
     Args:
         config: Sizes of the flow.
         n_layers: Layers ``L``.
         threshold: Of the cells [MeV].
         conditions: Size of the condition.
+        contained: Scale the layers' energies to the visible energy that is drawn with them. Right
+            where showers are contained: it fluctuates less than any layer then. Otherwise its long
+            tail to small values is better left to the layers.
     """
 
     weights: Tensor
@@ -43,26 +49,38 @@ class LayerTotals(Fitted):
     basis: Tensor
     stretch: Tensor
 
-    def __init__(self, config: SplineFlowConfig, n_layers: int, threshold: float, conditions: int) -> None:
+    def __init__(
+        self,
+        config: SplineFlowConfig,
+        n_layers: int,
+        threshold: float,
+        conditions: int,
+        *,
+        contained: bool = False,
+    ) -> None:
         super().__init__()
-        self.n_layers, self.threshold = n_layers, threshold
-        size = 2 * n_layers
+        self.n_layers, self.threshold, self.contained = n_layers, threshold, contained
+        size = 2 * n_layers + 1
         self.flow = SplineFlow(size, config, shared=conditions + n_layers)
         self.register_buffer("weights", torch.zeros(4, size, dtype=torch.float64))
-        self.register_buffer("spread", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("spread", torch.zeros(_SPREAD_TERMS, size, dtype=torch.float64))
         self.register_buffer("basis", torch.eye(size, dtype=torch.float64))
         self.register_buffer("stretch", torch.ones(size, dtype=torch.float64))
 
     def fit(self, counts: Tensor, energies: Tensor, condition: Tensor, rng: torch.Generator) -> None:
         """Take trends and correlations; arguments as of ``log_prob``."""
         terms, raw = _terms(condition), self._logarithms(counts, energies, rng)
-        known = (counts > 0).repeat(1, 2)
-        for column in range(2 * self.n_layers):
+        known = _known(counts)
+        for column in range(self.features):
             rows = known[:, column]
             if int(rows.sum()) > 1:
                 self.weights[:, column] = _trend(terms[rows], raw[rows, column])
                 rest = raw[rows, column] - terms[rows] @ self.weights[:, column]
-                self.spread[column] = rest.square().mean().sqrt().clamp_min(_NARROWEST)
+                log_spread = rest.abs().clamp_min(_NARROWEST).log() + _MEAN_LOG
+                self.spread[:, column] = _trend(terms[rows, :_SPREAD_TERMS], log_spread)
+                # tails are wider than a normal distribution's: one on the whole all the same
+                scaled = rest / self._scales(terms[rows])[:, column]
+                self.spread[0, column] += 0.5 * scaled.square().mean().log()
         values, vectors = torch.linalg.eigh(self._scaled(raw, known, terms, rng).T.cov())
         self.basis.copy_(vectors)
         self.stretch.copy_(values.clamp_min(_FLOOR**2).sqrt())
@@ -78,29 +96,50 @@ class LayerTotals(Fitted):
             rng: Draws the hits' fractions and what fills layers without hits.
         """
         self._require_fitted()
-        raw, known = self._logarithms(counts, energies, rng), (counts > 0).repeat(1, 2)
+        raw, known = self._logarithms(counts, energies, rng), _known(counts)
         white = self._scaled(raw, known, _terms(condition), rng) @ self.basis / self.stretch
         return self.flow.log_prob(white.to(torch.float32), _context(counts > 0, condition))
 
     def sample(self, pattern: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits (whole numbers) and energies [MeV] of the layers marked by ``pattern``, ``(B, L)`` each."""
         self._require_fitted()
-        white = self.flow.sample(noise.normal("totals", 1, 2 * self.n_layers), _context(pattern, condition))
+        white = self.flow.sample(noise.normal("totals", 1, self.features), _context(pattern, condition))
         scaled = (white.double() * self.stretch) @ self.basis.T
-        logs = (scaled * self.spread + _terms(condition) @ self.weights).clamp(*_LOGS).exp()
-        hits, excess = logs.chunk(2, dim=1)
+        terms = _terms(condition)
+        values = (scaled * self._scales(terms) + terms @ self.weights).clamp(*_LOGS).exp()
+        visible, hits, excess = values[:, :1], *values[:, 1:].chunk(2, dim=1)
         counts = hits.floor().clamp_min(1.0) * pattern
-        return counts, counts * (excess + self.threshold)
+        above, floor = counts * excess, counts * self.threshold
+        if not self.contained:
+            return counts, floor + above
+        wanted = (visible - floor.sum(1, keepdim=True)).clamp_min(0.0)
+        return counts, floor + above * wanted / above.sum(1, keepdim=True).clamp_min(_SMALLEST)
+
+    @property
+    def features(self) -> int:
+        """Numbers of a shower: the visible energy, hits and mean energies of the layers."""
+        return 2 * self.n_layers + 1
 
     def _logarithms(self, counts: Tensor, energies: Tensor, rng: torch.Generator) -> Tensor:
         share = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
         excess = energies.double() / counts.clamp_min(1) - self.threshold
-        return torch.cat([(counts + share).clamp_min(1.0).log(), excess.clamp_min(_SMALLEST).log()], dim=1)
+        visible = energies.double().sum(1, keepdim=True).clamp_min(_SMALLEST)
+        parts = [visible, (counts + share).clamp_min(1.0), excess.clamp_min(_SMALLEST)]
+        return torch.cat(parts, dim=1).log()
 
     def _scaled(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
-        scaled = (raw - terms @ self.weights) / self.spread
+        scaled = (raw - terms @ self.weights) / self._scales(terms)
         filler = torch.randn(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
         return torch.where(known, scaled, filler)
+
+    def _scales(self, terms: Tensor) -> Tensor:
+        return (terms[:, :_SPREAD_TERMS] @ self.spread).exp()
+
+
+def _known(counts: Tensor) -> Tensor:
+    """What of a shower's numbers means something, ``(B, 2 L + 1)``."""
+    hit = counts > 0
+    return torch.cat([torch.ones_like(hit[:, :1]), hit, hit], dim=1)
 
 
 def _terms(condition: Tensor) -> Tensor:

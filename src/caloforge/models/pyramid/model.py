@@ -62,6 +62,10 @@ class PyramidConfig(ModelConfig):
         cells: Flow of the hit cells.
         totals: Flow of the layers' numbers of hits and energies.
         energies: Flow of the cells' energies.
+        contained: Whether showers are contained, so that the visible energy fluctuates less than any
+            layer's energy: these are scaled to it then.
+        reach: Noise of the clusters and cells beyond it counts as it; 0: all noise as it is. A flow
+            that is not perfect leaks in its tails, where single hits far from the axis come from.
     """
 
     block: int = Field(default=5, gt=0)
@@ -70,6 +74,8 @@ class PyramidConfig(ModelConfig):
     cells: SplineFlowConfig = _SETS
     totals: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
     energies: SplineFlowConfig = SplineFlowConfig(transforms=2, bins=16, conditioner=_WIDE)
+    contained: bool = False
+    reach: float = Field(default=0.0, ge=0)
 
 
 class Pyramid(GenerativeModel):
@@ -109,7 +115,7 @@ class Pyramid(GenerativeModel):
             neighbours=tree.cluster_neighbours,
         )
         threshold = geometry.threshold
-        self.totals = LayerTotals(config.totals, tree.n_layers, threshold, size)
+        self.totals = LayerTotals(config.totals, tree.n_layers, threshold, size, contained=config.contained)
         self.energies = HitEnergies(config.energies, geometry, size)
 
     @classmethod
@@ -158,7 +164,7 @@ class Pyramid(GenerativeModel):
         totals = self.energies.layer_sums(hits, energy)
         if group == "totals":
             log_prob = self.totals.log_prob(*totals, condition, rng)
-            return {"loss": -log_prob.mean() / (2 * self.tree.n_layers)}
+            return {"loss": -log_prob.mean() / self.totals.features}
         clusters, cell_hit = self.tree.hit_clusters(hits)
         if group == "cells":
             context = self.tree.cluster_context(clusters, totals, condition)
@@ -190,7 +196,7 @@ class Pyramid(GenerativeModel):
         return Parents.marked(self.layers.sample(z, kind, SetContext(condition)))
 
     def _draw_clusters(self, layers: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
-        z = noise.normal("clusters", layers.per_shower, self.tree.per_layer + 1)
+        z = self._within(noise.normal("clusters", layers.per_shower, self.tree.per_layer + 1))
         hit = self.clusters.sample(z, layers.number, self.tree.layer_context(layers, totals, condition))
         row, place = hit.nonzero(as_tuple=True)
         shower = layers.shower[row]
@@ -198,13 +204,17 @@ class Pyramid(GenerativeModel):
         return Parents(shower, number, torch.bincount(shower, minlength=len(condition)))
 
     def _draw_cells(self, clusters: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
-        z = noise.normal("cells", clusters.per_shower, self.tree.size + 1)
+        z = self._within(noise.normal("cells", clusters.per_shower, self.tree.size + 1))
         context = self.tree.cluster_context(clusters, totals, condition)
         hit = self.cells.sample(z, self.tree.kinds_of(clusters), context)
         row, place = hit.nonzero(as_tuple=True)
         shower, cell = clusters.shower[row], self.tree.cells[clusters.number[row], place]
         order = (shower * self.geometry.n_cells + cell).argsort()
         return Parents(shower[order], cell[order], torch.bincount(shower, minlength=len(condition)))
+
+    def _within(self, noise: Tensor) -> Tensor:
+        reach = self.config.reach
+        return noise.clamp(-reach, reach) if reach else noise
 
     def _hits_of(self, batch: Batch) -> tuple[Parents, Tensor]:
         """The hit cells of a batch, and their energies."""
