@@ -44,6 +44,10 @@ RANDOM_ANGLE = (
     "Hits of a ring are spread over its cells at random: correlations in angle, inside of a ring and between "
     "rings and layers, are lost, and a classifier that sees single cells tells the showers apart."
 )
+BASELINE = (
+    "Networks that see single cells tell its showers apart more easily than resampled ones, which keep the "
+    "layers' hits and energies of real showers and have no angle of their own."
+)
 SUMMARIES = (
     "Which cells of different rings or layers are hit together is known from summaries of the neighbouring "
     "ones alone, and the energy of a hit knows the others by a summary: patterns over many cells are not "
@@ -53,8 +57,8 @@ LIMITS = {
     "caloclouds": (POINTS, CALIBRATION),
     "caloclouds-2": (POINTS, CALIBRATION),
     "caloclouds-2-cm": (POINTS, CALIBRATION),
-    "calopointflow": (DENSITY, CELLS),
-    "calopointflow-2": (RANDOM_ANGLE, CELLS),
+    "calopointflow": (DENSITY, BASELINE, CELLS),
+    "calopointflow-2": (RANDOM_ANGLE, BASELINE, CELLS),
     "pyramid": (SUMMARIES, CELLS),
 }
 ROUNDED = 1e-3  # curves hold five digits after the point: smaller losses are too coarse to compare
