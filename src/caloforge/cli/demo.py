@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_SLOW = "caloclouds"  # takes as long as Geant4: minutes for the showers of a demonstration
 _GEOMETRY = "siw-ecal"
 _ENERGY = 50e3  # MeV: the shower to look at is the one nearest to it
 _MOST_PROCESSES = 4  # more do not help batches of this size
@@ -81,7 +82,11 @@ def _samples(out: Path) -> list[_Sample]:
     from caloforge.zoo import shipped_models
 
     models = [name.split(":") for name in shipped_models()]
-    samples = [_Sample(name, f"{name}:{tag}", out / f"{name}.h5") for name, tag in models if tag == _GEOMETRY]
+    samples = [
+        _Sample(name, f"{name}:{tag}", out / f"{name}.h5")
+        for name, tag in models
+        if tag == _GEOMETRY and name != _SLOW
+    ]
     if not samples:
         msg = f"This installation has no trained model of {_GEOMETRY}: install caloforge again."
         raise ConfigError(msg)
