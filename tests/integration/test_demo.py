@@ -28,8 +28,13 @@ def run(*options: str) -> Result:
     return CliRunner().invoke(app, ["demo", *options])
 
 
-def names() -> list[str]:
+def shipped_names() -> list[str]:
     return [name.split(":")[0] for name in shipped_models() if name.endswith(":siw-ecal")]
+
+
+def names() -> list[str]:
+    """The models of a demo: all but those that take as long as Geant4."""
+    return [name for name in shipped_names() if name != "caloclouds"]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +50,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, Pat
         yield run("--out", str(out), "--count", str(COUNT)), out
 
 
-def test_both_models_are_shipped() -> None:
-    assert {"caloclouds-2", "caloclouds-2-cm"} <= set(names())
+def test_models_are_shipped() -> None:
+    assert {"caloclouds-2", "caloclouds-2-cm", "pyramid"} <= set(names()) < set(shipped_names())
 
 
 def test_summary_and_where_to_look(done: tuple[Result, Path]) -> None:
@@ -55,6 +60,7 @@ def test_summary_and_where_to_look(done: tuple[Result, Path]) -> None:
     assert f"{COUNT} showers of each" in result.stdout
     for name in names():
         assert name in result.stdout
+    assert re.search(r"left out, \d+ ms a shower: caloclouds \(--model caloclouds takes it\)", result.stdout)
     pages = re.findall(r"file://(\S+)", result.stdout)
     assert pages == [str(out / "event.html"), str(out / "report.html")]
 
@@ -102,6 +108,21 @@ def test_second_demo_needs_force(done: tuple[Result, Path]) -> None:
     assert "give --force" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert (done[1] / "report.html").stat().st_mtime_ns == before
+
+
+def test_chosen_models(tmp_path: Path) -> None:
+    result = run("--out", str(tmp_path), "--count", "10", "--model", "pyramid", "--model", "calopointflow")
+    assert result.exit_code == 0, result.output
+    assert "left out" not in result.stdout
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(content["models"]) == ["pyramid", "calopointflow"]
+
+
+def test_unknown_model(tmp_path: Path) -> None:
+    result = run("--out", str(tmp_path / "out"), "--model", "pyramide")
+    assert result.exit_code == 2
+    assert "no trained model 'pyramide' of siw-ecal: did you mean 'pyramid'" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_package_without_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, load_geometry
 from caloforge.models.base import CellSet
 from caloforge.models.noise import StreamNoise
-from caloforge.models.pointflow.calopointflow import CaloPointFlow, rescaled
 from caloforge.models.pointflow.cell_choice import choose, find_candidates, inclusion, pick
 from caloforge.models.pointflow.cell_points import CellPoints
-from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder, Posterior
+from caloforge.models.pointflow.hit_energy import share_energy
+from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.totals import Totals
+from caloforge.nn import Posterior
 from caloforge.simulator import Simulator, TrainedRange
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from caloforge.models.pointflow.calopointflow import CaloPointFlow
     from caloforge.models.pointflow.cell_choice import Placement
     from caloforge.models.pointflow.cell_points import PointScaling
     from caloforge.showers import Showers
@@ -59,7 +61,7 @@ def model_of(data: TrainingData, *overrides: str) -> CaloPointFlow:
 
 
 def test_the_encoder_does_not_know_the_order_of_the_points() -> None:
-    encoder = PointEncoder(4, EncoderConfig(element=(8, 8), pooled=(8,), latent=3))
+    encoder = PointEncoder(4, PointEncoderConfig(element=(8, 8), pooled=(8,), latent=3))
     points, index = torch.randn(30, 4, generator=generator()), torch.tensor([0] * 10 + [1] * 20)
     shuffled = torch.cat([torch.randperm(10, generator=generator()), torch.arange(29, 9, -1)])
     first, second = encoder(points, index, 2), encoder(points[shuffled], index, 2)
@@ -70,9 +72,10 @@ def test_the_encoder_does_not_know_the_order_of_the_points() -> None:
 
 
 def test_encoders_have_the_published_sizes() -> None:
-    gelu = EncoderConfig(element=(64, 128, 1024), pooled=(1024, 512, 512), latent=128, activation="gelu")
+    gelu = PointEncoderConfig(element=(64, 128, 1024), pooled=(1024, 512, 512), latent=128, activation="gelu")
     sizes = [
-        sum(p.numel() for p in PointEncoder(n, c).parameters()) for n, c in ((3, gelu), (4, EncoderConfig()))
+        sum(p.numel() for p in PointEncoder(n, c).parameters())
+        for n, c in ((3, gelu), (4, PointEncoderConfig()))
     ]
     assert sizes == [3_158_656, 504_728]
 
@@ -274,12 +277,10 @@ def test_energies_sum_to_what_was_drawn_and_stay_above_the_threshold(
     energy = torch.tensor([e for h in hits for e in h], dtype=torch.float64)
     shower = torch.arange(len(hits)).repeat_interleave(counts)
     have = torch.zeros(len(hits), dtype=torch.float64).index_add(0, shower, energy)
-    floor = torch.tensor(0.25, dtype=torch.float64)
-    new = rescaled(energy, shower, factor * have, counts, floor)
-    sums = torch.zeros_like(have).index_add(0, shower, new)
-    torch.testing.assert_close(sums, factor * have)
-    enough = (factor * have > counts * floor)[shower]
-    assert bool((new[enough] >= floor).all())
+    new = share_energy(energy, shower, factor * have, floor=0.25)
+    sums = torch.zeros_like(have).index_add(0, shower, new.double())
+    torch.testing.assert_close(sums, (factor * have).maximum(counts * 0.25), rtol=1e-6, atol=0)
+    assert bool((new >= 0.25).all())
 
 
 # lattice

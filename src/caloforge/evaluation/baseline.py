@@ -15,9 +15,9 @@ import numpy as np
 
 from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation.cell_baseline import CellPool
+from caloforge.evaluation.pools import gather, nearest
 from caloforge.formats import NativeWriter, ShowerReader
 from caloforge.formats.base import BLOCK
-from caloforge.showers import Showers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
-    from caloforge.showers import Incident
+    from caloforge.showers import Incident, Showers
 
 __all__ = ["BASELINE", "NEIGHBOURS", "PointPool", "Pool", "ResampledReader", "read_pool", "write_baseline"]
 
@@ -91,21 +91,15 @@ class PointPool:
         Raises:
             DataError: The file has cells, or fewer showers than ``neighbours``.
         """
-        blocks = [_inside(block, geometry) for block in source.blocks(start=start, stop=stop)]
-        showers = Showers.concatenate(blocks)
-        if len(showers) < neighbours:
-            msg = f"The pool {source.path} has {len(showers)} showers, the baseline needs {neighbours}."
-            raise DataError(msg)
-        order = np.argsort(showers.incident.energy, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
+        blocks = (_inside(block, geometry) for block in source.blocks(start=start, stop=stop))
+        showers, energy, rank = gather(blocks, path=source.path, least=neighbours)
         points = _points(showers)
-        key = geometry.layer_of(points[:, 2]) * len(order) + rank[showers.shower]
+        key = geometry.layer_of(points[:, 2]) * len(energy) + rank
         rows = np.argsort(key, kind="stable")
-        counts = np.bincount(key, minlength=geometry.n_layers * len(order))
+        counts = np.bincount(key, minlength=geometry.n_layers * len(energy))
         return cls(
             geometry=geometry,
-            incident_energy=showers.incident.energy[order],
+            incident_energy=energy,
             starts=np.concatenate([[0], np.cumsum(counts)]),
             points=points[rows],
             energy=showers.energy[rows],
@@ -143,10 +137,7 @@ class PointPool:
     def _ranges(
         self, energy: NDArray[np.float64], layer: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        count = len(self.incident_energy)
-        middle = np.searchsorted(self.incident_energy, energy)
-        lowest = np.clip(middle - self.neighbours // 2, 0, count - self.neighbours)
-        key = layer * count + lowest
+        key = layer * len(self.incident_energy) + nearest(self.incident_energy, energy, self.neighbours)
         return self.starts[key], self.starts[key + self.neighbours]
 
 

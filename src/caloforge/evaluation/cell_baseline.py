@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError
+from caloforge.evaluation.pools import gather, nearest
 from caloforge.features import read_out
 from caloforge.showers import Showers
 
@@ -55,17 +56,11 @@ class CellPool:
         Raises:
             DataError: The file has points, or fewer showers than ``neighbours``.
         """
-        blocks = [read_out(block, geometry) for block in source.blocks(start=start, stop=stop)]
-        showers = Showers.concatenate(blocks)
-        if len(showers) < neighbours:
-            msg = f"The pool {source.path} has {len(showers)} showers, the baseline needs {neighbours}."
-            raise DataError(msg)
-        order = np.argsort(showers.incident.energy, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        key = _cells(showers).astype(np.int64) * len(order) + rank[showers.shower]
+        blocks = (read_out(block, geometry) for block in source.blocks(start=start, stop=stop))
+        showers, energy, rank = gather(blocks, path=source.path, least=neighbours)
+        key = _cells(showers).astype(np.int64) * len(energy) + rank
         rows = np.argsort(key, kind="stable")
-        return cls(geometry, showers.incident.energy[order], key[rows], showers.energy[rows], neighbours)
+        return cls(geometry, energy, key[rows], showers.energy[rows], neighbours)
 
     def inside(self, showers: Showers) -> Showers:
         """The cells that the read-out sees."""
@@ -115,8 +110,7 @@ class CellPool:
     def _ranges(self, energy: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First hit of every cell in the neighbours of every shower, and their number, ``(B, n_cells)``."""
         size = len(self.incident_energy)
-        middle = np.searchsorted(self.incident_energy, energy)
-        lowest = np.clip(middle - self.neighbours // 2, 0, size - self.neighbours)
+        lowest = nearest(self.incident_energy, energy, self.neighbours)
         key = np.arange(self.geometry.n_cells) * size + lowest[:, None]
         first = np.searchsorted(self.key, key)
         return first, np.searchsorted(self.key, key + self.neighbours) - first

@@ -10,8 +10,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from caloforge.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Self
 
     from torch import Tensor
 
@@ -182,10 +185,14 @@ class GenerativeModel(nn.Module, ABC):
     geometry: Geometry
     config: ModelConfig
 
+    def __init__(self, config: ModelConfig, geometry: Geometry) -> None:
+        super().__init__()
+        self.config, self.geometry = config, geometry
+
     @classmethod
-    @abstractmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> GenerativeModel:
-        """Build an untrained model."""
+    def build(cls, config: ModelConfig, geometry: Geometry) -> Self:
+        """Build an untrained model; sizes of another of its kind will do."""
+        return cls(cls.config_class.model_validate(config.model_dump()), geometry)
 
     @abstractmethod
     def stages(self) -> Sequence[Stage]:
@@ -240,6 +247,17 @@ class GenerativeModel(nn.Module, ABC):
     def timed_parts(self) -> dict[str, str]:
         """Sub-modules whose sampling time is worth telling apart: label to attribute."""
         return {}
+
+    def _cells_of(self, batch: Batch) -> CellSet:
+        """The cells of a batch.
+
+        Raises:
+            ConfigError: It was assembled without.
+        """
+        if batch.cells is None:
+            msg = f"{self.name} trains on cells: assemble the batch with cells=True."
+            raise ConfigError(msg)
+        return batch.cells
 
 
 def slope_of(direction: Tensor) -> Tensor:

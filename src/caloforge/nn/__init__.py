@@ -8,6 +8,7 @@ from caloforge.nn.epic import EPiCEncoder, EPiCLayer
 from caloforge.nn.flows import ConditionalFlow
 from caloforge.nn.mlp import mlp
 from caloforge.nn.pointwise import ConcatSquash, PointWiseNet
+from caloforge.nn.posterior import Posterior
 from caloforge.nn.rational_quadratic import rational_quadratic
 from caloforge.nn.sets import SetContext, segment_mean, segment_sum
 from caloforge.nn.splines import MonotonicLRSTransform
@@ -25,6 +26,7 @@ __all__ = [
     "FourierFeatures",
     "MonotonicLRSTransform",
     "PointWiseNet",
+    "Posterior",
     "SetContext",
     "SetSummaryConfig",
     "SplineFlow",

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 from zuko.flows import NSF
-from zuko.nn import MaskedLinear
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from caloforge.nn.flows import ZukoFlow
+from caloforge.nn.initial import shrink_last
 
 __all__ = ["AutoregressiveFlow", "AutoregressiveFlowConfig"]
 
@@ -32,7 +27,7 @@ class AutoregressiveFlowConfig(BaseModel):
     hidden: tuple[int, ...] = Field(default=(128, 128, 128), min_length=1)
 
 
-class AutoregressiveFlow(nn.Module):
+class AutoregressiveFlow(ZukoFlow):
     """Every feature's spline depends on the features before it: exact, but sampled one by one.
 
     Args:
@@ -51,22 +46,4 @@ class AutoregressiveFlow(nn.Module):
             hidden_features=config.hidden,
         )
         for transform in self.flow.transform.transforms:
-            _shrink_last(transform)
-
-    def log_prob(self, target: Tensor, context: Tensor) -> Tensor:
-        """Log-densities ``(B,)`` of targets ``(B, features)`` given conditions ``(B, context)``."""
-        value: Tensor = self.flow(context).log_prob(target)
-        return value
-
-    def sample(self, noise: Tensor, context: Tensor) -> Tensor:
-        """Targets ``(B, features)`` out of standard normal noise ``(B, features)``."""
-        value: Tensor = self.flow(context).transform.inv(noise)
-        return value
-
-
-def _shrink_last(transform: nn.Module) -> None:
-    """Start near the identity: deep stacks are stable from the first step."""
-    last = [m for m in transform.modules() if isinstance(m, MaskedLinear)][-1]
-    with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.mul_(0.1)
+            shrink_last(transform)

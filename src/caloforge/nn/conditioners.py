@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn import functional
 
+from caloforge.nn.initial import shrink
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -56,9 +58,7 @@ class Conditioner(nn.Module):
         else:
             self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.last = nn.Linear(widths[-1], outputs)
-        with torch.no_grad():  # near the identity: deep flows start stable
-            self.last.weight.mul_(0.1)
-            self.last.bias.mul_(0.1)
+        shrink(self.last)
 
     def forward(self, element: Tensor, shared: Tensor, index: Tensor | None) -> Tensor:
         """Outputs ``(M, outputs)`` of elements ``(M, E)`` with conditions ``(B, C)`` of their sets.

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from caloforge.nn.conditioners import Conditioner, ConditionerConfig
+from caloforge.nn.initial import shrink_last
 from caloforge.nn.mlp import mlp
 from caloforge.nn.rational_quadratic import rational_quadratic, spline_parameters
 from caloforge.nn.sets import SetContext, segment_mean
@@ -217,7 +218,7 @@ class _ConditionalNormal(nn.Module):
     def __init__(self, features: int, context: int, hidden: int) -> None:
         super().__init__()
         self.net = mlp((context, hidden, 2 * features))
-        _shrink(self.net)
+        shrink_last(self.net)
 
     def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = self.net(context).chunk(2, dim=1)
@@ -231,14 +232,6 @@ def _as_context(context: SetContext | Tensor) -> SetContext:
 def _summary(kept: int, config: SetSummaryConfig) -> nn.ModuleList:
     element = mlp((kept, *config.element, config.pooled))
     return nn.ModuleList([element, mlp((config.pooled, *config.reduced, config.outputs))])
-
-
-def _shrink(net: nn.Sequential) -> None:
-    last = net[-1]
-    if isinstance(last, nn.Linear):
-        with torch.no_grad():
-            last.weight.mul_(0.1)
-            last.bias.mul_(0.1)
 
 
 def _masks(features: int, config: SplineFlowConfig) -> list[list[int]]:

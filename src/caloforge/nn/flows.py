@@ -10,9 +10,9 @@ from torch import nn
 from zuko.distributions import DiagNormal
 from zuko.flows import ElementWiseTransform, GeneralCouplingTransform
 from zuko.lazy import Flow, UnconditionalDistribution, UnconditionalTransform
-from zuko.nn import Linear
 from zuko.transforms import MonotonicRQSTransform, PermutationTransform
 
+from caloforge.nn.initial import shrink_last
 from caloforge.nn.splines import MonotonicLRSTransform
 
 if TYPE_CHECKING:
@@ -20,12 +20,28 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ConditionalFlow", "SplineKind"]
+__all__ = ["ConditionalFlow", "SplineKind", "ZukoFlow"]
 
 SplineKind = Literal["linear-rational", "rational-quadratic"]
 
 
-class ConditionalFlow(nn.Module):
+class ZukoFlow(nn.Module):
+    """Base: densities and samples of one of zuko's flows."""
+
+    flow: Flow
+
+    def log_prob(self, target: Tensor, context: Tensor) -> Tensor:
+        """Log-densities ``(B,)`` of targets ``(B, features)`` given conditions ``(B, context)``."""
+        value: Tensor = self.flow(context).log_prob(target)
+        return value
+
+    def sample(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Targets ``(B, features)`` out of standard normal noise ``(B, features)``."""
+        value: Tensor = self.flow(context).transform.inv(noise)
+        return value
+
+
+class ConditionalFlow(ZukoFlow):
     """Blocks of affine couplings and permutations around an element-wise conditional spline.
 
     One block is ``couplings`` x (affine coupling, permutation), a permutation, a spline of all
@@ -78,16 +94,6 @@ class ConditionalFlow(nn.Module):
         )
         self.flow = Flow(transforms, base)
 
-    def log_prob(self, target: Tensor, context: Tensor) -> Tensor:
-        """Log-densities ``(B,)`` of targets ``(B, features)`` given conditions ``(B, context)``."""
-        value: Tensor = self.flow(context).log_prob(target)
-        return value
-
-    def sample(self, noise: Tensor, context: Tensor) -> Tensor:
-        """Targets ``(B, features)`` out of standard normal noise ``(B, features)``."""
-        value: Tensor = self.flow(context).transform.inv(noise)
-        return value
-
 
 def _alternate(coupling: partial[nn.Module], permutation: partial[nn.Module], n: int) -> Iterator[nn.Module]:
     for _ in range(n):
@@ -98,7 +104,7 @@ def _alternate(coupling: partial[nn.Module], permutation: partial[nn.Module], n:
 def _coupling(features: int, context: int, hidden: Sequence[int]) -> nn.Module:
     mask = torch.arange(features) < features // 2
     module: nn.Module = GeneralCouplingTransform(features, context, mask=mask, hidden_features=tuple(hidden))
-    _shrink_last(module)
+    shrink_last(module)
     return module
 
 
@@ -119,13 +125,5 @@ def _spline(
     module: nn.Module = ElementWiseTransform(
         features, context, univariate=univariate, shapes=shapes, hidden_features=tuple(hidden)
     )
-    _shrink_last(module)
+    shrink_last(module)
     return module
-
-
-def _shrink_last(module: nn.Module) -> None:
-    """Start near the identity: deep affine stacks diverge from zuko's default initialisation."""
-    last = [m for m in module.modules() if isinstance(m, Linear)][-1]
-    with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.mul_(0.1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,6 @@ _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _DEGREE = 3
 _SMALLEST = 1e-3  # a residual that is smaller counts as this
 _PRIOR = 5  # rows: a layer hit once or twice has no spread of its own
-_REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,10 @@ class _WhitenedSummary(SummaryTransform):
         terms = _terms(condition)
         for i in range(self.features):
             rows = known[:, i]
-            self.weights[:, i] = _least_squares(terms[rows], raw[rows, i])
+            self.weights[:, i] = least_squares(terms[rows], raw[rows, i])
             residual = raw[rows, i] - terms[rows] @ self.weights[:, i]
-            # E[log |z|] of a standard normal is -0.635
-            log_spread = residual.abs().clamp_min(_SMALLEST).log() + 0.635
-            self.spread[:, i] = _least_squares(terms[rows], log_spread, prior=_PRIOR)
+            log_spread = residual.abs().clamp_min(_SMALLEST).log() - MEAN_LOG_NORMAL
+            self.spread[:, i] = least_squares(terms[rows], log_spread, prior=_PRIOR)
         scaled = self._standardise(raw, known, terms, rng)
         values, vectors = torch.linalg.eigh(scaled.T.cov())
         self.basis.copy_(vectors)
@@ -305,21 +304,8 @@ def _share(parts: Tensor, total: Tensor) -> Tensor:
 
 def _terms(condition: Tensor) -> Tensor:
     """Powers of the energy; the direction, its square and its products with the energy."""
-    energy, direction = condition[:, :1].double().clamp(-_REACH, _REACH), condition[:, 1:].double()
-    powers = [energy**k for k in range(_DEGREE + 1)]
+    energy, direction = powers(condition, _DEGREE), condition[:, 1:].double()
     if not direction.shape[1]:
-        return torch.cat(powers, dim=1)
+        return energy
     square = direction.square().sum(1, keepdim=True)
-    return torch.cat([*powers, direction, direction * energy, square], dim=1)
-
-
-def _least_squares(terms: Tensor, values: Tensor, *, prior: int = 0) -> Tensor:
-    """Regress on ``terms``, the first of which is one; few rows cannot make the other terms large.
-
-    ``prior`` rows with the value zero are added, so that few rows cannot make the constant large.
-    """
-    mean = values.sum() / max(1, len(values) + prior)
-    ridge = torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ (values - mean))
-    solution[0] += mean
-    return solution
+    return torch.cat([energy, direction, direction * energy[:, 1:2], square], dim=1)

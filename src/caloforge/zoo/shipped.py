@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from caloforge.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from caloforge.simulator import Simulator
 
-__all__ = ["load_simulator", "model_folder", "reference_path", "shipped_models"]
+__all__ = ["load_simulator", "model_folder", "recorded_time", "reference_path", "shipped_models"]
 
 _HOME = Path(str(resources.files("caloforge.zoo")))
 
@@ -39,6 +40,25 @@ def model_folder(name_or_folder: str | Path) -> Path:
     hint = did_you_mean(text, shipped_models())
     msg = f"There is no model {text!r}: {hint}, or give the folder of a saved model or of a finished run."
     raise ConfigError(msg)
+
+
+def recorded_time(name: str) -> float | None:
+    """CPU milliseconds per shower on one thread that the benchmark wrote into a model's card, at its best.
+
+    Args:
+        name: Shipped name, or a folder as ``model_folder`` takes it.
+
+    Returns:
+        None when it was not measured.
+
+    Raises:
+        ConfigError: There is no such model.
+    """
+    path = model_folder(name) / "card.json"
+    card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    entries = card.get("benchmark", {}).get("configurations", ())
+    times = [entry["cpu_ms"]["mean"] for entry in entries if entry["threads"] == 1]
+    return min(times, default=None)
 
 
 def load_simulator(name_or_folder: str | Path) -> Simulator:

@@ -30,7 +30,7 @@ from caloforge.models.base import ModelConfig, Stage
 from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlowConfig
-from caloforge.nn import ConditionerConfig, EPiCEncoder, SplineFlow, SplineFlowConfig
+from caloforge.nn import ConditionerConfig, EPiCEncoder, Posterior, SplineFlow, SplineFlowConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,11 +107,6 @@ class CaloClouds(PointCloudModel):
         self.latent_flow = SplineFlow(encoder.latent, config.latent_flow, shared=size)
         self.points = PointDDPM(config.points, encoder.latent + size)
 
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloClouds:
-        """Build an untrained model."""
-        return cls(CaloCloudsConfig.model_validate(config.model_dump()), geometry)
-
     def stages(self) -> Sequence[Stage]:
         """Shower flow, encoder with point diffusion, latent flow, calibration."""
         return (
@@ -151,10 +146,9 @@ class CaloClouds(PointCloudModel):
         """One half of the points is encoded, the noise in the other half is predicted."""
         config = self.config.encoder
         encoded, learnt = _halves(features)
-        mean, log_variance = self.encoder(encoded, context, number)
-        latent = _drawn(mean, log_variance, rng)
-        error = self.points.loss(learnt, torch.cat([latent, context], dim=1), rng)
-        divergence = _divergence(mean, log_variance)
+        posterior = Posterior(*self.encoder(encoded, context, number))
+        error = self.points.loss(learnt, torch.cat([posterior.draw(rng), context], dim=1), rng)
+        divergence = posterior.divergence.mean()
         loss = error + config.weight * divergence.clamp_min(config.free)
         return {"loss": loss, "noise_error": error, "divergence": divergence}
 
@@ -163,8 +157,8 @@ class CaloClouds(PointCloudModel):
     ) -> dict[str, Tensor]:
         """Both halves of the points are encoded: two latent vectors a shower."""
         with torch.no_grad():
-            codes = [self.encoder(half, context, number) for half in _halves(features)]
-            latents = [_drawn(mean, log_variance, rng) for mean, log_variance in codes]
+            codes = [Posterior(*self.encoder(half, context, number)) for half in _halves(features)]
+            latents = [posterior.draw(rng) for posterior in codes]
         log_prob = self.latent_flow.log_prob(torch.cat(latents), torch.cat([context, context]))
         return {"loss": -log_prob.mean() / self.config.encoder.latent}
 
@@ -183,14 +177,3 @@ def _halves(points: Tensor) -> tuple[Tensor, Tensor]:
     """Two independent samples of every cloud, ``(B, K / 2, F)`` each."""
     middle = points.shape[1] // 2
     return points[:, :middle], points[:, middle:]
-
-
-def _drawn(mean: Tensor, log_variance: Tensor, rng: torch.Generator) -> Tensor:
-    noise = torch.randn(mean.shape, generator=rng, device=mean.device)
-    return mean + (0.5 * log_variance).exp() * noise
-
-
-def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Kullback-Leibler divergence from a standard normal distribution, averaged over the batch [nats]."""
-    terms = mean.square() + log_variance.exp() - log_variance - 1
-    return 0.5 * terms.sum(1).mean()

@@ -67,11 +67,6 @@ class CaloClouds2(PointCloudModel):
         super().__init__(config, geometry, content="layers")
         self.points = PointDiffusion(config.points, self.conditions.features + 1)
 
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloClouds2:
-        """Build an untrained model."""
-        return cls(CaloClouds2Config.model_validate(config.model_dump()), geometry)
-
     def stages(self) -> Sequence[Stage]:
         """Shower flow, point diffusion, calibration."""
         return (

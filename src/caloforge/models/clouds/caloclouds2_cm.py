@@ -55,11 +55,6 @@ class CaloClouds2CM(CaloClouds2):
         self.register_buffer("distilled", torch.zeros((), dtype=torch.bool))
         self.trainees = nn.ModuleDict()  # teacher, student and target, while they are needed
 
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloClouds2CM:
-        """Build an untrained model."""
-        return cls(CaloClouds2CMConfig.model_validate(config.model_dump()), geometry)
-
     def stages(self) -> Sequence[Stage]:
         """The diffusion model's networks, then their distillation, then the calibration."""
         flow, points, calibration = super().stages()

@@ -114,9 +114,7 @@ class PointCloudModel(GenerativeModel):
     config: PointCloudConfig
 
     def __init__(self, config: PointCloudConfig, geometry: Geometry, *, content: SummaryContent) -> None:
-        super().__init__()
-        self.config = config
-        self.geometry = geometry
+        super().__init__(config, geometry)
         self.conditions = Conditions(angles=config.angles)
         size = self.conditions.features
         self.transform = PointTransform(config.transform, torch.tensor(geometry.layer_z))

@@ -8,16 +8,18 @@ drawn as an estimate of the cells' probabilities, and different cells by those.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
+from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
 from caloforge.models.clouds.point_diffusion import tiles
 from caloforge.models.pointflow.cell_choice import Placement, Weights, choose, find_candidates, pick
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
-from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder
+from caloforge.models.pointflow.hit_energy import share_energy
+from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.totals import Totals
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlow, SplineFlowConfig, segment_mean
@@ -75,7 +77,7 @@ class CaloPointFlowConfig(ModelConfig):
 
     scaling: PointScaling = "linear"
     totals_degree: int = Field(default=0, ge=0, le=3)
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: PointEncoderConfig = PointEncoderConfig()
     latent_flow: SplineFlowConfig = SplineFlowConfig(
         transforms=8,
         bins=8,
@@ -104,12 +106,11 @@ class CaloPointFlow(GenerativeModel):
     name: ClassVar[str] = "calopointflow"
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlowConfig
     uses_cells: ClassVar[bool] = True
+    config: CaloPointFlowConfig
     most_hits: Tensor
 
     def __init__(self, config: CaloPointFlowConfig, geometry: Geometry) -> None:
-        super().__init__()
-        self.config: CaloPointFlowConfig = config
-        self.geometry = geometry
+        super().__init__(config, geometry)
         self.conditions = Conditions(angles=False, log=True)
         self.points = CellPoints(geometry, scaling=config.scaling)
         self.totals = Totals(degree=config.totals_degree)
@@ -118,11 +119,6 @@ class CaloPointFlow(GenerativeModel):
         self.latent_flow = SplineFlow(features, config.latent_flow, shared=self.conditions.features)
         self.point_flow = SplineFlow(_FEATURES, config.point_flow, shared=features)
         self.register_buffer("most_hits", torch.tensor(geometry.n_cells))
-
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloPointFlow:
-        """Build an untrained model."""
-        return cls(cast("CaloPointFlowConfig", config), geometry)
 
     def stages(self) -> Sequence[Stage]:
         """All networks are trained together."""
@@ -138,7 +134,7 @@ class CaloPointFlow(GenerativeModel):
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         """Fit the scales of conditions, points and totals."""
-        cells = _cells_of(sample)
+        cells = self._cells_of(sample)
         self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
         self.points.fit(cells, rng)
         condition = self.conditions(sample.energy, sample.direction)
@@ -151,7 +147,7 @@ class CaloPointFlow(GenerativeModel):
         ``recon``: of a point given the latent shower; ``prior`` and ``entropy``: of the latent
         shower, over the number of hits (equation 1 of the paper).
         """
-        cells = _cells_of(batch)
+        cells = self._cells_of(batch)
         size = len(cells.counts)
         condition = self.conditions(batch.energy, batch.direction)
         points, index = self.points(cells, rng), cells.index
@@ -191,11 +187,9 @@ class CaloPointFlow(GenerativeModel):
         chosen = choose(found, wanted, uniform[:, 0], placement=sampler.placement)
         point = pick(found, chosen, uniform[chosen, 1])
         counts = torch.minimum(number, wanted)
-        floor = self.points.floor
-        hit_energy = rescaled(values[inside[point], 3], found.shower[chosen], visible, counts, floor)
-        place = torch.from_numpy(self.geometry.cell_positions).to(energy.device)[found.cell[chosen], :2]
-        layer = torch.from_numpy(self.geometry.cell_layer).to(energy.device)[found.cell[chosen]]
-        return Cloud(counts, torch.column_stack([place, layer, hit_energy.float()]))
+        drawn, owner = values[inside[point], 3], found.shower[chosen]
+        hit_energy = share_energy(drawn, owner, visible, floor=float(self.points.floor))
+        return cells_to_cloud(counts, found.cell[chosen], hit_energy, self.geometry)
 
     def direct(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
         """What the flow itself says: as many independent points as hits.
@@ -240,33 +234,6 @@ class CaloPointFlow(GenerativeModel):
             for t in tiles(len(points))
         ]
         return torch.cat(parts)
-
-
-def rescaled(energy: Tensor, shower: Tensor, visible: Tensor, counts: Tensor, floor: Tensor) -> Tensor:
-    """Energies ``(C,)`` that sum to ``visible``, and stay above the threshold where they can.
-
-    What is above the threshold is scaled; a sum below that of the thresholds is shared equally.
-
-    Args:
-        energy: Energies of the hits [MeV], ``(C,)``, none below the threshold.
-        shower: Their showers, ``(C,)``.
-        visible: Energy sums [MeV], ``(B,)``.
-        counts: Hits, ``(B,)``.
-        floor: The threshold [MeV].
-    """
-    excess = (energy - floor).clamp_min(0.0)
-    have = torch.zeros_like(visible).index_add(0, shower, excess)
-    spare = visible - counts * floor
-    base = torch.where(spare > 0, floor, visible / counts.clamp_min(1))
-    factor = spare.clamp_min(0.0) / have.clamp_min(1e-12)
-    return base[shower] + excess * factor[shower]
-
-
-def _cells_of(batch: Batch) -> CellSet:
-    if batch.cells is None:
-        msg = "CaloPointFlow trains on cells: assemble the batch with cells=True."
-        raise ValueError(msg)
-    return batch.cells
 
 
 def _raw_totals(cells: CellSet, energy: Tensor, rng: torch.Generator) -> Tensor:

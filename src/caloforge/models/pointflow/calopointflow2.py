@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import rows_of
+from caloforge.models.assembly import cells_to_cloud, rows_of
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
 from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
-from caloforge.models.pointflow.latent_points import EncoderConfig, PointEncoder
+from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.ring_placement import merge_cells
 from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.nn import (
@@ -91,7 +91,7 @@ class CaloPointFlow2Config(ModelConfig):
     Attributes:
         hits: ``rings``: a point is layer, ring, energy (II); ``cells``: layer, two lateral
             coordinates, energy (I).
-        energy: Scaling of the hits' energies, see ``models.hit_energy``.
+        energy: Scaling of the hits' energies, see ``hit_energy.HitEnergy``.
         rings_by_layer: Whether every layer has a distribution of rings of its own.
         balance: Weights of the loss: ``published``, or the evidence lower bound per hit (``elbo``).
         totals: The flow of the number of hits and the energy sum.
@@ -106,7 +106,7 @@ class CaloPointFlow2Config(ModelConfig):
     rings_by_layer: bool = False
     balance: Literal["published", "elbo"] = "published"
     totals: TotalsConfig = TotalsConfig()
-    encoder: EncoderConfig = EncoderConfig(
+    encoder: PointEncoderConfig = PointEncoderConfig(
         element=(64, 128, 1024), pooled=(1024, 512, 512), latent=128, activation="gelu"
     )
     latent: SplineFlowConfig = SplineFlowConfig(
@@ -128,13 +128,9 @@ class CaloPointFlow2(GenerativeModel):
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlow2Config
     uses_cells: ClassVar[bool] = True
     config: CaloPointFlow2Config
-    positions: Tensor
-    layer: Tensor
 
     def __init__(self, config: CaloPointFlow2Config, geometry: Geometry) -> None:
-        super().__init__()
-        self.config = config
-        self.geometry = geometry
+        super().__init__(config, geometry)
         self.conditions = Conditions(angles=False, log=True)
         self.scaling = ShowerTotals(config.totals.trend)
         self.hits = _hits(config, geometry)
@@ -143,15 +139,6 @@ class CaloPointFlow2(GenerativeModel):
         self.encoder = PointEncoder(self.hits.features, config.encoder)
         self.latent = SplineFlow(config.encoder.latent, config.latent, shared=context)
         self.points = SplineFlow(self.hits.features, config.points, shared=context + config.encoder.latent)
-        positions = torch.from_numpy(geometry.cell_positions[:, :2].copy())
-        self.register_buffer("positions", positions, persistent=False)
-        layer = torch.from_numpy(geometry.cell_layer.astype("int64"))
-        self.register_buffer("layer", layer, persistent=False)
-
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> CaloPointFlow2:
-        """Build an untrained model."""
-        return cls(CaloPointFlow2Config.model_validate(config.model_dump()), geometry)
 
     def stages(self) -> Sequence[Stage]:
         """The totals; encoder, latent flow and flow of the hits."""
@@ -171,7 +158,7 @@ class CaloPointFlow2(GenerativeModel):
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         """Fit conditions, totals and the hits' scales to training showers."""
-        cells = _cells(sample)
+        cells = self._cells_of(sample)
         self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
         total = _sums(cells)
         condition = self.conditions(sample.energy, sample.direction)
@@ -180,7 +167,7 @@ class CaloPointFlow2(GenerativeModel):
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number: of the totals, or of latent vector and hits."""
-        cells, condition = _cells(batch), self.conditions(batch.energy, batch.direction)
+        cells, condition = self._cells_of(batch), self.conditions(batch.energy, batch.direction)
         total = _sums(cells)
         totals = self.scaling(cells.counts, total, batch.energy, condition, rng)
         if group == "totals":
@@ -225,21 +212,13 @@ class CaloPointFlow2(GenerativeModel):
     def _cloud(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> Cloud:
         index, cell, energy = merge_cells(index, cell, energy, n_cells=self.geometry.n_cells)
         energy = share_energy(energy, index, total, floor=self.hits.energy.floor)
-        columns = [self.positions[cell], self.layer[cell][:, None], energy[:, None]]
-        return Cloud(torch.bincount(index, minlength=len(total)), torch.cat(columns, dim=1))
+        return cells_to_cloud(torch.bincount(index, minlength=len(total)), cell, energy, self.geometry)
 
 
 def _hits(config: CaloPointFlow2Config, geometry: Geometry) -> HitPoints:
     if config.hits == "cells":
         return CellPoints(geometry, config.energy)
     return RingPoints(geometry, config.energy, by_layer=config.rings_by_layer, surplus=config.sampler.surplus)
-
-
-def _cells(batch: Batch) -> CellSet:
-    if batch.cells is None:
-        msg = "CaloPointFlow II trains on cells: ask for a batch with cells=True"
-        raise ValueError(msg)
-    return batch.cells
 
 
 def _sums(cells: CellSet) -> Tensor:

@@ -8,27 +8,24 @@ CaloPointFlow, NeurIPS ML4PS 2022; arXiv:2403.15782).
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
 from torch import nn
 
 from caloforge.models.base import ModelConfig
-from caloforge.nn import mlp, segment_mean
+from caloforge.nn import Posterior, mlp, segment_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EncoderConfig", "PointEncoder", "Posterior"]
+__all__ = ["PointEncoder", "PointEncoderConfig"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky-relu": nn.LeakyReLU, "gelu": nn.GELU}
 _LOG_VARIANCE = (-16.0, 8.0)  # a width far out is not learnt from, but overflows
 
 
-class EncoderConfig(ModelConfig):
+class PointEncoderConfig(ModelConfig):
     """Sizes of an encoder; the defaults are those of CaloPointFlow.
 
     Attributes:
@@ -45,30 +42,6 @@ class EncoderConfig(ModelConfig):
     activation: Literal["relu", "leaky-relu", "gelu"] = "leaky-relu"
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """Independent Gaussians in the latent space, one row a shower.
-
-    Attributes:
-        mean: ``(B, latent)``.
-        log_variance: ``(B, latent)``.
-    """
-
-    mean: Tensor
-    log_variance: Tensor
-
-    def draw(self, rng: torch.Generator) -> Tensor:
-        """One latent vector per shower ``(B, latent)``, differentiable in mean and width."""
-        noise = torch.empty_like(self.mean).normal_(generator=rng)
-        return self.mean + noise * (0.5 * self.log_variance).exp()
-
-    @property
-    def entropy(self) -> Tensor:
-        """Of every shower, ``(B,)``: d/2 (1 + ln 2 pi) + sum of ln sigma."""
-        constant = 0.5 * self.mean.shape[1] * (1 + math.log(2 * math.pi))
-        return constant + 0.5 * self.log_variance.sum(dim=1)
-
-
 class PointEncoder(nn.Module):
     """Points of showers to Gaussians in the latent space, whatever their number and order.
 
@@ -77,7 +50,7 @@ class PointEncoder(nn.Module):
         config: Sizes.
     """
 
-    def __init__(self, features: int, config: EncoderConfig) -> None:
+    def __init__(self, features: int, config: PointEncoderConfig) -> None:
         super().__init__()
         activation = _ACTIVATIONS[config.activation]
         width = config.element[-1]

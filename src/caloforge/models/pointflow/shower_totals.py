@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.trend import least_squares, powers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["ShowerTotals"]
 
-_REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
+_RIDGE = 1e-6  # times the number of showers: few of them, or showers of one energy, have no trend
 _SMALLEST = 1e-3  # a deviation that is smaller counts as this
 _ROOM = 1.5  # times the largest number of hits that was seen
 
@@ -43,10 +44,11 @@ class ShowerTotals(Fitted):
         self, counts: Tensor, total: Tensor, energy: Tensor, condition: Tensor, rng: torch.Generator
     ) -> None:
         """Take means and widths from showers; arguments as of ``forward``."""
-        raw, terms = _raw(counts, total, energy, rng), self._terms(condition)
-        self.mean.copy_(_regress(terms, raw))
+        raw, terms = _raw(counts, total, energy, rng), powers(condition, self.degree)
+        ridge = _RIDGE * len(terms)
+        self.mean.copy_(least_squares(terms, raw, ridge=ridge))
         deviation = raw - terms @ self.mean
-        self.log_spread.copy_(_regress(terms, deviation.abs().clamp_min(_SMALLEST).log()))
+        self.log_spread.copy_(least_squares(terms, deviation.abs().clamp_min(_SMALLEST).log(), ridge=ridge))
         scaled = deviation / (terms @ self.log_spread).exp()
         self.log_spread[0] += scaled.std(dim=0, correction=0).clamp_min(_SMALLEST).log()
         self.most.copy_(_ROOM * counts.max())
@@ -65,22 +67,18 @@ class ShowerTotals(Fitted):
             rng: Of the uniform noise U.
         """
         self._require_fitted()
-        terms = self._terms(condition)
+        terms = powers(condition, self.degree)
         scaled = (_raw(counts, total, energy, rng) - terms @ self.mean) / (terms @ self.log_spread).exp()
         return scaled.to(torch.float32)
 
     def inverse(self, target: Tensor, energy: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers of hits ``(B,)`` int64, one or more, and energy sums ``(B,)`` [MeV]."""
         self._require_fitted()
-        terms = self._terms(condition)
+        terms = powers(condition, self.degree)
         raw = target.double() * (terms @ self.log_spread).exp() + terms @ self.mean
         hits, visible = (raw + _offsets(energy)).clamp(max=30.0).exp().unbind(1)
         counts = torch.minimum(hits, self.most).floor().clamp_min(1).to(torch.int64)
         return counts, visible.to(torch.float32)
-
-    def _terms(self, condition: Tensor) -> Tensor:
-        x = condition[:, :1].double().clamp(-_REACH, _REACH)
-        return torch.cat([x**k for k in range(self.degree + 1)], dim=1)
 
 
 def _offsets(energy: Tensor) -> Tensor:
@@ -93,11 +91,3 @@ def _raw(counts: Tensor, total: Tensor, energy: Tensor, rng: torch.Generator) ->
     hits = (counts + uniform).clamp_min(0.5).log()
     visible = total.double().clamp_min(1e-6).log()
     return torch.stack([hits, visible], dim=1) - _offsets(energy)
-
-
-def _regress(terms: Tensor, values: Tensor) -> Tensor:
-    """Least squares; the ridge lets few showers, or showers of one energy, have no trend."""
-    ridge = 1e-6 * len(terms) * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    ridge[0, 0] = 0.0
-    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
-    return solution

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Totals"]
 
-_REACH = 1.5  # conditions beyond it (the trained ones lie in [-1, 1]) count as it: a cubic runs away
+_RIDGE = 1e-3  # of a row: few showers do not explode
 _SMALLEST = 1e-4  # a residual that is smaller counts as this
-_MEAN_LOG_NORMAL = -0.635  # E[ln |z|] of a standard normal z
 
 
 class Totals(Fitted):
@@ -43,11 +43,11 @@ class Totals(Fitted):
         """Take means and widths from ``raw`` ``(B, 2)`` and conditions ``(B, 1)``."""
         self.centre.copy_(raw.mean(0))
         self.width.copy_(raw.std(0, correction=0).clamp_min(_SMALLEST))
-        terms = self._terms(condition)
+        terms = powers(condition, self.degree)
         standard = (raw - self.centre) / self.width
-        self.mean.copy_(_regress(terms, standard))
+        self.mean.copy_(least_squares(terms, standard, ridge=_RIDGE))
         residual = (standard - terms @ self.mean).abs().clamp_min(_SMALLEST)
-        self.log_width.copy_(_regress(terms, residual.log() - _MEAN_LOG_NORMAL))
+        self.log_width.copy_(least_squares(terms, residual.log() - MEAN_LOG_NORMAL, ridge=_RIDGE))
         if not self.degree:
             self.log_width.zero_()
         self._done()
@@ -61,14 +61,14 @@ class Totals(Fitted):
     def forward(self, raw: Tensor, condition: Tensor) -> Tensor:
         """Numbers of order one ``(B, 2)`` given the condition: what a flow models."""
         self._require_fitted()
-        terms = self._terms(condition)
+        terms = powers(condition, self.degree)
         standard = (raw - self.centre) / self.width
         return ((standard - terms @ self.mean) * (-(terms @ self.log_width)).exp()).float()
 
     def inverse(self, target: Tensor, condition: Tensor) -> Tensor:
         """``raw`` of what a flow drew, ``(B, 2)`` float64."""
         self._require_fitted()
-        terms = self._terms(condition)
+        terms = powers(condition, self.degree)
         standard = target.double() * (terms @ self.log_width).exp() + terms @ self.mean
         return standard * self.width + self.centre
 
@@ -82,14 +82,3 @@ class Totals(Fitted):
         energy = energy.double()
         counts = (raw[:, 1] * energy.sqrt()).floor().clamp_min(1.0)
         return counts.long(), (raw[:, 0] * energy).clamp_min(0.0)
-
-    def _terms(self, condition: Tensor) -> Tensor:
-        known = condition[:, :1].double().clamp(-_REACH, _REACH)
-        return torch.cat([known**k for k in range(self.degree + 1)], dim=1)
-
-
-def _regress(terms: Tensor, values: Tensor) -> Tensor:
-    """Least squares; a thousandth of a row against every term keeps few showers from exploding."""
-    ridge = 1e-3 * torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ values)
-    return solution

@@ -51,11 +51,11 @@ class ChoiceFlow(nn.Module):
         self.number = CDFDequantiser([parts + 1], tables=kinds)
         self.flow = SplineFlow(parts + 1, config, shared=shared, own=own, neighbours=neighbours)
 
-    def fit(self, hit: Tensor, kind: Tensor) -> None:
-        """Count the hit parts of parents: ``hit`` ``(M, n)`` bool, ``kind`` ``(M,)``."""
+    def fit(self, hit: Tensor, kind: Tensor | None) -> None:
+        """Count hit parts of parents: ``hit`` ``(M, n)`` bool; ``kind`` ``(M,)``, None for a single kind."""
         self.number.fit(hit.sum(1, keepdim=True), kind)
 
-    def log_prob(self, hit: Tensor, kind: Tensor, context: SetContext, rng: torch.Generator) -> Tensor:
+    def log_prob(self, hit: Tensor, kind: Tensor | None, context: SetContext, rng: torch.Generator) -> Tensor:
         """Log-densities ``(M,)`` of dequantised patterns ``(M, n)``."""
         shape = (len(hit), self.parts + 1)
         uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=hit.device).clamp_min(1e-12)
@@ -63,7 +63,7 @@ class ChoiceFlow(nn.Module):
         scores = (gumbel_targets(hit, uniform[:, 1:], miss=_MISS) - _MIDDLE) / _SCALE
         return self.flow.log_prob(torch.cat([number, scores.to(number.dtype)], dim=1), context)
 
-    def sample(self, noise: Tensor, kind: Tensor, context: SetContext) -> Tensor:
+    def sample(self, noise: Tensor, kind: Tensor | None, context: SetContext) -> Tensor:
         """Patterns ``(M, n)`` bool out of standard normal noise ``(M, n + 1)``."""
         target = self.flow.sample(noise, context)
         number = self.number.inverse(target[:, :1], kind)[:, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
 from caloforge.nn import SetContext, SplineFlow
-from caloforge.nn.lookup import find_rows, padded_rows
+from caloforge.nn.lookup import find_neighbours, padded_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
 
 if TYPE_CHECKING:
@@ -25,6 +26,29 @@ if TYPE_CHECKING:
 __all__ = ["HitEnergies"]
 
 _PLACE_FEATURES = 5
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of hits before they have energies.
+
+    Attributes:
+        features: ``(H, D)``.
+        faces: Rows of the hits that share a face with each, ``(H, F)``.
+        colour: 1 for the second half, 0 for the first, ``(H,)``.
+    """
+
+    features: Tensor
+    faces: Tensor
+    colour: Tensor
+
+    def of(self, rows: Tensor) -> _Known:
+        """Some of the hits."""
+        return _Known(self.features[rows], self.faces[rows], self.colour[rows])
+
+    def own(self, target: Tensor) -> Tensor:
+        """The features, and for the second half the energies ``target`` of those that share a face."""
+        return torch.cat([self.features, padded_rows(target, self.faces) * self.colour[:, None]], dim=1)
 
 
 class HitEnergies(nn.Module):
@@ -72,8 +96,8 @@ class HitEnergies(nn.Module):
         target = self.scale(self._log(energy))
         flip = torch.randint(2, (len(condition),), generator=rng, device=energy.device)
         second = (self.colour[hits.number] + flip[hits.shower]) % 2 == 1
-        own = self._features(hits, target, second, self.layer_sums(hits, energy))
-        return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, own))
+        known = self._known(hits, second, self.layer_sums(hits, energy))
+        return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
 
     def sample(self, hits: Parents, layers: Tensor, condition: Tensor, noise: Noise) -> Tensor:
         """Energies ``(H,)`` [MeV] of the cells.
@@ -88,10 +112,11 @@ class HitEnergies(nn.Module):
         second = self.colour[hits.number] == 1
         layers = layers.to(z.dtype)
         counts, _ = self.layer_sums(hits, z[:, 0])
+        known = self._known(hits, second, (counts, layers))
         target = torch.zeros_like(z[:, 0])
         for half in (~second, second):
             rows = half.nonzero()[:, 0]
-            own = self._features(hits, target, second, (counts, layers))[rows]
+            own = known.of(rows).own(target)
             drawn = self.flow.sample(z[rows], SetContext(condition, hits.shower[rows], own))
             target = target.index_copy(0, rows, drawn[:, 0])
         excess = self.scale.inverse(target).exp()
@@ -111,29 +136,24 @@ class HitEnergies(nn.Module):
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
 
-    def _features(
-        self, hits: Parents, target: Tensor, second: Tensor, layers: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """Place, layer's hits and mean energy, neighbours' hits, and energies for the second half."""
-        keys = hits.shower * self.n_cells + hits.number
-        faces, corners = (self._rows(keys, hits, table) for table in (self.faces, self.corners))
+    def _known(self, hits: Parents, second: Tensor, layers: tuple[Tensor, Tensor]) -> _Known:
+        """Place, layer's hits and mean energy, neighbours' hits."""
+        faces, corners = (self._rows(hits, table) for table in (self.faces, self.corners))
         layer, radius = self.layer[hits.number], self.radius[hits.number]
         counts, sums = (values[hits.shower, layer] for values in layers)
         mean = (sums / counts.clamp_min(1.0) - self.threshold).clamp_min(1e-4)
-        colour = second.to(target.dtype)
+        colour = second.to(mean.dtype)
         place = [radius, radius.square(), counts.clamp_min(1.0).log() - 2.0, mean.log(), colour]
         parts = [
-            nn.functional.one_hot(layer, self.n_layers).to(target.dtype),
+            nn.functional.one_hot(layer, self.n_layers).to(mean.dtype),
             torch.stack(place, dim=1),
-            (faces < len(keys)).to(target.dtype),
-            (corners < len(keys)).to(target.dtype),
-            padded_rows(target, faces) * colour[:, None],
+            (faces < len(faces)).to(mean.dtype),
+            (corners < len(corners)).to(mean.dtype),
         ]
-        return torch.cat(parts, dim=1)
+        return _Known(torch.cat(parts, dim=1), faces, colour)
 
-    def _rows(self, keys: Tensor, hits: Parents, table: Tensor) -> Tensor:
-        around = table[hits.number]
-        return find_rows(keys, torch.where(around >= 0, hits.shower[:, None] * self.n_cells + around, -1))
+    def _rows(self, hits: Parents, table: Tensor) -> Tensor:
+        return find_neighbours(hits.shower, hits.number, table[hits.number], size=self.n_cells)
 
 
 def _neighbour_tables(geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

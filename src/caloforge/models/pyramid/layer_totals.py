@@ -8,6 +8,7 @@ import torch
 
 from caloforge.nn import SplineFlow
 from caloforge.preprocessing.base import Fitted
+from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,9 +21,8 @@ __all__ = ["LayerTotals"]
 _SMALLEST = 1e-4  # MeV above threshold a cell, so that the logarithm is finite
 _FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _NARROWEST = 1e-3  # a residual that is smaller counts as this
-_MEAN_LOG = 0.635  # E[ln |z|] of a standard normal is its negative
+_DEGREE = 3  # of the polynomials in the energy that the means follow
 _SPREAD_TERMS = 3  # powers of the energy that the spread's logarithm follows
-_REACH = 1.5  # conditions beyond it count as it: a cubic runs away
 _LOGS = (-12.0, 16.0)  # ln MeV and ln hits, so that an untrained network does not overflow
 
 
@@ -62,22 +62,22 @@ class LayerTotals(Fitted):
         self.n_layers, self.threshold, self.contained = n_layers, threshold, contained
         size = 2 * n_layers + 1
         self.flow = SplineFlow(size, config, shared=conditions + n_layers)
-        self.register_buffer("weights", torch.zeros(4, size, dtype=torch.float64))
+        self.register_buffer("weights", torch.zeros(_DEGREE + 1, size, dtype=torch.float64))
         self.register_buffer("spread", torch.zeros(_SPREAD_TERMS, size, dtype=torch.float64))
         self.register_buffer("basis", torch.eye(size, dtype=torch.float64))
         self.register_buffer("stretch", torch.ones(size, dtype=torch.float64))
 
     def fit(self, counts: Tensor, energies: Tensor, condition: Tensor, rng: torch.Generator) -> None:
         """Take trends and correlations; arguments as of ``log_prob``."""
-        terms, raw = _terms(condition), self._logarithms(counts, energies, rng)
+        terms, raw = powers(condition, _DEGREE), self._logarithms(counts, energies, rng)
         known = _known(counts)
         for column in range(self.features):
             rows = known[:, column]
             if int(rows.sum()) > 1:
-                self.weights[:, column] = _trend(terms[rows], raw[rows, column])
+                self.weights[:, column] = least_squares(terms[rows], raw[rows, column])
                 rest = raw[rows, column] - terms[rows] @ self.weights[:, column]
-                log_spread = rest.abs().clamp_min(_NARROWEST).log() + _MEAN_LOG
-                self.spread[:, column] = _trend(terms[rows, :_SPREAD_TERMS], log_spread)
+                log_spread = rest.abs().clamp_min(_NARROWEST).log() - MEAN_LOG_NORMAL
+                self.spread[:, column] = least_squares(terms[rows, :_SPREAD_TERMS], log_spread)
                 # tails are wider than a normal distribution's: one on the whole all the same
                 scaled = rest / self._scales(terms[rows])[:, column]
                 self.spread[0, column] += 0.5 * scaled.square().mean().log()
@@ -97,7 +97,7 @@ class LayerTotals(Fitted):
         """
         self._require_fitted()
         raw, known = self._logarithms(counts, energies, rng), _known(counts)
-        white = self._scaled(raw, known, _terms(condition), rng) @ self.basis / self.stretch
+        white = self._scaled(raw, known, powers(condition, _DEGREE), rng) @ self.basis / self.stretch
         return self.flow.log_prob(white.to(torch.float32), _context(counts > 0, condition))
 
     def sample(self, pattern: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
@@ -105,7 +105,7 @@ class LayerTotals(Fitted):
         self._require_fitted()
         white = self.flow.sample(noise.normal("totals", 1, self.features), _context(pattern, condition))
         scaled = (white.double() * self.stretch) @ self.basis.T
-        terms = _terms(condition)
+        terms = powers(condition, _DEGREE)
         values = (scaled * self._scales(terms) + terms @ self.weights).clamp(*_LOGS).exp()
         visible, hits, excess = values[:, :1], *values[:, 1:].chunk(2, dim=1)
         counts = hits.floor().clamp_min(1.0) * pattern
@@ -140,21 +140,6 @@ def _known(counts: Tensor) -> Tensor:
     """What of a shower's numbers means something, ``(B, 2 L + 1)``."""
     hit = counts > 0
     return torch.cat([torch.ones_like(hit[:, :1]), hit, hit], dim=1)
-
-
-def _terms(condition: Tensor) -> Tensor:
-    """Powers of the scaled logarithm of the energy, ``(B, 4)``."""
-    energy = condition[:, :1].double().clamp(-_REACH, _REACH)
-    return torch.cat([energy**k for k in range(4)], dim=1)
-
-
-def _trend(terms: Tensor, values: Tensor) -> Tensor:
-    """Least squares; few rows cannot make the terms beside the constant large."""
-    mean = values.mean()
-    ridge = torch.eye(terms.shape[1], dtype=terms.dtype, device=terms.device)
-    solution: Tensor = torch.linalg.solve(terms.T @ terms + ridge, terms.T @ (values - mean))
-    solution[0] += mean
-    return solution
 
 
 def _context(pattern: Tensor, condition: Tensor) -> Tensor:

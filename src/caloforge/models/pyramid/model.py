@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
-from caloforge.errors import ConfigError
 from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import GenerativeModel, ModelConfig, Stage
 from caloforge.models.pyramid.choice import ChoiceFlow
@@ -92,8 +91,7 @@ class Pyramid(GenerativeModel):
     config: PyramidConfig
 
     def __init__(self, config: PyramidConfig, geometry: Geometry) -> None:
-        super().__init__()
-        self.config, self.geometry = config, geometry
+        super().__init__(config, geometry)
         self.conditions = Conditions(angles=False, log=True)
         self.tree = tree = PyramidTree(geometry, config.block)
         size = self.conditions.features
@@ -118,11 +116,6 @@ class Pyramid(GenerativeModel):
         self.totals = LayerTotals(config.totals, tree.n_layers, threshold, size, contained=config.contained)
         self.energies = HitEnergies(config.energies, geometry, size)
 
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> Pyramid:
-        """Build an untrained model."""
-        return cls(PyramidConfig.model_validate(config.model_dump()), geometry)
-
     def stages(self) -> Sequence[Stage]:
         """Layers, their totals, clusters, cells, energies: independent of each other in training."""
         names = ("layers", "totals", "clusters", "cells", "energies")
@@ -144,8 +137,7 @@ class Pyramid(GenerativeModel):
         clusters, cell_hit = self.tree.hit_clusters(hits)
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if not self.layers.number.is_fitted:
-            pattern = self.tree.layer_pattern(layers)
-            self.layers.fit(pattern, torch.zeros(len(pattern), dtype=torch.int64))
+            self.layers.fit(self.tree.layer_pattern(layers), None)
             self.clusters.fit(cluster_hit, layers.number)
             self.cells.fit(cell_hit, self.tree.kinds_of(clusters))
         if not self.totals.is_fitted:
@@ -176,8 +168,7 @@ class Pyramid(GenerativeModel):
             log_prob = self.clusters.log_prob(cluster_hit, layers.number, context, rng)
             return {"loss": -log_prob.mean() / (self.tree.per_layer + 1)}
         pattern = self.tree.layer_pattern(layers)
-        kind = torch.zeros(len(pattern), dtype=torch.int64, device=condition.device)
-        log_prob = self.layers.log_prob(pattern, kind, SetContext(condition), rng)
+        log_prob = self.layers.log_prob(pattern, None, SetContext(condition), rng)
         return {"loss": -log_prob.mean() / (self.tree.n_layers + 1)}
 
     def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
@@ -192,8 +183,7 @@ class Pyramid(GenerativeModel):
 
     def _draw_layers(self, condition: Tensor, noise: Noise) -> Parents:
         z = noise.normal("layers", 1, self.tree.n_layers + 1)
-        kind = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        return Parents.marked(self.layers.sample(z, kind, SetContext(condition)))
+        return Parents.marked(self.layers.sample(z, None, SetContext(condition)))
 
     def _draw_clusters(self, layers: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
         z = self._within(noise.normal("clusters", layers.per_shower, self.tree.per_layer + 1))
@@ -218,8 +208,5 @@ class Pyramid(GenerativeModel):
 
     def _hits_of(self, batch: Batch) -> tuple[Parents, Tensor]:
         """The hit cells of a batch, and their energies."""
-        cells = batch.cells
-        if cells is None:
-            msg = f"{self.name} trains on cells: give it showers with their cells."
-            raise ConfigError(msg)
+        cells = self._cells_of(batch)
         return Parents(cells.index, cells.cell, cells.counts), cells.energy

@@ -10,7 +10,7 @@ from torch import nn
 
 from caloforge.geometry.clusters import find_clusters
 from caloforge.nn import SetContext
-from caloforge.nn.lookup import find_rows
+from caloforge.nn.lookup import find_neighbours
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,12 +111,10 @@ class PyramidTree(nn.Module):
 
     def layer_context(self, layers: Parents, totals: Totals, condition: Tensor) -> SetContext:
         """What the clusters of hit layers are chosen by: the energy, the layers' totals, the place."""
-        last = self.n_layers - 1
-        keys = layers.shower * self.n_layers + layers.number
         beside = torch.stack([layers.number - 1, layers.number + 1], dim=1)
-        inside = (beside >= 0) & (beside <= last)
-        rows = find_rows(keys, torch.where(inside, layers.shower[:, None] * self.n_layers + beside, -1))
-        flags = (rows < len(keys)).to(condition.dtype)
+        beside = torch.where(beside < self.n_layers, beside, -1)
+        rows = find_neighbours(layers.shower, layers.number, beside, size=self.n_layers)
+        flags = (rows < len(rows)).to(condition.dtype)
         near = self._near(layers.shower, layers.number, totals, condition)
         own = torch.cat([_one_hot(layers.number, self.n_layers, condition), flags, near], dim=1)
         share = layers.per_shower[:, None].to(condition.dtype) / self.n_layers
@@ -126,14 +124,13 @@ class PyramidTree(nn.Module):
     def cluster_context(self, clusters: Parents, totals: Totals, condition: Tensor) -> SetContext:
         """What the cells of hit clusters are chosen by: the energy, the clusters around, the place."""
         total = self.n_layers * self.per_layer
-        keys = clusters.shower * total + clusters.number
         around = self.around[clusters.number]
-        rows = find_rows(keys, torch.where(around >= 0, clusters.shower[:, None] * total + around, -1))
+        rows = find_neighbours(clusters.shower, clusters.number, around, size=total)
         layer = clusters.number // self.per_layer
         own = [
             _one_hot(layer, self.n_layers, condition),
             _one_hot(self.kind[clusters.number % self.per_layer], self.n_kinds, condition),
-            (rows < len(keys)).to(condition.dtype),
+            (rows < len(rows)).to(condition.dtype),
             self._crowd(clusters.shower, layer, len(clusters.per_shower), condition),
             self._near(clusters.shower, layer, totals, condition),
         ]
