@@ -19,6 +19,7 @@ from caloforge.geometry.layers import Layer, Slab
 from caloforge.models import Batch, CellSet, build_model, model_class
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pointflow.calopointflow2 import CaloPointFlow2, CaloPointFlow2Config
+from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import HitEnergy, share_energy
 from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.ring_placement import RingPlacement, merge_cells
@@ -337,16 +338,46 @@ def model_of(geometry: Geometry, *overrides: str) -> CaloPointFlow2:
 
 
 SHOWERS = 64
+PUBLISHED = (
+    "model.energy=fraction",
+    "model.balance=published",
+    "model.sampler.surplus=add",
+    "model.sampler.draws_per_hit=1",
+)
 VARIANTS = pytest.mark.parametrize(
     "overrides",
     [
         (),
-        ("model.energy=fraction", "model.balance=published", "model.sampler.surplus=add"),
+        PUBLISHED,
         ("model.points.summary=null", "model.rings_by_layer=false"),
         ("model.hits=cells", "model.points.summary=null"),
+        ("model.sampler.draws_per_hit=1",),
     ],
-    ids=["mended", "published", "independent", "cells"],
+    ids=["mended", "published", "independent", "cells", "single"],
 )
+
+
+def test_rings_fill_up_when_points_are_estimates() -> None:
+    """A core of four cells that four of eight hits lie in: full, not full on average."""
+    showers, hits = 400, 8
+    rings = find_rings(SQUARE)
+    assert rings.size[:2].tolist() == [4, 8]
+
+    def occupied(draws: int) -> float:
+        shower = torch.arange(showers).repeat_interleave(draws * hits)
+        ring = torch.randint(2, (len(shower),), generator=rng())
+        energy = torch.ones(len(ring))
+        cell = RingPlacement(rings, "add")(shower, ring, energy, showers, noise(showers))
+        if draws > 1:
+            wanted = torch.full((showers,), hits)
+            drawn = draw_cells(shower, cell, wanted, noise(showers), placement="pareto")
+            assert torch.equal(drawn.counts, wanted)
+            shower, cell = drawn.shower, drawn.cell
+        core = rings.ring[cell] == 0
+        return len(np.unique((shower * SQUARE.n_cells + cell)[core])) / showers
+
+    assert occupied(1) == pytest.approx(3.45, abs=0.1)  # E[min(4, n)], n binomial
+    assert 3.7 < occupied(8) <= 4
 
 
 class TestModel:
@@ -371,8 +402,10 @@ class TestModel:
         assert (cells >= 0).all()
         assert len(np.unique(index.numpy() * geometry.n_cells + cells)) == len(cells)
         assert (cloud.counts <= counts).all()
-        if model.config.sampler.surplus == "move" and model.config.hits == "rings":
+        if overrides == ("model.sampler.draws_per_hit=1",):
             np.testing.assert_array_equal(cloud.counts, counts)
+        if model.config.sampler.draws_per_hit > 1:
+            assert cloud.counts.sum() > 0.95 * counts.sum()  # the points may lie in fewer cells
         if model.config.energy == "quantile":
             assert (cloud.points[:, 3] >= np.float32(geometry.threshold)).all()
 
@@ -415,7 +448,11 @@ class TestModel:
     @pytest.mark.parametrize("surplus", ["add", "move"])
     @pytest.mark.parametrize("by_layer", ["true", "false"])
     def test_layers_that_were_never_hit_stay_dark(self, surplus: str, by_layer: str) -> None:
-        overrides = (f"model.sampler.surplus={surplus}", f"model.rings_by_layer={by_layer}")
+        overrides = (
+            f"model.sampler.surplus={surplus}",
+            f"model.rings_by_layer={by_layer}",
+            "model.sampler.draws_per_hit=1",
+        )
         model = model_of(SQUARE, *overrides)
         with torch.no_grad():
             cloud = model.sample(torch.full((50,), 5e3), torch.zeros(50, 2), noise(50))

@@ -24,10 +24,12 @@ __all__ = [
     "recentre",
     "rescale",
     "rows_of",
+    "shower_tiles",
     "thinned",
     "whole_counts",
 ]
 
+_TILE = 32768  # points whose activations are worked on together
 _NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
 
 
@@ -87,6 +89,13 @@ def whole_counts(counts: Tensor) -> Tensor:
 def rows_of(counts: Tensor) -> Tensor:
     """The shower of every point, ``(M,)``."""
     return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+
+
+def shower_tiles(counts: Tensor) -> list[tuple[int, int]]:
+    """Cut showers of ``counts`` points ``(B,)`` into runs, first to last (exclusive), of not many points."""
+    tile = (counts.cumsum(0) - counts).div(_TILE, rounding_mode="floor")
+    ends = torch.unique_consecutive(tile, return_counts=True)[1].cumsum(0).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
 def thinned(drawn: Tensor, kept: Tensor) -> Tensor:

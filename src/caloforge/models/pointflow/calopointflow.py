@@ -16,7 +16,7 @@ from pydantic import Field
 from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
 from caloforge.models.clouds.point_diffusion import tiles
-from caloforge.models.pointflow.cell_choice import Placement, Weights, choose, find_candidates, pick
+from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
 from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
@@ -181,15 +181,17 @@ class CaloPointFlow(GenerativeModel):
         cell = self.points.find(values)
         inside = torch.nonzero(cell >= 0)[:, 0]
         density = self._log_density(points, context, shower)[inside] if sampler.weights == "density" else None
-        found = find_candidates(shower[inside], cell[inside], len(energy), log_density=density)
-        number = torch.bincount(found.shower, minlength=len(energy))
-        uniform = noise.uniform("cells", number, 2)
-        chosen = choose(found, wanted, uniform[:, 0], placement=sampler.placement)
-        point = pick(found, chosen, uniform[chosen, 1])
-        counts = torch.minimum(number, wanted)
-        drawn, owner = values[inside[point], 3], found.shower[chosen]
-        hit_energy = share_energy(drawn, owner, visible, floor=float(self.points.floor))
-        return cells_to_cloud(counts, found.cell[chosen], hit_energy, self.geometry)
+        hits = draw_cells(
+            shower[inside],
+            cell[inside],
+            wanted,
+            noise,
+            placement=sampler.placement,
+            log_density=density,
+        )
+        drawn = values[inside[hits.point], 3]
+        hit_energy = share_energy(drawn, hits.shower, visible, floor=float(self.points.floor))
+        return cells_to_cloud(hits.counts, hits.cell, hit_energy, self.geometry)
 
     def direct(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
         """What the flow itself says: as many independent points as hits.

@@ -15,6 +15,9 @@ defaults as published:
 * ``energy: quantile``: no hit falls below the threshold, soft hits have the right spectrum.
 * ``sampler.surplus: move``: hits beyond a ring's number of cells go to the nearest ring with free cells,
   so that the number of hits is the one that was drawn.
+* ``sampler.draws_per_hit``: as published the hits of a ring fluctuate like independent ones, while a
+  shower's core is full: some of its cells stay empty, others' energies leave for the next ring. Many
+  points per hit tell how likely cells are, and cells that are sure are then hit.
 * ``balance: elbo``: the evidence lower bound. As published the divergence of the latent vector
   weighs 3 n / 128 times more than the likelihood of n hits, and little of the shower is encoded.
 * ``rings_by_layer`` and ``totals.trend``: what a table or a cubic explains is taken out before the
@@ -28,8 +31,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import cells_to_cloud, rows_of
+from caloforge.models.assembly import cells_to_cloud, rows_of, shower_tiles
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
@@ -80,9 +84,13 @@ class PlacementConfig(ModelConfig):
     Attributes:
         surplus: Hits beyond a ring's number of cells ``add`` their energy to the others
             (published), or ``move`` to the nearest ring of the layer with free cells.
+        draws_per_hit: Points that are drawn for a hit. 1, as published: every point is one. More are an
+            estimate of the cells' probabilities, by which different cells are drawn as in
+            CaloPointFlow; a surplus adds to the probabilities then.
     """
 
     surplus: Literal["add", "move"] = "add"
+    draws_per_hit: int = Field(default=1, gt=0)
 
 
 class CaloPointFlow2Config(ModelConfig):
@@ -183,11 +191,25 @@ class CaloPointFlow2(GenerativeModel):
         counts, total = self._wanted(totals, energy, condition)
         context = torch.cat([condition, totals], dim=1)
         latent = self.latent.sample(noise.normal("latent", 1, self.latent.features), context)
-        index = rows_of(counts)
-        known = SetContext(torch.cat([context, latent], dim=1), index)
-        points = self.points.sample(noise.normal("points", counts, self.points.features), known)
+        draws = counts * self.config.sampler.draws_per_hit
+        index = rows_of(draws)
+        points = self._points(torch.cat([context, latent], dim=1), draws, noise)
         cell, hit_energy = self.hits.inverse(points, index, total, noise)
+        if self.config.sampler.draws_per_hit > 1:
+            hits = draw_cells(index, cell, counts, noise, placement="pareto")
+            index, cell, hit_energy = hits.shower, hits.cell, hit_energy[hits.point]
         return self._cloud(index, cell, hit_energy, total)
+
+    def _points(self, context: Tensor, counts: Tensor, noise: Noise) -> Tensor:
+        """Points of order one, whole showers at a time: many points at once leave the cache."""
+        normal = noise.normal("points", counts, self.points.features)
+        end = counts.cumsum(0)
+        parts = []
+        for first, last in shower_tiles(counts):
+            known = SetContext(context[first:last], rows_of(counts[first:last]))
+            start = int(end[first] - counts[first])
+            parts.append(self.points.sample(normal[start : int(end[last - 1])], known))
+        return torch.cat(parts)
 
     def _points_loss(
         self, points: Tensor, counts: Tensor, index: Tensor, context: Tensor, rng: torch.Generator
@@ -218,7 +240,8 @@ class CaloPointFlow2(GenerativeModel):
 def _hits(config: CaloPointFlow2Config, geometry: Geometry) -> HitPoints:
     if config.hits == "cells":
         return CellPoints(geometry, config.energy)
-    return RingPoints(geometry, config.energy, by_layer=config.rings_by_layer, surplus=config.sampler.surplus)
+    surplus = "add" if config.sampler.draws_per_hit > 1 else config.sampler.surplus
+    return RingPoints(geometry, config.energy, by_layer=config.rings_by_layer, surplus=surplus)
 
 
 def _sums(cells: CellSet) -> Tensor:

@@ -17,7 +17,19 @@ from caloforge.nn import gumbel, segment_sum
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Candidates", "Placement", "Weights", "choose", "find_candidates", "inclusion", "pick"]
+    from caloforge.models.base import Noise
+
+__all__ = [
+    "Candidates",
+    "DrawnCells",
+    "Placement",
+    "Weights",
+    "choose",
+    "draw_cells",
+    "find_candidates",
+    "inclusion",
+    "pick",
+]
 
 Weights = Literal["density", "frequency"]
 Placement = Literal["gumbel", "pareto"]
@@ -47,6 +59,50 @@ class Candidates:
     number: Tensor
     order: Tensor
     weight: Tensor
+
+
+@dataclass(frozen=True)
+class DrawnCells:
+    """Different cells of every shower.
+
+    Attributes:
+        shower: Their showers, rising, ``(C,)``.
+        cell: The cells, rising in every shower, ``(C,)``.
+        point: A point in each, ``(C,)``.
+        counts: How many every shower has, ``(B,)``.
+    """
+
+    shower: Tensor
+    cell: Tensor
+    point: Tensor
+    counts: Tensor
+
+
+def draw_cells(
+    shower: Tensor,
+    cell: Tensor,
+    wanted: Tensor,
+    noise: Noise,
+    *,
+    placement: Placement,
+    log_density: Tensor | None = None,
+) -> DrawnCells:
+    """Draw ``wanted`` cells ``(B,)`` of every shower by their points, or all when there are fewer.
+
+    Args:
+        shower: The shower of every point, ``(P,)``.
+        cell: Its cell, ``(P,)``.
+        wanted: Cells of every shower, ``(B,)``.
+        noise: Random numbers (sub-stream ``cells``).
+        placement: See ``choose``.
+        log_density: See ``find_candidates``.
+    """
+    found = find_candidates(shower, cell, len(wanted), log_density=log_density)
+    number = torch.bincount(found.shower, minlength=len(wanted))
+    uniform = noise.uniform("cells", number, 2)
+    chosen = choose(found, wanted, uniform[:, 0], placement=placement)
+    point = pick(found, chosen, uniform[chosen, 1])
+    return DrawnCells(found.shower[chosen], found.cell[chosen], point, torch.minimum(number, wanted))
 
 
 def find_candidates(
