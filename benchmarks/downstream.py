@@ -18,6 +18,7 @@ from caloforge.evaluation.downstream import downstream_metric
 from caloforge.evaluation.loading import Options, load_samples
 from caloforge.evaluation.pair import Pair
 from caloforge.evaluation.sources import check_particles, geometry_of, open_source
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,11 +152,6 @@ def recipe(told: dict[str, Any], found: dict[str, Any]) -> list[str]:
         f"{told['batch']} showers. Seed {found['seed']}."
     )
     return ["### Networks", "", text, ""]
-
-
-def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A table in Markdown."""
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)] + [""]
 
 
 def main() -> None:

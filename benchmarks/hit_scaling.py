@@ -34,6 +34,7 @@ from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import TrainingData, load_config
 from caloforge.units import GEV
 from caloforge.zoo import load_simulator
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,11 +190,6 @@ def geant4_hits(files: Sequence[Path | None]) -> list[float]:
     return means
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join(f"| {' | '.join(r)} |" for r in (header, ["---"] * len(header), *rows)) + "\n"
-
-
 def hit_table(timed: list[Timed]) -> str:
     """Every simulator's line."""
     rows = [
@@ -205,7 +201,7 @@ def hit_table(timed: list[Timed]) -> str:
         ]
         for t in timed
     ]
-    return table(["", "hits", "ms", "a [ms]", "b [µs per hit]", "off"], rows)
+    return "\n".join(table(["", "hits", "ms", "a [ms]", "b [µs per hit]", "off"], rows))
 
 
 def ratios(pair: list[Timed]) -> tuple[float, float, float]:
@@ -224,7 +220,7 @@ def cell_table(pairs: list[list[Timed]], geant4: list[float]) -> str:
     if len(geant4) == len(READ_OUTS):
         cells = [load_geometry(name).n_cells for name in READ_OUTS]
         rows.append(["Geant4", f"× {geant4[1] / geant4[0]:.2f}", "–", f"× {cells[1] / cells[0]:.2f}"])
-    return table(["", "hits", "time", "cells"], rows)
+    return "\n".join(table(["", "hits", "time", "cells"], rows))
 
 
 def draw(timed: list[Timed], pairs: list[list[Timed]]) -> bytes:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import torch
-from official import PARTICLES, Official, quiet
 from torch.utils.data import DataLoader, TensorDataset
+
+from official import PARTICLES, Official, quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

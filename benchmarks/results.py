@@ -22,6 +22,7 @@ from caloforge.report.common import common_table, published_table
 from caloforge.report.leaderboard import leaderboard, published
 from caloforge.report.tables import sections
 from caloforge.zoo import load_simulator, shipped_models
+from tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,12 +143,6 @@ def costed(results: dict[str, MetricResult], shipped: str) -> dict[str, MetricRe
         for value in cost_values(load_simulator(shipped).cost)
     }  # fmt: skip
     return {name: r for name, r in results.items() if r.group != "cost"} | now
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """A table in Markdown."""
-    first = list(header)
-    return [f"| {' | '.join(r)} |" for r in (first, ["---"] * len(first), *rows)] + [""]
 
 
 def line(shown: Row) -> list[str]:
