@@ -194,12 +194,21 @@ def test_energies_of_layers_are_those_asked_for(model: Pyramid, data: TrainingDa
     torch.testing.assert_close(model.energies.layer_sums(hits, energy)[1], wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_the_second_half_sees_the_first(model: Pyramid, data: TrainingData) -> None:
-    """A cell's neighbours across a face have the other colour: their energies are its conditions."""
+def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingData) -> None:
+    """The cells around one have other colours; those before are its conditions, those behind are not."""
     energies = model.energies
-    faces, colour = energies.faces, energies.colour
-    inside = faces >= 0
-    assert bool((colour[faces.clamp_min(0)] != colour[:, None])[inside].all())
+    around, colour = energies.around, energies.colour
+    inside = around >= 0
+    assert around.shape[1] == 12  # beside, diagonal, one and two layers on
+    assert bool((colour[around.clamp_min(0)] != colour[:, None])[inside].all())
+    hits, energy = model._hits_of(batch_of(data, size=8))
+    step = colour[hits.number]
+    known = energies._known(hits, step, energies.layer_sums(hits, energy), torch.zeros(8, 2))
+    all_seen = known.own(torch.ones(len(step)))
+    for last in range(4):
+        seen = known.own((step < last).float())
+        assert torch.equal(seen[step <= last], all_seen[step <= last])
+        assert torch.equal(seen, all_seen) == (last == 3)
 
 
 def test_cells_cannot_be_moved(model: Pyramid) -> None:

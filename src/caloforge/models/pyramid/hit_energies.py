@@ -1,4 +1,4 @@
-"""Energies of hit cells: first every second one, then the others, which see them."""
+"""Energies of hit cells: a fourth of them, then the next, which sees the fourths before it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
-from caloforge.nn import SetContext, SplineFlow
+from caloforge.nn import SetContext, SplineFlow, segment_sum
 from caloforge.nn.lookup import find_neighbours, padded_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
+from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HitEnergies"]
 
-_PLACE_FEATURES = 5
+_COLOURS = 4
+_PLACE_FEATURES = 4 + 2 + _COLOURS
+_DEGREE = 2  # of the polynomial in the energy that the centres' spread follows
+_NARROWEST = 1e-4  # mm: a centre that is closer to the axis counts as this
+_FAR = 3  # layers: those that are farther apart do not see each other
 
 
 @dataclass(frozen=True)
@@ -34,29 +39,34 @@ class _Known:
 
     Attributes:
         features: ``(H, D)``.
-        faces: Rows of the hits that share a face with each, ``(H, F)``.
-        colour: 1 for the second half, 0 for the first, ``(H,)``.
+        around: Rows of the hits around each, ``(H, N)``.
+        earlier: 1 where these have their energies before it, ``(H, N)``.
     """
 
     features: Tensor
-    faces: Tensor
-    colour: Tensor
+    around: Tensor
+    earlier: Tensor
 
     def of(self, rows: Tensor) -> _Known:
         """Some of the hits."""
-        return _Known(self.features[rows], self.faces[rows], self.colour[rows])
+        return _Known(self.features[rows], self.around[rows], self.earlier[rows])
 
     def own(self, target: Tensor) -> Tensor:
-        """The features, and for the second half the energies ``target`` of those that share a face."""
-        return torch.cat([self.features, padded_rows(target, self.faces) * self.colour[:, None]], dim=1)
+        """The features, and the energies ``target`` that there are around each hit."""
+        return torch.cat([self.features, padded_rows(target, self.around) * self.earlier], dim=1)
 
 
 class HitEnergies(nn.Module):
-    """A flow of single cells' energies in two halves, coloured like a chess board.
+    """A flow of single cells' energies in four steps, by colour.
 
-    Cells that share a face are of different colours: the second half is generated given the
-    energies of its neighbours in the first. The likelihood of all is the product of both. Which
-    colour comes first is drawn anew for every shower in training.
+    The four cells around a corner have four colours, and so have those of four layers one behind
+    the other: a cell is generated given the energies of the cells around it whose colours came before.
+    The likelihood of all is the product of the steps'. Which colour comes first is drawn anew for
+    every shower in training.
+
+    What all layers share to one side, because the shower's axis does, is a latent vector: of the
+    centre of gravity, as in a factor analysis, the part that layers far apart have in common, the
+    rest noise. In training it is drawn given the shower, in sampling from a standard normal.
 
     Args:
         config: Sizes of the flow.
@@ -64,39 +74,68 @@ class HitEnergies(nn.Module):
         conditions: Size of the condition of a shower.
     """
 
-    faces: Tensor
-    corners: Tensor
+    around: Tensor
     colour: Tensor
     radius: Tensor
     layer: Tensor
+    position: Tensor
+    side: Tensor
+    spread: Tensor
+    common: Tensor
 
     def __init__(self, config: SplineFlowConfig, geometry: Geometry, conditions: int) -> None:
         super().__init__()
         self.n_layers, self.n_cells, self.threshold = geometry.n_layers, geometry.n_cells, geometry.threshold
-        faces, corners = _neighbour_tables(geometry)
+        around = _cells_around(geometry)
         tables = {
-            "faces": torch.from_numpy(faces),
-            "corners": torch.from_numpy(corners),
+            "around": torch.from_numpy(around),
             "colour": torch.from_numpy(_colours(geometry)),
             "radius": torch.from_numpy(_log_radius(geometry)),
             "layer": torch.from_numpy(geometry.cell_layer.astype(np.int64)),
+            "position": torch.from_numpy(geometry.cell_positions[:, :2].astype(np.float32)),
+            "side": torch.from_numpy(_side(geometry)),
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)  # the geometry has them
+        self.register_buffer("spread", torch.zeros(_DEGREE + 1, dtype=torch.float64))
+        self.register_buffer("common", torch.zeros((), dtype=torch.float64))
         self.scale = QuantileTransform()
-        own = self.n_layers + _PLACE_FEATURES + 2 * faces.shape[1] + corners.shape[1]
+        own = self.n_layers + _PLACE_FEATURES + 3 * around.shape[1]
         self.flow = SplineFlow(1, config, shared=conditions, own=own)
 
-    def fit(self, energy: Tensor) -> None:
-        """Take the spectrum of cells ``(H,)`` [MeV]."""
+    def fit(self, hits: Parents, energy: Tensor, condition: Tensor) -> None:
+        """Take the spectrum of cells ``(H,)`` [MeV], and how the showers' centres of gravity scatter."""
         self.scale.fit(self._log(energy))
+        moments = self._moments(hits, energy)
+        size = moments.sum(1).abs().clamp_min(_NARROWEST).log().mean(1)
+        terms = powers(condition, _DEGREE)
+        self.spread.copy_(least_squares(terms, size - MEAN_LOG_NORMAL))
+        moments = moments / (terms @ self.spread).exp()[:, None, None]
+        self.spread[0] += 0.5 * moments.sum(1).square().mean().log()
+        self.common.copy_(_common_share(moments))
+
+    def _moments(self, hits: Parents, energy: Tensor) -> Tensor:
+        """What every layer adds to the centre of gravity [mm], ``(B, L, 2)`` float64."""
+        key = hits.shower * self.n_layers + self.layer[hits.number]
+        weighted = energy[:, None].double() * self.position[hits.number]
+        sums = segment_sum(weighted, key, len(hits.per_shower) * self.n_layers)
+        total = segment_sum(energy[:, None].double(), hits.shower, len(hits.per_shower))
+        return sums.reshape(len(total), -1, 2) / total[:, :, None].clamp_min(1e-12)
+
+    def _latent(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
+        """What the layers of a shower share to one side, given its energies: ``(B, 2)``."""
+        scale = (powers(condition, _DEGREE) @ self.spread).exp()[:, None]
+        centre = self._moments(hits, energy).sum(1) / scale
+        noise = torch.randn(centre.shape, generator=rng, dtype=centre.dtype, device=centre.device)
+        return (self.common.sqrt() * centre + (1 - self.common).sqrt() * noise).to(energy.dtype)
 
     def log_prob(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Log-densities ``(H,)`` of the cells' energies ``(H,)`` [MeV]; arguments as of ``sample``."""
         target = self.scale(self._log(energy))
-        flip = torch.randint(2, (len(condition),), generator=rng, device=energy.device)
-        second = (self.colour[hits.number] + flip[hits.shower]) % 2 == 1
-        known = self._known(hits, second, self.layer_sums(hits, energy))
+        first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
+        step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
+        latent = self._latent(hits, energy, condition, rng)
+        known = self._known(hits, step, self.layer_sums(hits, energy), latent)
         return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
 
     def sample(self, hits: Parents, layers: Tensor, condition: Tensor, noise: Noise) -> Tensor:
@@ -109,13 +148,13 @@ class HitEnergies(nn.Module):
             noise: Random numbers.
         """
         z = noise.normal("energies", hits.per_shower, 1)
-        second = self.colour[hits.number] == 1
+        step = self.colour[hits.number]
         layers = layers.to(z.dtype)
         counts, _ = self.layer_sums(hits, z[:, 0])
-        known = self._known(hits, second, (counts, layers))
+        known = self._known(hits, step, (counts, layers), noise.normal("axis", 1, 2))
         target = torch.zeros_like(z[:, 0])
-        for half in (~second, second):
-            rows = half.nonzero()[:, 0]
+        for colour in range(_COLOURS):
+            rows = (step == colour).nonzero()[:, 0]
             own = known.of(rows).own(target)
             drawn = self.flow.sample(z[rows], SetContext(condition, hits.shower[rows], own))
             target = target.index_copy(0, rows, drawn[:, 0])
@@ -136,37 +175,34 @@ class HitEnergies(nn.Module):
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
 
-    def _known(self, hits: Parents, second: Tensor, layers: tuple[Tensor, Tensor]) -> _Known:
-        """Place, layer's hits and mean energy, neighbours' hits."""
-        faces, corners = (self._rows(hits, table) for table in (self.faces, self.corners))
+    def _known(self, hits: Parents, step: Tensor, layers: tuple[Tensor, Tensor], latent: Tensor) -> _Known:
+        """Place, layer's hits and mean energy, the side that the shower is on, hits around."""
+        around = find_neighbours(hits.shower, hits.number, self.around[hits.number], size=self.n_cells)
+        last = torch.full_like(step[:1], _COLOURS)
+        earlier = torch.cat([step, last])[around] < step[:, None]
         layer, radius = self.layer[hits.number], self.radius[hits.number]
         counts, sums = (values[hits.shower, layer] for values in layers)
         mean = (sums / counts.clamp_min(1.0) - self.threshold).clamp_min(1e-4)
-        colour = second.to(mean.dtype)
-        place = [radius, radius.square(), counts.clamp_min(1.0).log() - 2.0, mean.log(), colour]
+        place = [radius, radius.square(), counts.clamp_min(1.0).log() - 2.0, mean.log()]
         parts = [
-            nn.functional.one_hot(layer, self.n_layers).to(mean.dtype),
+            nn.functional.one_hot(layer, self.n_layers),
             torch.stack(place, dim=1),
-            (faces < len(faces)).to(mean.dtype),
-            (corners < len(corners)).to(mean.dtype),
+            self.side[hits.number] * latent[hits.shower],
+            nn.functional.one_hot(step, _COLOURS),
+            around < len(around),
+            earlier,
         ]
-        return _Known(torch.cat(parts, dim=1), faces, colour)
-
-    def _rows(self, hits: Parents, table: Tensor) -> Tensor:
-        return find_neighbours(hits.shower, hits.number, table[hits.number], size=self.n_cells)
+        features = torch.cat([part.to(mean.dtype) for part in parts], dim=1)
+        return _Known(features, around, earlier.to(mean.dtype))
 
 
-def _neighbour_tables(geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cells that share a face with every cell, and further ones (diagonals, two layers on)."""
-    ahead = neighbours(geometry)
-    both = {name: (table, _inverse(table)) for name, table in ahead.items()}
-    lateral = [both[name] for name in both if "layer" not in name]
-    faces = [t for pair in (*lateral, both["next layer"]) for t in pair] if "next layer" in both else []
-    faces = faces or [t for pair in lateral for t in pair]
-    corners = [_then(a, b) for a in lateral[0] for b in lateral[-1]] if len(lateral) > 1 else []
-    corners += list(both.get("layer after next", ()))
-    nothing = np.full(geometry.n_cells, -1)
-    return np.stack(faces or [nothing], axis=1), np.stack(corners or [nothing], axis=1)
+def _cells_around(geometry: Geometry) -> NDArray[np.int64]:
+    """The cells beside every cell, diagonal ones too, and one and two layers on, ``(n_cells, N)``; or -1."""
+    both = {name: (table, _inverse(table)) for name, table in neighbours(geometry).items()}
+    lateral = [pair for name, pair in both.items() if "layer" not in name]
+    tables = [table for pair in both.values() for table in pair]
+    tables += [_then(a, b) for a in lateral[0] for b in lateral[1]] if len(lateral) > 1 else []
+    return np.stack(tables or [np.full(geometry.n_cells, -1)], axis=1)
 
 
 def _inverse(table: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -181,9 +217,31 @@ def _then(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int
 
 
 def _colours(geometry: Geometry) -> NDArray[np.int64]:
-    one, other = np.indices(geometry.layers[0].grid.shape)
-    lateral = (one + other).ravel()
-    return ((np.arange(geometry.n_layers)[:, None] + lateral) % 2).ravel()
+    """0 to 3 around a corner, one on in every layer, ``(n_cells,)``: no two cells around have one colour."""
+    one, other = (index.ravel() % 2 for index in np.indices(geometry.layers[0].grid.shape))
+    corner = np.where(one == 0, other, 3 - other)
+    return ((np.arange(geometry.n_layers)[:, None] + corner) % _COLOURS).ravel()
+
+
+def _side(geometry: Geometry) -> NDArray[np.float32]:
+    """Direction from the axis to every cell, ``(n_cells, 2)``; short for cells at the axis."""
+    place = geometry.cell_positions[:, :2]
+    radius = np.linalg.norm(place, axis=1, keepdims=True)
+    side: NDArray[np.float32] = (place / (radius + 0.01 * radius.mean())).astype(np.float32)
+    return side
+
+
+def _common_share(moments: Tensor) -> Tensor:
+    """Of the variance of a sum over layers ``(B, L, 2)``, what layers far apart have in common."""
+    layers = moments.shape[1]
+    flat = moments - moments.mean(0)
+    covariance = torch.einsum("bld,bmd->lm", flat, flat)
+    width = covariance.diagonal().sqrt()
+    place = torch.arange(layers, device=moments.device)
+    far = (place[:, None] - place).abs() >= _FAR
+    apart = (width[:, None] * width)[far].sum()
+    share = covariance[far].sum() / apart.clamp_min(1e-30) * width.sum().square() / covariance.sum()
+    return share.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
 def _log_radius(geometry: Geometry) -> NDArray[np.float32]:

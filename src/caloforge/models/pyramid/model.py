@@ -9,13 +9,15 @@ the parts themselves by Gumbel top-k, so that a cell is never hit twice.
 The poster stops at the hit cells and publishes no sizes. Built here besides, or mended:
 
 * its Gumbel targets decode to another pattern in one pair of parts out of a thousand: ours never do;
+* a flow leaves some probability to what never happens, and the core of a shower would have holes: parts
+  that were hit in all training showers, given where and how many are hit, always are;
 * parents see the untransformed halves of their neighbours (in front, behind and beside them) and a
   summary of all: hits in neighbouring layers follow each other;
 * the energy stage that the poster leaves open. Its first half stands at the top, behind the hit
   layers: a flow of every hit layer's number of hits and energy, on which rings, blocks and cells are
   conditioned. Without it nothing that all layers share (how deep a shower lies) came down to the
-  cells. Its second half ends the chain: a flow of the cells' energies in two halves, the second of
-  which sees the first. What a cell has above threshold is modelled, so that every chosen cell stays
+  cells. Its second half ends the chain: a flow of the cells' energies in four steps, each of which
+  sees those before. What a cell has above threshold is modelled, so that every chosen cell stays
   hit and the soft end of the spectrum is where it belongs; every layer has the energy it was given.
 """
 
@@ -103,6 +105,7 @@ class Pyramid(GenerativeModel):
             shared=size + 1,
             own=tree.layer_features,
             neighbours=2,
+            places=tree.n_layers,
         )
         self.cells = ChoiceFlow(
             config.cells,
@@ -111,6 +114,7 @@ class Pyramid(GenerativeModel):
             shared=size + 1,
             own=tree.cluster_features,
             neighbours=tree.cluster_neighbours,
+            places=tree.n_layers * tree.per_layer,
         )
         threshold = geometry.threshold
         self.totals = LayerTotals(config.totals, tree.n_layers, threshold, size, contained=config.contained)
@@ -137,14 +141,14 @@ class Pyramid(GenerativeModel):
         clusters, cell_hit = self.tree.hit_clusters(hits)
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if not self.layers.number.is_fitted:
-            self.layers.fit(self.tree.layer_pattern(layers), None)
-            self.clusters.fit(cluster_hit, layers.number)
-            self.cells.fit(cell_hit, self.tree.kinds_of(clusters))
+            self.layers.fit(self.tree.layer_pattern(layers), None, None)
+            self.clusters.fit(cluster_hit, layers.number, layers.number)
+            self.cells.fit(cell_hit, self.tree.kinds_of(clusters), clusters.number)
         if not self.totals.is_fitted:
             condition = self.conditions(sample.energy, sample.direction)
             self.totals.fit(*self.energies.layer_sums(hits, energy), condition, rng)
         if not self.energies.scale.is_fitted:
-            self.energies.fit(energy)
+            self.energies.fit(hits, energy, self.conditions(sample.energy, sample.direction))
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number (of choices and totals) or per cell (energies)."""
@@ -183,11 +187,13 @@ class Pyramid(GenerativeModel):
 
     def _draw_layers(self, condition: Tensor, noise: Noise) -> Parents:
         z = noise.normal("layers", 1, self.tree.n_layers + 1)
-        return Parents.marked(self.layers.sample(z, None, SetContext(condition)))
+        return Parents.marked(self.layers.sample(z, None, None, SetContext(condition)))
 
     def _draw_clusters(self, layers: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
         z = self._within(noise.normal("clusters", layers.per_shower, self.tree.per_layer + 1))
-        hit = self.clusters.sample(z, layers.number, self.tree.layer_context(layers, totals, condition))
+        hit = self.clusters.sample(
+            z, layers.number, layers.number, self.tree.layer_context(layers, totals, condition)
+        )
         row, place = hit.nonzero(as_tuple=True)
         shower = layers.shower[row]
         number = layers.number[row] * self.tree.per_layer + place
@@ -196,7 +202,7 @@ class Pyramid(GenerativeModel):
     def _draw_cells(self, clusters: Parents, totals: Totals, condition: Tensor, noise: Noise) -> Parents:
         z = self._within(noise.normal("cells", clusters.per_shower, self.tree.size + 1))
         context = self.tree.cluster_context(clusters, totals, condition)
-        hit = self.cells.sample(z, self.tree.kinds_of(clusters), context)
+        hit = self.cells.sample(z, self.tree.kinds_of(clusters), clusters.number, context)
         row, place = hit.nonzero(as_tuple=True)
         shower, cell = clusters.shower[row], self.tree.cells[clusters.number[row], place]
         order = (shower * self.geometry.n_cells + cell).argsort()
