@@ -13,8 +13,11 @@ from caloforge.geometry import load_geometry
 from caloforge.geometry.clusters import find_clusters
 from caloforge.models.assembly import incident_tensors
 from caloforge.models.noise import StreamNoise
+from caloforge.models.pyramid.choice import ChoiceFlow
+from caloforge.models.pyramid.hit_energies import _common_share
 from caloforge.models.pyramid.layer_totals import LayerTotals
 from caloforge.models.pyramid.tree import Parents, PyramidTree
+from caloforge.nn import ConditionerConfig, SetContext, SplineFlowConfig, top_k_mask
 from caloforge.nn.lookup import find_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.showers import Incident
@@ -209,6 +212,54 @@ def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingD
         seen = known.own((step < last).float())
         assert torch.equal(seen[step <= last], all_seen[step <= last])
         assert torch.equal(seen, all_seen) == (last == 3)
+
+
+def test_parts_that_were_always_hit_are_hit() -> None:
+    """Place 0: part 0 is hit from two parts on; place 1 has too few patterns to tell."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(1000, 4, generator=generator)
+    scores[:, 0] += 1.0
+    number = torch.randint(1, 4, (1000,), generator=generator)
+    scores[number == 1, 0] -= 1.0
+    hit = top_k_mask(scores, number)
+    place = (torch.arange(1000) < 50).long()
+    config = SplineFlowConfig(transforms=2, conditioner=ConditionerConfig(hidden=(8,)))
+    choice = ChoiceFlow(config, 4, 1, shared=1, places=2)
+    choice.fit(hit, None, place)
+    # of four parts all four would be hit, but that was never seen
+    assert choice.sure_from.tolist() == [[2, 5, 5, 5], [5, 5, 5, 5]]
+    noise = torch.randn(1000, 5, generator=generator)
+    with torch.no_grad():
+        drawn = choice.sample(noise, None, place, SetContext(torch.zeros(1000, 1)))
+    many = drawn.sum(1) >= 2
+    assert bool(drawn[many & (place == 0), 0].all())
+    assert not bool(drawn[many & (place == 1), 0].all())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
+def test_what_far_layers_have_in_common(share: float) -> None:
+    """One factor and noise of each layer: the factor's share of the variance of the sum is found."""
+    generator = torch.Generator().manual_seed(1)
+    size = torch.linspace(0.5, 2.0, 20, dtype=torch.float64)[:, None]
+    factor = torch.randn(20_000, 1, 2, generator=generator, dtype=torch.float64)
+    own = torch.randn(20_000, 20, 2, generator=generator, dtype=torch.float64)
+    common = (share * size.square().sum() / (1 - share)).sqrt() / size.sum() * size
+    assert float(_common_share(common * factor + size * own)) == pytest.approx(share, abs=0.03)
+
+
+def test_the_side_of_a_shower_is_normally_distributed(model: Pyramid, data: TrainingData) -> None:
+    batch = batch_of(data)
+    hits, energy = model._hits_of(batch)
+    condition = model.conditions(batch.energy, batch.direction)
+    draws = [
+        model.energies._latent(hits, energy, condition, torch.Generator().manual_seed(seed))
+        for seed in range(50)
+    ]
+    latent = torch.stack(draws)
+    assert abs(float(latent.mean())) < 0.2
+    assert float(latent.std()) == pytest.approx(1.0, abs=0.15)
+    # toy showers are independent in all layers: nothing to have in common
+    assert float(model.energies.common) < 0.3
 
 
 def test_cells_cannot_be_moved(model: Pyramid) -> None:
