@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from caloforge.models.pyramid.tree import Parents, PyramidTree
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlowConfig, top_k_mask
 from caloforge.nn.lookup import find_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
+from caloforge.preprocessing.trend import powers
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from toy_training import batch_of, prepared, training_data
@@ -206,12 +208,32 @@ def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingD
     assert bool((colour[around.clamp_min(0)] != colour[:, None])[inside].all())
     hits, energy = model._hits_of(batch_of(data, size=8))
     step = colour[hits.number]
-    known = energies._known(hits, step, energies.layer_sums(hits, energy), torch.zeros(8, 2))
+    known = energies._known(hits, step, energies.layer_sums(hits, energy))
     all_seen = known.own(torch.ones(len(step)))
     for last in range(4):
         seen = known.own((step < last).float())
         assert torch.equal(seen[step <= last], all_seen[step <= last])
         assert torch.equal(seen, all_seen) == (last == 3)
+
+
+def test_tilts_move_the_centre_of_gravity_and_keep_the_layers(model: Pyramid, data: TrainingData) -> None:
+    energies, batch = copy.deepcopy(model.energies), batch_of(data, size=30)
+    hits, energy = model._hits_of(batch)
+    condition = model.conditions(batch.energy, batch.direction)
+    energies.common.fill_(0.3)
+    latent = torch.tensor([[0.5, 0.0]]).expand(30, 2)
+    tilt = energies._tilt(hits, energy, latent, condition)
+    moved = energies._tilted(hits, energy, tilt)
+    for before, after in zip(*(energies.layer_sums(hits, e) for e in (energy, moved)), strict=True):
+        torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-3)
+    shift = energies._moments(hits, moved).sum(1) - energies._moments(hits, energy).sum(1)
+    wanted = 0.5 * 0.3**0.5 * (powers(condition, 2) @ energies.spread).exp()
+    inside = tilt[:, 0] < 0.4
+    assert int(inside.sum()) > 20
+    torch.testing.assert_close(shift[inside, 0], wanted[inside], rtol=0.15, atol=0.0)
+    assert float(shift[:, 1].abs().mean()) < 0.2 * float(wanted.mean())
+    back = energies._tilted(hits, moved, -tilt)
+    torch.testing.assert_close(back, energy, rtol=1e-3, atol=1e-4)
 
 
 def test_parts_that_were_always_hit_are_hit() -> None:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["HitEnergies"]
 
 _COLOURS = 4
-_PLACE_FEATURES = 4 + 2 + _COLOURS
+_PLACE_FEATURES = 4 + _COLOURS
 _DEGREE = 2  # of the polynomial in the energy that the centres' spread follows
 _NARROWEST = 1e-4  # mm: a centre that is closer to the axis counts as this
+_STEEPEST = 0.5  # tilt: a shower of few hits cannot be moved by any
 _FAR = 3  # layers: those that are farther apart do not see each other
 
 
@@ -66,7 +67,9 @@ class HitEnergies(nn.Module):
 
     What all layers share to one side, because the shower's axis does, is a latent vector: of the
     centre of gravity, as in a factor analysis, the part that layers far apart have in common, the
-    rest noise. In training it is drawn given the shower, in sampling from a standard normal.
+    rest noise. In training it is drawn given the shower, in sampling from a standard normal. Single
+    cells hardly tell of it, so the flow would not learn it: energies are tilted, against the latent
+    vector before the flow sees them, along it behind the flow.
 
     Args:
         config: Sizes of the flow.
@@ -131,11 +134,11 @@ class HitEnergies(nn.Module):
 
     def log_prob(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Log-densities ``(H,)`` of the cells' energies ``(H,)`` [MeV]; arguments as of ``sample``."""
-        target = self.scale(self._log(energy))
+        tilt = -self._tilt(hits, energy, self._latent(hits, energy, condition, rng), condition)
+        target = self.scale(self._log(self._tilted(hits, energy, tilt)))
         first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
         step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
-        latent = self._latent(hits, energy, condition, rng)
-        known = self._known(hits, step, self.layer_sums(hits, energy), latent)
+        known = self._known(hits, step, self.layer_sums(hits, energy))
         return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
 
     def sample(self, hits: Parents, layers: Tensor, condition: Tensor, noise: Noise) -> Tensor:
@@ -151,7 +154,7 @@ class HitEnergies(nn.Module):
         step = self.colour[hits.number]
         layers = layers.to(z.dtype)
         counts, _ = self.layer_sums(hits, z[:, 0])
-        known = self._known(hits, step, (counts, layers), noise.normal("axis", 1, 2))
+        known = self._known(hits, step, (counts, layers))
         target = torch.zeros_like(z[:, 0])
         for colour in range(_COLOURS):
             rows = (step == colour).nonzero()[:, 0]
@@ -161,7 +164,8 @@ class HitEnergies(nn.Module):
         excess = self.scale.inverse(target).exp()
         factor = (layers - counts * self.threshold).clamp_min(0.0)
         factor = factor / self.layer_sums(hits, excess)[1].clamp_min(1e-12)
-        return self.threshold + excess * factor[hits.shower, self.layer[hits.number]]
+        energy = self.threshold + excess * factor[hits.shower, self.layer[hits.number]]
+        return self._tilted(hits, energy, self._tilt(hits, energy, noise.normal("axis", 1, 2), condition))
 
     def layer_sums(self, hits: Parents, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Hits and energies of the layers, ``(B, L)`` each."""
@@ -175,8 +179,31 @@ class HitEnergies(nn.Module):
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
 
-    def _known(self, hits: Parents, step: Tensor, layers: tuple[Tensor, Tensor], latent: Tensor) -> _Known:
-        """Place, layer's hits and mean energy, the side that the shower is on, hits around."""
+    def _tilt(self, hits: Parents, energy: Tensor, latent: Tensor, condition: Tensor) -> Tensor:
+        """The exponents ``(B, 2)`` that move the centre of gravity by what the latent vector means."""
+        key = hits.shower * self.n_layers + self.layer[hits.number]
+        place, side = self.position[hits.number], self.side[hits.number]
+        columns = torch.cat([place * side, place, side, torch.ones_like(side[:, :1])], dim=1)
+        weighted = segment_sum(energy[:, None] * columns, key, len(latent) * self.n_layers)
+        both, first, second, total = weighted[:, :2], weighted[:, 2:4], weighted[:, 4:6], weighted[:, 6:]
+        # what a tilt does at constant energies of the layers: nothing where one cell is hit
+        lever = (both - first * second / total.clamp_min(1e-12)).reshape(len(latent), -1, 2).sum(1)
+        lever = lever / total.reshape(len(latent), -1, 1).sum(1).clamp_min(1e-12)
+        move = self.common.sqrt() * (powers(condition, _DEGREE) @ self.spread).exp()
+        tilt = latent.to(lever.dtype) * move[:, None].to(lever.dtype) / lever.clamp_min(_NARROWEST)
+        limited: Tensor = tilt.clamp(-_STEEPEST, _STEEPEST)
+        return limited
+
+    def _tilted(self, hits: Parents, energy: Tensor, tilt: Tensor) -> Tensor:
+        """Multiply energies above threshold by exp(tilt x side); layers keep their energies."""
+        excess = energy - self.threshold
+        tilted = excess * (self.side[hits.number] * tilt[hits.shower]).sum(1).exp()
+        before, after = (self.layer_sums(hits, values)[1] for values in (excess, tilted))
+        share = before / after.clamp_min(1e-12)
+        return self.threshold + tilted * share[hits.shower, self.layer[hits.number]]
+
+    def _known(self, hits: Parents, step: Tensor, layers: tuple[Tensor, Tensor]) -> _Known:
+        """Place, layer's hits and mean energy, hits around."""
         around = find_neighbours(hits.shower, hits.number, self.around[hits.number], size=self.n_cells)
         last = torch.full_like(step[:1], _COLOURS)
         earlier = torch.cat([step, last])[around] < step[:, None]
@@ -187,7 +214,6 @@ class HitEnergies(nn.Module):
         parts = [
             nn.functional.one_hot(layer, self.n_layers),
             torch.stack(place, dim=1),
-            self.side[hits.number] * latent[hits.shower],
             nn.functional.one_hot(step, _COLOURS),
             around < len(around),
             earlier,
