@@ -50,8 +50,8 @@ BASELINE = (
 )
 SUMMARIES = (
     "Which cells of different rings or layers are hit together is known from summaries of the neighbouring "
-    "ones alone, and the energy of a hit knows the others by a summary: patterns over many cells are not "
-    "modelled."
+    "ones alone, and the energy of a hit knows those around it and the side that the whole shower is on: "
+    "patterns over many cells are not modelled."
 )
 LIMITS = {
     "caloclouds": (POINTS, CALIBRATION),

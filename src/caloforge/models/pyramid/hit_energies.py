@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
-from caloforge.nn import SetContext, SplineFlow, segment_sum
+from caloforge.models.pyramid.side import ShowerSide
+from caloforge.models.pyramid.tree import sums_by_layer
+from caloforge.nn import SetContext, SplineFlow
 from caloforge.nn.lookup import find_neighbours, padded_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
-from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +29,6 @@ __all__ = ["HitEnergies"]
 
 _COLOURS = 4
 _PLACE_FEATURES = 4 + _COLOURS
-_DEGREE = 2  # of the polynomial in the energy that the centres' spread follows
-_NARROWEST = 1e-4  # mm: a centre that is closer to the axis counts as this
-_STEEPEST = 0.5  # tilt: a shower of few hits cannot be moved by any
-_FAR = 3  # layers: those that are farther apart do not see each other
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,6 @@ class HitEnergies(nn.Module):
     The likelihood of all is the product of the steps'. Which colour comes first is drawn anew for
     every shower in training.
 
-    What all layers share to one side, because the shower's axis does, is a latent vector: of the
-    centre of gravity, as in a factor analysis, the part that layers far apart have in common, the
-    rest noise. In training it is drawn given the shower, in sampling from a standard normal. Single
-    cells hardly tell of it, so the flow would not learn it: energies are tilted, against the latent
-    vector before the flow sees them, along it behind the flow.
-
     Args:
         config: Sizes of the flow.
         geometry: The read-out.
@@ -81,10 +72,6 @@ class HitEnergies(nn.Module):
     colour: Tensor
     radius: Tensor
     layer: Tensor
-    position: Tensor
-    side: Tensor
-    spread: Tensor
-    common: Tensor
 
     def __init__(self, config: SplineFlowConfig, geometry: Geometry, conditions: int) -> None:
         super().__init__()
@@ -95,47 +82,23 @@ class HitEnergies(nn.Module):
             "colour": torch.from_numpy(_colours(geometry)),
             "radius": torch.from_numpy(_log_radius(geometry)),
             "layer": torch.from_numpy(geometry.cell_layer.astype(np.int64)),
-            "position": torch.from_numpy(geometry.cell_positions[:, :2].astype(np.float32)),
-            "side": torch.from_numpy(_side(geometry)),
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)  # the geometry has them
-        self.register_buffer("spread", torch.zeros(_DEGREE + 1, dtype=torch.float64))
-        self.register_buffer("common", torch.zeros((), dtype=torch.float64))
+        self.side = ShowerSide(geometry)
         self.scale = QuantileTransform()
         own = self.n_layers + _PLACE_FEATURES + 3 * around.shape[1]
         self.flow = SplineFlow(1, config, shared=conditions, own=own)
 
     def fit(self, hits: Parents, energy: Tensor, condition: Tensor) -> None:
-        """Take the spectrum of cells ``(H,)`` [MeV], and how the showers' centres of gravity scatter."""
+        """Take the spectrum of cells ``(H,)`` [MeV], and how much showers lie to one side."""
         self.scale.fit(self._log(energy))
-        moments = self._moments(hits, energy)
-        size = moments.sum(1).abs().clamp_min(_NARROWEST).log().mean(1)
-        terms = powers(condition, _DEGREE)
-        self.spread.copy_(least_squares(terms, size - MEAN_LOG_NORMAL))
-        moments = moments / (terms @ self.spread).exp()[:, None, None]
-        self.spread[0] += 0.5 * moments.sum(1).square().mean().log()
-        self.common.copy_(_common_share(moments))
-
-    def _moments(self, hits: Parents, energy: Tensor) -> Tensor:
-        """What every layer adds to the centre of gravity [mm], ``(B, L, 2)`` float64."""
-        key = hits.shower * self.n_layers + self.layer[hits.number]
-        weighted = energy[:, None].double() * self.position[hits.number]
-        sums = segment_sum(weighted, key, len(hits.per_shower) * self.n_layers)
-        total = segment_sum(energy[:, None].double(), hits.shower, len(hits.per_shower))
-        return sums.reshape(len(total), -1, 2) / total[:, :, None].clamp_min(1e-12)
-
-    def _latent(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
-        """What the layers of a shower share to one side, given its energies: ``(B, 2)``."""
-        scale = (powers(condition, _DEGREE) @ self.spread).exp()[:, None]
-        centre = self._moments(hits, energy).sum(1) / scale
-        noise = torch.randn(centre.shape, generator=rng, dtype=centre.dtype, device=centre.device)
-        return (self.common.sqrt() * centre + (1 - self.common).sqrt() * noise).to(energy.dtype)
+        self.side.fit(hits, energy, condition)
 
     def log_prob(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Log-densities ``(H,)`` of the cells' energies ``(H,)`` [MeV]; arguments as of ``sample``."""
-        tilt = -self._tilt(hits, energy, self._latent(hits, energy, condition, rng), condition)
-        target = self.scale(self._log(self._tilted(hits, energy, tilt)))
+        latent = self.side.latent(hits, energy, condition, rng)
+        target = self.scale(self._log(self.side.tilted(hits, energy, -latent, condition)))
         first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
         step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
         known = self._known(hits, step, self.layer_sums(hits, energy))
@@ -165,42 +128,17 @@ class HitEnergies(nn.Module):
         factor = (layers - counts * self.threshold).clamp_min(0.0)
         factor = factor / self.layer_sums(hits, excess)[1].clamp_min(1e-12)
         energy = self.threshold + excess * factor[hits.shower, self.layer[hits.number]]
-        return self._tilted(hits, energy, self._tilt(hits, energy, noise.normal("axis", 1, 2), condition))
+        return self.side.tilted(hits, energy, noise.normal("axis", 1, 2), condition)
 
     def layer_sums(self, hits: Parents, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Hits and energies of the layers, ``(B, L)`` each."""
-        showers = len(hits.per_shower)
-        key = hits.shower * self.n_layers + self.layer[hits.number]
-        zeros = energy.new_zeros(showers * self.n_layers)
-        counts, sums = (zeros.index_add(0, key, v) for v in (torch.ones_like(energy), energy))
-        return counts.reshape(showers, -1), sums.reshape(showers, -1)
+        columns = torch.stack([torch.ones_like(energy), energy], dim=1)
+        counts, sums = sums_by_layer(hits, self.layer[hits.number], columns, self.n_layers).unbind(2)
+        return counts, sums
 
     def _log(self, energy: Tensor) -> Tensor:
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
-
-    def _tilt(self, hits: Parents, energy: Tensor, latent: Tensor, condition: Tensor) -> Tensor:
-        """The exponents ``(B, 2)`` that move the centre of gravity by what the latent vector means."""
-        key = hits.shower * self.n_layers + self.layer[hits.number]
-        place, side = self.position[hits.number], self.side[hits.number]
-        columns = torch.cat([place * side, place, side, torch.ones_like(side[:, :1])], dim=1)
-        weighted = segment_sum(energy[:, None] * columns, key, len(latent) * self.n_layers)
-        both, first, second, total = weighted[:, :2], weighted[:, 2:4], weighted[:, 4:6], weighted[:, 6:]
-        # what a tilt does at constant energies of the layers: nothing where one cell is hit
-        lever = (both - first * second / total.clamp_min(1e-12)).reshape(len(latent), -1, 2).sum(1)
-        lever = lever / total.reshape(len(latent), -1, 1).sum(1).clamp_min(1e-12)
-        move = self.common.sqrt() * (powers(condition, _DEGREE) @ self.spread).exp()
-        tilt = latent.to(lever.dtype) * move[:, None].to(lever.dtype) / lever.clamp_min(_NARROWEST)
-        limited: Tensor = tilt.clamp(-_STEEPEST, _STEEPEST)
-        return limited
-
-    def _tilted(self, hits: Parents, energy: Tensor, tilt: Tensor) -> Tensor:
-        """Multiply energies above threshold by exp(tilt x side); layers keep their energies."""
-        excess = energy - self.threshold
-        tilted = excess * (self.side[hits.number] * tilt[hits.shower]).sum(1).exp()
-        before, after = (self.layer_sums(hits, values)[1] for values in (excess, tilted))
-        share = before / after.clamp_min(1e-12)
-        return self.threshold + tilted * share[hits.shower, self.layer[hits.number]]
 
     def _known(self, hits: Parents, step: Tensor, layers: tuple[Tensor, Tensor]) -> _Known:
         """Place, layer's hits and mean energy, hits around."""
@@ -247,27 +185,6 @@ def _colours(geometry: Geometry) -> NDArray[np.int64]:
     one, other = (index.ravel() % 2 for index in np.indices(geometry.layers[0].grid.shape))
     corner = np.where(one == 0, other, 3 - other)
     return ((np.arange(geometry.n_layers)[:, None] + corner) % _COLOURS).ravel()
-
-
-def _side(geometry: Geometry) -> NDArray[np.float32]:
-    """Direction from the axis to every cell, ``(n_cells, 2)``; short for cells at the axis."""
-    place = geometry.cell_positions[:, :2]
-    radius = np.linalg.norm(place, axis=1, keepdims=True)
-    side: NDArray[np.float32] = (place / (radius + 0.01 * radius.mean())).astype(np.float32)
-    return side
-
-
-def _common_share(moments: Tensor) -> Tensor:
-    """Of the variance of a sum over layers ``(B, L, 2)``, what layers far apart have in common."""
-    layers = moments.shape[1]
-    flat = moments - moments.mean(0)
-    covariance = torch.einsum("bld,bmd->lm", flat, flat)
-    width = covariance.diagonal().sqrt()
-    place = torch.arange(layers, device=moments.device)
-    far = (place[:, None] - place).abs() >= _FAR
-    apart = (width[:, None] * width)[far].sum()
-    share = covariance[far].sum() / apart.clamp_min(1e-30) * width.sum().square() / covariance.sum()
-    return share.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
 def _log_radius(geometry: Geometry) -> NDArray[np.float32]:

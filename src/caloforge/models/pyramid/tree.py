@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from caloforge.geometry.clusters import find_clusters
-from caloforge.nn import SetContext
+from caloforge.nn import SetContext, segment_sum
 from caloforge.nn.lookup import find_neighbours
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["Parents", "PyramidTree", "Totals"]
+__all__ = ["Parents", "PyramidTree", "Totals", "sums_by_layer"]
 
 Totals = tuple["Tensor", "Tensor"]  # hits and energies [MeV] of the layers, (B, L) each
 
@@ -155,6 +155,13 @@ class PyramidTree(nn.Module):
         padded = torch.nn.functional.pad(number.reshape(showers, self.n_layers), (1, 1)).to(like.dtype)
         columns = [padded[shower, layer + shift] for shift in (0, 1, 2)]
         return 2 * (torch.stack(columns, dim=1) / self.per_layer).sqrt() - 1
+
+
+def sums_by_layer(hits: Parents, layer: Tensor, values: Tensor, n_layers: int) -> Tensor:
+    """Sum ``values`` ``(H, F)`` of hits over every layer of every shower, ``(B, L, F)``."""
+    showers = len(hits.per_shower)
+    sums = segment_sum(values, hits.shower * n_layers + layer, showers * n_layers)
+    return sums.reshape(showers, n_layers, values.shape[1])
 
 
 def _one_hot(index: Tensor, size: int, like: Tensor) -> Tensor:
