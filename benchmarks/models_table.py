@@ -10,9 +10,9 @@ from pathlib import Path
 from caloforge.models import model_names
 from caloforge.training import preset_names
 from caloforge.zoo import shipped_models
+from tables import replace, table
 
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- models -->\n", "<!-- end of models -->\n"
 PAPER = "[{0}](https://arxiv.org/abs/{0})"
 WORDS = {
     "caloclouds": (
@@ -42,23 +42,20 @@ WORDS = {
 }
 
 
-def table() -> str:
+def models() -> list[str]:
     """The table in Markdown."""
-    rows = [("model", "what it is", "source", "presets", "trained")]
-    rows += [("---",) * len(rows[0])]
+    rows = []
     for name in sorted(model_names()):
         what, source = WORDS[name]
         presets = [f"`{p.split('/')[1]}`" for p in preset_names() if p.split("/")[0] == name]
         trained = [f"`:{m.split(':')[1]}`" for m in shipped_models() if m.split(":")[0] == name]
         rows.append((f"`{name}`", what, source, ", ".join(presets), ", ".join(trained) or "–"))
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return table(("model", "what it is", "source", "presets", "trained"), rows)
 
 
 def main() -> None:
     """Replace what stands between the marks."""
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    README.write_text(before + BEGIN + table() + END + rest.split(END)[1], encoding="utf-8")
+    replace(README, "models", "\n".join(models()))
     print(README)
 
 

@@ -1,4 +1,4 @@
-"""Write docs/results.md from the folders that zoo.sh filled.
+"""Write docs/results.md, and the short tables in README.md, from the folders that zoo.sh filled.
 
 python benchmarks/results.py runs/siw runs/cylinder
 python benchmarks/results.py runs/zoo --label "EDM, 25 NFE=CaloClouds II" --page /tmp/results.md
@@ -18,22 +18,32 @@ from typing import TYPE_CHECKING
 from caloforge.evaluation.baseline import BASELINE
 from caloforge.evaluation.cost import cost_values
 from caloforge.evaluation.results import MetricResult
-from caloforge.report.common import common_table, published_table
+from caloforge.report.common import CommonTable, Line, common_table, published_table
 from caloforge.report.leaderboard import leaderboard, published
 from caloforge.report.tables import sections
 from caloforge.zoo import load_simulator, shipped_models
-from tables import table
+from tables import replace, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from caloforge.report.common import CommonTable
     from caloforge.report.tables import Row
 
 Results = dict[str, dict[str, MetricResult]]
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "results.md"
+PAGE, README = HERE.parent / "docs" / "results.md", HERE.parent / "README.md"
+SHORT = {
+    "S: sparsity": "sparsity, separation × 1000",
+    "S: cell energy": "cell energy, separation × 1000",
+    "AUC: trees": "AUC, boosted trees",
+    "AUC: low": "AUC, cells (low)",
+    "AUC: high": "AUC, features (high)",
+    "AUC: ResNet": "AUC, 3-D ResNet",
+    "FPD": "FPD × 1000",
+    "CPU ms, batch 1": "CPU ms, batch 1",
+    "CPU ms, batch 100": "CPU ms, batch 100",
+}
 SQUARE, ROUND = "siw-ecal", "cylinder-ds2"
 OFFSETS = {
     "evaluation": "0, 0 (a corner of four cells)",
@@ -158,6 +168,15 @@ def common(shown: CommonTable) -> list[str]:
     return table(["", *shown.columns], rows)
 
 
+def short(judged: Judged, data_set: str) -> str:
+    """The columns of the common table that README.md has."""
+    full = common_table(in_order(judged, data_set))
+    places = [full.columns.index(name) for name in SHORT if name in full.columns]
+    lines = tuple(Line(line.name, tuple(line.cells[i] for i in places)) for line in full.lines)
+    columns = tuple(SHORT[full.columns[i]] for i in places)
+    return "\n".join(common(CommonTable(columns, columns, lines)))
+
+
 def overview(judged: Judged, data_set: str) -> list[str]:
     """The common table of one read-out."""
     words = DATA[data_set].format(n=judged.showers)
@@ -257,6 +276,11 @@ def main() -> None:
     options.page.parent.mkdir(parents=True, exist_ok=True)
     options.page.write_text(text, encoding="utf-8")
     print(options.page)
+    if options.page == PAGE:
+        for name in (SQUARE, ROUND):
+            judged = load(options.folders, name, labels, "evaluation")
+            if judged is not None:
+                replace(README, f"results of {name}", short(judged, name))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ The poster stops at the hit cells and publishes no sizes. Built here besides, or
   layers: a flow of every hit layer's number of hits and energy, on which rings, blocks and cells are
   conditioned. Without it nothing that all layers share (how deep a shower lies) came down to the
   cells. Its second half ends the chain: a flow of the cells' energies in four steps, each of which
-  sees those before, and a tilt to the side that a shower is on as a whole. What a cell has above threshold is modelled, so that every chosen cell stays
-  hit and the soft end of the spectrum is where it belongs; every layer has the energy it was given.
+  sees those before, and a tilt to the side that a shower is on as a whole. What a cell has above
+  threshold is modelled, so that every chosen cell stays hit and the soft end of the spectrum is where
+  it belongs; every layer has the energy it was given.
 """
 
 from __future__ import annotations
