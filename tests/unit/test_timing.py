@@ -49,14 +49,9 @@ class Toy(GenerativeModel):
     """Points in the first layers, as many as the energy has GeV."""
 
     def __init__(self, geometry: Geometry) -> None:
-        super().__init__()
-        self.config, self.geometry = ModelConfig(), geometry
+        super().__init__(ModelConfig(), geometry)
         self.flow, self.points = nn.Linear(1, 2), ToyPoints()
         self.batches: list[int] = []
-
-    @classmethod
-    def build(cls, config: ModelConfig, geometry: Geometry) -> Toy:  # noqa: ARG003
-        return cls(geometry)
 
     def timed_parts(self) -> dict[str, str]:
         return {"flow": "flow", "points": "points"}
