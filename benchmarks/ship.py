@@ -51,7 +51,7 @@ BASELINE = (
 SUMMARIES = (
     "Which cells of different rings or layers are hit together is known from summaries of the neighbouring "
     "ones alone, and the energy of a hit knows those around it and the side that the whole shower is on: "
-    "patterns over many cells are not modelled."
+    "patterns over many cells are not modelled, and centres of gravity scatter too little across the axis."
 )
 LIMITS = {
     "caloclouds": (POINTS, CALIBRATION),
