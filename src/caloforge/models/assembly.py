@@ -26,10 +26,12 @@ __all__ = [
     "rows_of",
     "shower_tiles",
     "thinned",
+    "tiles",
     "whole_counts",
 ]
 
-_TILE = 32768  # points whose activations are worked on together
+_TILE = 8192  # points that go through a network together: activations stay in the cache
+_SHOWER_TILE = 32768  # points of whole showers that do: fewer would often be a single shower
 _NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
 
 
@@ -91,9 +93,14 @@ def rows_of(counts: Tensor) -> Tensor:
     return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
 
 
+def tiles(n: int) -> list[slice]:
+    """Cut ``n`` points into pieces whose activations stay in the cache."""
+    return [slice(start, start + _TILE) for start in range(0, n, _TILE)]
+
+
 def shower_tiles(counts: Tensor) -> list[tuple[int, int]]:
     """Cut showers of ``counts`` points ``(B,)`` into runs, first to last (exclusive), of not many points."""
-    tile = (counts.cumsum(0) - counts).div(_TILE, rounding_mode="floor")
+    tile = (counts.cumsum(0) - counts).div(_SHOWER_TILE, rounding_mode="floor")
     ends = torch.unique_consecutive(tile, return_counts=True)[1].cumsum(0).tolist()
     return list(zip([0, *ends[:-1]], ends, strict=True))
 

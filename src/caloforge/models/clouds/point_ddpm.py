@@ -10,9 +10,8 @@ from pydantic import Field
 from torch import nn
 
 from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_shares
-from caloforge.models.assembly import rows_of
+from caloforge.models.assembly import rows_of, tiles
 from caloforge.models.base import ModelConfig
-from caloforge.models.clouds.point_diffusion import tiles
 from caloforge.nn import FourierFeatures, PointWiseNet
 
 if TYPE_CHECKING:

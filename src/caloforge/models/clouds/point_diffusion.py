@@ -16,16 +16,16 @@ from caloforge.diffusion import (
     karras_sigmas,
     log_normal_sigmas,
 )
+from caloforge.models.assembly import tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PointDiffusion", "PointDiffusionConfig", "SamplerConfig", "tiles"]
+__all__ = ["PointDiffusion", "PointDiffusionConfig", "SamplerConfig"]
 
 _FEATURES = 4
-_TILE = 8192  # points that go through a network together: activations stay in the cache
 
 
 class SamplerConfig(ModelConfig):
@@ -170,8 +170,3 @@ class PointDiffusion(nn.Module):
         )
         rule = heun if sampler.kind == "heun" else euler
         return rule(lambda y, sigma: self.denoise(y, sigma, condition, index), x, sigmas)
-
-
-def tiles(n: int) -> list[slice]:
-    """Cut ``n`` points into pieces whose activations stay in the cache."""
-    return [slice(start, start + _TILE) for start in range(0, n, _TILE)]

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import cells_to_cloud
+from caloforge.models.assembly import cells_to_cloud, rows_of, tiles
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
-from caloforge.models.clouds.point_diffusion import tiles
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
 from caloforge.models.pointflow.hit_energy import share_energy
@@ -220,7 +219,7 @@ class CaloPointFlow(GenerativeModel):
         self, context: Tensor, counts: Tensor, noise: Noise, *, lattice: bool
     ) -> tuple[Tensor, Tensor]:
         """Points of order one ``(P, 4)`` and their showers ``(P,)``."""
-        shower = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+        shower = rows_of(counts)
         if lattice:
             normal = lattice_normal(noise.uniform("points", 1, _FEATURES), counts)
         else:

@@ -145,11 +145,11 @@ class Pyramid(GenerativeModel):
             self.layers.fit(self.tree.layer_pattern(layers), None, None)
             self.clusters.fit(cluster_hit, layers.number, layers.number)
             self.cells.fit(cell_hit, self.tree.kinds_of(clusters), clusters.number)
+        condition = self.conditions(sample.energy, sample.direction)
         if not self.totals.is_fitted:
-            condition = self.conditions(sample.energy, sample.direction)
             self.totals.fit(*self.energies.layer_sums(hits, energy), condition, rng)
         if not self.energies.scale.is_fitted:
-            self.energies.fit(hits, energy, self.conditions(sample.energy, sample.direction))
+            self.energies.fit(hits, energy, condition)
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number (of choices and totals) or per cell (energies)."""
