@@ -73,5 +73,5 @@ def test_a_write_that_fails_on_closing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No such file"):
+    with pytest.raises(OutputError, match="does not exist"):
         OutputFile(tmp_path / "nowhere" / "a.h5")
