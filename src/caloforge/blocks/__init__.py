@@ -3,4 +3,4 @@
 from caloforge.blocks.engine import Blocks, Progress, differences, run_blocks
 from caloforge.blocks.pool import Task, Worker, run_tasks
 
-__all__ = ["Blocks", "Progress", "Task", "Worker", "run_blocks", "run_tasks"]
+__all__ = ["Blocks", "Progress", "Task", "Worker", "differences", "run_blocks", "run_tasks"]

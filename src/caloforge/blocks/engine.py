@@ -22,7 +22,7 @@ from caloforge.signals import deferred
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-    from caloforge.formats.base import ShowerWriter, WriterFactory
+    from caloforge.formats.base import ShowerReader, ShowerWriter, WriterFactory
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
@@ -47,7 +47,7 @@ def run_blocks(
     writer: WriterFactory = NativeWriter,
     geometry: Geometry | None = None,
     force: bool = False,
-    kept: NativeReader | None = None,
+    kept: ShowerReader | None = None,
     progress: Progress = _no_progress,
 ) -> None:
     """Make showers 0 to ``count`` in blocks and write them to ``out``; goes on where it was interrupted.
@@ -109,7 +109,7 @@ class Blocks:
     out: Path
     count: int
     size: int
-    kept: NativeReader | None = None
+    kept: ShowerReader | None = None
 
     @property
     def folder(self) -> Path:
