@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import threading
+import weakref
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 from caloforge.errors import OutputError
+from caloforge.signals import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["filling", "locked", "part_path", "replacing", "write_text"]
+__all__ = [
+    "check_output",
+    "claimed",
+    "filling",
+    "locked",
+    "owned",
+    "part_path",
+    "publish",
+    "replacing",
+    "write_text",
+]
 
 _logger = logging.getLogger(__name__)
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is not given, or it is a folder, or its folder is missing.
+    """
+    if path.is_dir():
+        msg = f"{path} is a folder: give the name of a file."
+        raise OutputError(msg)
+    if path.exists() and not force:
+        msg = f"{path} exists already: choose another name, or give --force to replace it."
+        raise OutputError(msg)
+    if not path.parent.is_dir():
+        missing = f"The folder {path.parent} does not exist: create it first."
+        raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
 
 
 def part_path(path: Path) -> Path:
@@ -25,35 +57,94 @@ def part_path(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def claimed(path: Path, *, force: bool = True) -> Iterator[Path]:
+    """Be the only process that writes ``path``; gives the temporary name to write to.
+
+    The temporary file is there, locked, and goes away at the end of the block unless ``publish`` gave it
+    its name. One that a killed process left is taken over. Claims nest.
+
+    Args:
+        path: The output.
+        force: Whether it may exist.
+
+    Raises:
+        OutputError: Another process writes it, it exists and must not, or it cannot be written.
+    """
+    check_output(path, force=force)
+    busy = f"Another process is writing {path}: wait for it, or choose another name."
+    with locked(part_path(path), busy=busy, of=path) as part:
+        check_output(path, force=force)  # another process may just have finished it
+        yield part
+
+
+@contextmanager
+def replacing(path: Path, *, force: bool = True) -> Iterator[Path]:
     """Give a temporary name to write to; it becomes ``path`` at the end of the ``with`` block.
 
     After an exception nothing of it is left.
 
+    Args:
+        path: The output.
+        force: Whether it may exist.
+
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: Another process writes it, it exists and must not, or it cannot be written.
     """
-    part = part_path(path)
-    try:
+    with claimed(path, force=force) as part, _naming(path):
         yield part
+        publish(part, path)
+
+
+@deferred()
+def publish(part: Path, path: Path) -> None:
+    """Give the complete file ``part`` its name; it is on the disk before it has it.
+
+    Raises:
+        OutputError: The disk fails.
+    """
+    with _naming(path):
+        _sync(part)
         part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"Cannot write {path}: {error.strerror or error}."
-        raise OutputError(msg) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    if lock := _locks.get(part.absolute()):
+        lock.free()  # HDF5 does not open a locked file
+    with _naming(path):
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or the entries of a folder are on the disk."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # not all file systems sync folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: Another process writes it, or it cannot be written.
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Be the only process that writes into ``folder``, which is there. Nests, also with ``filling``.
+
+    Raises:
+        OutputError: Another process does, or the folder cannot be written.
+    """
+    busy = f"Another process is writing {folder}: wait for it, or choose another folder."
+    with locked(folder / ".lock", busy=busy, of=folder):
+        yield
 
 
 @contextmanager
@@ -62,38 +153,151 @@ def filling(folder: Path) -> Iterator[Path]:
 
     ``folder`` is there already. Files and folders of the same names are replaced. After an exception
     nothing new is left.
-    """
-    part = folder / ".part"
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir()
-        yield part
-        for path in sorted(part.iterdir()):
-            target = folder / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            path.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def locked(path: Path, *, busy: str) -> Iterator[None]:
-    """Hold the file ``path`` locked; the system frees it even when the process is killed.
-
-    A file system that knows no locks (some on clusters) is taken as it is.
 
     Raises:
-        OutputError: Another process holds it; the text is ``busy``.
+        OutputError: Another process writes into the folder, or it cannot be written.
     """
-    with path.open("w") as file:
+    part = folder / ".part"
+    with owned(folder):
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            with _naming(folder):
+                part.mkdir()
+            yield part
+            with _naming(folder):
+                _move(part, folder)
+        finally:
+            with deferred():
+                shutil.rmtree(part, ignore_errors=True)
+
+
+@deferred()
+def _move(part: Path, folder: Path) -> None:
+    for path in part.rglob("*"):
+        _sync(path)
+    for path in sorted(part.iterdir()):
+        target = folder / path.name
+        if target.is_dir():
+            target.replace(part / f"old {path.name}")
+        path.replace(target)
+    _sync(folder)
+
+
+@dataclass
+class _Lock:
+    """A lock file of this process, or of one of its threads."""
+
+    path: Path
+    file: IO[bytes]
+    thread: int
+    depth: int = 0
+
+    def free(self) -> None:
+        """Let others lock what is no longer ours."""
         if sys.platform != "win32":
             import fcntl
 
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(busy) from None
-            except OSError as error:
-                _logger.debug("%s cannot be locked: %s", path, error.strerror)
+            with suppress(OSError):
+                fcntl.flock(self.file, fcntl.LOCK_UN)
+
+    def release(self) -> None:
+        """Remove the file, if it is still there under its name, and free it."""
+        if self.file.closed:
+            return
+        with suppress(OSError):
+            if _is_named(self.file, self.path):
+                self.path.unlink()
+        self.file.close()
+
+
+_locks: dict[Path, _Lock] = {}
+
+
+@contextmanager
+def locked(path: Path, *, busy: str, of: Path | None = None) -> Iterator[Path]:
+    """Hold the file ``path`` locked and remove it in the end; the system frees it when the process is killed.
+
+    It is made when it is not there, and never emptied. A thread may lock it several times. A file
+    system that knows no locks (some on clusters) is taken as it is.
+
+    Args:
+        path: The lock file.
+        busy: What to say when another process holds it.
+        of: The output that the lock file is for.
+
+    Raises:
+        OutputError: Another process holds it, or it cannot be made.
+    """
+    lock = None
+    try:
+        with deferred():
+            lock = _take(path, busy, of or path)
+        yield path
+    finally:
+        with deferred():
+            if lock is not None:
+                _give_back(lock)
+
+
+def _take(path: Path, busy: str, of: Path) -> _Lock:
+    key, thread = path.absolute(), threading.get_ident()
+    lock = _locks.get(key)
+    if lock is None or lock.thread != thread:
+        with _naming(of):
+            lock = _locks[key] = _Lock(key, _open_locked(key, busy), thread)
+        # for a block that never comes to its end, such as after a signal on the way into it
+        weakref.finalize(lock, _Lock.release, _Lock(key, lock.file, thread))
+    lock.depth += 1
+    return lock
+
+
+def _give_back(lock: _Lock) -> None:
+    lock.depth -= 1
+    if not lock.depth:
+        _locks.pop(lock.path, None)
+        lock.release()
+
+
+def _open_locked(path: Path, busy: str) -> IO[bytes]:
+    while True:
+        file = path.open("ab")
+        try:
+            _lock_file(file, busy)
+            if _is_named(file, path):  # not renamed or removed since it was opened, by who held it
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock_file(file: IO[bytes], busy: str) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(busy) from None
+    except OSError as error:
+        _logger.debug("%s cannot be locked: %s", file.name, error.strerror)
+
+
+def _is_named(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say which output could not be written."""
+    try:
         yield
+    except OutputError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write {path}: {error.strerror or error}."
+        raise OutputError(msg) from error

@@ -73,5 +73,67 @@ def test_a_write_that_fails_on_closing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No such file"):
+    with pytest.raises(OutputError, match="does not exist"):
         OutputFile(tmp_path / "nowhere" / "a.h5")
+
+
+@pytest.mark.parametrize("name", ["_write_all", "_read", "_size"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_is_raised_in_a_callback_is_raised_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[BaseException]
+) -> None:
+    """HDF5 loses it and goes on; the file would have a hole."""
+    work, calls = getattr(output_file._Disk, name), iter(range(1000))
+
+    def failing(disk: output_file._Disk, *arguments: object) -> object:
+        if next(calls) == 1:
+            raise error
+        return work(disk, *arguments)
+
+    output = OutputFile(tmp_path / "a.h5")
+    monkeypatch.setattr(output_file._Disk, name, failing)
+    with pytest.raises(error):
+        for n in range(20):
+            output.h5[f"a{n}"] = DATA[:1000]
+            output.h5.flush()
+            output.h5["a0"][:]
+            output._disk.seek(0, 2)
+            output._disk.readinto(bytearray(10))
+            output.check()
+    output.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_does_not_read_back_as_it_was_gets_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = OutputFile(tmp_path / "a.h5")
+    fill(output)
+    contents = iter([{"a": 1}, {"a": 2}])
+    monkeypatch.setattr(output_file, "_content", lambda _: next(contents))
+    with pytest.raises(OutputError, match="not what was written"):
+        output.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_file_gets_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = OutputFile(tmp_path / "a.h5")
+    fill(output)
+    close = output_file._close
+
+    def closing(file: h5py.File, disk: output_file._Disk) -> None:
+        close(file, disk)
+        part = tmp_path / "a.h5.part"
+        part.write_bytes(part.read_bytes()[:-5000])
+
+    monkeypatch.setattr(output_file, "_close", closing)
+    with pytest.raises(OutputError, match="Cannot write"):
+        output.finish()
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_a_file_that_nobody_finishes_leaves_nothing(tmp_path: Path) -> None:
+    output = OutputFile(tmp_path / "a.h5")
+    fill(output)
+    del output
+    assert list(tmp_path.iterdir()) == []

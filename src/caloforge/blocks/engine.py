@@ -8,25 +8,25 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caloforge import __version__
 from caloforge.blocks.pool import Task, Worker, run_tasks
 from caloforge.errors import CaloForgeError, OutputError
-from caloforge.files import locked
-from caloforge.formats.base import check_output
+from caloforge.files import claimed, locked
 from caloforge.formats.native import NativeReader, NativeWriter
+from caloforge.signals import deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
-    from caloforge.formats.base import WriterFactory
+    from caloforge.formats.base import ShowerReader, ShowerWriter, WriterFactory
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-__all__ = ["Blocks", "Progress", "run_blocks"]
+__all__ = ["Blocks", "Progress", "differences", "run_blocks"]
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
@@ -47,6 +47,7 @@ def run_blocks(
     writer: WriterFactory = NativeWriter,
     geometry: Geometry | None = None,
     force: bool = False,
+    kept: ShowerReader | None = None,
     progress: Progress = _no_progress,
 ) -> None:
     """Make showers 0 to ``count`` in blocks and write them to ``out``; goes on where it was interrupted.
@@ -70,6 +71,8 @@ def run_blocks(
             adds provenance.
         geometry: Given to ``writer``.
         force: Replace ``out``, and drop the unfinished blocks of another request.
+        kept: The first showers of the same request in an earlier file, such as ``out``, which it then
+            replaces; its whole blocks are taken over.
         progress: Called with the number of showers found on disk; a context manager that gives the
             function which is told how many more are done. For instance
             ``lambda done: caloforge.cli.common.progress("simulating", count, done=done)``.
@@ -79,18 +82,17 @@ def run_blocks(
         CaloForgeError: A worker failed or died; its finished blocks stay.
     """
     out = Path(out)
-    check_output(out, force=force)
-    blocks = Blocks(out, count=count, size=block)
+    blocks = Blocks(out, count=count, size=block, kept=kept)
     with blocks.claimed(request, force=force):
-        missing = [task for task in blocks.tasks() if not blocks.path(task).exists()]
+        missing = blocks.missing()
         with progress(count - sum(stop - start for start, stop in missing)) as advance:
-            saver = _Saver(worker, blocks)
-            for start, stop in _make(missing, saver, processes, isolate=isolate, logs=blocks.folder):
-                advance(stop - start)
-        with _writing(out), writer(out, geometry=geometry, force=force) as file:
-            for showers in blocks.stream():
-                file.append(showers)
-        blocks.remove()
+            saver = _Saver(worker, replace(blocks, kept=None))
+            made = _make(missing, saver, processes, isolate=isolate, logs=blocks.folder)
+            with contextlib.closing(made):  # which stops the workers
+                for start, stop in made:
+                    advance(stop - start)
+        with _writing(out):
+            blocks.join(writer(out, geometry=geometry, force=force or kept is not None))
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,13 @@ class Blocks:
         out: The output file.
         count: Showers in all.
         size: Showers a block.
+        kept: An open file of the first showers.
     """
 
     out: Path
     count: int
     size: int
+    kept: ShowerReader | None = None
 
     @property
     def folder(self) -> Path:
@@ -116,6 +120,14 @@ class Blocks:
         """The blocks' ranges (start, stop) in order."""
         starts = range(0, self.count, self.size)
         return [(start, min(start + self.size, self.count)) for start in starts]
+
+    def missing(self) -> list[Task]:
+        """The blocks that are neither in the folder nor in the file that is kept."""
+        return [task for task in self.tasks() if not (self._is_kept(task) or self.path(task).exists())]
+
+    def _is_kept(self, task: Task) -> bool:
+        """A last block that was shorter is made again: showers agree to rounding only in other batches."""
+        return self.kept is not None and task[1] <= len(self.kept)
 
     def path(self, task: Task) -> Path:
         """The file of a finished block."""
@@ -136,11 +148,26 @@ class Blocks:
                 file.append(showers)
             mine.replace(self.path(task))
 
+    def join(self, file: ShowerWriter) -> None:
+        """Write all blocks in order, complete ``file`` and remove the folder, these two at once."""
+        try:
+            for showers in self.stream():
+                file.append(showers)
+        except BaseException:
+            file.abort()
+            raise
+        with deferred():
+            file.close()
+            self.remove()
+
     def stream(self) -> Iterator[Showers]:
         """The blocks in order."""
         for start, stop in self.tasks():
-            with NativeReader(self.path((start, stop))) as reader:
-                yield reader.read(0, stop - start)
+            if self.kept is not None and self._is_kept((start, stop)):
+                yield self.kept.read(start, stop)
+            else:
+                with NativeReader(self.path((start, stop))) as reader:
+                    yield reader.read(0, stop - start)
 
     @contextlib.contextmanager
     def claimed(self, request: Mapping[str, Any], *, force: bool) -> Iterator[None]:
@@ -149,33 +176,54 @@ class Blocks:
         A folder without a finished block is removed on failure, unless a log in it is wanted.
 
         Raises:
-            KeyboardInterrupt: After Ctrl-C; its text tells what is kept, if anything.
+            KeyboardInterrupt: After Ctrl-C or SIGTERM; its text tells what is kept, if anything.
             OutputError: Another process works in it, or it has blocks of another request.
         """
-        with _writing(self.out):
-            self.folder.mkdir(exist_ok=True)
         busy = f"Another process is writing {self.out}: wait for it, or choose another name."
-        with locked(self.folder / "lock", busy=busy), self._removed_when_empty():
+        with (
+            claimed(self.out, force=force or self.kept is not None),
+            self._made(),
+            locked(self.folder / "lock", busy=busy, of=self.out),
+            self._removed_when_empty(),
+        ):
             self._adopt({**request, "count": self.count, "block": self.size}, force=force)
-            try:
+            with self._telling():
                 yield
-            except KeyboardInterrupt:
-                if not (kept := self._kept()):
-                    raise
-                raise KeyboardInterrupt(kept) from None
-            except OutputError as error:
-                if not (kept := self._kept()):
-                    raise
-                msg = f"{str(error).rstrip('.')}; {kept}."
-                raise OutputError(msg) from error
+
+    @contextlib.contextmanager
+    def _made(self) -> Iterator[None]:
+        try:
+            with _writing(self.out):
+                self.folder.mkdir(exist_ok=True)
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # something is in it, or it is gone
+                self.folder.rmdir()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say what is kept when something stops the work."""
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            if not (kept := self._kept()):
+                raise
+            raise type(stop)(kept) from None
+        except OutputError as error:
+            if not (kept := self._kept()):
+                raise
+            msg = f"{str(error).rstrip('.')}; {kept}."
+            raise OutputError(msg) from error
 
     @contextlib.contextmanager
     def _removed_when_empty(self) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            if not (any(self._finished()) or str(self.folder) in str(error)):
-                self.remove()
+            with deferred():
+                self._drop_unfinished()
+                if not (any(self._finished()) or str(self.folder) in str(error)):
+                    self.remove()
             raise
 
     def _kept(self) -> str:
@@ -203,8 +251,12 @@ class Blocks:
                 temporary = self.folder / "unfinished-request.json"
                 temporary.write_text(text, encoding="utf-8")
                 temporary.replace(stored)
+        self._drop_unfinished()
+
+    def _drop_unfinished(self) -> None:
+        """Remove what killed workers were writing."""
         for leftover in self.folder.glob("unfinished-*"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -225,12 +277,13 @@ class _Saver:
 
 def _make(
     tasks: list[Task], worker: Worker[None], processes: int, *, isolate: bool, logs: Path
-) -> Iterator[Task]:
+) -> Generator[Task]:
     if not tasks:
         return
     if processes > 1 or isolate:
-        for task, _ in run_tasks(tasks, worker, processes=processes, logs=logs):
-            yield task
+        with contextlib.closing(run_tasks(tasks, worker, processes=processes, logs=logs)) as done:
+            for task, _ in done:
+                yield task
         return
     work = worker()
     for task in tasks:
@@ -239,14 +292,20 @@ def _make(
 
 
 def _other_request(blocks: Blocks, old: str, new: str) -> str:
-    there, here = (dict(_leaves(json.loads(text) if text else {})) for text in (old, new))
-    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    shown = [f"{key} {there.get(key)!r:.60} there and {here.get(key)!r:.60} here" for key in keys[:3]]
-    rest = [f"{len(keys) - 3} more"] if len(keys) > 3 else []
+    there, here = (json.loads(text) if text else {} for text in (old, new))
     return (
-        f"{blocks.folder} has unfinished showers of another request ({', '.join([*shown, *rest])}): repeat "
+        f"{blocks.folder} has unfinished showers of another request ({differences(there, here)}): repeat "
         f"that request to finish them, choose another name, or give --force to drop them."
     )
+
+
+def differences(there: object, here: object) -> str:
+    """Name the first values in which two requests differ, as JSON types; empty when they are equal."""
+    old, new = dict(_leaves(there)), dict(_leaves(here))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    shown = [f"{key} {old.get(key)!r:.60} there and {new.get(key)!r:.60} here" for key in keys[:3]]
+    rest = [f"{len(keys) - 3} more"] if len(keys) > 3 else []
+    return ", ".join([*shown, *rest])
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

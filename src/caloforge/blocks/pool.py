@@ -1,7 +1,7 @@
 """Worker processes that survive nothing and hide nothing: a crash or error becomes one sentence.
 
 Workers are started by ``spawn`` (safe with torch and Geant4) with one thread each. Their output goes
-to log files. They never see Ctrl-C: the parent stops them; and they end when the parent is killed.
+to log files. They never see Ctrl-C or SIGTERM: the parent stops them; and they end when it is killed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caloforge.errors import CaloForgeError
+from caloforge.signals import STOPPING, deferred, ignore_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
@@ -34,7 +36,7 @@ Task = tuple[int, int]
 Worker = Callable[[], Callable[[int, int], T]]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_PATIENCE = 5.0  # seconds that a worker gets to end on SIGTERM
+_PATIENCE = 5.0  # seconds that a worker without a task gets to end
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def run_tasks(
     *,
     processes: int,
     logs: Path,
-) -> Iterator[tuple[Task, T]]:
+) -> Generator[tuple[Task, T]]:
     """Do ``tasks`` in ``processes`` worker processes and yield results as they come.
 
     Args:
@@ -71,7 +73,7 @@ def run_tasks(
     queue = deque(tasks)
     members: list[_Member] = []
     try:
-        with _child_environment():
+        with deferred(), _child_environment():
             for number in range(min(processes, len(queue))):
                 members.append(_start(worker, logs / f"worker-{number}.log"))  # noqa: PERF401 (for _stop)
         for member in members:
@@ -87,11 +89,12 @@ def run_tasks(
 
 @contextlib.contextmanager
 def _child_environment() -> Iterator[None]:
-    """What the processes started inside inherit: one thread, and Ctrl-C held back."""
+    """What the processes started inside inherit: one thread, and blocked signals."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     if sys.platform != "win32":
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        resource_tracker.ensure_running()  # which would unblock them, were it started with the first worker
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:
@@ -142,11 +145,12 @@ def _obituary(member: _Member) -> str:
     )
 
 
+@deferred()
 def _stop(members: list[_Member]) -> None:
     for member in members:
         member.connection.close()
         if member.task is not None:
-            member.process.terminate()
+            member.process.kill()  # what it writes has no name yet
     for member in members:
         member.process.join(_PATIENCE)
         if member.process.is_alive():
@@ -157,7 +161,7 @@ def _stop(members: list[_Member]) -> None:
 
 
 def _child(connection: Connection, worker: Worker[Any], log: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
     _redirect_output(log)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

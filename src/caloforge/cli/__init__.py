@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+from contextlib import suppress
+
+from caloforge.signals import catch_signals, exit_code, ignore_signals, interruption, received
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code (0, 1 a defect, 2 bad input, 130 interrupted)."""
+    """Run the command line and leave with its exit code.
+
+    0 done, 1 a defect, 2 bad input, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     try:
+        catch_signals()
         from caloforge.cli.app import app
 
         app(prog_name="caloforge")
-    except KeyboardInterrupt:
-        sys.stderr.write("caloforge: interrupted\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 0 or not received():
+            raise
+        sys.exit(_code())
+    except BaseException:
+        if not received():
+            raise
+        with suppress(OSError):  # the terminal may be gone
+            sys.stderr.write("caloforge: interrupted\n")
+        sys.exit(_code())
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done: a late Ctrl-C changes nothing
+        ignore_signals()
+
+
+def _code() -> int:
+    """Whatever became of the exception of a signal on its way through others' code."""
+    return exit_code(interruption(received()))

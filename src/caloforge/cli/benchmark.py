@@ -75,7 +75,7 @@ def benchmark(
     from caloforge.evaluation.timing import BenchmarkSettings
     from caloforge.evaluation.timing import benchmark as run
     from caloforge.evaluation.timing_results import record_benchmark, write_benchmark
-    from caloforge.formats.base import check_output
+    from caloforge.files import claimed
 
     energies = energy_range(energy) if energy else None
     settings = BenchmarkSettings(
@@ -89,11 +89,11 @@ def benchmark(
         geant4_data=geant4_data,
         seed=seed,
     )
-    check_output(out, force=force)
     total = len(models) * len(settings.configurations)
-    with progress("measuring", total, unit="configurations") as advance:
-        result = run(models, settings, advance=advance)
-    write_benchmark(result, out)
+    with claimed(out, force=force):
+        with progress("measuring", total, unit="configurations") as advance:
+            result = run(models, settings, advance=advance)
+        write_benchmark(result, out)
     if record:
         record_benchmark(result.as_dict())
     _print(result)

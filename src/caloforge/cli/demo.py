@@ -65,6 +65,7 @@ def demo(
     caloforge demo --out pyramid --model pyramid --model caloclouds
     """
     from caloforge.evaluation import evaluate
+    from caloforge.files import owned
     from caloforge.zoo import reference_path
 
     started = time.monotonic()
@@ -73,11 +74,12 @@ def demo(
     display = out / "event.html"
     _check([*(s.path for s in samples), display, out / "report.html", out / "metrics.json"], force=force)
     count = min(count, _length(reference))
-    speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
-    result = evaluate(
-        reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
-    )
-    energy = _draw(samples, reference, display, count=count, force=force)
+    with owned(out):
+        speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
+        result = evaluate(
+            reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
+        )
+        energy = _draw(samples, reference, display, count=count, force=force)
     _print(result, speeds, seconds=time.monotonic() - started)
     typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
     typer.echo(f"report, open it in a browser: {(out / 'report.html').resolve().as_uri()}")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import errno
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
 from caloforge.errors import CaloForgeError
+from caloforge.signals import exit_code, interruption, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "CommandGroup", "complain", "sentence"]
+__all__ = ["BAD_INPUT", "CommandGroup", "complain", "sentence"]
 
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 # typer carries its own copy of click or uses the installed one: take the class that it has
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
@@ -42,7 +42,7 @@ class CommandGroup(TyperGroup):
         """Run the command of ``ctx``.
 
         Raises:
-            typer.Exit: With code 2 after bad input, or 130 after an interruption.
+            typer.Exit: With code 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM.
         """
         with _one_sentence():
             return super().invoke(ctx)
@@ -55,17 +55,24 @@ def _one_sentence() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except (CaloForgeError, OSError) as error:
+        if received():  # on its way through others' code an interruption became another error
+            raise _interrupted(interruption(received())) from None
         _logger.debug("The traceback of the error below:", exc_info=True)
         complain(f"error: {sentence(error)}")
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt as stop:
-        complain(f"interrupted; {stop}" if str(stop) else "interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+        raise _interrupted(stop) from None
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
         complain(f"error: {_usage(error)}")
         raise typer.Exit(BAD_INPUT) from None
+
+
+def _interrupted(stop: KeyboardInterrupt) -> typer.Exit:
+    with suppress(OSError):  # the terminal may be gone
+        complain(f"interrupted; {stop}" if str(stop) else "interrupted")
+    return typer.Exit(exit_code(stop))
 
 
 def sentence(error: BaseException) -> str:

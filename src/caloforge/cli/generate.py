@@ -39,7 +39,11 @@ def generate(
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="How many showers; with --like by default as many as there."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many showers in all; with --like by default as many as there.",
+        ),
     ] = None,
     particle: Annotated[
         str | None, typer.Option(metavar="NAME", help="Default gamma; what the model was trained on.")
@@ -76,6 +80,14 @@ def generate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse particles outside of the trained range.")
     ] = False,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append",
+            help="Extend the file, if it is there, to --count showers in all: those that it would have from "
+            "the start.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     r"""Generate showers with a trained model.
@@ -86,6 +98,8 @@ def generate(
     \b
     caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000 \
       --seed 1 --out showers.h5
+    caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 2000 \
+      --seed 1 --out showers.h5 --append
     caloforge generate runs/mine --like geant4.h5 --out showers.h5
     caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100 \
       --offset 2.5,0 --points --out clouds.h5
@@ -97,6 +111,8 @@ def generate(
     particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
+    if append and force:
+        raise ConfigError("--append extends the file and --force replaces it: give one of them.")
     generation = Generation(
         model=model,
         particles=particles,
@@ -115,6 +131,7 @@ def generate(
         strict=strict,
         writer=None if format_name == "native" else chosen.writer,
         force=force,
+        append=append,
         progress=watch.progress,
     )
     rows = [("showers", str(total)), ("wall-clock time", watch.wall)]

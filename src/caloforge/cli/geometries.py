@@ -50,13 +50,13 @@ def geometries(
 
 
 def _write_xml(name: str | None, path: Path, *, force: bool) -> None:
-    from caloforge.formats.base import check_output
+    from caloforge.files import claimed
     from caloforge.geometry import load_geometry, write_binning_xml
 
     if name is None:
         raise ConfigError("--xml needs a geometry: caloforge geometries NAME --xml OUT.")
-    check_output(path, force=force)
-    write_binning_xml(load_geometry(name), path)
+    with claimed(path, force=force):
+        write_binning_xml(load_geometry(name), path)
     typer.echo(f"{path}: binning of {name}")
 
 

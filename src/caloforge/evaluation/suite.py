@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Showers
+from caloforge.signals import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -95,11 +96,11 @@ def evaluate(
     options = Options(_geometry(geometry), offset, part, count, seed, level_named(metrics), regimes=regimes)
     if out is None:
         return _evaluation(reference, generated, baseline, options)
-    with _folder(Path(out), force=force) as folder:
+    with _folder(Path(out), force=force) as new:
         evaluation = _evaluation(reference, generated, baseline, options)
         if on_results is not None:
             on_results(evaluation)
-        _write(evaluation, folder)
+        _write(evaluation, new)
     return evaluation
 
 
@@ -139,21 +140,30 @@ def _geometry(given: str | Path | Geometry | None) -> Geometry | None:
 
 @contextmanager
 def _folder(out: Path, *, force: bool) -> Iterator[Path]:
-    """The folder, made before the work; when that fails and nothing is in it, it goes away again."""
-    if (out / "metrics.json").exists() and not force:
-        msg = f"{out} holds an evaluation already: choose another folder, or give --force to replace it."
-        raise OutputError(msg)
+    """A folder to write to, whose content moves into ``out`` in the end.
+
+    ``out`` is made before the work; when that fails and nothing is in it, it goes away again.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"Cannot create the folder {out}: {error.strerror}."
         raise OutputError(msg) from error
     try:
-        yield out
+        with filling(out) as part:
+            if not force:
+                _check_folder(out)
+            yield part
     except BaseException:
-        if not any(out.iterdir()):
+        with deferred(), suppress(OSError):  # it is not empty
             out.rmdir()
         raise
+
+
+def _check_folder(out: Path) -> None:
+    if (out / "metrics.json").exists():
+        msg = f"{out} holds an evaluation already: choose another folder, or give --force to replace it."
+        raise OutputError(msg)
 
 
 def _open(
@@ -259,7 +269,6 @@ def _since(begin: float) -> float:
 def _write(evaluation: Evaluation, folder: Path) -> None:
     from caloforge.report import write_report
 
-    with filling(folder) as part:
-        write_metrics(evaluation, part / "metrics.json")
-        _logger.info("drawing the report")
-        write_report(evaluation, part)
+    write_metrics(evaluation, folder / "metrics.json")
+    _logger.info("drawing the report")
+    write_report(evaluation, folder)

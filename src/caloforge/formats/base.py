@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import DataError, FormatError, GeometryError, OutputError
+from caloforge.errors import DataError, FormatError, GeometryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident, ShowerMeta, Showers
 
-__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory", "check_output"]
+__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory"]
 
 BLOCK = 500
 
@@ -142,23 +142,6 @@ class Format:
     writer: WriterFactory | None = None
     points: bool = True
     cells: bool = True
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Refuse to overwrite.
-
-    Raises:
-        OutputError: ``path`` exists and ``force`` is not given, or it is a folder, or its folder is missing.
-    """
-    if path.is_dir():
-        msg = f"{path} is a folder: give the name of a file."
-        raise OutputError(msg)
-    if path.exists() and not force:
-        msg = f"{path} exists already: choose another name, or give --force to replace it."
-        raise OutputError(msg)
-    if not path.parent.is_dir():
-        missing = f"The folder {path.parent} does not exist: create it first."
-        raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
 
 
 @contextmanager

@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 
 from caloforge.errors import FormatError, GeometryError, bad
-from caloforge.formats.base import ShowerReader, ShowerWriter, check_output, check_stack, missing_key, reading
+from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, missing_key, reading
 from caloforge.formats.output_file import OutputFile
 from caloforge.geometry import Geometry
 from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
+from caloforge.signals import deferred
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -162,15 +163,15 @@ class Hdf5Writer(ShowerWriter):
 
     format_name: ClassVar[str]
 
+    @deferred()
     def __init__(self, path: Path, *, geometry: Geometry | None, force: bool = False) -> None:
         if geometry is None:
             msg = f"Writing {path} needs the geometry: name it (--geometry)."
             raise GeometryError(msg)
-        check_output(path, force=force)
         self.path = path
         self.geometry = geometry
         self._meta: ShowerMeta | None = None
-        self._output = OutputFile(path)
+        self._output = OutputFile(path, force=force)
         self._file = self._output.h5
         self._file.attrs["caloforge_format"] = self.format_name
         self._file.attrs["caloforge_geometry"] = geometry.model_dump_json()
@@ -184,6 +185,7 @@ class Hdf5Writer(ShowerWriter):
     def _write(self, showers: Showers) -> None:
         """Add a block."""
 
+    @deferred()
     def append(self, showers: Showers) -> None:
         """Add a block of showers.
 
@@ -201,6 +203,7 @@ class Hdf5Writer(ShowerWriter):
         self._write(showers)
         self._output.check()
 
+    @deferred()
     def close(self) -> None:
         """Complete the file and give it its name."""
         self._output.finish()

@@ -19,7 +19,6 @@ from caloforge.formats.base import (
     Format,
     ShowerReader,
     ShowerWriter,
-    check_output,
     check_stack,
     missing_key,
     reading,
@@ -28,6 +27,7 @@ from caloforge.formats.hdf5 import open_hdf5
 from caloforge.formats.output_file import OutputFile
 from caloforge.geometry import Geometry, check_cells
 from caloforge.showers import Incident, ShowerMeta, Showers
+from caloforge.signals import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,6 +134,7 @@ class NativeReader(ShowerReader):
 class NativeWriter(ShowerWriter):
     """Writes caloforge's own files, block by block."""
 
+    @deferred()
     def __init__(
         self,
         path: Path,
@@ -143,11 +144,10 @@ class NativeWriter(ShowerWriter):
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         path = Path(path)
-        check_output(path, force=force)
         self.path = path
         self._geometry = geometry
         self._kind: tuple[ShowerMeta, str, list[str]] | None = None
-        self._output = OutputFile(path)
+        self._output = OutputFile(path, force=force)
         self._file = self._output.h5
         self._file.attrs.update(
             {
@@ -159,6 +159,7 @@ class NativeWriter(ShowerWriter):
         )
         self._column("hits/offsets", np.zeros(1, dtype=np.int64))
 
+    @deferred()
     def append(self, showers: Showers) -> None:
         """Add a block of showers.
 
@@ -210,6 +211,7 @@ class NativeWriter(ShowerWriter):
         data.resize(before + len(values), axis=0)
         data[before:] = values
 
+    @deferred()
     def close(self) -> None:
         """Complete the file and give it its name."""
         self._file.require_group("extras")

@@ -18,6 +18,7 @@ from caloforge.formats.clouds import cloud_columns, depth_of_layer
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column
 from caloforge.geometry import load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
+from caloforge.signals import deferred
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class ShowerDataWriter(Hdf5Writer):
         for row, cloud in enumerate(np.split(columns, offsets[1:-1]), start=before):
             data[row] = cloud.ravel()
 
+    @deferred()
     def close(self) -> None:
         """Complete the file and give it its name."""
         shape = (len(self._file["showers"]), self._most, 4)

@@ -140,6 +140,7 @@ def simulate(
     check_package()
     require(find_data(simulation.data), hadrons=simulation.hadrons)
     request = simulation.request()
+    options: dict[str, Any] = {} if progress is None else {"progress": progress}
     run_blocks(
         out=out,
         count=count,
@@ -151,5 +152,5 @@ def simulate(
         writer=partial(NativeWriter, provenance=request),
         geometry=simulation.geometry,
         force=force,
-        **({} if progress is None else {"progress": progress}),
+        **options,
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+import json
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from caloforge.blocks import run_blocks
-from caloforge.formats import NativeWriter
-from caloforge.formats.base import check_output
+from caloforge.blocks import differences, run_blocks
+from caloforge.errors import OutputError
+from caloforge.files import claimed
+from caloforge.formats import NativeReader, NativeWriter, detect_format
+from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
 from caloforge.geometry import project
 from caloforge.zoo.shipped import load_simulator, model_folder
@@ -106,6 +109,7 @@ def generate(
     strict: bool = False,
     writer: WriterFactory | None = None,
     force: bool = False,
+    append: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Generate ``count`` showers into ``out``; the same call goes on after an interruption.
@@ -118,30 +122,56 @@ def generate(
         strict: Raise instead of warning outside of the trained range.
         writer: Opens the file; caloforge's own format by default.
         force: Replace ``out``.
+        append: Take over the showers of ``out``, which must be of the same request; ``count`` is the total.
         progress: As of ``run_blocks``.
 
     Raises:
         DataError: ``strict``, and a particle is outside of the trained range.
-        OutputError: ``out`` exists or cannot be written.
+        OutputError: ``out`` exists, cannot be written, or holds other showers than those to append to.
     """
-    check_output(out, force=force)
-    simulator = generation.simulator()
-    simulator.check(extremes(generation.particles), strict=strict)
-    request = generation.request()
-    options: dict[str, Any] = {} if progress is None else {"progress": progress}
-    with _threads_as_before():
-        run_blocks(
-            out=out,
-            count=count,
-            block=generation.block,
-            request=request,
-            worker=_Worker(generation),
-            processes=processes,
-            writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
-            geometry=simulator.geometry,
-            force=force,
-            **options,
-        )
+    with claimed(out, force=force or append), ExitStack() as stack:
+        simulator = generation.simulator()
+        simulator.check(extremes(generation.particles), strict=strict)
+        request = generation.request()
+        kept = stack.enter_context(_earlier(out, request, count)) if append and out.exists() else None
+        options: dict[str, Any] = {} if progress is None else {"progress": progress}
+        provenance = {"generated": request, "cost": simulator.cost}
+        with _threads_as_before():
+            run_blocks(
+                out=out,
+                count=count,
+                block=generation.block,
+                request=request,
+                worker=_Worker(generation),
+                processes=processes,
+                writer=writer or partial(NativeWriter, provenance=provenance),
+                geometry=simulator.geometry,
+                force=force,
+                kept=kept,
+                **options,
+            )
+
+
+def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
+    """Open the finished file of fewer showers of ``request``.
+
+    Raises:
+        OutputError: It holds other showers, or more.
+    """
+    fix = "choose another name, or repeat that request with a larger --count"
+    if detect_format(out) is not NATIVE:
+        msg = f"{out} cannot be extended: only caloforge's own format tells how its showers were generated."
+        raise OutputError(msg)
+    reader = NativeReader(out)
+    different = differences(reader.provenance.get("generated", {}), json.loads(json.dumps(request)))
+    problem = f"holds showers of another request ({different})" if different else ""
+    if not problem and len(reader) > count:
+        problem = f"has {len(reader)} showers, more than the {count} that --count asks for in all"
+    if problem:
+        reader.close()
+        msg = f"{out} {problem}: {fix}."
+        raise OutputError(msg)
+    return reader
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from caloforge.errors import OutputError, bad
 from caloforge.files import replacing
-from caloforge.formats.base import check_output
 from caloforge.report.interactive import figure_3d, html_fragments, html_page
 from caloforge.report.still import draw_event
 
@@ -45,8 +44,7 @@ def save_display(
     if path.suffix not in {".html", *_PICTURES}:
         expected = f"one of .html, {', '.join(_PICTURES)}"
         raise OutputError(bad("ending of the display's file", got=repr(path.name), expected=expected))
-    check_output(path, force=force)
-    with replacing(path) as part:
+    with replacing(path, force=force) as part:
         if path.suffix == ".html":
             page = html_page(panels, energy_cut=energy_cut, title=path.stem)
             part.write_text(page, encoding="utf-8")

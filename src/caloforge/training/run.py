@@ -17,6 +17,7 @@ import yaml
 import caloforge
 from caloforge.errors import OutputError, TrainingError
 from caloforge.files import locked, replacing, write_text
+from caloforge.signals import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,23 +64,24 @@ class RunDirectory:
         """Own the folder: no other process may train in it. What fails before its start leaves nothing.
 
         Raises:
-            KeyboardInterrupt: After Ctrl-C; its text tells how to go on, if there is a checkpoint.
+            KeyboardInterrupt: After Ctrl-C or SIGTERM; its text tells how to go on, if there is a checkpoint.
             OutputError: Another process trains in it.
         """
         busy = f"Another process is training in {self.path}: wait for it, or name a new folder."
-        with locked(self._lock, busy=busy):
+        with locked(self._lock, busy=busy, of=self.path):
             try:
                 yield
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 self._tidy()
                 if not self._state.is_file():
                     raise
                 msg = "the state is saved: run the same command again to go on"
-                raise KeyboardInterrupt(msg) from None
+                raise type(stop)(msg) from None
             except BaseException:
                 self._tidy()
                 raise
 
+    @deferred()
     def _tidy(self) -> None:
         """Remove what a run leaves that did not start."""
         if self.exists:
@@ -122,13 +124,12 @@ class RunDirectory:
                 )
                 raise TrainingError(msg)
 
+    @deferred()  # torch would lose the exception of a signal
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint atomically; it remembers how long the log was."""
         state = {**state, "log_bytes": self._log.stat().st_size if self._log.exists() else 0}
-        with replacing(self._state) as part, part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(self._state) as part:
+            torch.save(state, part)
 
     def load_state(self) -> dict[str, Any] | None:
         """The last checkpoint, or None; lines logged after it are dropped from the log.

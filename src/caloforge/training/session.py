@@ -67,7 +67,7 @@ def train(
     Raises:
         ConfigError: The configuration does not fit the model, the data or the machine.
         DataError: The showers cannot be trained on.
-        KeyboardInterrupt: After Ctrl-C; the state is saved.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM; the state is saved.
         OutputError: ``out`` cannot be written, or another process trains in it.
         TrainingError: ``out`` holds another run, or the loss stays NaN.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from caloforge.errors import ConfigError, TrainingError
+from caloforge.signals import handled, interruption
 from caloforge.training.optimisers import Average, assign, learning_rate, make_optimiser
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Trainer:
             finished: Stages that other weights have brought along.
 
         Raises:
-            KeyboardInterrupt: After a signal; the state is saved.
+            KeyboardInterrupt: After a signal (of its kind, see ``signals``); the state is saved.
             TrainingError: The loss stays NaN.
         """
         state = self.run.load_state()
@@ -111,11 +111,10 @@ class Trainer:
             self._finished = state["finished"]
             if not state["stage"]:
                 self.model.load_state_dict(state["model"])
-        with self._signals():
-            for stage in self.model.stages():
-                if stage.name not in self._finished:
-                    inside = state is not None and state["stage"] == stage.name
-                    self._run_stage(stage, state if inside else None)
+        for stage in self.model.stages():
+            if stage.name not in self._finished:
+                inside = state is not None and state["stage"] == stage.name
+                self._run_stage(stage, state if inside else None)
 
     def _run_stage(self, stage: Stage, state: dict[str, Any] | None) -> None:
         self.model.begin_stage(stage.name)
@@ -123,16 +122,20 @@ class Trainer:
             self.model.load_state_dict(state["model"])
         config = self.config.training[stage.name]
         if stage.group:
-            _GradientStage(self, stage, config).train(state)
+            with self._signals():
+                _GradientStage(self, stage, config).train(state)
+                self._finish_stage(stage.name)
         else:
             self.model.cpu()  # where showers are generated
             numbers = self.model.fit_stage(stage.name, lambda: self.data.showers("tune"), seed=self.seed)
             self.run.log(stage=stage.name, **numbers)
-        self.model.end_stage(stage.name)
-        self._finished.append(stage.name)
+            self._finish_stage(stage.name)
+
+    def _finish_stage(self, name: str) -> None:
+        self.model.end_stage(name)
+        self._finished.append(name)
         self.save("", {})
-        if self.stop_requested:
-            raise KeyboardInterrupt
+        self.stop_if_asked()
 
     def save(self, stage: str, extra: dict[str, Any]) -> None:
         """Write a checkpoint."""
@@ -182,23 +185,26 @@ class Trainer:
         """Whether a signal asked to stop."""
         return bool(self._stop_signal)
 
+    def stop_if_asked(self) -> None:
+        """Stop when a signal asked to.
+
+        Raises:
+            KeyboardInterrupt: Of the kind of the signal.
+        """
+        if self._stop_signal:
+            raise interruption(self._stop_signal)
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
+        """Let a step come to its end: a signal stops after it, a second one at once."""
+
         def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
             if self._stop_signal:
-                raise KeyboardInterrupt
+                raise interruption(number)
             self._stop_signal = number
 
-        try:
-            old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: signals are the caller's
+        with handled(handle):
             yield
-            return
-        try:
-            yield
-        finally:
-            for number, previous in old.items():
-                signal.signal(number, previous)
 
 
 class _GradientStage:
@@ -229,7 +235,7 @@ class _GradientStage:
             self._report()
             if self.trainer.stop_requested:
                 self._save()
-                raise KeyboardInterrupt
+                self.trainer.stop_if_asked()
         assign(self.parameters, self.best or self.average.weights())
 
     def _one_step(self) -> None:
