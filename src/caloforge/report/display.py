@@ -1,7 +1,6 @@
 """The event display: one shower or several side by side, to turn in a browser or as a picture.
 
-A panel is a label, one shower and its geometry. ``figure_3d``, ``html_fragments`` and ``html_page`` make
-the interactive form, ``draw_event`` the picture, ``save_display`` a file of either.
+A panel is a label, one shower and its geometry. ``figures_3d`` and ``html_page`` make the interactive form, ``draw_event`` the picture, ``save_display`` a file of either.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from caloforge.errors import OutputError, bad
 from caloforge.files import replacing
 from caloforge.formats.base import check_output
-from caloforge.report.interactive import figure_3d, html_fragments, html_page
+from caloforge.report.interactive import figures_3d, html_page
 from caloforge.report.still import draw_event
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from caloforge.report.scene import Panel
 
-__all__ = ["draw_event", "figure_3d", "html_fragments", "html_page", "save_display"]
+__all__ = ["draw_event", "figures_3d", "html_page", "save_display"]
 
 _PICTURES = (".png", ".pdf", ".svg")
 
