@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from caloforge.report.scene import Scene
 
-__all__ = ["ASPECT", "STAGE_ASPECT", "VIEW_ANGLE", "seen_points", "scene_layout", "scene_size", "tick_lines"]
+__all__ = ["ASPECT", "STAGE_ASPECT", "VIEW_ANGLE", "scene_layout", "scene_size", "seen_points", "tick_lines"]
 
 STAGE_ASPECT = 3 / 2
 """Width over height of the element that shows a shower, as in ``turn.css``."""

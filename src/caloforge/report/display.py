@@ -1,6 +1,7 @@
 """The event display: one shower or several side by side, to turn in a browser or as a picture.
 
-A panel is a label, one shower and its geometry. ``figures_3d`` and ``html_page`` make the interactive form, ``draw_event`` the picture, ``save_display`` a file of either.
+A panel is a label, one shower and its geometry. ``figures_3d`` and ``html_page`` make the interactive form,
+``draw_event`` the picture, ``save_display`` a file of either.
 """
 
 from __future__ import annotations
