@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caloforge.errors import OutputError, bad
 from caloforge.files import replacing
 from caloforge.formats.base import check_output
+from caloforge.report.endings import PAGE, check_ending
 from caloforge.report.interactive import figures_3d, html_page
 from caloforge.report.still import draw_event
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from caloforge.report.scene import Panel
 
 __all__ = ["draw_event", "figures_3d", "html_page", "save_display"]
-
-_PICTURES = (".png", ".pdf", ".svg")
 
 
 def save_display(
@@ -42,12 +40,10 @@ def save_display(
         GeometryError: Cells belong to another geometry.
         OutputError: The ending is another, the file exists, or it cannot be written.
     """
-    if path.suffix not in {".html", *_PICTURES}:
-        expected = f"one of .html, {', '.join(_PICTURES)}"
-        raise OutputError(bad("ending of the display's file", got=repr(path.name), expected=expected))
+    check_ending(path)
     check_output(path, force=force)
     with replacing(path) as part:
-        if path.suffix == ".html":
+        if path.suffix == PAGE:
             page = html_page(panels, energy_cut=energy_cut, title=path.stem)
             part.write_text(page, encoding="utf-8")
         else:

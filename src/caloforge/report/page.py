@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge.errors import OutputError
 from caloforge.files import write_text
 from caloforge.geometry import BoxGrid
+from caloforge.report.answers import QUESTION, answers
 from caloforge.report.details import details
 from caloforge.report.drawing import draw_all
 from caloforge.report.events import event_table
@@ -70,6 +71,8 @@ def page_html(evaluation: Evaluation, pictures: Iterable[Picture]) -> str:
         geometry=evaluation.geometry,
         warnings=evaluation.warnings,
         models=_models(evaluation),
+        question=QUESTION,
+        answers=answers(evaluation),
         headline=top,
         verdicts=verdicts,
         sentence=sentence,
