@@ -14,15 +14,18 @@ import pytest
 
 from caloforge.errors import DataError, GeometryError, OutputError
 from caloforge.geometry import Geometry, load_geometry, project
-from caloforge.report.display import draw_event, figure_3d, html_fragments, html_page, save_display
-from caloforge.report.scene import EnergyScale, build_scenes
+from caloforge.report.axes import STAGE_ASPECT, VIEW_ANGLE, scene_layout, seen_points, tick_lines
+from caloforge.report.camera import Camera, Room, fit_camera, project_points
+from caloforge.report.display import draw_event, figures_3d, html_page, save_display
+from caloforge.report.interactive import turn_table
+from caloforge.report.scene import EnergyScale, build_scenes, row_length
 from caloforge.report.style import style
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caloforge.report.scene import Panel
+    from caloforge.report.scene import Panel, Scene
 
 WHITE = 0.995
 
@@ -35,6 +38,10 @@ def one_hit(geometry: Geometry, cells: list[int], energy: list[float], **inciden
         cells=np.array(cells),
         meta=ShowerMeta(geometry=geometry.name, fingerprint=geometry.fingerprint),
     )
+
+
+def scene_of(geometry: Geometry, **incident: float) -> Scene:
+    return build_scenes([("a", one_hit(geometry, [0], [1.0], **incident), geometry)])[0][0]
 
 
 def pixels(panels: list[Panel]) -> np.ndarray:
@@ -132,43 +139,114 @@ def test_points_outside_of_the_window_are_counted(siw: Geometry) -> None:
 
 def test_wrong_panels(siw: Geometry, toy_cells: Showers) -> None:
     with pytest.raises(DataError, match="at least one"):
-        figure_3d([])
+        figures_3d([])
     with pytest.raises(DataError, match="expected one"):
         draw_event([("a", toy_cells[0:2], siw)])
     with pytest.raises(GeometryError, match="cylinder-ds2"):
         draw_event([("a", toy_cells[0:1], load_geometry("cylinder-ds2"))])
 
 
-def test_figure_has_a_scene_for_every_panel(panels: list[Panel]) -> None:
-    figure = figure_3d(panels)
-    assert {trace.scene for trace in figure.data} == {"scene", "scene2"}
-    kinds = {(trace.type, trace.scene) for trace in figure.data}
-    assert ("mesh3d", "scene") in kinds
-    assert ("mesh3d", "scene2") not in kinds
-    texts = [a.text for a in figure.layout.annotations]
-    assert "Geant4 &lt;1&gt;" in texts[0]
-    assert "photon, " in texts[0]
+def test_every_panel_is_a_figure_of_one_scale(panels: list[Panel]) -> None:
+    cells, points = figures_3d(panels)
+    assert [trace["type"] for trace in cells["data"]] == ["scatter3d", "scatter3d", "mesh3d", "mesh3d"]
+    assert [trace["type"] for trace in points["data"]] == ["scatter3d", "scatter3d", "mesh3d", "scatter3d"]
+    assert cells["layout"]["coloraxis"] == points["layout"]["coloraxis"]
+    json.dumps([cells, points], allow_nan=False)
 
 
-def test_hover_tells_energy_layer_and_cell(siw: Geometry) -> None:
-    figure = figure_3d([("a", one_hit(siw, [900 + 31], [2.5]), siw)])
-    (text,) = [t.hovertext[0] for t in figure.data if t.hovertext is not None]
-    assert "2.5 MeV" in text
-    assert "layer 1<br>cell (1, 1)" in text
+def test_a_block_is_sent_as_eight_corners(siw: Geometry) -> None:
+    shower = one_hit(siw, [5, 900 + 31], [1.0, 10.0])
+    mesh = figures_3d([("a", shower, siw)])[0]["data"][-1]
+    assert mesh["blocks"]["owner"] == [0, 1]
+    assert mesh["blocks"]["intensity"] == [0.0, 1.0]
+    assert "10 MeV" in mesh["blocks"]["text"][1]
+    assert "layer 1<br>cell (1, 1)" in mesh["blocks"]["text"][1]
+    corners = np.array([mesh[axis] for axis in "xyz"]).T.reshape(2, 8, 3)
+    centres = siw.cell_positions[[5, 900 + 31]][:, [2, 0, 1]]
+    np.testing.assert_allclose(corners.mean(axis=1), centres, atol=1e-3)
 
 
 def test_many_cells_become_markers() -> None:
     geometry = load_geometry("cylinder-ds3")
     cells = list(range(6001))
-    figure = figure_3d([("a", one_hit(geometry, cells, [1.0] * len(cells)), geometry)])
-    assert "mesh3d" not in {trace.type for trace in figure.data}
+    (figure,) = figures_3d([("a", one_hit(geometry, cells, [1.0] * len(cells)), geometry)])
+    assert figure["data"][-1]["type"] == "scatter3d"
+    assert len(figure["data"][-1]["hovertext"]) == 6001
+
+
+def test_axes_have_titles_with_units_and_round_numbers(siw: Geometry) -> None:
+    (figure,) = figures_3d([("a", one_hit(siw, [0], [1.0]), siw)])
+    texts = [annotation["text"] for annotation in figure["layout"]["scene"]["annotations"]]
+    assert texts == [
+        *("0", "20", "40", "60", "80", "depth [mm]"),
+        *("-50", "0", "50", "x [mm]"),
+        *("-50", "0", "50", "y [mm]"),
+    ]
+    assert len(tick_lines(scene_of(siw))) == len(texts) - 3
+
+
+def test_colour_bar_has_numbers(siw: Geometry) -> None:
+    table = turn_table([("a", one_hit(siw, [0, 1], [1.0, 100.0]), siw)])
+    low = build_scenes([("a", one_hit(siw, [0, 1], [1.0, 100.0]), siw)])[1].low
+    assert [tick.text for tick in table.ticks] == ["5", "10", "20", "50", "100"]
+    positions = [np.log(float(tick.text) / low) / np.log(100.0 / low) for tick in table.ticks]
+    np.testing.assert_allclose([tick.position for tick in table.ticks], positions)
+    assert table.gradient.startswith("linear-gradient(to right, #")
+
+
+def test_camera_is_as_near_as_the_points_allow() -> None:
+    corners = np.stack(np.meshgrid([-1.0, 1.0], [-0.5, 0.5], [-0.4, 0.4]), axis=-1).reshape(-1, 3)
+    room = Room(left=0.05, right=0.15, low=0.1, high=0.05)
+    for aspect, direction in ((1.5, (1.1, -2.45, 0.8)), (0.4, (1.0, -1.0, 0.1)), (3.0, (-2.0, 1.0, 0.5))):
+        camera = fit_camera(corners, direction, aspect=aspect, angle=np.pi / 4, room=room)
+        seen = project_points(corners, camera, aspect=aspect, angle=np.pi / 4)
+        limits = np.array([[-0.9, 0.7], [-0.8, 0.9]])
+        assert np.all(seen.min(axis=0) >= limits[:, 0] - 1e-9)
+        assert np.all(seen.max(axis=0) <= limits[:, 1] + 1e-9)
+        touched = np.isclose(seen.min(axis=0), limits[:, 0]) & np.isclose(seen.max(axis=0), limits[:, 1])
+        assert touched.any()  # the narrower side of the picture is full
+
+
+def test_camera_sees_a_cube_from_a_distance_that_can_be_computed() -> None:
+    corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * 3), axis=-1).reshape(-1, 3)
+    camera = fit_camera(corners, (1, 0, 0), aspect=1.0, angle=np.pi / 2, room=Room(0, 0, 0, 0))
+    # the near face fills the picture: at distance one it is seen under 90 degrees
+    np.testing.assert_allclose(camera.eye, [2, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(camera.centre, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("theta", [0.0, 40.0])
+@pytest.mark.parametrize("name", ["siw-ecal", "cylinder-ds2", "calochallenge-1-pions", "clic-51x51x25"])
+def test_whole_detector_and_particle_are_seen(name: str, theta: float) -> None:
+    scene = scene_of(load_geometry(name), theta=np.deg2rad(theta))
+    layout = scene_layout(scene)
+    camera = Camera(*(np.array(list(layout["camera"][k].values())) for k in ("eye", "center")))
+    seen = project_points(seen_points(scene), camera, aspect=STAGE_ASPECT, angle=VIEW_ANGLE)
+    assert seen.shape == (10, 2)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    assert -0.95 < low[0] < high[0] < 0.64  # at the right the axes have their numbers
+    assert -0.81 < low[1] < high[1] < 0.93
+    # plotly draws nothing beyond the ranges
+    ranges = np.array([layout[f"{axis}axis"]["range"] for axis in "xyz"])
+    assert np.all(ranges[:, 0] <= scene.arrow.min(axis=0))
+    assert np.all(ranges[:, 1] >= scene.arrow.max(axis=0))
+
+
+@pytest.mark.parametrize(("showers", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 3), (9, 3)])
+def test_pictures_stand_in_rows_of_two_or_three(showers: int, columns: int, siw: Geometry) -> None:
+    assert row_length(showers) == columns
+    figure = draw_event([("a", one_hit(siw, [0], [1.0]), siw)] * showers)
+    width, height = figure.get_size_inches()
+    assert width == pytest.approx(6.4 * columns + 1.1)
+    assert height == pytest.approx(4.8 * -(-showers // columns))
 
 
 def test_page_stands_alone(panels: list[Panel]) -> None:
     page = html_page(panels, title="a & b")
     assert page.startswith("<!DOCTYPE html>")
     assert "<title>a &amp; b</title>" in page
-    assert "plotly.js v" in page
+    assert '<script type="text/plain" id="plotly">' in page  # text: nothing is run before it is needed
+    assert page.index('class="turn') < page.index("plotly.js v")
     # markup outside of the scripts asks for nothing
     markup = re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!data:)""", markup) == []
@@ -177,16 +255,25 @@ def test_page_stands_alone(panels: list[Panel]) -> None:
     assert "url(" not in markup
 
 
-def test_fragments_leave_the_library_out_and_share_a_scale(panels: list[Panel]) -> None:
-    fragments, scale = html_fragments(panels, div_id="event")
-    assert [fragment.label for fragment in fragments] == ["Geant4 <1>", "cloud"]
-    assert scale == build_scenes(panels)[1]
-    for number, fragment in enumerate(fragments):
-        assert len(fragment.html) < 2_000_000
-        assert f'id="event-{number}"' in fragment.html
-        assert "Plotly.newPlot" in fragment.html
-        assert "<html" not in fragment.html
-        assert "src=" not in fragment.html
+def test_stages_stand_two_or_three_in_a_row_and_one_on_a_phone(panels: list[Panel]) -> None:
+    page = html_page(panels * 3)
+    assert "grid-template-columns: repeat(auto-fill, minmax(min(100%, 22.5rem), 1fr))" in page
+    assert f"aspect-ratio: {STAGE_ASPECT * 2:g} / 2" in page
+    assert page.count('<div class="stage">') == 6
+    assert '<div class="turn">' in page
+    assert '<div class="turn few">' in html_page(panels)
+
+
+def test_showers_in_a_page_are_data_that_cannot_end_a_script(panels: list[Panel], siw: Geometry) -> None:
+    table = turn_table(panels)
+    assert [fragment.label for fragment in table.fragments] == ["Geant4 <1>", "cloud"]
+    for fragment in table.fragments:
+        assert len(fragment.figure) < 1_000_000
+        assert "<" not in fragment.figure
+        assert set(json.loads(fragment.figure)) == {"data", "layout"}
+    assert "Geant4 &lt;1&gt;" in html_page(panels)
+    hits = len(figures_3d(panels)[0]["data"][-1]["blocks"]["owner"])
+    assert len(table.fragments[0].figure) < 5_000 + 350 * hits
 
 
 def test_pictures_are_not_blank(panels: list[Panel]) -> None:
@@ -245,8 +332,7 @@ def test_unknown_ending(panels: list[Panel], tmp_path: Path) -> None:
 def test_challenge_voxels_after_projection(toy_showers: Showers) -> None:
     geometry = load_geometry("cylinder-ds2")
     shower = project(toy_showers, geometry)[0:1]
-    figure = figure_3d([("a", shower, geometry)])
-    content = json.loads(figure.to_json())
-    assert content["layout"]["coloraxis"]["cmin"] < content["layout"]["coloraxis"]["cmax"]
+    (figure,) = figures_3d([("a", shower, geometry)])
+    assert figure["layout"]["coloraxis"]["cmin"] < figure["layout"]["coloraxis"]["cmax"]
     far = replace(shower, incident=Incident.of(1e6))
-    assert "1,000 GeV" in figure_3d([("a", far, geometry)]).layout.annotations[0].text
+    assert "1,000 GeV" in turn_table([("a", far, geometry)]).fragments[0].title

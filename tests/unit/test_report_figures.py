@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.legend import Legend
 
 from caloforge.evaluation import evaluate
 from caloforge.evaluation.results import MetricResult
@@ -32,6 +33,9 @@ from caloforge.showers import Incident, Showers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.geometry import Geometry
@@ -73,6 +77,19 @@ def keys(plots: Iterator[Plot]) -> list[str]:
 
 def pixels(content: bytes) -> np.ndarray:
     return matplotlib.image.imread(io.BytesIO(content))
+
+
+def ratio_axes(figure: Figure) -> tuple[Axes, Axes]:
+    """The values, and the ratios below them."""
+    bottom, top = sorted(figure.axes, key=lambda axes: axes.get_position().y0)
+    return top, bottom
+
+
+def legend_texts(axes: Axes) -> list[str]:
+    """The curves, then what is marked."""
+    names = [[text.get_text() for text in legend.get_texts()] for legend in axes.findobj(Legend)]
+    own = [text.get_text() for text in axes.get_legend().get_texts()]
+    return [*own, *(text for found in names if found != own for text in found)]
 
 
 def test_all_figures_are_made(evaluation: Evaluation) -> None:
@@ -126,6 +143,22 @@ def test_nothing_breaks_without_metrics(evaluation: Evaluation) -> None:
     assert keys(cost_plots(empty)) == []
     assert "linearity" not in keys(response_plots(empty))
     assert "sparsity_by_threshold" not in keys(cell_plots(empty))
+
+
+def test_headline_is_a_plain_answer_for_every_model(evaluation: Evaluation) -> None:
+    page = page_html(given(evaluation, name="auc.x", group="classifier", value=0.7), [])
+    top = page[page.index('id="answer"') : page.index('id="summary"')]
+    assert "Can a classifier tell it from Geant4?" in top
+    assert "&lt;b&gt;: <b>Yes</b>: AUC 0.70 ± 0.02 (title of auc.x), Geant4 floor 0.50 ± 0.02." in top
+    assert top.count("<b>Yes</b>") == 2
+
+
+def test_library_stands_after_everything_that_is_read(evaluation: Evaluation) -> None:
+    page = page_html(evaluation, [])
+    library = page.index('<script type="text/plain" id="plotly">')
+    assert page.index("</main>") < library
+    assert "plotly.js v" not in page[:library]
+    assert page.count('<div class="stage">') == 3
 
 
 def test_page_says_why_numbers_are_missing_and_escapes_names(evaluation: Evaluation) -> None:
@@ -200,14 +233,79 @@ def test_ratio_figure_shows_every_model() -> None:
         with style():
             models = {"a": Curve(np.array([1.1, np.nan, 1.2]), np.full(3, 0.1)), "b": reference}
             figure = ratio_figure(edges, reference, models, axis)
-            top, bottom = figure.axes
-            labels = [text.get_text() for text in top.get_legend().get_texts()]
+            top, bottom = ratio_axes(figure)
+            labels = legend_texts(top)
             picture = pixels(png(figure))
-        assert labels == ["Geant4", "a", "b"]
+        assert labels[:3] == ["Geant4", "a", "b"]
         low, high = bottom.get_ylim()
         assert low < 0.9
         assert high > 1.1
         assert picture[..., :3].std() > 0.1
+
+
+def test_ratios_beyond_the_axis_become_arrows() -> None:
+    """Nine tenths decide on the range: 0.98 times 0.5 around one here; the rest lies beyond."""
+    edges = np.arange(21.0)
+    reference = Curve(np.full(20, 100.0), np.full(20, 1.0))
+    values = np.full(20, 130.0)
+    values[3], values[7] = 300.0, 0.0
+    with style():
+        figure = ratio_figure(edges, reference, {"a": Curve(values, np.full(20, 1.0))}, Axis("x", "y"))
+    top, bottom = ratio_axes(figure)
+    assert bottom.get_ylim() == pytest.approx((0.51, 1.49))
+    marks = {line.get_marker(): line.get_xydata() for line in bottom.lines if line.get_marker() in ("^", "v")}
+    np.testing.assert_allclose(marks["^"], [[3.5, 1.0 + 0.49 * 0.93]])
+    np.testing.assert_allclose(marks["v"], [[7.5, 1.0 - 0.49 * 0.93]])
+    assert legend_texts(top) == ["Geant4", "a", "ratio beyond the axis"]
+
+
+def test_bins_without_a_ratio_are_hatched() -> None:
+    edges = np.arange(5.0)
+    reference = Curve(np.array([0.0, 0.0, 4.0, 1.0]), np.array([0.0, 0.0, 0.4, 0.8]))
+    model = Curve(np.array([0.0, 2.0, 4.0, 1.0]), np.full(4, 0.1))
+    with style():
+        figure = ratio_figure(edges, reference, {"a": model}, Axis("x", "y"))
+    top, bottom = ratio_axes(figure)
+    hatched = sorted(patch.get_extents().x0 for patch in bottom.patches if patch.get_hatch())
+    places = bottom.transData.transform([(1.0, 1.0), (3.0, 1.0)])[:, 0]
+    # not the first bin, in which nothing is; the last one's error is 80 % of its value
+    np.testing.assert_allclose(hatched, places, atol=0.5)
+    assert legend_texts(top) == ["Geant4", "a", "no ratio: too little in Geant4"]
+
+
+@pytest.mark.parametrize(
+    "names", [("a",), ("calopointflow-2", "caloclouds-2-cm", "x" * 40), tuple("abcdefgh")]
+)
+def test_legends_lie_outside_of_the_axes(names: tuple[str, ...]) -> None:
+    edges = np.arange(21.0)
+    reference = Curve(np.full(20, 100.0), np.r_[np.full(19, 1.0), 90.0])
+    models = {name: Curve(np.r_[300.0, np.full(19, 100.0)], np.full(20, 1.0)) for name in names}
+    with style():
+        figure = ratio_figure(edges, reference, models, Axis("x", "y"))
+        figure.canvas.draw()
+    top, _ = ratio_axes(figure)
+    panel, whole = top.get_window_extent(), figure.bbox
+    legends = figure.findobj(Legend)
+    assert len(legends) == 2
+    for legend in legends:
+        box = legend.get_window_extent()
+        assert panel.y1 <= box.y0 < box.y1 <= whole.y1
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    first, second = sorted((legend.get_window_extent() for legend in legends), key=lambda box: box.y0)
+    assert first.y1 <= second.y0 + 1
+
+
+def test_legends_of_classifiers_lie_below_their_panels(evaluation: Evaluation) -> None:
+    sizes = {"showers": [50, 100], "auc": [0.6, 0.7], "error": [0.05, None]}
+    roc = {"false_positive": [0.0, 0.2, 1.0], "true_positive": [0.0, 0.7, 1.0]}
+    both = given(evaluation, name="auc.x", group="classifier", roc=roc, by_size=sizes)
+    with style():
+        for plot in classifier_plots(both):
+            plot.figure.canvas.draw()
+            (axes,) = plot.figure.axes
+            box = axes.get_legend().get_window_extent()
+            label = axes.xaxis.label.get_window_extent()
+            assert plot.figure.bbox.y0 <= box.y0 < box.y1 <= label.y0
 
 
 def test_errors_stay_positive_beside_a_negative_reference() -> None:

@@ -12,14 +12,16 @@ from caloforge.evaluation.baseline import BASELINE
 from caloforge.evaluation.results import MetricResult
 from caloforge.geometry import load_geometry
 from caloforge.report import headline, summary
+from caloforge.report.answers import answers
 from caloforge.report.details import details
-from caloforge.report.headline import verdict
 from caloforge.report.leaderboard import challenge_boards, cloud_boards, leaderboard, official_set
 from caloforge.report.numbers import compact, number
+from caloforge.report.verdicts import verdict
 
 if TYPE_CHECKING:
     from caloforge.evaluation.outcome import Evaluation
 
+FLOOR = "Geant4 floor 0.51 ± 0.02."
 PHOTONS_2 = "4767715ed56e99565fd9c67340661e70"
 
 
@@ -172,6 +174,54 @@ def test_baseline_does_not_compete() -> None:
     (found,) = headline(evaluation).rows
     assert [cell.best for cell in found.cells] == [True, False, False]
     assert "good is best in 1 of 1 rows, bad in 0." in verdict(evaluation, [found])[1]
+
+
+def judged(name: str, value: float | None, error: float = 0.02, **more: Any) -> MetricResult:
+    floor = {"floor": 0.51, "floor_error": 0.02}
+    return result(f"auc.{name}", value, error, **{"title": name, "group": "classifier", **floor, **more})
+
+
+@pytest.mark.parametrize(
+    ("results", "sentence"),
+    [
+        (
+            (judged("trees", 0.7), judged("3-D ResNet", 0.99, 0.002)),
+            "Yes: AUC 0.990 ± 0.002 (3-D ResNet), Geant4 floor 0.51 ± 0.02.",
+        ),
+        (
+            (judged("trees", 0.52), judged("network", 0.56)),
+            "No, not with these 2 classifiers at 300 showers of each: AUC 0.56 ± 0.02 (network), " + FLOOR,
+        ),
+        # 0.06 above the floor: 2.1 of its standard deviations of 0.028
+        ((judged("trees", 0.57),), "Yes: AUC 0.57 ± 0.02 (trees), Geant4 floor 0.51 ± 0.02."),
+        # the stronger judge is not sure, the weaker one is
+        (
+            (judged("network", 0.7, 0.2), judged("trees", 0.6)),
+            "Yes: AUC 0.60 ± 0.02 (trees), Geant4 floor 0.51 ± 0.02.",
+        ),
+        # a floor below one half is chance: the area counts from one half on
+        (
+            (judged("trees", 0.53, floor=0.42),),
+            "No, not with this classifier at 300 showers of each: AUC 0.53 ± 0.02 (trees), "
+            + FLOOR.replace("0.51", "0.42"),
+        ),
+        (
+            (judged("trees", 0.9, floor=None, floor_error=None),),
+            "Yes: AUC 0.90 ± 0.02 (trees), without a floor.",
+        ),
+        (
+            (judged("trees", None, note="Too few showers: 120 in the smaller sample, 250 are needed."),),
+            "Not known: too few showers: 120 in the smaller sample, 250 are needed.",
+        ),
+        ((result("log_posterior.x", -0.7, group="classifier"),), "Not known: no classifier was asked."),
+        ((), "Not known: no classifier was asked."),
+    ],
+)
+def test_answers_are_yes_or_no(results: tuple[MetricResult, ...], sentence: str) -> None:
+    (answer,) = answers(fake(a=results))
+    assert answer.model == "a"
+    assert answer.word + answer.reason == sentence
+    assert answer.told is {"Yes": True, "No": False, "Not known": None}[answer.word]
 
 
 def test_details_shorten_long_settings() -> None:

@@ -192,6 +192,10 @@ def _print(result: Evaluation, speeds: Sequence[float], *, seconds: float) -> No
 
 def _metric(result: Evaluation, name: str, title: str) -> list[str]:
     """One metric of all models; beside it the same for Geant4 against Geant4."""
+    from caloforge.report.numbers import number
+
     found = [r for s in result.generated for r in result.results[s.name] if r.name == name]
-    numbers = [*(r.value for r in found), found[0].floor] if found else [None] * (len(result.generated) + 1)
-    return [title, *("-" if number is None else f"{number:.3f}" for number in numbers)]
+    if not found:
+        return [title, *(["-"] * (len(result.generated) + 1))]
+    floor = number(found[0].floor, found[0].floor_error, 3)
+    return [title, *(number(r.value, r.error, 3) for r in found), floor]

@@ -50,15 +50,29 @@ def show(
     caloforge show geant4.h5 --compare generated.h5 --event 3 --cells \
       --out event.png
     """
+    files = _checked(file, compare or [], label or [], out, force=force)
     from caloforge.geometry import load_geometry
     from caloforge.report.display import save_display
 
-    files = [file, *(compare or [])]
-    names = _labels(files, label or [])
     known = load_geometry(geometry) if geometry else None
-    panels = [_panel(*pair, event, known, cells=cells) for pair in zip(names, files, strict=True)]
+    panels = [_panel(*pair, event, known, cells=cells) for pair in files]
     save_display(panels, out, energy_cut=energy_cut, dpi=dpi, force=force)
     typer.echo(f"event {event}: {out}")
+
+
+def _checked(
+    file: Path, others: list[Path], labels: list[str], out: Path, *, force: bool
+) -> list[tuple[str, Path]]:
+    """Labels and files; what is wrong with the options is said before anything large is imported."""
+    from caloforge.report.endings import check_ending
+
+    check_ending(out)
+    files = [file, *others]
+    names = _labels(files, labels)
+    from caloforge.formats.base import check_output
+
+    check_output(out, force=force)
+    return list(zip(names, files, strict=True))
 
 
 def _labels(files: list[Path], given: list[str]) -> list[str]:

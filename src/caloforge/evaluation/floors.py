@@ -78,23 +78,30 @@ class FloorMaker:
             name = values[0].name
             factor = float(gain ** powers.get(name, 0.0))
             numbers = np.array([_number(v) for v in values]) * factor
-            error = float(np.std(numbers, ddof=1)) if len(values) > 1 else values[0].error
+            error = float(np.std(numbers, ddof=1)) if len(values) > 1 else _scaled(values[0].error, factor)
             floors[name] = Floor(float(numbers.mean()), error, pairs[0].sizes, factor, len(values))
         return floors
 
     def _pairs(self, metric: Metric, count: int) -> Iterator[Pair]:
-        resamples = 0 if metric.floor_pairs > 1 else Pair.resamples
         if self._spare is not None and len(self._spare) >= count:
-            for k in range(min(metric.floor_pairs, len(self._spare) // count)):
+            pairs = min(metric.floor_pairs, len(self._spare) // count)
+            resamples = _resamples(pairs)
+            for k in range(pairs):
                 part = self._spare.select(slice(k * count, (k + 1) * count))
                 yield Pair(self._reference, part, self._frame, resamples)
             return
         size = min(count, len(self._reference) // 2)
         rng = self._frame.rng("floor")
+        resamples = _resamples(metric.floor_pairs)
         for _ in range(metric.floor_pairs):
             order = rng.permutation(len(self._reference))
             first, second = self._reference.select(order[size:]), self._reference.select(order[:size])
             yield Pair(first, second, self._frame, resamples)
+
+
+def _resamples(pairs: int) -> int:
+    """Several pairs tell the error by their spread; a single one by itself."""
+    return 0 if pairs > 1 else Pair.resamples
 
 
 def _powers(metric: Metric, pairs: list[Pair], rows: list[list[Value]]) -> dict[str, float]:
@@ -117,6 +124,10 @@ def _noise(sizes: tuple[int, int]) -> float:
 
 def _number(value: Value) -> float:
     return float("nan") if value.value is None else value.value
+
+
+def _scaled(error: float | None, factor: float) -> float | None:
+    return None if error is None else error * factor
 
 
 def _half(pair: Pair) -> Pair:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caloforge.report.legends import below, legend_height
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
 from caloforge.report.samples import array
@@ -23,7 +24,9 @@ __all__ = ["classifier_plots"]
 
 _SECTION = "Classifiers"
 _COLUMNS = 4
-_TITLE_SIZE, _LINE = 15, 34
+_TITLE_SIZE, _SMALL, _LINE = 15, 12.0, 34
+_AXIS, _DROP = 0.75, 0.2
+"""Inches below a panel for its numbers and title; the same over the height of the panel."""
 
 
 def classifier_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -46,7 +49,9 @@ def _with(evaluation: Evaluation, key: str) -> dict[str, dict[str, MetricResult]
 def _panels(found: Mapping[str, Mapping[str, MetricResult]]) -> tuple[Any, list[Axes]]:
     columns = min(len(found), _COLUMNS)
     rows = -(-len(found) // columns)
-    panels = make_panels(columns, rows, top=0.8, right=0.3)
+    longest = max((list(results) for results in found.values()), key=len)
+    legend = legend_height([*longest, "AUC"], 0.0, _SMALL)  # one name a row
+    panels = make_panels(columns, rows, top=0.8, right=0.3, bottom=_AXIS + legend)
     flat = [axes for row in panels.axes for axes in row]
     for axes in flat[len(found) :]:
         axes.axis("off")
@@ -89,7 +94,7 @@ def _curves(evaluation: Evaluation) -> Iterator[Plot]:
         axes.set_ylim(0, 1.01)
         axes.set_xlabel("generated taken for Geant4")
         axes.set_ylabel("Geant4 recognised")
-        axes.legend(loc="lower right", fontsize=12, title="AUC", title_fontsize=12)
+        below(axes, _DROP, _SMALL, title="AUC")
     caption = (
         "ROC curves of the classifiers that tell generated from Geant4 showers, one training each. "
         "On the diagonal a classifier guesses: that is where a perfect model lies."
@@ -119,7 +124,7 @@ def _sizes(evaluation: Evaluation) -> Iterator[Plot]:
         axes.set_ylim(0.35, 1.03)
         axes.set_xlabel("showers of each kind")
         axes.set_ylabel("AUC")
-        axes.legend(loc="best", fontsize=12)
+        below(axes, _DROP, _SMALL)
     caption = (
         "AUC against the number of showers that the classifier got. Where it still rises, the number in the "
         "table is a lower bound: more showers would tell more."

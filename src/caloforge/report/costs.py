@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from caloforge.report.legends import above, legend_height
 from caloforge.report.plot import Plot
 from caloforge.report.style import model_styles, new_figure
 from caloforge.report.tables import model_results
@@ -24,7 +25,7 @@ __all__ = ["cost_plots"]
 _SECTION = "Cost"
 _TIME = re.compile(r"cost\.time_batch_(\d+)_threads_(\d+)")
 _AREAS = ("auc.low", "auc.high", "auc.boosted_hits")
-_SIZE = (7.4, 6.2)
+_SIZE, _LEGEND = (7.4, 6.2), 13.0
 
 
 def cost_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -45,8 +46,8 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
         return
     styles = model_styles(models)
     figure = new_figure(*_SIZE)
-    legend = 0.05 * -(-len(models) // 2)
-    axes = figure.add_axes((0.2, 0.13, 0.76, 0.83 - legend))
+    width = 0.76 * _SIZE[0]
+    axes = figure.add_axes((0.2, 0.13, 0.76, 0.85 - legend_height(models, width, _LEGEND) / _SIZE[1]))
     height = 0.8 / len(models)
     for number, (model, line) in enumerate(styles.items()):
         rows = [(place, r[number]) for place, r in enumerate(found.values()) if r[number] is not None]
@@ -66,7 +67,7 @@ def _times(evaluation: Evaluation) -> Iterator[Plot]:
     axes.tick_params(axis="y", which="both", length=0)
     axes.invert_yaxis()
     axes.set_xlabel("CPU time per shower [ms]")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.01), ncols=2, fontsize=13)
+    above(axes, width, _LEGEND)
     caption = "Time per shower, by batch size and threads, of the benchmark that the model's card recorded."
     yield Plot("time", _SECTION, caption, figure)
 
@@ -85,7 +86,8 @@ def _trade(evaluation: Evaluation) -> Iterator[Plot]:
         return
     styles = model_styles([sample.name for sample in evaluation.generated])
     figure = new_figure(*_SIZE)
-    axes = figure.add_axes((0.155, 0.13, 0.81, 0.84))
+    width = 0.81 * _SIZE[0]
+    axes = figure.add_axes((0.155, 0.13, 0.81, 0.85 - legend_height(list(points), width, _LEGEND) / _SIZE[1]))
     for model, (cost, quality) in points.items():
         axes.errorbar(
             [cost.value or np.nan],
@@ -102,7 +104,7 @@ def _trade(evaluation: Evaluation) -> Iterator[Plot]:
     axes.set_ylim(0.45, 1.03)
     axes.set_xlabel("CPU time of one shower, one thread [ms]")
     axes.set_ylabel("AUC")
-    axes.legend(loc="best")
+    above(axes, width, _LEGEND)
     title = next(iter(points.values()))[1].title
     caption = (
         f"Quality against speed: AUC ({title}) and time of one shower on one thread. Better is lower left."

@@ -46,7 +46,7 @@ def deviation_plots(evaluation: Evaluation) -> Iterator[Plot]:
         axes.tick_params(which="both", length=0)
         axes.invert_yaxis()
         axes.set_xlabel("incident energy [GeV]")
-    panels.bar(mesh, 0, label="relative deviation")
+    panels.bar(mesh, 0, label="relative deviation", extend="both")
     caption = (
         "Deviation of means from Geant4 in bins of the incident particle (3DGAN); white: within two "
         f"statistical errors. The metric counts deviations beyond {first['limit']:.0%}."

@@ -1,16 +1,16 @@
 """The event display: one shower or several side by side, to turn in a browser or as a picture.
 
-A panel is a label, one shower and its geometry. ``figure_3d``, ``html_fragments`` and ``html_page`` make
-the interactive form, ``draw_event`` the picture, ``save_display`` a file of either.
+A panel is a label, one shower and its geometry. ``figures_3d`` and ``html_page`` make the interactive form,
+``draw_event`` the picture, ``save_display`` a file of either.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caloforge.errors import OutputError, bad
 from caloforge.files import replacing
-from caloforge.report.interactive import figure_3d, html_fragments, html_page
+from caloforge.report.endings import PAGE, check_ending
+from caloforge.report.interactive import figures_3d, html_page
 from caloforge.report.still import draw_event
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from caloforge.report.scene import Panel
 
-__all__ = ["draw_event", "figure_3d", "html_fragments", "html_page", "save_display"]
-
-_PICTURES = (".png", ".pdf", ".svg")
+__all__ = ["draw_event", "figures_3d", "html_page", "save_display"]
 
 
 def save_display(
@@ -41,11 +39,9 @@ def save_display(
         GeometryError: Cells belong to another geometry.
         OutputError: The ending is another, the file exists, or it cannot be written.
     """
-    if path.suffix not in {".html", *_PICTURES}:
-        expected = f"one of .html, {', '.join(_PICTURES)}"
-        raise OutputError(bad("ending of the display's file", got=repr(path.name), expected=expected))
+    check_ending(path)
     with replacing(path, force=force) as part:
-        if path.suffix == ".html":
+        if path.suffix == PAGE:
             page = html_page(panels, energy_cut=energy_cut, title=path.stem)
             part.write_text(page, encoding="utf-8")
         else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from matplotlib.collections import Collection
-from plotly.offline import get_plotlyjs
 
-from caloforge.report.interactive import colour_gradient, html_fragments
+from caloforge.report.interactive import turn_table
 from caloforge.report.plot import Plot
+from caloforge.report.scene import row_length
 from caloforge.report.still import draw_event
 from caloforge.report.style import REFERENCE
 from caloforge.units import GEV
@@ -17,31 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caloforge.evaluation.outcome import Evaluation
-    from caloforge.report.interactive import Fragment
+    from caloforge.report.interactive import TurnTable
     from caloforge.report.scene import Panel
 
-__all__ = ["TurnTable", "event_plots", "plotly_library", "turn_table"]
+__all__ = ["event_plots", "event_table"]
 
 _MOST = 6
 _LOW, _MIDDLE = 0, 1
 _LARGEST = 5_000_000
-_COLUMNS = 4
-
-
-class TurnTable(NamedTuple):
-    """Showers to turn with the mouse.
-
-    Attributes:
-        fragments: One per sample.
-        low: Hits of this energy have the first colour [MeV].
-        high: Hits of this energy have the last colour [MeV].
-        gradient: The colours, as a CSS gradient.
-    """
-
-    fragments: list[Fragment]
-    low: float
-    high: float
-    gradient: str
 
 
 def event_plots(evaluation: Evaluation) -> Iterator[Plot]:
@@ -50,28 +33,19 @@ def event_plots(evaluation: Evaluation) -> Iterator[Plot]:
         energy = shower.incident.energy[0] / GEV
         caption = f"Showers of about {energy:.3g} GeV: cells above threshold."
         panels = _panels(evaluation, number)
-        columns = len(panels) if len(panels) <= _COLUMNS else -(-len(panels) // 2)
-        figure = draw_event(panels, columns=columns)
+        figure = draw_event(panels)
         for hits in figure.findobj(Collection):
             hits.set_rasterized(True)  # thousands of faces
-        yield Plot(f"event_{number}", "Events", caption, figure, columns)
+        yield Plot(f"event_{number}", "Events", caption, figure, row_length(len(panels)))
 
 
-def turn_table(evaluation: Evaluation) -> TurnTable | None:
-    """A shower of middle or low energy of every sample; None when all are too large for a page.
-
-    The page must have ``plotly_library``.
-    """
+def event_table(evaluation: Evaluation) -> TurnTable | None:
+    """A shower of middle or low energy of every sample; None when all are too large for a page."""
     for number in (_MIDDLE, _LOW):
-        fragments, scale = html_fragments(_panels(evaluation, number), div_id="event")
-        if sum(len(fragment.html) for fragment in fragments) < _LARGEST:
-            return TurnTable(fragments, scale.low, scale.high, colour_gradient())
+        table = turn_table(_panels(evaluation, number))
+        if sum(len(fragment.figure) for fragment in table.fragments) < _LARGEST:
+            return table
     return None
-
-
-def plotly_library() -> str:
-    """The JavaScript that the interactive events need, about 5 MB."""
-    return str(get_plotlyjs())
 
 
 def _panels(evaluation: Evaluation, number: int) -> list[Panel]:

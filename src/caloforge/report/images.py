@@ -76,7 +76,7 @@ def _row(
     for axes in [*panels.axes[0], *panels.axes[1][1:]]:
         _dress(axes, labels, polar=polar)
     panels.bar(mesh, 0, label="MeV per shower")
-    panels.bar(shades, 1, label="ratio")
+    panels.bar(shades, 1, label="ratio", extend="both")
     return panels.figure
 
 

@@ -1,13 +1,16 @@
-"""The event display to turn and zoom: a plotly figure, as a page or as a part of one."""
+"""Showers to turn and zoom: plotly figures as data, and the page that draws them."""
 
 from __future__ import annotations
 
-import html
+import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from caloforge.report.scene import EnergyScale, Panel, Scene, build_scenes
+from caloforge.report.axes import ASPECT, scene_layout, scene_size, tick_lines
+from caloforge.report.pages import render
+from caloforge.report.scene import EnergyScale, Panel, Scene, build_scenes, circle_around
 from caloforge.report.still import COLOURS
 
 if TYPE_CHECKING:
@@ -15,115 +18,71 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Fragment", "colour_gradient", "figure_3d", "html_fragments", "html_page"]
+__all__ = ["Fragment", "Tick", "TurnTable", "figures_3d", "html_page", "plotly_library", "turn_table"]
 
-_ASPECT = {"x": 2.2, "y": 1.0, "z": 1.0}
-_EYE = {"x": 1.1, "y": -2.45, "z": 0.8}
-_BAR = 0.93
-_FRONT = 0.27
-_EDGE = 0.01
+_WIDE = 300.0
 _MOST_BLOCKS = 6000
+_TIP, _TIP_WIDTH, _TIP_SIDES = 0.16, 0.045, 12
 _INK, _FAINT, _BEAM = "#2b2f36", "#b8bec8", "#d1495b"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-# Two triangles for each of the six faces of a block.
-_TRIANGLES = np.array(
-    [
-        [0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7], [0, 1, 5], [0, 5, 4],
-        [1, 2, 6], [1, 6, 5], [2, 3, 7], [2, 7, 6], [3, 0, 4], [3, 4, 7],
-    ]
-)  # fmt: skip
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-  html, body {{ margin: 0; height: 100%; background: #fff; color: #2b2f36; font-family: {font}; }}
-  main {{ height: 100vh; min-height: 420px; }}
-</style>
-</head>
-<body>
-<main>
-{figure}
-</main>
-</body>
-</html>
-"""
 
 
 class Fragment(NamedTuple):
-    """One shower of a page: what it is, and the element that shows it."""
+    """One shower of a page: what it is, and its figure as JSON that may stand in a page."""
 
     label: str
     title: str
     subtitle: str
-    html: str
+    figure: str
 
 
-def figure_3d(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Any:
-    """Draw showers side by side, depth to the right; turning is independent for each.
+class Tick(NamedTuple):
+    """A number of the colour bar, and where it stands, 0 to 1."""
+
+    text: str
+    position: float
+
+
+class TurnTable(NamedTuple):
+    """Showers to turn with the mouse.
+
+    Attributes:
+        fragments: One per shower.
+        gradient: Their colours from low to high energy, as a CSS gradient.
+        ticks: Numbers of the colour bar [MeV].
+    """
+
+    fragments: list[Fragment]
+    gradient: str
+    ticks: list[Tick]
+
+
+def figures_3d(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> list[dict[str, Any]]:
+    """A plotly figure of every shower, depth to the right, with one colour scale.
 
     Args:
         panels: For every picture its label, one shower and the geometry.
         energy_cut: Leave out hits below it [MeV].
 
     Returns:
-        A ``plotly.graph_objects.Figure``.
+        For each ``data`` and ``layout``. A trace of cells has ``blocks``, from which ``turn.js`` makes
+        triangles: the hit of every eight corners, and the hits' intensities and texts.
 
     Raises:
         DataError: There is no panel, or one has not exactly one shower.
         GeometryError: Cells belong to another geometry.
     """
     scenes, scale = build_scenes(panels, energy_cut=energy_cut)
-    figure = _figure(scale, bar=True)
-    step = _BAR / len(scenes)  # the rest is for the colour bar
-    for number, scene in enumerate(scenes):
-        key = "scene" if number == 0 else f"scene{number + 1}"
-        figure.add_traces([{**trace, "scene": key} for trace in _traces(scene, scale)])
-        domain = {"x": [number * step, (number + 1) * step], "y": [0.0, 0.92]}
-        figure.update_layout({key: {**_axes(scene), "domain": domain}})
-        figure.add_annotation(_heading(scene, number * step + 0.02))
-    return figure
+    return [_figure(scene, scale) for scene in scenes]
 
 
-def html_fragments(
-    panels: Sequence[Panel], *, energy_cut: float = 0.0, div_id: str
-) -> tuple[list[Fragment], EnergyScale]:
-    """Every shower as its own part of a page that has plotly.js (``plotly.offline.get_plotlyjs()``).
-
-    The parts fill the elements that they are put into, so that the page decides how they stand.
-
-    Args:
-        panels: For every picture its label, one shower and the geometry.
-        energy_cut: Leave out hits below it [MeV].
-        div_id: The elements' ids are this with the number of the panel.
-
-    Returns:
-        The parts, and the colour scale that they share.
-
-    Raises:
-        DataError: There is no panel, or one has not exactly one shower.
-    """
+def turn_table(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> TurnTable:
+    """What the template ``turn.html`` shows; arguments and errors as of ``figures_3d``."""
     scenes, scale = build_scenes(panels, energy_cut=energy_cut)
-    fragments = []
-    for number, scene in enumerate(scenes):
-        figure = _figure(scale, bar=False)
-        figure.add_traces(_traces(scene, scale))
-        figure.update_layout(scene=_axes(scene), margin={"l": 0, "r": 0, "t": 0, "b": 0})
-        content = _html(figure, library=False, div_id=f"{div_id}-{number}", height="100%")
-        fragments.append(Fragment(scene.label, scene.title, scene.subtitle, content))
-    return fragments, scale
-
-
-def colour_gradient() -> str:
-    """The colours of hit energies, low to high, as a CSS gradient."""
-    import matplotlib as mpl
-    from matplotlib.colors import to_hex
-
-    colours = mpl.colormaps[COLOURS](np.linspace(0, 1, 12))
-    return f"linear-gradient(to right, {', '.join(to_hex(c) for c in colours)})"
+    fragments = [
+        Fragment(scene.label, scene.title, scene.subtitle, _json(_figure(scene, scale))) for scene in scenes
+    ]
+    return TurnTable(fragments, _gradient(), _colour_ticks(scale))
 
 
 def html_page(panels: Sequence[Panel], *, energy_cut: float = 0.0, title: str = "Event display") -> str:
@@ -136,94 +95,94 @@ def html_page(panels: Sequence[Panel], *, energy_cut: float = 0.0, title: str = 
 
     Raises:
         DataError: There is no panel, or one has not exactly one shower.
+        GeometryError: Cells belong to another geometry.
     """
-    figure = figure_3d(panels, energy_cut=energy_cut)
-    content = _html(figure, library=True, div_id="event", height="100%")
-    return _PAGE.format(title=html.escape(title), font=_FONT, figure=content)
+    table = turn_table(panels, energy_cut=energy_cut)
+    return render("event.html", title=title, table=table, library=plotly_library())
 
 
-def _figure(scale: EnergyScale, *, bar: bool) -> Any:
-    import plotly.graph_objects as go
+def plotly_library() -> str:
+    """The JavaScript that the figures need, about 5 MB."""
+    from plotly.offline import get_plotlyjs
 
-    figure = go.Figure()
-    figure.update_layout(
-        coloraxis={**_colour_axis(scale), "showscale": bar},
-        showlegend=False,
-        paper_bgcolor="white",
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        font={"family": _FONT, "color": _INK},
-        uirevision="keep",
-    )
-    return figure
+    return str(get_plotlyjs())
 
 
-def _html(figure: Any, *, library: bool, div_id: str, height: str) -> str:
-    from plotly import io
+def _figure(scene: Scene, scale: EnergyScale) -> dict[str, Any]:
+    layout = {
+        "coloraxis": {
+            "colorscale": _colour_steps(),
+            "cmin": math.log10(scale.low),
+            "cmax": math.log10(scale.high),
+            "showscale": False,
+        },
+        "showlegend": False,
+        "paper_bgcolor": "white",
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+        "font": {"family": _FONT, "color": _INK},
+        "scene": scene_layout(scene),
+    }
+    return {"data": _traces(scene, scale), "layout": layout}
 
-    config = {"displaylogo": False, "responsive": True, "showSendToCloud": False, "plotlyServerURL": ""}
-    text: str = io.to_html(
-        figure,
-        full_html=False,
-        include_plotlyjs=library,
-        include_mathjax=False,
-        div_id=div_id,
-        default_height=height,
-        config=config,
-    )
-    return text
+
+def _json(figure: dict[str, Any]) -> str:
+    """Compact JSON without a character that could end a script element."""
+    return json.dumps(figure, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _colour_steps() -> list[tuple[float, str]]:
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
+    places = np.linspace(0, 1, 12)
+    return [(round(float(p), 4), to_hex(mpl.colormaps[COLOURS](p))) for p in places]
+
+
+def _gradient() -> str:
+    return f"linear-gradient(to right, {', '.join(colour for _, colour in _colour_steps())})"
+
+
+def _colour_ticks(scale: EnergyScale) -> list[Tick]:
+    """Powers of ten; 2 and 5 of them too where these are few."""
+    powers = 10.0 ** np.arange(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
+    wanted = powers if scale.high > _WIDE * scale.low else np.outer(powers, (1, 2, 5)).ravel()
+    shown = wanted[(wanted >= scale.low * (1 - 1e-9)) & (wanted <= scale.high * (1 + 1e-9))]
+    return [Tick(f"{energy:g}", float(scale.position(np.array([energy]))[0])) for energy in shown]
 
 
 def _traces(scene: Scene, scale: EnergyScale) -> list[dict[str, Any]]:
     blocks = scene.shower.cells is not None and len(scene.energy) <= _MOST_BLOCKS
     hits = _blocks(scene, scale) if blocks else _markers(scene, scale)
-    return [*_lines(scene), *_arrow(scene), *hits]
+    return [_lines(scene), *_arrow(scene), *hits]
 
 
 def _blocks(scene: Scene, scale: EnergyScale) -> list[dict[str, Any]]:
     corners, owner = scene.blocks(scale)
     if not len(owner):
         return []
-    vertices = corners.reshape(-1, 3).astype(np.float32)
-    triangles = (_TRIANGLES + 8 * np.arange(len(owner))[:, None, None]).reshape(-1, 3)
-    solid = {
-        "type": "mesh3d",
-        **_xyz(vertices),
-        **dict(zip("ijk", triangles.T.astype(np.int32), strict=True)),
-        "intensity": np.repeat(_log(scene.energy)[owner], len(_TRIANGLES)),
-        "intensitymode": "cell",
-        "coloraxis": "coloraxis",
-        "flatshading": True,
-        "lighting": {"ambient": 0.85, "diffuse": 0.35, "specular": 0.03, "roughness": 0.9},
-        "lightposition": {"x": -200, "y": -800, "z": 900},
-        "hoverinfo": "skip",
-    }
-    # plotly tells a mesh's corners, not its cells: unseen markers answer the pointer
-    return [solid, {**_hover(scene), "marker": {"size": 9, "opacity": 0.0}}]
+    blocks = {"owner": owner.tolist(), "intensity": _log(scene.energy), "text": _texts(scene)}
+    mesh = {"blocks": blocks, "intensitymode": "cell", "coloraxis": "coloraxis", "hoverinfo": "text"}
+    return [{**_solid(corners.reshape(-1, 3)), **mesh}]
 
 
 def _markers(scene: Scene, scale: EnergyScale) -> list[dict[str, Any]]:
     marker = {
-        "size": 1.5 + 5.5 * scale.position(scene.energy) ** 1.5,
+        "size": np.round(1.5 + 5.5 * scale.position(scene.energy) ** 1.5, 2).tolist(),
         "color": _log(scene.energy),
         "coloraxis": "coloraxis",
         "opacity": 0.85,
         "line": {"width": 0},
     }
-    return [{**_hover(scene), "marker": marker}]
+    texts = {"hovertext": _texts(scene), "hoverinfo": "text"}
+    return [{"type": "scatter3d", "mode": "markers", **_xyz(scene.position), **texts, "marker": marker}]
 
 
-def _hover(scene: Scene) -> dict[str, Any]:
+def _texts(scene: Scene) -> list[str]:
+    """What the pointer tells of every hit."""
     numbers = [layer.id for layer in scene.geometry.layers]
     cells = scene.cell_names()
     rows = zip(scene.energy.tolist(), scene.layer.tolist(), cells, scene.position.tolist(), strict=True)
-    texts = [_hit_text(energy, numbers[layer], cell, place) for energy, layer, cell, place in rows]
-    return {
-        "type": "scatter3d",
-        "mode": "markers",
-        **_xyz(scene.position.astype(np.float32)),
-        "hovertext": texts,
-        "hoverinfo": "text",
-    }
+    return [_hit_text(energy, numbers[layer], cell, place) for energy, layer, cell, place in rows]
 
 
 def _hit_text(energy: float, layer: int, cell: str, place: list[float]) -> str:
@@ -232,95 +191,47 @@ def _hit_text(energy: float, layer: int, cell: str, place: list[float]) -> str:
     return f"<b>{energy:.3g} MeV</b><br>layer {layer}{where}<br>x {x:.1f}, y {y:.1f}, depth {depth:.1f} mm"
 
 
-def _lines(scene: Scene) -> list[dict[str, Any]]:
+def _lines(scene: Scene) -> dict[str, Any]:
     gap = np.full((1, 3), np.nan)
-    joined = np.concatenate([part for line in scene.outline for part in (line, gap)])
-    line = {"color": _FAINT, "width": 2}
-    return [{"type": "scatter3d", "mode": "lines", **_xyz(joined), "line": line, "hoverinfo": "skip"}]
+    joined = np.concatenate([part for line in (*scene.outline, *tick_lines(scene)) for part in (line, gap)])
+    return _line(joined, colour=_FAINT, width=2)
+
+
+def _line(points: NDArray[np.floating], *, colour: str, width: float) -> dict[str, Any]:
+    line = {"color": colour, "width": width}
+    return {"type": "scatter3d", "mode": "lines", **_xyz(points), "line": line, "hoverinfo": "skip"}
 
 
 def _arrow(scene: Scene) -> list[dict[str, Any]]:
+    """A line with a cone of triangles: plotly's own cones would compile shaders in every scene."""
     start, end = scene.arrow
-    way = end - start
-    shaft = np.stack([start, end - 0.2 * way])
-    line = {"color": _BEAM, "width": 6}
-    tip = {"type": "cone", **_xyz(end[None]), **dict(zip("uvw", way[:, None], strict=True))}
-    tip |= {"anchor": "tip", "sizemode": "absolute", "sizeref": 0.25 * float(np.linalg.norm(way))}
-    tip |= {"colorscale": [[0, _BEAM], [1, _BEAM]], "showscale": False, "hoverinfo": "skip"}
-    return [{"type": "scatter3d", "mode": "lines", **_xyz(shaft), "line": line, "hoverinfo": "skip"}, tip]
+    unit = scene_size(scene) / ASPECT
+    way = (end - start) / unit
+    neck = end - _TIP * way / np.linalg.norm(way) * unit
+    rim = neck + _TIP_WIDTH * unit * circle_around(way, _TIP_SIDES)
+    sides = np.arange(_TIP_SIDES)
+    cone = {"i": [_TIP_SIDES] * _TIP_SIDES, "j": sides.tolist(), "k": np.roll(sides, 1).tolist()}
+    tip = {**_solid(np.concatenate([rim, end[None]])), **cone, "color": _BEAM, "hoverinfo": "skip"}
+    return [_line(np.stack([start, neck]), colour=_BEAM, width=6), tip]
 
 
-def _axes(scene: Scene) -> dict[str, Any]:
-    (x, y), (half_x, half_y) = scene.centre, scene.half_width
-    depth = scene.geometry.depth
-    ends = {scene.depth_name: (0.0, depth), "x [mm]": (x - half_x, x + half_x)}
-    ends["y [mm]"] = (y - half_y, y + half_y)
-    axes = {f"{a}axis": _axis(name, *ends[name]) for a, name in zip("xyz", ends, strict=True)}
-    axes["xaxis"]["range"][0] -= _FRONT * depth  # room for the arrow
-    camera = {"eye": _EYE, "center": {"x": 0.0, "y": 0.0, "z": -0.1}}
-    return {**axes, "aspectmode": "manual", "aspectratio": _ASPECT, "camera": camera}
-
-
-def _axis(name: str, low: float, high: float) -> dict[str, Any]:
-    edge = _EDGE * (high - low)
+def _solid(vertices: NDArray[np.floating]) -> dict[str, Any]:
     return {
-        "title": {"text": name, "font": {"size": 13}},
-        "range": [low - edge, high + edge],
-        "tickvals": _ticks(low, high),
-        "tickangle": 0,
-        "showbackground": False,
-        "showgrid": False,
-        "zeroline": False,
-        "showspikes": False,
-        "ticks": "outside",
-        "tickfont": {"size": 11},
-        "linecolor": _FAINT,
-        "tickcolor": _FAINT,
+        "type": "mesh3d",
+        **_xyz(vertices),
+        "flatshading": True,
+        "lighting": {"ambient": 0.85, "diffuse": 0.35, "specular": 0.03, "roughness": 0.9},
+        "lightposition": {"x": -200, "y": -800, "z": 900},
     }
 
 
-def _ticks(low: float, high: float) -> NDArray[np.float64]:
-    rough = (high - low) / 5
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = power * next(f for f in (1, 2, 5, 10) if f * power >= rough)
-    return np.asarray(step * np.arange(np.ceil(low / step), np.floor(high / step) + 1))
+def _log(energy: NDArray[np.float32]) -> list[float]:
+    found: list[float] = np.log10(np.maximum(energy.astype(np.float64), 1e-12)).round(4).tolist()
+    return found
 
 
-def _heading(scene: Scene, left: float) -> dict[str, Any]:
-    label, title, subtitle = (html.escape(t) for t in (scene.label, scene.title, scene.subtitle))
-    small = f"<span style='font-size:12px;color:#6b7280'>{subtitle}</span>"
-    return {
-        "text": f"<b style='font-size:18px'>{label}</b><br>{title}<br>{small}",
-        "xref": "paper",
-        "yref": "paper",
-        "x": left,
-        "y": 1.0,
-        "xanchor": "left",
-        "yanchor": "top",
-        "align": "left",
-        "showarrow": False,
-        "font": {"size": 14},
-    }
-
-
-def _colour_axis(scale: EnergyScale) -> dict[str, Any]:
-    low, high = np.log10([scale.low, scale.high])
-    ticks = np.arange(np.ceil(low), np.floor(high) + 1)
-    bar = {
-        "title": {"text": "hit energy<br>[MeV]", "font": {"size": 13}},
-        "tickvals": ticks,
-        "ticktext": [f"{10.0**t:g}" for t in ticks],
-        "len": 0.6,
-        "thickness": 14,
-        "outlinewidth": 0,
-        "x": _BAR,
-    }
-    return {"colorscale": COLOURS, "cmin": float(low), "cmax": float(high), "colorbar": bar}
-
-
-def _log(energy: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.log10(np.maximum(energy, 1e-12)), dtype=np.float64)
-
-
-def _xyz(points: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
-    return dict(zip("xyz", points.T, strict=True))
+def _xyz(points: NDArray[np.floating]) -> dict[str, list[float | None]]:
+    """Coordinates in thousandths, with None for gaps."""
+    rounded = points.astype(np.float64).round(3).T.tolist()
+    columns = ([None if math.isnan(value) else value for value in column] for column in rounded)
+    return dict(zip("xyz", columns, strict=True))

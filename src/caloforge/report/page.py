@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from caloforge.errors import OutputError
 from caloforge.files import write_text
 from caloforge.geometry import BoxGrid
+from caloforge.report.answers import QUESTION, answers
 from caloforge.report.details import details
 from caloforge.report.drawing import draw_all
-from caloforge.report.events import plotly_library, turn_table
-from caloforge.report.headline import headline, verdict
+from caloforge.report.events import event_table
+from caloforge.report.interactive import plotly_library
 from caloforge.report.leaderboard import challenge_boards, cloud_boards, leaderboard, official_set
+from caloforge.report.pages import render
 from caloforge.report.style import model_styles
 from caloforge.report.tables import summary
+from caloforge.report.verdicts import headline, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,21 +62,17 @@ def page_html(evaluation: Evaluation, pictures: Iterable[Picture]) -> str:
     sections: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         sections[picture.section].append(picture)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("caloforge.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     top = headline(evaluation)
     verdicts, sentence = verdict(evaluation, top.rows)
     official = official_set(evaluation)
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         settings=evaluation.settings,
         geometry=evaluation.geometry,
         warnings=evaluation.warnings,
         models=_models(evaluation),
+        question=QUESTION,
+        answers=answers(evaluation),
         headline=top,
         verdicts=verdicts,
         sentence=sentence,
@@ -85,7 +82,7 @@ def page_html(evaluation: Evaluation, pictures: Iterable[Picture]) -> str:
         official=challenge_boards(official, evaluation) if official else None,
         published_showers=leaderboard()["sets"][official]["showers"] if official else 0,
         context=_context(evaluation, official),
-        turn_table=turn_table(evaluation),
+        turn_table=event_table(evaluation),
         library=plotly_library(),
     )
 

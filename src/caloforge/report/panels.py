@@ -6,7 +6,7 @@ matplotlib's constrained layout finds such places too, for the price of drawing 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from caloforge.report.style import new_figure
 
@@ -36,13 +36,21 @@ class Panels:
         # at a place that is told, matplotlib need not look for one
         self.axes[row][column].set_title(text, loc="left", y=1.02, fontsize=size)
 
-    def bar(self, mesh: Any, row: int, *, label: str = "", column: int = -1) -> None:
-        """Draw the colour bar of ``mesh`` to the right of a panel."""
+    def bar(
+        self,
+        mesh: Any,
+        row: int,
+        *,
+        label: str = "",
+        column: int = -1,
+        extend: Literal["neither", "both"] = "neither",
+    ) -> None:
+        """Draw the colour bar of ``mesh`` to the right of a panel; ``extend``: values may lie beyond."""
         place = self.axes[row][column].get_position()
         width, _ = self.figure.get_size_inches()
         left, bar = place.x1 + _BAR_GAP / width, _BAR / width
         bar_axes = self.figure.add_axes((left, place.y0, bar, place.height))
-        self.figure.colorbar(mesh, cax=bar_axes, label=label).minorticks_off()
+        self.figure.colorbar(mesh, cax=bar_axes, label=label, extend=extend).minorticks_off()
 
 
 def make_panels(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.report.legends import above, legend_height, row_height
+from caloforge.report.ratio_panel import draw_band, draw_ratios, places_in_bins
 from caloforge.report.style import REFERENCE, model_styles, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -20,20 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Axis", "ratio_figure"]
 
-_GREY, _BAND = "#d3d7dc", "#9aa1ab"
-_RANGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_MEASURED = 0.5
-_SIZE = (7.4, 6.2)
-_PLACE = {
-    "height_ratios": [3, 1],
-    "hspace": 0.06,
-    "left": 0.155,
-    "right": 0.965,
-    "top": 0.975,
-    "bottom": 0.115,
-}
-_SPREAD = 0.5
-"""Share of a bin over which the points of the models are spread."""
+_GREY = "#d3d7dc"
+_WIDTH, _TOP, _RATIO, _GAP = 7.4, 3.9, 1.3, 0.1
+_LEFT, _RIGHT, _BOTTOM = 1.15, 0.26, 0.72
+_LEGEND = 12.5
+"""Sizes in inches; the legend's in points."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +69,27 @@ def ratio_figure(
         axis: Labels and scales.
         mark: A place on the x axis to mark, and its label.
     """
-    figure = new_figure(*_SIZE)
-    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw=_PLACE)
+    figure, top, bottom = _empty([REFERENCE, *models])
     _draw_values(top, edges, reference, models, axis)
-    _draw_ratios(bottom, edges, reference, models, axis)
+    marks = draw_ratios(bottom, edges, reference, models, points=axis.points, log=axis.log_x)
     if mark is not None:
         _draw_mark(top, bottom, mark)
     _dress(top, bottom, edges, [reference, *models.values()], axis)
+    above(top, _WIDTH - _LEFT - _RIGHT, _LEGEND, marks)
     return figure
+
+
+def _empty(names: Sequence[str]) -> tuple[Figure, Axes, Axes]:
+    """Two axes of fixed sizes with room for the legend above, and a row of it for what is marked."""
+    inches = _WIDTH - _LEFT - _RIGHT
+    legend = legend_height(names, inches, _LEGEND) + row_height(_LEGEND)
+    height = _BOTTOM + _RATIO + _GAP + _TOP + legend
+    figure = new_figure(_WIDTH, height)
+    left, width = _LEFT / _WIDTH, inches / _WIDTH
+    bottom = figure.add_axes((left, _BOTTOM / height, width, _RATIO / height))
+    top = figure.add_axes((left, (_BOTTOM + _RATIO + _GAP) / height, width, _TOP / height), sharex=bottom)
+    top.tick_params(axis="x", which="both", labelbottom=False)
+    return figure, top, bottom
 
 
 def _draw_values(
@@ -96,8 +102,8 @@ def _draw_values(
             fill, edges, baseline=base if base is not None else _lowest(reference), fill=True, color=_GREY
         )
     axes.stairs(reference.values, edges, baseline=None, color="black", linewidth=1.3, label=REFERENCE)
-    _band(axes, edges, reference.values, reference.errors, alpha=0.55)
-    places = _places(edges, len(models), log=axis.log_x)
+    draw_band(axes, edges, reference)
+    places = places_in_bins(edges, len(models), log=axis.log_x)
     lines = model_styles(list(models)).values()
     for (name, curve), line, place in zip(models.items(), lines, places, strict=True):
         if axis.points:
@@ -112,35 +118,6 @@ def _draw_values(
                 color=line.colour,
                 linestyle=line.dashes,
             )
-
-
-def _draw_ratios(
-    axes: Axes, edges: NDArray[np.floating], reference: Curve, models: Mapping[str, Curve], axis: Axis
-) -> None:
-    relative = reference / reference.values
-    _band(axes, edges, relative.values, relative.errors, alpha=0.55)
-    axes.axhline(1.0, color="black", linewidth=1.0)
-    places = _places(edges, len(models), log=axis.log_x)
-    measured = np.where(relative.errors < _MEASURED, reference.values, 0.0)
-    ratios = {name: curve / measured for name, curve in models.items()}
-    for ratio, line, place in zip(ratios.values(), model_styles(list(models)).values(), places, strict=True):
-        form = "o" if axis.points else "none"
-        axes.errorbar(place, ratio.values, ratio.errors, fmt=form, ms=4, color=line.colour, elinewidth=0.9)
-        if not axis.points:
-            axes.stairs(
-                ratio.values, edges, baseline=None, linewidth=1.8, color=line.colour, linestyle=line.dashes
-            )
-    half = _ratio_range(relative, list(ratios.values()))
-    axes.set_ylim(1.0 - half, 1.0 + half)
-
-
-def _ratio_range(relative: Curve, ratios: list[Curve]) -> float:
-    """The narrowest standard range that shows nine tenths of the well-measured ratios."""
-    measured = relative.errors < 0.15
-    off = [np.abs(r.values - 1.0)[measured & np.isfinite(r.values)] for r in ratios]
-    flat = np.concatenate([*off, relative.errors[measured]])
-    wanted = 1.3 * float(np.quantile(flat, 0.92)) if len(flat) else 1.0
-    return next((r for r in _RANGES if r >= wanted), _RANGES[-1]) * 0.98
 
 
 def _draw_mark(top: Axes, bottom: Axes, mark: tuple[float, str]) -> None:
@@ -165,8 +142,6 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
         bottom.set_xticks(range(len(axis.names)), axis.names)
         bottom.tick_params(axis="x", which="minor", bottom=False, top=False)
         top.tick_params(axis="x", which="minor", bottom=False, top=False)
-    columns = 1 if len(curves) < 4 else 2
-    room = (0.15 if axis.points else 0.13) * -(-len(curves) // columns)
     values = np.concatenate(
         [c.values + sign * c.errors for c in curves for sign in ((-1, 1) if axis.points else (0,))]
     )
@@ -175,37 +150,16 @@ def _dress(top: Axes, bottom: Axes, edges: NDArray[np.floating], curves: list[Cu
         positive = values[values > 0]
         low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
         top.set_yscale("log")
-        top.set_ylim(0.5 * low, high * (high / low) ** (0.8 * room) * 1.5)
+        top.set_ylim(0.5 * low, high * (high / low) ** 0.04 * 1.3)
     elif len(values):
         low = 0.0 if axis.from_zero else float(values.min())
         span = max(float(values.max()) - low, 1e-12)
-        top.set_ylim(low if axis.from_zero else low - 0.1 * span, low + (1.05 + room) * span)
-    top.legend(loc="upper right", ncols=columns)
+        top.set_ylim(low if axis.from_zero else low - 0.1 * span, low + 1.06 * span)
     top.set_ylabel(axis.y)
     bottom.set_ylabel("ratio", loc="center")
     bottom.set_xlabel(axis.x)
 
 
-def _band(
-    axes: Axes,
-    edges: NDArray[np.floating],
-    values: NDArray[np.floating],
-    errors: NDArray[np.floating],
-    *,
-    alpha: float,
-) -> None:
-    low, high = (np.repeat(np.nan_to_num(values + sign * errors), 2) for sign in (-1, 1))
-    axes.fill_between(np.repeat(edges, 2)[1:-1], low, high, color=_BAND, alpha=alpha, linewidth=0)
-
-
 def _lowest(curve: Curve) -> float:
     positive = curve.values[np.isfinite(curve.values) & (curve.values > 0)]
     return float(positive.min()) * 1e-3 if len(positive) else 1e-9
-
-
-def _places(edges: NDArray[np.floating], models: int, *, log: bool) -> list[NDArray[np.floating]]:
-    """Where the points of each model lie in the bins: beside each other."""
-    shares = 0.5 + _SPREAD * ((np.arange(models) + 0.5) / models - 0.5)
-    if log:
-        return [edges[:-1] ** (1 - share) * edges[1:] ** share for share in shares]
-    return [edges[:-1] * (1 - share) + edges[1:] * share for share in shares]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry, PolarGrid
     from caloforge.showers import Showers
 
-__all__ = ["EnergyScale", "Panel", "Scene", "build_scenes"]
+__all__ = ["EnergyScale", "Panel", "Scene", "build_scenes", "circle_around", "row_length"]
 
 Panel = tuple[str, "Showers", "Geometry"]
 """Label, one shower, its geometry."""
@@ -33,6 +33,7 @@ _SMALLEST = 0.35
 _FILL = 0.86
 _WIDEST_STEP = math.pi / 8
 _CIRCLE = 72
+_LONGEST_ROW, _SQUARE = 3, 4
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,20 @@ def build_scenes(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> tuple[l
     faint = float(np.quantile(energies, _FAINT)) if len(energies) else high
     low = max(faint, high * 10.0**-_DECADES)
     return scenes, EnergyScale(min(low, 0.1 * high), high)
+
+
+def row_length(showers: int) -> int:
+    """How many showers stand side by side: two or three."""
+    return showers if showers <= _LONGEST_ROW else 2 if showers == _SQUARE else _LONGEST_ROW
+
+
+def circle_around(axis: NDArray[np.float64], points: int) -> NDArray[np.float64]:
+    """Points on a circle of radius one around an axis that is not upright, ``(points, 3)``."""
+    first = np.cross(axis, [0.0, 0.0, 1.0])
+    first /= np.linalg.norm(first)
+    second = np.cross(axis, first) / np.linalg.norm(axis)
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)[:, None]
+    return np.asarray(np.cos(angle) * first + np.sin(angle) * second)
 
 
 def _gev(energy: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
-from caloforge.report.scene import EnergyScale, Panel, Scene, build_scenes
+from caloforge.report.scene import EnergyScale, Panel, Scene, build_scenes, circle_around, row_length
 from caloforge.report.style import new_figure
 
 if TYPE_CHECKING:
@@ -33,13 +33,12 @@ _INK, _FAINT, _GLASS, _BEAM = "#2b2f36", "#b8bec8", "#5b7db118", "#d1495b"
 _FONT: Any = {"font.family": "sans-serif", "font.size": 11.0, "axes.labelcolor": _INK, "text.color": _INK}
 
 
-def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0, columns: int | None = None) -> Figure:
-    """Draw showers side by side, depth to the right.
+def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0) -> Figure:
+    """Draw showers in rows of two or three, depth to the right.
 
     Args:
         panels: For every picture its label, one shower and the geometry.
         energy_cut: Leave out hits below it [MeV].
-        columns: Showers in a row; all when None.
 
     Returns:
         A figure that pyplot does not know; ``savefig`` it.
@@ -50,7 +49,7 @@ def draw_event(panels: Sequence[Panel], *, energy_cut: float = 0.0, columns: int
     """
     scenes, scale = build_scenes(panels, energy_cut=energy_cut)
     with mpl.rc_context(_FONT):
-        columns = columns or len(scenes)
+        columns = row_length(len(scenes))
         rows = -(-len(scenes) // columns)
         inches = _PANEL[0] * columns + _BAR
         figure = new_figure(inches, _PANEL[1] * rows)
@@ -117,17 +116,9 @@ def _draw_arrow(axes: Any, scene: Scene) -> None:
     along = (end - start) / unit
     neck = end - 0.07 * unit * along / np.linalg.norm(along)
     axes.plot(*np.stack([start, neck]).T, color=_BEAM, linewidth=2.4, zorder=3, clip_on=False)
-    rim = neck + 0.016 * unit * _circle_around(along)
+    rim = neck + 0.016 * unit * circle_around(along, 16)
     cone = [np.stack([end, rim[i], rim[i - 1]]) for i in range(len(rim))]
     axes.add_collection3d(Poly3DCollection(cone, facecolors=_BEAM, linewidths=0, zorder=3, clip_on=False))
-
-
-def _circle_around(axis: NDArray[np.float64]) -> NDArray[np.float64]:
-    first = np.cross(axis, [0.0, 0.0, 1.0])
-    first /= np.linalg.norm(first)
-    second = np.cross(axis, first) / np.linalg.norm(axis)
-    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)[:, None]
-    return np.asarray(np.cos(angle) * first + np.sin(angle) * second)
 
 
 def _draw_points(axes: Any, scene: Scene, scale: EnergyScale, colours: NDArray[np.float64]) -> None:

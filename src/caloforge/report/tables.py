@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.evaluation.results import Better, Group, MetricResult
 
-__all__ = ["Cell", "Row", "Section", "model_results", "ranked_models", "row", "sections", "summary"]
+__all__ = [
+    "COMPATIBLE",
+    "Cell",
+    "Row",
+    "Section",
+    "model_results",
+    "ranked_models",
+    "row",
+    "sections",
+    "summary",
+]
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ _SCALES = {
     for kind in ("fpd", "kpd")
     for name in (f"distance.{kind}", f"distance.{kind}_mended")
 }
-_COMPATIBLE = 2.0
+COMPATIBLE = 2.0
+"""Standard deviations within which two numbers agree."""
 
 
 @dataclass(frozen=True)
@@ -289,4 +300,4 @@ def _is_compatible(result: MetricResult) -> bool:
     noise = math.hypot(result.error or 0.0, result.floor_error or 0.0)
     above = result.value - result.floor
     worse = {"lower": above, "higher": -above, "floor": abs(above)}[result.better]
-    return worse <= _COMPATIBLE * noise
+    return worse <= COMPATIBLE * noise
