@@ -181,8 +181,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
         if key.tag == _MERGE:
             continue
         if key.tag != _TEXT:
-            value = key.value if isinstance(key, yaml.ScalarNode) else "a list or section"
-            raise _problem(f"the key {shown(value)} is no text, write it in quotes", key.start_mark)
+            raise _problem("a key is no text, write it in quotes", key.start_mark)
         if key.value in seen:
             raise _problem(f"the key {shown(key.value)} comes twice", key.start_mark)
         seen.add(key.value)

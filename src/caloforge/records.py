@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from caloforge.errors import clipped, shown
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError, ValidationInfo
+    from pydantic import ValidationError
 
 __all__ = [
     "Count",
@@ -65,15 +65,15 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _truth_is_no_number(cls, content: Any) -> Any:
         """Python takes true for 1: nobody means that."""
-        values = value if isinstance(value, list | tuple) else (value,)
-        kind = cls.model_fields[info.field_name or ""].annotation
-        if kind not in (bool, Any) and any(isinstance(item, bool) for item in values):
-            raise inconsistent(got=shown(value), expected="a value that is neither true nor false")
-        return value
+        for name, value in content.items() if isinstance(content, dict) else ():
+            field = cls.model_fields.get(name)
+            if field is not None and field.annotation not in (bool, Any) and _has_truth(value):
+                raise inconsistent(got=f"{name}: {shown(value)}", expected="neither true nor false there")
+        return content
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,10 @@ def first_problem(error: ValidationError) -> Problem:
 def inconsistent(*, got: str, expected: str) -> PydanticCustomError:
     """The error of a validator that sees more than one value."""
     return PydanticCustomError("inconsistent", "{expected}", {"got": got, "expected": expected})
+
+
+def _has_truth(value: object) -> bool:
+    return any(isinstance(item, bool) for item in (value if isinstance(value, list | tuple) else (value,)))
 
 
 def _expected(kind: str, context: dict[str, Any], message: str) -> str:
