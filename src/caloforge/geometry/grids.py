@@ -18,7 +18,7 @@ MOST_CELLS = 2**31 - 1  # files keep cell numbers in 32 bits
 LARGEST_LENGTH = 1e6  # mm: a kilometre
 
 Length = Annotated[float, Field(ge=1e-6, le=LARGEST_LENGTH)]
-_Cells = Annotated[int, Field(ge=1, le=MOST_CELLS)]
+_Cells = Annotated[int, Field(ge=1, le=1_000_000)]
 _Position = Annotated[float, Field(ge=-LARGEST_LENGTH, le=LARGEST_LENGTH)]
 
 
@@ -26,8 +26,8 @@ class BoxGrid(Record):
     """Rectangular cells; y runs fastest.
 
     Attributes:
-        nx: Cells in x.
-        ny: Cells in y.
+        nx: Cells in x, up to a million.
+        ny: Cells in y, up to a million.
         pitch: Cell size in x and y, 1e-6 to 1e6 [mm].
         centre: Centre of the window, -1e6 to 1e6 [mm].
     """
@@ -88,7 +88,7 @@ class PolarGrid(Record):
 
     Attributes:
         r_edges: Radial edges, rising from 0 or above to 1e6 at most [mm].
-        n_alpha: Angle bins.
+        n_alpha: Angle bins, up to a million.
     """
 
     kind: Literal["polar"] = "polar"

@@ -131,7 +131,7 @@ class Geometry(Record):
         number, times = Counter(layer.id for layer in self.layers).most_common(1)[0]
         if times > 1:
             got = f"the id {number} {times} times"
-            raise inconsistent(got=got, expected="another id for every layer (leave them out to count)")
+            raise inconsistent(got=got, expected="another id for every layer")
         return self
 
     @property

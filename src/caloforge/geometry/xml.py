@@ -44,12 +44,13 @@ def read_binning_xml(path: Path, *, particle: str | None = None) -> Geometry:
     if len(elements) > MOST_LAYERS:
         raise GeometryError(bad(f"{path}", got=f"{len(elements)} layers", expected=f"up to {MOST_LAYERS}"))
     layers = [layer for element in elements if (layer := _layer(element, path)) is not None]
+    if not layers:
+        raise GeometryError(bad(f"The geometry {path}", got="no layer with voxels", expected="at least one"))
     try:
         return Geometry(name=name, layers=tuple(layers), particle=str(_code(chosen, path)))
     except ValidationError as error:
         problem = first_problem(error)
-        got = problem.got if layers else "no layer with voxels"
-        raise GeometryError(bad(f"The geometry {path}", got=got, expected=problem.expected)) from error
+        raise GeometryError(bad(f"The geometry {path}", got=problem.got, expected=problem.expected)) from error
 
 
 def write_binning_xml(geometry: Geometry, path: Path) -> None:
