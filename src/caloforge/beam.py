@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTICLES", "Beam", "particle_name", "pdg_code"]
 
+
 @dataclass(frozen=True)
 class Beam:
     """Particles of one kind with energies and angles drawn from ranges.

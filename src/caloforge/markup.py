@@ -40,13 +40,16 @@ def read_bytes(path: Path, *, what: str, error: type[CaloForgeError], largest: i
     """
     try:
         if path.exists() and not path.is_file():
-            raise error(f"Cannot read the {what} {path}: it is no file.")
+            msg = f"Cannot read the {what} {path}: it is no file."
+            raise error(msg)
         with path.open("rb") as file:
             content = file.read(largest + 1)
     except OSError as problem:
-        raise error(f"Cannot read the {what} {path}: {problem.strerror}.") from problem
+        msg = f"Cannot read the {what} {path}: {problem.strerror}."
+        raise error(msg) from problem
     if len(content) > largest:
-        raise error(f"Cannot read the {what} {path}: it is larger than {largest / 1024**2:g} MiB.")
+        msg = f"Cannot read the {what} {path}: it is larger than {largest / 1024**2:g} MiB."
+        raise error(msg)
     return content
 
 
@@ -81,7 +84,8 @@ def parse_yaml(text: str, *, source: str, error: type[CaloForgeError]) -> Any:
         loader = _Loader(text)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError) as problem:
-        raise error(f"{source} is not valid YAML: {_yaml_reason(problem)}.") from problem
+        msg = f"{source} is not valid YAML: {_yaml_reason(problem)}."
+        raise error(msg) from problem
     finally:
         if loader is not None:
             loader.dispose()
@@ -97,9 +101,11 @@ def parse_json(text: str | bytes, *, source: str, error: type[CaloForgeError]) -
         content = json.loads(text, object_pairs_hook=_unique)
         _check_depth(content)
     except RecursionError as problem:
-        raise error(f"{source} is not valid JSON: it is nested deeper than {_DEEPEST} levels.") from problem
+        msg = f"{source} is not valid JSON: it is nested deeper than {_DEEPEST} levels."
+        raise error(msg) from problem
     except ValueError as problem:
-        raise error(f"{source} is not valid JSON: {clipped(str(problem)).rstrip('.')}.") from problem
+        msg = f"{source} is not valid JSON: {clipped(str(problem)).rstrip('.')}."
+        raise error(msg) from problem
     return content
 
 
@@ -114,7 +120,8 @@ def parse_xml(text: bytes, *, source: str, error: type[CaloForgeError]) -> ET.El
         parser.feed(text)
         root: ET.Element = parser.close()
     except (ET.ParseError, ValueError, LookupError) as problem:
-        raise error(f"{source} is not valid XML: {clipped(str(problem))}.") from problem
+        msg = f"{source} is not valid XML: {clipped(str(problem))}."
+        raise error(msg) from problem
     return root
 
 
@@ -150,7 +157,8 @@ class _Loader(yaml.SafeLoader):
         nodes, depth = 1 + sum(n for n, _ in extents), 1 + max((d for _, d in extents), default=0)
         _check_level(depth, node.start_mark)
         if nodes > _MOST_NODES:
-            raise _problem(f"its aliases expand to more than {_MOST_NODES} values", node.start_mark)
+            msg = f"its aliases expand to more than {_MOST_NODES} values"
+            raise _problem(msg, node.start_mark)
         if isinstance(node, yaml.MappingNode):
             _check_keys(node)
         return nodes, depth
@@ -167,12 +175,14 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 def _check_tag(event: yaml.Event) -> None:
     tag = getattr(event, "tag", None)
     if tag not in {None, "!"}:
-        raise _problem(f"the tag {shown(tag)} is not allowed, only plain values are", event.start_mark)
+        msg = f"the tag {shown(tag)} is not allowed, only plain values are"
+        raise _problem(msg, event.start_mark)
 
 
 def _check_level(level: int, mark: yaml.Mark) -> None:
     if level > _DEEPEST:
-        raise _problem(f"it is nested deeper than {_DEEPEST} levels", mark)
+        msg = f"it is nested deeper than {_DEEPEST} levels"
+        raise _problem(msg, mark)
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
@@ -183,7 +193,8 @@ def _check_keys(node: yaml.MappingNode) -> None:
         if key.tag != _TEXT:
             raise _problem("a key is no text, write it in quotes", key.start_mark)
         if key.value in seen:
-            raise _problem(f"the key {shown(key.value)} comes twice", key.start_mark)
+            msg = f"the key {shown(key.value)} comes twice"
+            raise _problem(msg, key.start_mark)
         seen.add(key.value)
 
 
@@ -224,7 +235,7 @@ class _Builder(ET.TreeBuilder):
         super().__init__()
         self._level = 0
 
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+    def doctype(self, *_: str | None) -> None:
         """Refuse.
 
         Raises:

@@ -197,7 +197,10 @@ def described(**changes: Any) -> dict[str, Any]:
         (described(layers=[{"repeat": 9000}, {"repeat": 9000}]), "got 18,000, expected 1 to 10000"),
         (described(layers=[{"slabs": "W"}]), "a list of slabs"),
         (described(layers=[{"slabs": [["W", -1]]}]), r"slabs\.0\.thickness of .*: got -1, expected at least"),
-        (described(layers=[{"slabs": [["W", float("inf")]]}]), r"thickness of .*: got inf, expected a finite"),
+        (
+            described(layers=[{"slabs": [["W", float("inf")]]}]),
+            r"thickness of .*: got inf, expected a finite",
+        ),
         (described(layers=[{"slabs": [["W\n", 1]]}]), r"material of .*: got 'W\\n', expected a text on one"),
         (described(layers=[{"id": 3}, {"id": 3}]), "got the id 3 2 times, expected another id"),
         (described(layers=[{"id": 10**9}]), "id of .*: got 1000000000, expected less than 10000"),

@@ -196,8 +196,14 @@ def one_bin(layers: str, *, particle: str = "pid='22' name='photon'") -> str:
         ("<Other/>", "root element Bins"),
         (one_bin("<Layer id='0' n_bin_alpha='1'/>"), "lacks the attribute r_edges"),
         (one_bin("<Layer id='0' r_edges='0,x' n_bin_alpha='1'/>"), "'x'"),
-        (one_bin("<Layer id='0' r_edges='0,2,1' n_bin_alpha='1'/>"), "r_edges of layer 0 of .*edges that rise"),
-        (one_bin("<Layer id='0' r_edges='0,nan,1' n_bin_alpha='1'/>"), "r_edges of layer 0 .*a finite number"),
+        (
+            one_bin("<Layer id='0' r_edges='0,2,1' n_bin_alpha='1'/>"),
+            "r_edges of layer 0 of .*edges that rise",
+        ),
+        (
+            one_bin("<Layer id='0' r_edges='0,nan,1' n_bin_alpha='1'/>"),
+            "r_edges of layer 0 .*a finite number",
+        ),
         (one_bin("<Layer id='x' r_edges='0,1' n_bin_alpha='1'/>"), "id of layer x .*a whole number"),
         (one_bin("<Layer id='0' r_edges='0,1' n_bin_alpha='0'/>"), "n_bin_alpha of layer 0 .*got '0'"),
         (one_bin("<Layer id='0' r_edges='0,1' n_bin_alpha='1'/>" * 2), "got the id 0 2 times"),

@@ -166,9 +166,7 @@ def bins(*particles: str) -> str:
         (('name="e+"', 'name="pi-"'), "#e+"),
     ],
 )
-def test_advice_of_several_particles_works(
-    tmp_path: Path, particles: tuple[str, ...], advice: str
-) -> None:
+def test_advice_of_several_particles_works(tmp_path: Path, particles: tuple[str, ...], advice: str) -> None:
     path = tmp_path / "old.xml"
     path.write_text(bins(*particles))
     with pytest.raises(ValueError, match="particles") as caught:

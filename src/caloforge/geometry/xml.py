@@ -50,7 +50,9 @@ def read_binning_xml(path: Path, *, particle: str | None = None) -> Geometry:
         return Geometry(name=name, layers=tuple(layers), particle=str(_code(chosen, path)))
     except ValidationError as error:
         problem = first_problem(error)
-        raise GeometryError(bad(f"The geometry {path}", got=problem.got, expected=problem.expected)) from error
+        raise GeometryError(
+            bad(f"The geometry {path}", got=problem.got, expected=problem.expected)
+        ) from error
 
 
 def write_binning_xml(geometry: Geometry, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from caloforge.errors import ConfigError, clipped, did_you_mean
+from caloforge.errors import CaloForgeError, ConfigError, clipped, did_you_mean
 from caloforge.models.budget import budget
 
 if TYPE_CHECKING:
@@ -51,12 +51,19 @@ def build_model(name: str, config: ModelConfig, geometry: Geometry, *, seed: int
     """Build an untrained model: its weights depend on ``seed`` alone, no global random state changes.
 
     Raises:
-        ConfigError: The name is unknown, or the sizes ask for too many parameters.
+        ConfigError: The name is unknown, or the sizes do not go together or ask for too many
+            parameters.
     """
     kind = model_class(name)
     with torch.random.fork_rng(devices=[]), budget(name):
         torch.default_generator.manual_seed(seed)
-        return kind.build(config, geometry)
+        try:
+            return kind.build(config, geometry)
+        except CaloForgeError:
+            raise
+        except (RuntimeError, ValueError, ArithmeticError) as error:  # sizes that do not go together
+            msg = f"The model {name} cannot be built with these sizes: {clipped(str(error)).rstrip('.')}."
+            raise ConfigError(msg) from error
 
 
 def _plugins() -> dict[str, str]:

@@ -31,7 +31,7 @@ from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudMode
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlowConfig
 from caloforge.nn import ConditionerConfig, EPiCEncoder, Posterior, SplineFlow, SplineFlowConfig
-from caloforge.records import Count, Width
+from caloforge.records import Count, Width  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

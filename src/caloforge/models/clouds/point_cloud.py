@@ -32,7 +32,7 @@ from caloforge.models.clouds.calibration import CalibrationKind, HitCalibration
 from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing import Conditions, PointTransform, PointTransformConfig
-from caloforge.records import Count
+from caloforge.records import Count  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

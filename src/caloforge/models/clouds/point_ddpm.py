@@ -13,7 +13,7 @@ from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_share
 from caloforge.models.assembly import rows_of, tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
-from caloforge.records import Width, Widths
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor

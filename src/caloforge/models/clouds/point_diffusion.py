@@ -19,7 +19,7 @@ from caloforge.diffusion import (
 from caloforge.models.assembly import tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
-from caloforge.records import Width, Widths
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from torch import nn
 from caloforge.models.base import ModelConfig
 from caloforge.nn import ConditionalFlow
 from caloforge.preprocessing import Summary, make_summary_transform
-from caloforge.records import Count, Widths
+from caloforge.records import Count, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     import torch

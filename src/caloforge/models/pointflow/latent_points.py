@@ -15,7 +15,7 @@ from torch import nn
 
 from caloforge.models.base import ModelConfig
 from caloforge.nn import Posterior, mlp, segment_mean
-from caloforge.records import Width, Widths
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor
