@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError
+from caloforge.particles import PARTICLES, particle_name, pdg_code
 from caloforge.showers import Incident
 from caloforge.streams import Streams
 
@@ -17,41 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["PARTICLES", "Beam", "particle_name", "pdg_code"]
-
-PARTICLES = {
-    "gamma": 22,
-    "photon": 22,
-    "e-": 11,
-    "electron": 11,
-    "e+": -11,
-    "positron": -11,
-    "pi0": 111,
-    "pi+": 211,
-    "pi-": -211,
-    "mu-": 13,
-    "mu+": -13,
-    "kaon+": 321,
-    "kaon-": -321,
-    "proton": 2212,
-    "neutron": 2112,
-}
-
-
-def pdg_code(name: str) -> int:
-    """The code of the Particle Data Group for a particle's name.
-
-    Raises:
-        ConfigError: The name is unknown.
-    """
-    if name not in PARTICLES:
-        msg = f"Unknown particle {name!r}: {did_you_mean(name, PARTICLES)}."
-        raise ConfigError(msg)
-    return PARTICLES[name]
-
-
-def particle_name(code: int) -> str:
-    """The name of a particle code; codes without one are numbers, as "PDG 130"."""
-    return next((name for name, known in PARTICLES.items() if known == code), f"PDG {code}")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,14 @@ __all__ = [
     "OutputError",
     "TrainingError",
     "bad",
+    "clipped",
     "did_you_mean",
+    "shown",
 ]
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxset = 2, 2, 3, 3, 3
+_SHORT.maxstring = _SHORT.maxother = 40
 
 
 class CaloForgeError(Exception):
@@ -68,3 +75,18 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}choose one of {', '.join(known)}"
+
+
+def shown(value: object, *, limit: int = 60) -> str:
+    """A user's value for a message: on one line and short, whatever it is and however it nests."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python does not write out whole numbers of thousands of digits
+        return "a very long number"
+    return clipped(text, limit)
+
+
+def clipped(text: str, limit: int = 100) -> str:
+    """A text on one line of ``limit`` characters at most."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from safetensors.torch import save as packed
+from pydantic import ValidationError
 
 from caloforge.beam import particle_name
-from caloforge.errors import ConfigError, DataError, FormatError, OutputError, bad
-from caloforge.files import replacing, write_text
-from caloforge.geometry import Geometry, place, project
-from caloforge.models import build_model, model_class
+from caloforge.errors import ConfigError, DataError, bad, shown
+from caloforge.geometry import place, project
+from caloforge.models import build_model
 from caloforge.models.assembly import cloud_to_showers, incident_tensors
 from caloforge.models.noise import StreamNoise
+from caloforge.records import first_problem
+from caloforge.saved_model import SavedRange, read_model, write_model
 from caloforge.showers import Showers
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
+    from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel
     from caloforge.showers import Incident
 
 __all__ = ["Simulator", "TrainedRange"]
 
 _LOGGER = logging.getLogger(__name__)
-_CONFIG, _WEIGHTS, _CARD = "config.json", "model.safetensors", "card.json"
 
 
 @dataclass(frozen=True)
@@ -183,9 +179,11 @@ class Simulator:
             raise ConfigError(msg)
         try:
             changed = type(sampler).model_validate({**sampler.model_dump(), **changes})
-        except ValueError as error:
-            msg = f"The sampler does not take {changes}: {error}."
-            raise ConfigError(msg) from error
+        except ValidationError as error:
+            problem = first_problem(error)
+            expected = f"another key than {problem.where}" if problem.kind == "unknown" else problem.expected
+            what = f"the sampler of {self.model.name}"
+            raise ConfigError(bad(what, got=shown(changes), expected=expected)) from error
         model = build_model(self.model.name, config.model_copy(update={"sampler": changed}), self.geometry)
         model.load_state_dict(self.model.state_dict())
         return Simulator(model.eval(), self.trained, self.card)
@@ -200,69 +198,17 @@ class Simulator:
         Raises:
             OutputError: The folder cannot be written.
         """
-        config = {
-            "model_name": self.model.name,
-            "model": self.model.config.model_dump(mode="json"),
-            "geometry": self.geometry.model_dump(mode="json"),
-            "trained": {
-                "energy": list(self.trained.energy),
-                "theta": self.trained.theta,
-                "pdg": self.trained.pdg,
-            },
-        }
-        tensors = {k: _compact(v, half=half) for k, v in self.model.state_dict().items()}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with replacing(folder / _WEIGHTS) as part:
-                part.write_bytes(packed(tensors))  # save_file keeps the file from other users
-            for name, content in ((_CARD, self.card), (_CONFIG, config)):
-                write_text(folder / name, json.dumps(content, indent=2))
-        except OutputError:
-            raise
-        except OSError as error:
-            msg = f"Cannot write the model to {folder}: {error}."
-            raise OutputError(msg) from error
+        trained = SavedRange(energy=self.trained.energy, theta=self.trained.theta, pdg=self.trained.pdg)
+        write_model(folder, self.model, trained, self.card, half=half)
 
     @classmethod
     def load(cls, folder: str | Path) -> Simulator:
         """Read what ``save`` wrote.
 
         Raises:
-            FormatError: The folder is not a saved model, or a file is damaged.
+            FormatError: The folder is not a saved model, a file is damaged, or the weights are those of
+                another model or geometry.
         """
-        folder = Path(folder)
-        missing = [name for name in (_CONFIG, _WEIGHTS, _CARD) if not (folder / name).is_file()]
-        if missing:
-            msg = f"{folder} is not a saved model: it lacks {missing[0]}."
-            raise FormatError(msg)
-        try:
-            config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-            tensors = load_file(folder / _WEIGHTS)
-            model, trained = _build(config), _trained(config)
-            types = {name: value.dtype for name, value in model.state_dict().items()}
-            model.load_state_dict({k: v.to(types.get(k, v.dtype)) for k, v in tensors.items()})
-        except ConfigError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            msg = f"The model in {folder} is damaged, or of another version of caloforge: {reason:.160}."
-            raise FormatError(msg) from error
-        return cls(model.eval(), trained, card)
-
-
-def _build(config: Mapping[str, Any]) -> GenerativeModel:
-    name = config["model_name"]
-    settings = model_class(name).config_class.model_validate(config["model"])
-    return build_model(name, settings, Geometry.model_validate(config["geometry"]))
-
-
-def _trained(config: Mapping[str, Any]) -> TrainedRange:
-    trained = config["trained"]
-    low, high = map(float, trained["energy"])
-    return TrainedRange((low, high), trained["theta"], trained["pdg"])
-
-
-def _compact(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
-    small = half and tensor.dtype == torch.float32 and tensor.numel() > math.prod((8, 8))
-    return (tensor.half() if small else tensor).contiguous()
+        saved = read_model(Path(folder))
+        trained = TrainedRange(saved.trained.energy, saved.trained.theta, saved.trained.pdg)
+        return cls(saved.model, trained, saved.card)

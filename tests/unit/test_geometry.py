@@ -87,7 +87,7 @@ def geometry_with(geometry: Geometry, *layers: Layer) -> Geometry:
 
 def test_fine_pitch_needs_squares_of_one_size() -> None:
     def pitch(*sizes: tuple[float, float]) -> float:
-        layers = tuple(Layer(grid=BoxGrid(nx=2, ny=2, pitch=s), id=0) for s in sizes)
+        layers = tuple(Layer(grid=BoxGrid(nx=2, ny=2, pitch=s), id=i) for i, s in enumerate(sizes))
         return Geometry(name="x", layers=layers, points_per_cell=2).fine_pitch
 
     assert pitch((3.0, 3.0), (3.0, 3.0)) == 1.5
@@ -188,18 +188,38 @@ def described(**changes: Any) -> dict[str, Any]:
     [
         ([1, 2], "no list of layers"),
         ({"name": "x"}, "no list of layers"),
-        (described(layers=5), "the layers: got 5"),
-        (described(layers=[5]), r"the layers: got \[5\]"),
-        (described(layers=[]), "layers"),
-        (described(layers=[{"repeat": "a"}]), "a number to repeat"),
+        (described(layers=5), "layers of .*: got 5"),
+        (described(layers=[5]), r"layers of .*: got \[5\]"),
+        (described(layers=[]), "layers of .*: got 0"),
+        (described(layers=[{"repeat": "a"}]), "repeat of a layer .*: got 'a', expected a whole number"),
+        (described(layers=[{"repeat": True}]), "repeat of a layer .*: got True"),
+        (described(layers=[{"repeat": 10**9}]), "got 1000000000, expected a whole number, 1 to 10000"),
+        (described(layers=[{"repeat": 9000}, {"repeat": 9000}]), "got 18,000, expected 1 to 10000"),
         (described(layers=[{"slabs": "W"}]), "a list of slabs"),
-        (described(layers=[{"slabs": [["W", -1]]}]), r"slabs\.0\.thickness: .*\(got -1\)"),
-        (described(treshold=0.1), "treshold: Extra inputs"),
+        (described(layers=[{"slabs": [["W", -1]]}]), r"slabs\.0\.thickness of .*: got -1, expected at least"),
+        (
+            described(layers=[{"slabs": [["W", float("inf")]]}]),
+            r"thickness of .*: got inf, expected a finite",
+        ),
+        (described(layers=[{"slabs": [["W\n", 1]]}]), r"material of .*: got 'W\\n', expected a text on one"),
+        (described(layers=[{"id": 3}, {"id": 3}]), "got the id 3 2 times, expected another id"),
+        (described(layers=[{"id": 10**9}]), "id of .*: got 1000000000, expected less than 10000"),
+        (described(treshold=0.1), "unknown key 'treshold'"),
+        (described(threshold=float("nan")), "threshold of .*: got nan, expected a finite number"),
+        (described(sampling_fraction=0), "sampling_fraction of .*: got 0, expected at least"),
+        (described(grid=GRID | {"nx": 10**6, "ny": 10**4}), "got 10,000,000,000 cells, expected at most"),
+        (described(grid=GRID | {"nx": 10**9}), "nx of .*: got 1000000000, expected at most 1000000"),
+        (described(grid=GRID | {"nx": True}), "got nx: True"),
+        (described(grid=GRID | {"nx": 2.5}), "nx of .*: got 2.5, expected a whole number"),
+        (described(grid=GRID | {"pitch": [5, float("inf")]}), r"pitch\.1 of .*: got inf"),
+        (described(grid={"kind": "polar", "n_alpha": 1, "r_edges": [0, float("nan")]}), "expected a finite"),
+        (described(name="x" * 1000), "name of .*, expected at most 200 characters"),
         (described(grid={"kind": "hexagon"}), "hexagon"),
         (described(grid=None), "grid"),
         (described(grid=GRID | {"pitch": [0, 5]}), r"pitch\.0"),
         (described(points_per_cell=0), "points_per_cell"),
-        (described(particle="muon"), "particle"),
+        (described(particle="kaon"), "particle of .*: got 'kaon', expected a particle's name .*did you mean"),
+        (described(particle=2**40), "particle of .*: got 1099511627776"),
     ],
 )
 def test_wrong_descriptions(content: Any, message: str) -> None:

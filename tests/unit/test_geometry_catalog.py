@@ -182,6 +182,9 @@ def test_xml_errors_name_the_particles(two_particles: Path, wanted: str | None) 
         read_binning_xml(two_particles, particle=wanted)
 
 
+LAYER = "<Layer id='0' r_edges='0,1' n_bin_alpha='1'/>"
+
+
 def one_bin(layers: str, *, particle: str = "pid='22' name='photon'") -> str:
     return f"<Bins><Bin {particle}>{layers}</Bin></Bins>"
 
@@ -193,12 +196,23 @@ def one_bin(layers: str, *, particle: str = "pid='22' name='photon'") -> str:
         ("<Other/>", "root element Bins"),
         (one_bin("<Layer id='0' n_bin_alpha='1'/>"), "lacks the attribute r_edges"),
         (one_bin("<Layer id='0' r_edges='0,x' n_bin_alpha='1'/>"), "'x'"),
-        (one_bin("<Layer id='0' r_edges='0,2,1' n_bin_alpha='1'/>"), "must rise"),
-        (one_bin(""), "at least 1"),
         (
-            one_bin("<Layer id='0' r_edges='0,1' n_bin_alpha='1'/>", particle="pid='13' name='muon'"),
-            "'photon'",
+            one_bin("<Layer id='0' r_edges='0,2,1' n_bin_alpha='1'/>"),
+            "r_edges of layer 0 of .*edges that rise",
         ),
+        (
+            one_bin("<Layer id='0' r_edges='0,nan,1' n_bin_alpha='1'/>"),
+            "r_edges of layer 0 .*a finite number",
+        ),
+        (one_bin("<Layer id='x' r_edges='0,1' n_bin_alpha='1'/>"), "id of layer x .*a whole number"),
+        (one_bin("<Layer id='0' r_edges='0,1' n_bin_alpha='0'/>"), "n_bin_alpha of layer 0 .*got '0'"),
+        (one_bin("<Layer id='0' r_edges='0,1' n_bin_alpha='1'/>" * 2), "got the id 0 2 times"),
+        (one_bin(""), "got no layer with voxels"),
+        (one_bin(LAYER, particle="pid='321' name='kaon'"), "name of a Bin of .*: got 'kaon', expected"),
+        (one_bin(LAYER, particle="pid='22' name='pion'"), "got 'pion', which is 211, and '22', which is 22"),
+        (one_bin(LAYER, particle="pid='1.5'"), "pid of a Bin of .*: got '1.5', expected a PDG code"),
+        (one_bin(LAYER, particle=""), "got none, expected one particle by its name"),
+        ("<!DOCTYPE z [<!ENTITY a 'x'>]><Bins/>", "document type"),
     ],
 )
 def test_bad_xml(tmp_path: Path, text: str, message: str) -> None:

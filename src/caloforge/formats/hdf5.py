@@ -34,7 +34,6 @@ __all__ = ["Hdf5Reader", "Hdf5Writer"]
 
 _Stored = TypeVar("_Stored")
 
-PDG = {"photon": 22, "electron": 11, "pion": 211}
 _SLICE_BYTES = 16_000_000
 _LARGEST_SLICE_BYTES = 96_000_000
 _CACHE_BYTES = 32_000_000
@@ -115,7 +114,7 @@ class Hdf5Reader(ShowerReader):
     def _incident(self, rows: slice) -> Incident:
         energy = self._energies(rows)
         side = self._file.get("caloforge", {})
-        pdg = PDG[self.geometry.particle]
+        pdg = self.geometry.pdg
         theta, phi, codes = (side[k][rows] if k in side else v for k, v in _defaults(pdg))
         return Incident.of(energy, theta=theta, phi=phi, pdg=codes)
 

@@ -1,6 +1,6 @@
 """Calorimeter geometries: layers, grids, the catalogue, and points to cells and back."""
 
-from caloforge.geometry.files import geometry_from_dict, geometry_names, load_geometry
+from caloforge.geometry.files import geometry_from_dict, geometry_from_json, geometry_names, load_geometry
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
@@ -18,6 +18,7 @@ __all__ = [
     "check_cells",
     "find_rings",
     "geometry_from_dict",
+    "geometry_from_json",
     "geometry_names",
     "load_geometry",
     "place",

@@ -5,33 +5,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, field_validator
+
+from caloforge.records import Record
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import NDArray
 
-__all__ = ["BoxGrid", "Grid", "PolarGrid"]
+__all__ = ["LARGEST_LENGTH", "MOST_CELLS", "BoxGrid", "Grid", "Length", "PolarGrid"]
+
+MOST_CELLS = 2**31 - 1  # files keep cell numbers in 32 bits
+LARGEST_LENGTH = 1e6  # mm: a kilometre
+
+Length = Annotated[float, Field(ge=1e-6, le=LARGEST_LENGTH)]
+_Cells = Annotated[int, Field(ge=1, le=1_000_000)]
+_Position = Annotated[float, Field(ge=-LARGEST_LENGTH, le=LARGEST_LENGTH)]
 
 
-class BoxGrid(BaseModel):
+class BoxGrid(Record):
     """Rectangular cells; y runs fastest.
 
     Attributes:
-        nx: Cells in x.
-        ny: Cells in y.
-        pitch: Cell size in x and y [mm].
-        centre: Centre of the window [mm].
+        nx: Cells in x, up to a million.
+        ny: Cells in y, up to a million.
+        pitch: Cell size in x and y, 1e-6 to 1e6 [mm].
+        centre: Centre of the window, -1e6 to 1e6 [mm].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["box"] = "box"
-    nx: int = Field(gt=0)
-    ny: int = Field(gt=0)
-    pitch: tuple[PositiveFloat, PositiveFloat]
-    centre: tuple[float, float] = (0.0, 0.0)
+    nx: _Cells
+    ny: _Cells
+    pitch: tuple[Length, Length]
+    centre: tuple[_Position, _Position] = (0.0, 0.0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,28 +81,27 @@ class BoxGrid(BaseModel):
         return self.model_copy(update={"nx": self.nx * factor, "ny": self.ny * factor, "pitch": pitch})
 
 
-class PolarGrid(BaseModel):
+class PolarGrid(Record):
     """Rings cut into equal angles; r runs fastest, as in the CaloChallenge.
 
     Angle bins partition [-pi, pi] uniformly.
 
     Attributes:
-        r_edges: Radial edges [mm], rising.
-        n_alpha: Angle bins.
+        r_edges: Radial edges, rising from 0 or above to 1e6 at most [mm].
+        n_alpha: Angle bins, up to a million.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["polar"] = "polar"
     r_edges: tuple[float, ...] = Field(min_length=2)
-    n_alpha: int = Field(gt=0)
+    n_alpha: _Cells
 
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if np.any(np.diff(self.r_edges) <= 0) or self.r_edges[0] < 0:
-            msg = f"r_edges must rise from 0 or above, got {self.r_edges}"
+    @field_validator("r_edges")
+    @classmethod
+    def _rising(cls, edges: tuple[float, ...]) -> tuple[float, ...]:
+        if np.any(np.diff(edges) <= 0) or edges[0] < 0 or edges[-1] > LARGEST_LENGTH:
+            msg = f"edges that rise from 0 or above to {LARGEST_LENGTH:g} mm at most"
             raise ValueError(msg)
-        return self
+        return edges
 
     @property
     def n_r(self) -> int:

@@ -4,53 +4,66 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from caloforge.errors import GeometryError, bad
-from caloforge.geometry.grids import BoxGrid, Grid, PolarGrid
+from caloforge.errors import ConfigError, GeometryError, bad, did_you_mean
+from caloforge.geometry.grids import MOST_CELLS, BoxGrid, Grid, Length, PolarGrid
+from caloforge.particles import PARTICLES, particle_code, particle_name
+from caloforge.records import Record, first_problem, inconsistent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from numpy.typing import NDArray
 
-__all__ = ["Geometry", "Layer", "Slab"]
+__all__ = ["MOST_LAYERS", "Geometry", "Layer", "Slab"]
+
+MOST_LAYERS = 10_000
+_CHALLENGE_NAMES = {22: "photon", 211: "pion", 11: "electron"}  # as in the CaloChallenge's XML
 
 
-class Slab(BaseModel):
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        msg = "a text on one line without control characters"
+        raise ValueError(msg)
+    return text
+
+
+_Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+
+
+class Slab(Record):
     """A plate of one material.
 
     Attributes:
         material: Chemical symbol (W, Si, Pb, ...), a NIST name of Geant4 (G4_POLYSTYRENE), or "vacuum".
-        thickness: Along the depth [mm].
+        thickness: Along the depth, 1e-6 to 1e6 [mm].
         sensitive: Whether its energy deposits are read out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    material: str
-    thickness: float = Field(gt=0)
+    material: _Name
+    thickness: Length
     sensitive: bool = False
 
 
-class Layer(BaseModel):
+class Layer(Record):
     """One read-out layer: its plates in order of depth, and its grid.
 
     Attributes:
         slabs: Plates from front to back; empty when the detector's materials are not known.
         grid: Read-out cells.
-        id: The layer's number in the experiment (ds1 of the CaloChallenge has 0, 1, 2, 3, 12).
+        id: The layer's number in the experiment, 0 to 9999 (ds1 of the CaloChallenge has 0, 1, 2, 3, 12).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    slabs: tuple[Slab, ...] = ()
+    slabs: tuple[Slab, ...] = Field(default=(), max_length=1000)
     grid: Grid
-    id: int
+    id: int = Field(ge=0, lt=MOST_LAYERS)
 
     @property
     def thickness(self) -> float:
@@ -68,7 +81,7 @@ class Layer(BaseModel):
         return float(np.average(mids, weights=weights))
 
 
-class Geometry(BaseModel):
+class Geometry(Record):
     """A calorimeter's read-out.
 
     Cells are numbered layer by layer; inside a layer the last axis of its grid runs fastest
@@ -76,23 +89,55 @@ class Geometry(BaseModel):
 
     Attributes:
         name: Name in the catalogue, or the file's own.
-        particle: What its showers start from (photon, pion, electron), for the CaloChallenge's XML.
-        layers: From front to back.
-        threshold: Cells below are not read out [MeV, after the energy scale].
-        sampling_fraction: Sensor deposits are divided by it before they are stored (1: raw energy).
-        points_per_cell: Clouds are kept on a lateral grid finer than the cells by this factor.
+        particle: What its showers start from: a name (photon, pion, electron, pi-, e+, proton, ...) or
+            "PDG 130"; names and codes of all particles are understood.
+        layers: From front to back, 10 000 at most, each with a number (id) of its own; their cells are
+            fewer than 2^31.
+        threshold: Cells below are not read out [MeV, after the energy scale], up to 1e6.
+        sampling_fraction: Sensor deposits are divided by it before they are stored (1: raw energy),
+            1e-6 to 1e6.
+        points_per_cell: Clouds are kept on a lateral grid finer than the cells by this factor, up to 1000.
         description: One line for people.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(ignored_types=(cached_property,))
 
-    name: str
-    description: str = ""
-    particle: Literal["photon", "pion", "electron"] = "photon"
-    layers: tuple[Layer, ...] = Field(min_length=1)
-    threshold: float = Field(default=0.0, ge=0)
-    sampling_fraction: float = Field(default=1.0, gt=0)
-    points_per_cell: int = Field(default=1, gt=0)
+    name: _Name
+    description: str = Field(default="", max_length=10_000)
+    particle: str = "photon"
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=MOST_LAYERS)
+    threshold: float = Field(default=0.0, ge=0, le=1e6)
+    sampling_fraction: float = Field(default=1.0, ge=1e-6, le=1e6)
+    points_per_cell: int = Field(default=1, ge=1, le=1000)
+
+    @field_validator("particle", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> str:
+        try:
+            code = particle_code(value) if isinstance(value, str | int) else 0
+        except ConfigError:
+            code = 0
+        if not code:
+            hint = did_you_mean(value, PARTICLES) if isinstance(value, str) else "as photon or -211"
+            msg = f"a particle's name or PDG code ({hint})"
+            raise ValueError(msg)
+        return _CHALLENGE_NAMES.get(code) or particle_name(code)
+
+    @model_validator(mode="after")
+    def _numbers_fit(self) -> Self:
+        cells = sum(layer.grid.n_cells for layer in self.layers)
+        if cells > MOST_CELLS:
+            raise inconsistent(got=f"{cells:,} cells", expected=f"at most {MOST_CELLS:,} in all layers")
+        number, times = Counter(layer.id for layer in self.layers).most_common(1)[0]
+        if times > 1:
+            got = f"the id {number} {times} times"
+            raise inconsistent(got=got, expected="another id for every layer")
+        return self
+
+    @property
+    def pdg(self) -> int:
+        """Code of the particle."""
+        return particle_code(self.particle)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -191,13 +236,22 @@ class Geometry(BaseModel):
         return self.model_copy(update={"layers": layers, "points_per_cell": self.points_per_cell * factor})
 
     def refine(self, factor: int | None = None) -> Geometry:
-        """Cut every cell into ``factor`` x ``factor``; by default into the grid of the clouds."""
+        """Cut every cell into ``factor`` x ``factor``; by default into the grid of the clouds.
+
+        Raises:
+            GeometryError: There would be too many cells.
+        """
         factor = self.points_per_cell if factor is None else factor
         layers = tuple(x.model_copy(update={"grid": x.grid.refined(factor)}) for x in self.layers)
         rest = max(1, self.points_per_cell // factor)
         name = f"{self.name}-fine" if factor > 1 else self.name
         changes = {"layers": layers, "points_per_cell": rest, "name": name, "threshold": 0.0}
-        return self.model_copy(update=changes)
+        try:
+            return self.model_copy(update=changes)
+        except ValidationError as error:
+            problem = first_problem(error)
+            what = f"cells of {self.name!r} cut into {factor} x {factor}"
+            raise GeometryError(bad(what, got=problem.got, expected=problem.expected)) from error
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Geometry:
         """Copy with the fields of ``update``, which are checked; cached properties stay behind.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from caloforge.errors import ConfigError
+from caloforge.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,22 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Stage", "StageConfig"]
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Record):
     """Base of the models' configurations; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class StageConfig(BaseModel):
+class StageConfig(Record):
     """How one stage is trained.
 
     Attributes:
-        steps: Optimiser steps.
-        batch_size: Showers per step.
+        steps: Optimiser steps, up to 1e9.
+        batch_size: Showers per step, up to 1e6.
         points: Points drawn per shower and step, with replacement: points are independent given
             the condition, so any number estimates the same loss. 0 for stages without points.
         optimiser: Its name.
-        learning_rate: At the start (after the warm-up).
+        learning_rate: At the start (after the warm-up), up to 10.
         schedule: ``constant`` or ``cosine`` down to ``final_learning_rate``.
         final_learning_rate: Where the cosine ends.
         warmup: Steps of linear warm-up.
@@ -54,23 +53,21 @@ class StageConfig(BaseModel):
         patience: Validations without a better loss after which the stage stops; 0 for never.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(default=0, ge=0)
-    batch_size: int = Field(default=64, gt=0)
-    points: int = Field(default=0, ge=0)
+    steps: int = Field(default=0, ge=0, le=10**9)
+    batch_size: int = Field(default=64, ge=1, le=10**6)
+    points: int = Field(default=0, ge=0, le=10**6)
     optimiser: Literal["adam", "adamw", "radam"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
     schedule: Literal["constant", "cosine"] = "cosine"
-    final_learning_rate: float = Field(default=0.0, ge=0)
-    warmup: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    clip: float = Field(default=10.0, gt=0)
+    final_learning_rate: float = Field(default=0.0, ge=0, le=10)
+    warmup: int = Field(default=0, ge=0, le=10**9)
+    weight_decay: float = Field(default=0.0, ge=0, le=1000)
+    clip: float = Field(default=10.0, gt=0, le=1e9)
     ema: float = Field(default=0.0, ge=0, lt=1)
-    validate_every: int = Field(default=500, gt=0)
-    validation_batches: int = Field(default=4, gt=0)
+    validate_every: int = Field(default=500, ge=1, le=10**9)
+    validation_batches: int = Field(default=4, ge=1, le=10**6)
     keep: Literal["last", "best"] = "last"
-    patience: int = Field(default=0, ge=0)
+    patience: int = Field(default=0, ge=0, le=10**9)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import CaloForgeError, ConfigError, clipped, did_you_mean
+from caloforge.models.budget import budget
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
@@ -39,7 +40,7 @@ def model_class(name: str) -> type[GenerativeModel]:
     """
     places = {**_MODELS, **_plugins()}
     if name not in places:
-        msg = f"Unknown model {name!r}: {did_you_mean(name, places)}."
+        msg = f"Unknown model {clipped(name, 60)!r}: {did_you_mean(name, places)}."
         raise ConfigError(msg)
     module, attribute = places[name].split(":")
     found: type[GenerativeModel] = getattr(import_module(module), attribute)
@@ -50,12 +51,19 @@ def build_model(name: str, config: ModelConfig, geometry: Geometry, *, seed: int
     """Build an untrained model: its weights depend on ``seed`` alone, no global random state changes.
 
     Raises:
-        ConfigError: The name is unknown.
+        ConfigError: The name is unknown, or the sizes do not go together or ask for too many
+            parameters.
     """
     kind = model_class(name)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), budget(name):
         torch.default_generator.manual_seed(seed)
-        return kind.build(config, geometry)
+        try:
+            return kind.build(config, geometry)
+        except CaloForgeError:
+            raise
+        except (RuntimeError, ValueError, ArithmeticError) as error:  # sizes that do not go together
+            msg = f"The model {name} cannot be built with these sizes: {clipped(str(error)).rstrip('.')}."
+            raise ConfigError(msg) from error
 
 
 def _plugins() -> dict[str, str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from zuko.flows import NSF
 
 from caloforge.nn.flows import ZukoFlow
 from caloforge.nn.initial import shrink_last
+from caloforge.records import Count, Record, Widths
 
 __all__ = ["AutoregressiveFlow", "AutoregressiveFlowConfig"]
 
 
-class AutoregressiveFlowConfig(BaseModel):
+class AutoregressiveFlowConfig(Record):
     """Sizes of an autoregressive flow; the defaults are those of CaloPointFlow II.
 
     Attributes:
@@ -20,11 +21,9 @@ class AutoregressiveFlowConfig(BaseModel):
         hidden: Hidden layers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    transforms: int = Field(default=12, gt=0)
-    bins: int = Field(default=12, gt=1)
-    hidden: tuple[int, ...] = Field(default=(128, 128, 128), min_length=1)
+    transforms: Count = 12
+    bins: int = Field(default=12, gt=1, le=1024)
+    hidden: Widths = Field(default=(128, 128, 128), min_length=1)
 
 
 class AutoregressiveFlow(ZukoFlow):

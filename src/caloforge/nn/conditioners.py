@@ -6,11 +6,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
 from caloforge.nn.initial import shrink
+from caloforge.records import Count, Record, Widths
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Conditioner", "ConditionerConfig"]
 
 
-class ConditionerConfig(BaseModel):
+class ConditionerConfig(Record):
     """Sizes of a conditioner.
 
     Attributes:
@@ -28,11 +29,9 @@ class ConditionerConfig(BaseModel):
         blocks: Blocks of the residual kind.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["mlp", "residual"] = "mlp"
-    hidden: tuple[int, ...] = Field(default=(128, 128, 128), min_length=1)
-    blocks: int = Field(default=2, gt=0)
+    hidden: Widths = Field(default=(128, 128, 128), min_length=1)
+    blocks: Count = 2
 
 
 class Conditioner(nn.Module):

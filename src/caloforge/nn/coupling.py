@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from caloforge.nn.conditioners import Conditioner, ConditionerConfig
@@ -19,6 +19,7 @@ from caloforge.nn.initial import shrink_last
 from caloforge.nn.mlp import mlp
 from caloforge.nn.rational_quadratic import rational_quadratic, spline_parameters
 from caloforge.nn.sets import SetContext, segment_mean
+from caloforge.records import Count, Record, Width, Widths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ __all__ = ["SetSummaryConfig", "SplineFlow", "SplineFlowConfig"]
 _HALF_LOG_TWO_PI = 0.9189385332046727
 
 
-class SetSummaryConfig(BaseModel):
+class SetSummaryConfig(Record):
     """Sizes of the summary of a set.
 
     Attributes:
@@ -40,15 +41,13 @@ class SetSummaryConfig(BaseModel):
         outputs: Features of the summary.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    element: tuple[int, ...] = (64, 128, 512)
-    pooled: int = Field(default=512, gt=0)
-    reduced: tuple[int, ...] = (256,)
-    outputs: int = Field(default=128, gt=0)
+    element: Widths = (64, 128, 512)
+    pooled: Width = 512
+    reduced: Widths = (256,)
+    outputs: Width = 128
 
 
-class SplineFlowConfig(BaseModel):
+class SplineFlowConfig(Record):
     """Sizes of a flow of spline couplings.
 
     Attributes:
@@ -64,17 +63,15 @@ class SplineFlowConfig(BaseModel):
         seed: Of the random masks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    transforms: int = Field(default=8, gt=0)
-    bins: int = Field(default=8, gt=1)
-    bound: float = Field(default=5.0, gt=0)
+    transforms: Count = 8
+    bins: int = Field(default=8, gt=1, le=1024)
+    bound: float = Field(default=5.0, ge=0.1, le=1000)
     masks: Literal["alternate", "random"] = "alternate"
     conditioner: ConditionerConfig = ConditionerConfig()
     base: Literal["standard", "conditional"] = "standard"
-    base_hidden: int = Field(default=32, gt=0)
+    base_hidden: Width = 32
     summary: SetSummaryConfig | None = None
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 class SplineFlow(nn.Module):

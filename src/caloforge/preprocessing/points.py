@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from caloforge.preprocessing.base import Fitted
+from caloforge.records import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,7 @@ _LARGEST_BEND = 8.0  # 4.5 m from the axis at a core of 3 mm: an untrained netwo
 _LOG_ENERGIES = (-20.0, 16.0)  # ln MeV, for the same reason
 
 
-class PointTransformConfig(BaseModel):
+class PointTransformConfig(Record):
     """How points become features.
 
     Attributes:
@@ -31,11 +32,9 @@ class PointTransformConfig(BaseModel):
         core: The asinh of the standard kind is linear below this distance from the axis [mm].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["linear", "standard"] = "standard"
-    half_width: float = Field(default=200.0, gt=0)
-    core: float = Field(default=3.0, gt=0)
+    half_width: float = Field(default=200.0, ge=1e-3, le=1e6)
+    core: float = Field(default=3.0, ge=1e-3, le=1e6)
 
 
 class PointTransform(Fitted):

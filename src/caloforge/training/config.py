@@ -6,22 +6,23 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from caloforge.errors import ConfigError, bad, did_you_mean
+from caloforge.errors import ConfigError, bad, clipped, did_you_mean, shown
+from caloforge.markup import LARGEST_YAML, parse_yaml, read_text
 from caloforge.models import ModelConfig, StageConfig, model_class
+from caloforge.records import Record, first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = ["TrainConfig", "load_config", "preset_names"]
 
-_Config = TypeVar("_Config", bound=BaseModel)
+_Config = TypeVar("_Config", bound=Record)
 _PRESETS = resources.files("caloforge") / "presets"
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Record):
     """All that determines a training run beside the data and the seed.
 
     Attributes:
@@ -35,15 +36,15 @@ class TrainConfig(BaseModel):
         checkpoint_steps: Steps between two checkpoints; a multiple of ``log_steps``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     model_name: str
     model: ModelConfig
     training: dict[str, StageConfig]
     geometry: str = ""
     symmetry: Literal["square", "none"] = "square"
-    log_steps: int = Field(default=100, gt=0)
-    checkpoint_steps: int = Field(default=500, gt=0)
+    log_steps: int = Field(default=100, ge=1, le=10**9)
+    checkpoint_steps: int = Field(default=500, ge=1, le=10**9)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as a YAML file holds them."""
@@ -75,7 +76,11 @@ def parse_config(content: dict[str, Any], *, source: str) -> TrainConfig:
     Raises:
         ConfigError: A key is unknown or a value is out of range.
     """
-    config_class = model_class(str(content.get("model_name", ""))).config_class
+    name = content.get("model_name")
+    if not isinstance(name, str):
+        what, expected = f"model_name in {source}", "the name of a model, as in a preset"
+        raise ConfigError(bad(what, got="nothing" if name is None else shown(name), expected=expected))
+    config_class = model_class(name).config_class
     model = _validated(config_class, content.get("model", {}), source, place="model")
     config = _validated(TrainConfig, {**content, "model": model}, source)
     if config.checkpoint_steps % config.log_steps:
@@ -88,20 +93,17 @@ def parse_config(content: dict[str, Any], *, source: str) -> TrainConfig:
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
+        if not path.exists():
             msg = f"There is no configuration file {path}: check the name."
             raise ConfigError(msg)
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, what="configuration", error=ConfigError, largest=LARGEST_YAML)
     else:
         if str(source) not in preset_names():
-            msg = f"Unknown preset {str(source)!r}: {did_you_mean(str(source), preset_names())}."
+            hint = did_you_mean(str(source), preset_names())
+            msg = f"Unknown preset {clipped(str(source), 60)!r}: {hint}."
             raise ConfigError(msg)
         text = (_PRESETS / f"{source}.yaml").read_text(encoding="utf-8")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"The configuration {source} is not valid YAML: {error}."
-        raise ConfigError(msg) from error
+    content = parse_yaml(text, source=f"The configuration {source}", error=ConfigError)
     if not isinstance(content, dict):
         msg = f"The configuration {source} must be a mapping with model_name, model and training."
         raise ConfigError(msg)
@@ -111,20 +113,19 @@ def _read(source: str | Path) -> dict[str, Any]:
 def _apply(content: dict[str, Any], override: str) -> None:
     key, sign, value = override.partition("=")
     if not sign or not key:
-        msg = f"The override {override!r} is not of the form key=value, e.g. training.shower_flow.steps=100."
+        msg = (
+            f"The override {shown(override)} is not of the form key=value, "
+            "e.g. training.shower_flow.steps=100."
+        )
         raise ConfigError(msg)
     *parents, last = key.split(".")
     place = content
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            msg = f"The override {override!r} reaches into {parent!r}, which is not a section."
+            msg = f"The override {shown(override)} reaches into {shown(parent)}, which is not a section."
             raise ConfigError(msg)
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        msg = f"The override {override!r} has a value that is not valid YAML: quote or correct it."
-        raise ConfigError(msg) from error
+    place[last] = parse_yaml(value, source=f"The value of the override {shown(override)}", error=ConfigError)
 
 
 def _validated(kind: type[_Config], content: Any, source: str, *, place: str = "") -> _Config:
@@ -134,21 +135,31 @@ def _validated(kind: type[_Config], content: Any, source: str, *, place: str = "
         raise ConfigError(_explain(error, kind, source, place)) from error
 
 
-def _explain(error: ValidationError, kind: type[BaseModel], source: str, start: str) -> str:
-    first = error.errors()[0]
-    path = [part for part in (start, *map(str, first["loc"])) if part]
-    place = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        return f"Unknown key {place!r} in {source}: {did_you_mean(path[-1], _siblings(kind, first['loc']))}."
-    if first["type"] == "missing":
+def _explain(error: ValidationError, kind: type[Record], source: str, start: str) -> str:
+    problem = first_problem(error)
+    place = ".".join(part for part in (start, problem.where) if part)
+    if problem.kind == "unknown":
+        hint = did_you_mean(str(problem.place[-1]), _siblings(kind, problem.place))
+        return f"Unknown key {place!r} in {source}: {hint}."
+    if problem.kind == "missing":
         return f"The configuration {source} lacks {place!r}: add it, or start from a preset."
-    problem = first["msg"].replace("Input should", "it should").replace("String should", "it should")
-    return f"{place} in {source}: got {first['input']!r:.60}, {problem}."
+    return bad(f"{place or 'the configuration'} in {source}", got=problem.got, expected=problem.expected)
 
 
 def _siblings(kind: Any, place: Sequence[int | str]) -> Iterable[str]:
     """The keys of the section that ``place`` is in."""
     for part in place[:-1]:
-        is_table = get_origin(kind) is dict
-        kind = get_args(kind)[1] if is_table else kind.model_fields[str(part)].annotation
-    return list(kind.model_fields)
+        fields = _section(kind)
+        kind = fields[str(part)].annotation if str(part) in fields else _values(kind)
+    return list(_section(kind))
+
+
+def _section(kind: Any) -> dict[str, Any]:
+    """The fields of a section, also of one that may be left out."""
+    found = next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Record)), None)
+    return found.model_fields if found and get_origin(kind) is not dict else {}
+
+
+def _values(kind: Any) -> Any:
+    """What a table holds."""
+    return get_args(kind)[-1] if get_args(kind) else kind

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, clipped, did_you_mean
+from caloforge.model_card import CARD, read_card
 
 if TYPE_CHECKING:
     from caloforge.simulator import Simulator
@@ -38,7 +38,8 @@ def model_folder(name_or_folder: str | Path) -> Path:
     if folder.is_dir():
         return folder
     hint = did_you_mean(text, shipped_models())
-    msg = f"There is no model {text!r}: {hint}, or give the folder of a saved model or of a finished run."
+    known = f"{hint}, or give the folder of a saved model or of a finished run"
+    msg = f"There is no model {clipped(text, 60)!r}: {known}."
     raise ConfigError(msg)
 
 
@@ -53,9 +54,10 @@ def recorded_time(name: str) -> float | None:
 
     Raises:
         ConfigError: There is no such model.
+        FormatError: Its card is damaged.
     """
-    path = model_folder(name) / "card.json"
-    card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    folder = model_folder(name)
+    card = read_card(folder) if (folder / CARD).is_file() else {}
     entries = card.get("benchmark", {}).get("configurations", ())
     times = [entry["cpu_ms"]["mean"] for entry in entries if entry["threads"] == 1]
     return min(times, default=None)

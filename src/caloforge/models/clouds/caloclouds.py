@@ -31,6 +31,7 @@ from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudMode
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlowConfig
 from caloforge.nn import ConditionerConfig, EPiCEncoder, Posterior, SplineFlow, SplineFlowConfig
+from caloforge.records import Count, Width  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,11 +60,11 @@ class EncoderConfig(ModelConfig):
             this [nats] where it is smaller: so much may be encoded for nothing.
     """
 
-    width: int = Field(default=128, gt=0)
-    latent: int = Field(default=256, gt=0)
-    layers: int = Field(default=3, gt=0)
-    weight: float = Field(default=1e-3, ge=0)
-    free: float = Field(default=1.0, ge=0)
+    width: Width = 128
+    latent: Width = 256
+    layers: Count = 3
+    weight: float = Field(default=1e-3, ge=0, le=1e6)
+    free: float = Field(default=1.0, ge=0, le=1e6)
 
 
 class CaloCloudsConfig(PointCloudConfig):

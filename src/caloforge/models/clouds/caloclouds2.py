@@ -48,7 +48,7 @@ class CaloClouds2Config(PointCloudConfig):
     points: PointDiffusionConfig = PointDiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
     recentre: Literal["cloud", "tail"] = "cloud"
-    core: float = Field(default=10.0, gt=0)
+    core: float = Field(default=10.0, ge=1e-3, le=1e6)
 
 
 class CaloClouds2(PointCloudModel):

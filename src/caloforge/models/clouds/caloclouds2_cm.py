@@ -38,7 +38,7 @@ class CaloClouds2CMConfig(CaloClouds2Config):
         target_decay: Decay of the target's moving average.
     """
 
-    levels: int = Field(default=18, gt=1)
+    levels: int = Field(default=18, gt=1, le=1024)
     target_decay: float = Field(default=0.95, ge=0, lt=1)
 
 

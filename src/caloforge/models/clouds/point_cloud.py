@@ -32,6 +32,7 @@ from caloforge.models.clouds.calibration import CalibrationKind, HitCalibration
 from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing import Conditions, PointTransform, PointTransformConfig
+from caloforge.records import Count  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -62,12 +63,12 @@ class PointCloudConfig(ModelConfig):
     """
 
     angles: bool = False
-    largest_count: float = Field(default=6000.0, gt=0)
+    largest_count: float = Field(default=6000.0, ge=1, le=1e9)
     transform: PointTransformConfig = PointTransformConfig(kind="linear")
     shower_flow: ShowerFlowConfig = ShowerFlowConfig()
     calibration: CalibrationKind = "total"
-    calibration_rounds: int = Field(default=6, gt=0)
-    calibration_blocks: int = Field(default=5, gt=0)
+    calibration_rounds: Count = 6
+    calibration_blocks: Count = 5
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_share
 from caloforge.models.assembly import rows_of, tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,12 +50,12 @@ class PointDDPMConfig(ModelConfig):
         time_features: Size of the latter.
     """
 
-    hidden: tuple[int, ...] = (128, 256, 512, 256, 128)
-    steps: int = Field(default=100, gt=1)
+    hidden: Widths = (128, 256, 512, 256, 128)
+    steps: int = Field(default=100, gt=1, le=10**5)
     first: float = Field(default=1e-4, gt=0, lt=1)
     last: float = Field(default=0.02, gt=0, lt=1)
     time: Literal["beta", "fourier"] = "beta"
-    time_features: int = Field(default=32, gt=0)
+    time_features: Width = 32
 
 
 class PointDDPM(nn.Module):

@@ -19,6 +19,7 @@ from caloforge.diffusion import (
 from caloforge.models.assembly import tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,10 +41,10 @@ class SamplerConfig(ModelConfig):
     """
 
     kind: Literal["heun", "euler"] = "heun"
-    steps: int = Field(default=13, gt=0)
-    sigma_min: float = Field(default=0.002, gt=0)
-    sigma_max: float = Field(default=80.0, gt=0)
-    rho: float = Field(default=7.0, gt=0)
+    steps: int = Field(default=13, ge=1, le=10**5)
+    sigma_min: float = Field(default=0.002, ge=1e-6, le=1e6)
+    sigma_max: float = Field(default=80.0, ge=1e-6, le=1e6)
+    rho: float = Field(default=7.0, ge=0.1, le=100)
 
 
 class PointDiffusionConfig(ModelConfig):
@@ -57,11 +58,11 @@ class PointDiffusionConfig(ModelConfig):
         noise_std: Standard deviation of ln sigma in training.
     """
 
-    hidden: tuple[int, ...] = (128, 256, 512, 256, 128)
-    time_features: int = Field(default=64, gt=0)
-    sigma_data: float = Field(default=0.5, gt=0)
-    noise_mean: float = -1.2
-    noise_std: float = Field(default=1.2, gt=0)
+    hidden: Widths = (128, 256, 512, 256, 128)
+    time_features: Width = 64
+    sigma_data: float = Field(default=0.5, ge=1e-6, le=1e6)
+    noise_mean: float = Field(default=-1.2, ge=-100, le=100)
+    noise_std: float = Field(default=1.2, gt=0, le=100)
 
 
 class PointDiffusion(nn.Module):

@@ -10,6 +10,7 @@ from torch import nn
 from caloforge.models.base import ModelConfig
 from caloforge.nn import ConditionalFlow
 from caloforge.preprocessing import Summary, make_summary_transform
+from caloforge.records import Count, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     import torch
@@ -35,11 +36,11 @@ class ShowerFlowConfig(ModelConfig):
     """
 
     scaling: Literal["paper", "whitened"] = "paper"
-    blocks: int = Field(default=10, gt=0)
-    couplings: int = Field(default=3, gt=0)
-    hidden: tuple[int, ...] = (650, 650)
-    spline_hidden: tuple[int, ...] = (260, 260)
-    bins: int = Field(default=8, gt=1)
+    blocks: Count = 10
+    couplings: Count = 3
+    hidden: Widths = (650, 650)
+    spline_hidden: Widths = (260, 260)
+    bins: int = Field(default=8, gt=1, le=1024)
     spline: Literal["linear-rational", "rational-quadratic"] = "linear-rational"
 
 

@@ -50,8 +50,8 @@ class CellSamplerConfig(ModelConfig):
         placement: How cells are drawn by it, see ``cell_choice.choose``.
     """
 
-    draws: int = Field(default=10_000, gt=0)
-    draws_per_hit: float = Field(default=0.0, ge=0)
+    draws: int = Field(default=10_000, ge=1, le=10**6)
+    draws_per_hit: float = Field(default=0.0, ge=0, le=1000)
     noise: Literal["random", "lattice"] = "random"
     weights: Weights = "density"
     placement: Placement = "gumbel"
@@ -95,7 +95,7 @@ class CaloPointFlowConfig(ModelConfig):
         base="conditional",
         base_hidden=64,
     )
-    recon_points: int = Field(default=0, ge=0)
+    recon_points: int = Field(default=0, ge=0, le=10**6)
     sampler: CellSamplerConfig = CellSamplerConfig()
 
 

@@ -90,7 +90,7 @@ class PlacementConfig(ModelConfig):
     """
 
     surplus: Literal["add", "move"] = "add"
-    draws_per_hit: int = Field(default=1, gt=0)
+    draws_per_hit: int = Field(default=1, ge=1, le=1000)
 
 
 class CaloPointFlow2Config(ModelConfig):

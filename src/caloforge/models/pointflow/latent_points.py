@@ -15,6 +15,7 @@ from torch import nn
 
 from caloforge.models.base import ModelConfig
 from caloforge.nn import Posterior, mlp, segment_mean
+from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,9 +37,9 @@ class PointEncoderConfig(ModelConfig):
         activation: Between the layers.
     """
 
-    element: tuple[int, ...] = Field(default=(8, 16, 32, 64, 128, 256), min_length=1)
-    pooled: tuple[int, ...] = (256, 256, 256, 256)
-    latent: int = Field(default=256, gt=0)
+    element: Widths = Field(default=(8, 16, 32, 64, 128, 256), min_length=1)
+    pooled: Widths = (256, 256, 256, 256)
+    latent: Width = 256
     activation: Literal["relu", "leaky-relu", "gelu"] = "leaky-relu"
 
 

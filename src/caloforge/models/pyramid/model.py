@@ -70,14 +70,14 @@ class PyramidConfig(ModelConfig):
             that is not perfect leaks in its tails, where single hits far from the axis come from.
     """
 
-    block: int = Field(default=5, gt=0)
+    block: int = Field(default=5, ge=1, le=1000)
     layers: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
     clusters: SplineFlowConfig = _SETS
     cells: SplineFlowConfig = _SETS
     totals: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
     energies: SplineFlowConfig = SplineFlowConfig(transforms=2, bins=16, conditioner=_WIDE)
     contained: bool = False
-    reach: float = Field(default=0.0, ge=0)
+    reach: float = Field(default=0.0, ge=0, le=1e6)
 
 
 class Pyramid(GenerativeModel):
