@@ -19,6 +19,7 @@ __all__ = [
     "TrainingError",
     "bad",
     "did_you_mean",
+    "shortened",
 ]
 
 
@@ -58,6 +59,13 @@ def bad(what: str, *, got: object, expected: str, fix: str = "") -> str:
     """Word a problem in one sentence: what, got, expected, what to do."""
     sentence = f"{what}: got {got}, expected {expected}"
     return f"{sentence}; {fix}." if fix else f"{sentence}."
+
+
+def shortened(value: object, most: int = 160) -> str:
+    """Text of ``value`` in one line of at most ``most`` characters: for what a user's file says."""
+    text = str(value)[: 10 * most]
+    flat = " ".join(text.split()) or type(value).__name__
+    return flat if len(flat) <= most else flat[: most - 3] + "..."
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

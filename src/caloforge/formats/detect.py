@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
-from caloforge.errors import ConfigError, FormatError, did_you_mean
+from caloforge.errors import ConfigError, FormatError, did_you_mean, shortened
+from caloforge.formats.base import reading
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
 from caloforge.formats.clic import CLIC
 from caloforge.formats.ddml import DDML
 from caloforge.formats.fine_grid import FINE_GRID
+from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
 from caloforge.formats.native import NATIVE
+from caloforge.formats.opening import open_hdf5
 from caloforge.formats.showerdata import SHOWERDATA
 
 if TYPE_CHECKING:
+    import h5py
+
     from caloforge.formats.base import Format, ShowerReader
     from caloforge.geometry import Geometry
 
@@ -47,23 +50,20 @@ def detect_format(path: str | Path) -> Format:
         FormatError: The file is missing, not HDF5, damaged, or of no registered format.
     """
     path = Path(path)
-    if not path.is_file():
-        msg = (
-            f"{path} is a folder: give a shower file."
-            if path.is_dir()
-            else f"There is no shower file {path}: check the name."
-        )
-        raise FormatError(msg)
-    try:
-        with h5py.File(path, "r") as file:
-            for candidate in FORMATS:
-                if candidate.detect(file):
-                    return candidate
-    except OSError as error:
-        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {error}."
-        raise FormatError(msg) from error
-    msg = f"{path} is HDF5 but of none of the formats {', '.join(f.name for f in FORMATS)}."
+    with open_hdf5(path) as file, reading(path, "what it holds"):
+        for candidate in FORMATS:
+            if candidate.detect(file):
+                return candidate
+        found = _found(file)
+    msg = f"{path} is HDF5 but of none of the formats {', '.join(f.name for f in FORMATS)}; it has {found}."
     raise FormatError(msg)
+
+
+def _found(file: h5py.File) -> str:
+    """The first few names in a file with the shapes of datasets."""
+    names = sorted(file)
+    shown = [f"{shortened(n, 20)} {shortened(shape_of(file, n) or '', 24)}".strip() for n in names[:4]]
+    return ", ".join([*shown, "..."] if len(names) > 4 else shown) or "no content"
 
 
 def open_showers(path: str | Path, *, geometry: Geometry | None = None) -> ShowerReader:
