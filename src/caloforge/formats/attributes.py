@@ -64,19 +64,17 @@ def integer_attribute(file: h5py.File, name: str, default: int) -> int:
     return int(value)
 
 
-def number_attribute(
-    file: h5py.File, name: str, default: float | None = None, *, least: float = 0.0
-) -> float:
-    """An attribute that is a finite number of at least ``least``.
+def number_attribute(file: h5py.File, name: str, default: float | None = None) -> float:
+    """An attribute that is a finite number and not negative.
 
     Raises:
         FormatError: It is something else, or missing without a default.
     """
     value = file.attrs.get(name, default)
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if value is None or not real or not math.isfinite(value) or value < least:
+    if value is None or not real or not math.isfinite(value) or value < 0:
         got = "nothing" if value is None else shortened(value, 40)
-        raise damaged(file, name, f"got {got}, expected a finite number from {least:g} upwards")
+        raise damaged(file, name, f"got {got}, expected a finite number from 0 upwards")
     return float(value)
 
 

@@ -36,8 +36,8 @@ class Cut:
         self._below = self._negative = self._read = 0
         self._lowest = 0.0
 
-    def keep(self, energy: NDArray[np.floating], first: int, stop: int) -> NDArray[np.bool_]:
-        """Which voxels of showers ``first`` to ``stop`` stay; NaN does, to be refused."""
+    def keep(self, energy: NDArray[np.floating], stop: int) -> NDArray[np.bool_]:
+        """Which voxels of the showers up to ``stop`` stay; NaN does, to be refused."""
         low = energy < self.threshold
         if stop > self._read:  # a file may be read several times
             self._read = stop
@@ -50,8 +50,8 @@ class Cut:
         """Say what was cut since the last time, in one warning."""
         if self._below:
             _logger.warning(
-                "%s: %d voxels below %.4g MeV count as empty, %d of them negative (down to %.3g MeV), as in the "
-                "challenge's script.",
+                "%s: %d voxels below %.4g MeV count as empty, %d of them negative (down to %.3g MeV), as in "
+                "the challenge's script.",
                 self.path,
                 self._below,
                 self.threshold,
@@ -90,7 +90,7 @@ def cells_from_dense(
     energy = flat[places]
     starts = np.arange(len(dense)) * dense.shape[1]
     if cut is not None:
-        kept = cut.keep(energy, first, first + len(dense))
+        kept = cut.keep(energy, first + len(dense))
         if not kept.all():
             places, energy = places[kept], energy[kept]
             counts = np.diff(np.searchsorted(places, [*starts, dense.size]))
@@ -111,7 +111,8 @@ def _check(energy: NDArray[np.floating], places: NDArray[np.int64], n_cells: int
         return
     wrong = np.flatnonzero(~(np.isfinite(energy) & (energy >= 0)))
     shower, voxel = divmod(int(places[wrong[0]]), n_cells)
-    got = f"{energy[wrong[0]]:g} MeV in voxel {voxel} of shower {first + shower} ({len(wrong)} such voxels here)"
+    place = f"in voxel {voxel} of shower {first + shower} ({len(wrong)} such voxels here)"
+    got = f"{energy[wrong[0]]:g} MeV {place}"
     fix = "set such voxels to zero, as those below a cut"
     raise DataError(bad("voxels", got=got, expected="finite and not negative energies", fix=fix))
 

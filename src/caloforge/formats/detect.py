@@ -16,6 +16,7 @@ from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
 from caloforge.formats.native import NATIVE
 from caloforge.formats.opening import open_hdf5
+from caloforge.formats.sanity import warn_of_proportions
 from caloforge.formats.showerdata import SHOWERDATA
 
 if TYPE_CHECKING:
@@ -66,16 +67,31 @@ def _found(file: h5py.File) -> str:
     return ", ".join([*shown, "..."] if len(names) > 4 else shown) or "no content"
 
 
-def open_showers(path: str | Path, *, geometry: Geometry | None = None) -> ShowerReader:
+def open_showers(
+    path: str | Path, *, geometry: Geometry | None = None, energy_unit: float | None = None
+) -> ShowerReader:
     """Open a shower file of any registered format for streaming.
+
+    A warning says when its first showers are out of all proportion.
 
     Args:
         path: The file.
         geometry: Overrides the geometry that the file names or implies.
+        energy_unit: Unit of the hit energies in files of other programs [MeV], in place of their format's;
+            files of caloforge's own are in the units that they were written in.
 
     Raises:
+        DataError: Its particles cannot be right.
         FormatError: The file is missing, damaged or of no registered format.
         GeometryError: The file was written for another geometry.
     """
     path = Path(path)
-    return detect_format(path).reader(path, geometry)
+    reader = detect_format(path).reader(path, geometry)
+    if energy_unit is not None and reader.foreign:
+        reader.hit_unit = energy_unit
+    try:
+        warn_of_proportions(reader)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
