@@ -86,7 +86,7 @@ def shown(value: object, *, limit: int = 60) -> str:
     return clipped(text, limit)
 
 
-def clipped(text: str, limit: int = 100) -> str:
-    """A text on one line of ``limit`` characters at most."""
-    line = " ".join(text.split())
+def clipped(value: object, limit: int = 100) -> str:
+    """The text of ``value`` on one line of ``limit`` characters at most."""
+    line = " ".join(str(value)[: 10 * limit].split()) or type(value).__name__
     return line if len(line) <= limit else f"{line[: limit - 3]}..."

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from caloforge.errors import DataError, bad
+from caloforge.errors import DataError, bad, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = ["Incident", "PreciseShowers", "ShowerMeta", "Showers", "row_index"]
 
@@ -104,6 +104,21 @@ class ShowerMeta:
     pitch: float = 0.0
     threshold: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Check the fields, which may come from any file.
+
+        Raises:
+            DataError: One is of another type or out of range.
+        """
+        for name in ("geometry", "fingerprint"):
+            if not isinstance(text := getattr(self, name), str):
+                raise DataError(bad(name, got=clipped(text, 40), expected="a text"))
+        for name, least in (("sampling_fraction", "above 0"), ("pitch", "from 0"), ("threshold", "from 0")):
+            value = getattr(self, name)
+            if not _is_finite(value) or value < 0 or (value == 0 and least == "above 0"):
+                expected = f"a finite number {least} upwards"
+                raise DataError(bad(name, got=clipped(value, 40), expected=expected))
+
 
 @dataclass(frozen=True)
 class Showers:
@@ -138,22 +153,24 @@ class Showers:
 
     def __post_init__(self) -> None:
         """Convert and check the arrays."""
-        object.__setattr__(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
-        object.__setattr__(self, "energy", np.ascontiguousarray(self.energy, dtype=self.energy_type))
+        object.__setattr__(self, "offsets", _array("shower offsets", self.offsets, np.int64))
+        object.__setattr__(self, "energy", _array("hit energies", self.energy, self.energy_type))
         if (self.points is None) == (self.cells is None):
             raise DataError("Showers take either points or cells: give exactly one of the two.")
         if self.points is not None:
-            points = np.ascontiguousarray(self.points, dtype=np.float32).reshape(-1, 3)
-            object.__setattr__(self, "points", points)
+            points = _array("hit positions", self.points, np.float32)
+            object.__setattr__(self, "points", points if points.size else points.reshape(-1, 3))
         if self.cells is not None:
-            object.__setattr__(self, "cells", np.ascontiguousarray(self.cells, dtype=np.int32))
+            object.__setattr__(self, "cells", _array("cell indices", self.cells, np.int32))
         self._check()
 
     def _check(self) -> None:
         places = self.points if self.points is not None else self.cells
         hits = len(self.energy)
-        if places is None or len(places) != hits:
-            raise DataError(bad("hit places", got=0 if places is None else len(places), expected=f"{hits}"))
+        shape = (hits,) if self.points is None else (hits, 3)
+        if places is None or places.shape != shape or self.energy.ndim != 1:
+            got = f"shape {None if places is None else places.shape}"
+            raise DataError(bad("hit places", got=got, expected=f"{shape} for {hits} energies"))
         starts = self.offsets
         if len(starts) != len(self.incident) + 1 or starts[0] != 0 or starts[-1] != hits:
             got = f"{len(starts)} offsets ending at {starts[-1] if len(starts) else None}"
@@ -161,7 +178,7 @@ class Showers:
             raise DataError(bad("shower offsets", got=got, expected=expected))
         if np.any(np.diff(starts) < 0):
             raise DataError("Shower offsets fall somewhere: the file or array is damaged.")
-        _require("hit energies [MeV]", self.energy, self.energy >= 0, "finite and not negative")
+        _require("hit energies [MeV]", self.energy, self.energy >= 0, "finite and not negative", starts)
         if self.points is not None and not np.isfinite(self.points).all():
             wrong = int(np.count_nonzero(~np.isfinite(self.points).all(axis=1)))
             raise DataError(bad("hit positions [mm]", got=f"{wrong} that are not", expected="finite ones"))
@@ -255,14 +272,51 @@ def _join(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
 
 
 def _vector(name: str, values: ArrayLike, dtype: str) -> NDArray[np.generic]:
-    array = np.ascontiguousarray(values, dtype=dtype)
+    array = _array(f"incident {name}", values, dtype)
     if array.ndim != 1:
         raise DataError(bad(f"incident {name}", got=f"shape {array.shape}", expected="shape (B,)"))
     return array
 
 
-def _require(what: str, values: NDArray[np.floating], good: NDArray[np.bool_], expected: str) -> None:
+def _array(what: str, values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
+    """An array of another type, refusing what would not be the same numbers in it."""
+    array, wanted = np.asarray(values), np.dtype(dtype)
+    if array.dtype == wanted:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind not in "iuf":
+        raise DataError(bad(what, got=f"values of type {clipped(array.dtype, 40)}", expected="numbers"))
+    if wanted.kind == "i" and array.size:
+        _check_whole(what, array, wanted)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused later
+        return np.ascontiguousarray(array, dtype=wanted)
+
+
+def _check_whole(what: str, array: NDArray[Any], wanted: np.dtype[Any]) -> None:
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array) & (array == np.floor(array))):
+        raise DataError(bad(what, got="numbers that are not whole", expected="whole numbers"))
+    low, high, limits = array.min(), array.max(), np.iinfo(wanted)
+    if int(low) < limits.min or int(high) > limits.max:
+        expected = f"{limits.min} to {limits.max}"
+        raise DataError(bad(what, got=f"{low:.12g} to {high:.12g}", expected=expected))
+
+
+def _is_finite(value: object) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return number and bool(np.isfinite(float(value)))  # type: ignore[arg-type]
+
+
+def _require(
+    what: str,
+    values: NDArray[np.floating],
+    good: NDArray[np.bool_],
+    expected: str,
+    starts: NDArray[np.int64] | None = None,
+) -> None:
     wrong = np.flatnonzero(~(good & np.isfinite(values)))
     if len(wrong):
-        got = f"{values[wrong[0]]:g} at index {wrong[0]} ({len(wrong)} such values)"
+        place = f"at index {wrong[0]}"
+        if starts is not None:
+            shower = int(np.searchsorted(starts, wrong[0], side="right")) - 1
+            place = f"at hit {wrong[0] - starts[shower]} of shower {shower}"
+        got = f"{values[wrong[0]]:g} {place} ({len(wrong)} such values)"
         raise DataError(bad(what, got=got, expected=expected))

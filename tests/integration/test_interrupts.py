@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
 import pytest
 
-from caloforge.files import claimed, replacing
 from caloforge.formats import NativeWriter, format_named
-from caloforge.signals import STOPPING, Terminated, deferred, handled, interruption
+from caloforge.signals import Terminated, deferred, handled, interruption
 from toy_training import write
 
 if TYPE_CHECKING:

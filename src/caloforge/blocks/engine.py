@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
 
 __all__ = ["Blocks", "Progress", "differences", "run_blocks"]
+
+_logger = logging.getLogger(__name__)
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
@@ -123,7 +126,7 @@ class Blocks:
 
     def missing(self) -> list[Task]:
         """The blocks that are neither in the folder nor in the file that is kept."""
-        return [task for task in self.tasks() if not (self._is_kept(task) or self.path(task).exists())]
+        return [task for task in self.tasks() if not (self._is_kept(task) or self.is_finished(task))]
 
     def _is_kept(self, task: Task) -> bool:
         """A last block that was shorter is made again: showers agree to rounding only in other batches."""
@@ -132,6 +135,23 @@ class Blocks:
     def path(self, task: Task) -> Path:
         """The file of a finished block."""
         return self.folder / f"{task[0]:010d}.h5"
+
+    def is_finished(self, task: Task) -> bool:
+        """Whether a block is there and whole; a damaged one is removed, with a warning."""
+        path = self.path(task)
+        if not path.exists():
+            return False
+        try:
+            with NativeReader(path) as reader:
+                reader.verify()
+                if len(reader) == task[1] - task[0]:
+                    return True
+                problem = f"{path} holds {len(reader)} showers, not {task[1] - task[0]}."
+        except CaloForgeError as error:
+            problem = str(error)
+        _logger.warning("A finished block is damaged and made again: %s", problem)
+        path.unlink(missing_ok=True)
+        return False
 
     def save(self, task: Task, showers: Showers) -> None:
         """Write a block under a name of this process, then give it its own.

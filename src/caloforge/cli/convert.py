@@ -45,12 +45,17 @@ def convert(
         int, typer.Option(min=0, metavar="N", help="Leave out so many showers at the start.")
     ] = 0,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only so many showers.")] = None,
+    energy_unit: Annotated[
+        str | None,
+        typer.Option(metavar="MeV|GeV|keV", help="Unit of the hits, where another program wrote the file."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     r"""Convert a shower file to another format.
 
     Points become cells where the format holds cells only, and cells become points at their centres
-    where it holds points only. Cells of one geometry come into another by way of points.
+    where it holds points only. Cells of one geometry come into another by way of points. Cells below
+    the threshold of a geometry that is named are left out.
 
     \b
     caloforge convert siw_photons.h5 cells.h5 --project
@@ -60,8 +65,10 @@ def convert(
     """
     from caloforge.formats import open_showers
     from caloforge.formats.convert import Changes, convert_file
+    from caloforge.formats.sanity import energy_unit as unit_named
     from caloforge.geometry import load_geometry
 
+    unit = unit_named(energy_unit) if energy_unit else None
     wanted, known = (load_geometry(name) if name else None for name in (geometry, input_geometry))
     changes = Changes(
         geometry=wanted,
@@ -71,19 +78,13 @@ def convert(
         spread=points,
         skip=skip,
         count=count,
+        cut=bool(geometry or input_geometry),
     )
-    with open_showers(source, geometry=known) as reader:
-        total = len(changes.rows(len(reader)))
-    with progress("converting", total) as advance:
-        done = convert_file(
-            source,
-            target,
-            name=format,
-            changes=changes,
-            source_geometry=known,
-            force=force,
-            advance=advance,
-        )
+    with (
+        open_showers(source, geometry=known, energy_unit=unit) as reader,
+        progress("converting", len(changes.rows(len(reader)))) as advance,
+    ):
+        done = convert_file(reader, target, name=format, changes=changes, force=force, advance=advance)
     typer.echo(f"{target}: {done} showers ({format})")
 
 

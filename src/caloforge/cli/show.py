@@ -69,7 +69,7 @@ def _checked(
     check_ending(out)
     files = [file, *others]
     names = _labels(files, labels)
-    from caloforge.formats.base import check_output
+    from caloforge.files import check_output
 
     check_output(out, force=force)
     return list(zip(names, files, strict=True))

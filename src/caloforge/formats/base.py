@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import DataError, FormatError, GeometryError
+from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, clipped
+from caloforge.units import MEV
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,11 +17,20 @@ if TYPE_CHECKING:
     from typing import Self
 
     import h5py
+    from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident, ShowerMeta, Showers
 
-__all__ = ["Format", "ShowerReader", "ShowerWriter", "WriterFactory"]
+__all__ = [
+    "Format",
+    "ShowerReader",
+    "ShowerWriter",
+    "WriterFactory",
+    "check_stack",
+    "missing_key",
+    "reading",
+]
 
 BLOCK = 500
 
@@ -32,11 +42,15 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
         path: The file.
         meta: What the hits mean.
         geometry: The geometry, when the file tells or implies it.
+        foreign: Whether another program wrote the file, so that units are taken from its format.
+        hit_unit: Unit of the stored hit energies [MeV].
     """
 
     path: Path
     meta: ShowerMeta
     geometry: Geometry | None
+    foreign: bool = False
+    hit_unit: float = MEV
 
     @abstractmethod
     def __len__(self) -> int:
@@ -58,6 +72,21 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     def provenance(self) -> dict[str, Any]:
         """How the file was made, as far as it tells."""
         return {}
+
+    def in_mev(self, energies: NDArray[Any]) -> NDArray[Any]:
+        """Hit energies as they are stored, in MeV."""
+        return energies if self.hit_unit == MEV else energies * energies.dtype.type(self.hit_unit)
+
+    def verify(self) -> int:
+        """Compare the stored content with its checksums, in one pass.
+
+        Returns:
+            How many checksums the file has.
+
+        Raises:
+            FormatError: The content is not what was written.
+        """
+        return 0
 
     def precisely(self) -> ShowerReader:
         """The same open file with energies as precise as they are stored (``PreciseShowers``)."""
@@ -148,6 +177,9 @@ class Format:
 def reading(path: Path, what: str) -> Iterator[None]:
     """Name the file, and what of it was read, in the errors inside of the ``with`` block.
 
+    Wrap nothing but reading and decoding in it: whatever is raised there is the file's fault, since
+    HDF5 and its Python side answer to damage with errors of all kinds.
+
     Raises:
         DataError: The showers cannot be right.
         FormatError: The file is damaged.
@@ -155,12 +187,21 @@ def reading(path: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        msg = f"{path} is damaged: {error}."
-        raise FormatError(msg) from error
     except (DataError, GeometryError) as error:
+        if str(path) in str(error):
+            raise
         msg = f"{path}, {what}: {error}"
         raise type(error)(msg) from error
+    except CaloForgeError:
+        raise
+    except MemoryError as error:
+        msg = f"{path}, {what}: it asks for more memory than there is: make or fetch the file again."
+        raise FormatError(msg) from error
+    except Exception as error:
+        told = clipped(error, 160).rstrip(".")
+        reason = told if isinstance(error, OSError) else f"{type(error).__name__}, {told}"
+        msg = f"{path} is damaged: {what} cannot be read ({reason}); make or fetch the file again."
+        raise FormatError(msg) from error
 
 
 def check_stack(path: Path, stored: Geometry, given: Geometry) -> None:
@@ -177,6 +218,6 @@ def check_stack(path: Path, stored: Geometry, given: Geometry) -> None:
         raise GeometryError(msg)
 
 
-def missing_key(path: Path, key: str) -> FormatError:
+def missing_key(path: Path | str, key: str) -> FormatError:
     """The error for a file that lacks a documented key."""
     return FormatError(f"{path} lacks the dataset {key!r}: it is truncated or of another format.")

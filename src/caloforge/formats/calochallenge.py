@@ -1,7 +1,8 @@
 """The Fast Calorimeter Simulation Challenge's HDF5 (2410.21611).
 
 Layout: ``incident_energies`` (N, 1) and ``showers`` (N, voxels), both MeV; r runs fastest, then the
-angle, then the layer. Deposits are divided by the sampling fraction.
+angle, then the layer. Deposits are divided by the sampling fraction. Voxels below the cut (``cut_MeV`` of
+the file, or that of the data set) count as empty, negative ones too, as in the challenge's script.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import h5py
 import numpy as np
 
 from caloforge.errors import FormatError, bad
+from caloforge.formats.attributes import number_attribute
 from caloforge.formats.base import Format
-from caloforge.formats.dense import cells_from_dense
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, slices
+from caloforge.formats.checks import numbers, per_shower, slices
+from caloforge.formats.dense import Cut, cells_from_dense
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer
 from caloforge.geometry import load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
 
@@ -52,14 +55,17 @@ class CaloChallengeReader(Hdf5Reader):
         twin._precise = True
         return twin
 
+    def _check(self) -> int:
+        count = len(numbers(self._file, "showers", (None, None), told="(N, voxels)"))
+        per_shower(self._file, "incident_energies", count)
+        return count
+
     def _find_geometry(self, given: Geometry | None) -> Geometry:
-        data = self._file["showers"]
-        if data.ndim != 2:
-            raise FormatError(bad(f"showers of {self.path}", got=str(data.shape), expected="(N, voxels)"))
-        geometry = self._stored_geometry(given) or self._implied(data.shape[1])
-        if geometry.n_cells != data.shape[1]:
+        voxels = self._file["showers"].shape[1]
+        geometry = self._stored_geometry(given) or self._implied(voxels)
+        if geometry.n_cells != voxels:
             expected = f"the {geometry.n_cells} of {geometry.name}"
-            raise FormatError(bad(f"voxels of {self.path}", got=data.shape[1], expected=expected))
+            raise FormatError(bad(f"voxels of {self.path}", got=voxels, expected=expected))
         return geometry
 
     def _implied(self, voxels: int) -> Geometry:
@@ -77,27 +83,38 @@ class CaloChallengeReader(Hdf5Reader):
             geometry=self.geometry.name,
             fingerprint=self.geometry.fingerprint,
             sampling_fraction=self.geometry.sampling_fraction,
-            threshold=float(self._file.attrs.get("cut_MeV", cut)),
+            threshold=number_attribute(self._file, "cut_MeV", cut),
         )
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        energies = self._file["incident_energies"]
-        if int(np.prod(energies.shape[1:])) != 1:
-            got = f"shape {energies.shape}"
-            raise FormatError(bad(f"incident_energies of {self.path}", got=got, expected="(N, 1)"))
-        return energies[rows].reshape(-1).astype(np.float64)  # type: ignore[no-any-return]
+        return self._column("incident_energies", rows).astype(np.float64)
 
     def _read_slice(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
-        voxels, incident = self._file["showers"][rows], self._incident(rows)
-        showers = cells_from_dense(voxels, incident, self.meta, precise=self._precise)
+        voxels, incident = self.in_mev(self._file["showers"][rows]), self._incident(rows)
+        showers = cells_from_dense(
+            voxels, incident, self.meta, precise=self._precise, cut=self._cut, first=start
+        )
         return replace(showers, extras={name: self._file[name][rows] for name in self._columns})
 
     @cached_property
+    def _cut(self) -> Cut | None:
+        """What the challenge's script does to voxels below the cut; our own files have none."""
+        cut = self.meta.threshold or self.geometry.threshold
+        return Cut(self.path, self.meta.threshold) if self.foreign and cut > 0 else None
+
+    @cached_property
     def _columns(self) -> list[str]:
+        """Other numbers of every shower."""
         items = self._file.items()
         columns = (n for n, d in items if isinstance(d, h5py.Dataset) and d.shape == (len(self),))
-        return [name for name in columns if name not in self.keys]
+        return [n for n in columns if n not in self.keys and self._file[n].dtype.kind in "iuf"]
+
+    def close(self) -> None:
+        """Close the file, and say what was cut."""
+        if self._cut is not None:
+            self._cut.tell()
+        super().close()
 
 
 class CaloChallengeWriter(Hdf5Writer):

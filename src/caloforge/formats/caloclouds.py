@@ -2,7 +2,9 @@
 
 Layout: ``events`` (N, 4, P) with the rows x [mm], layer number, z [mm], energy [GeV], zeros in front
 of the points; ``energy`` (N, 1) GeV. x runs around the ILD barrel and z along the beam; the particle
-enters at x = 0, z = 40 mm. They become our x and y, so that the particle enters at x = y = 0.
+enters at x = 0, z = 40 mm. They become our x and y, so that the particle enters at x = y = 0. Files of
+CaloClouds 3 have the axes (N, P, 4). DDML's libraries look the same, but their energies are in MeV: clouds
+that would hold more than twice the incident energy in GeV are taken for such.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import FormatError, bad
 from caloforge.formats.base import Format
-from caloforge.formats.clouds import cloud_columns, depth_of_layer, pad, unpad
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, shape_of, slices, written_as
+from caloforge.formats.checks import numbers, per_shower, slices
+from caloforge.formats.clouds import cloud_columns, depth_of_layer, hold_mev, pad, unpad
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, shape_of, written_as
 from caloforge.geometry import load_geometry
 from caloforge.showers import ShowerMeta, Showers
 from caloforge.units import GEV
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CALOCLOUDS", "CaloCloudsReader", "CaloCloudsWriter"]
 
 ENTRY_Z = 40.0
+SHAPES = "(N, 4, points) or (N, points, 4)"
 _DEFAULT = "ild-30x30x30"
 # The public sets have 6000 places, and their training code counts on it.
 _PLACES = 6000
@@ -38,28 +41,32 @@ class CaloCloudsReader(Hdf5Reader):
     """Reads CaloClouds files as points."""
 
     keys = ("events", "energy")
+    hit_unit = GEV
+
+    def _check(self) -> int:
+        events = numbers(self._file, "events", (None, 4, None), (None, None, 4), told=SHAPES)
+        self._points_last = events.shape[1] != 4
+        per_shower(self._file, "energy", len(events))
+        return len(events)
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
-        shape = self._file["events"].shape
-        if len(shape) != 3 or shape[1] != 4:
-            raise FormatError(bad(f"events of {self.path}", got=str(shape), expected="(N, 4, points)"))
         return self._stored_geometry(given) or load_geometry(_DEFAULT)
 
     def _foreign_meta(self) -> ShowerMeta:
         return ShowerMeta(geometry=self.geometry.name)
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        energies: NDArray[np.float64] = self._file["energy"][rows].reshape(-1).astype(np.float64)
-        return energies * GEV
+        return self._column("energy", rows).astype(np.float64) * GEV
 
     def _read_slice(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
-        flat, offsets = unpad(self._file["events"][rows].transpose(0, 2, 1))
+        events = self._file["events"][rows]
+        flat, offsets = unpad(events if self._points_last else events.transpose(0, 2, 1))
         depth = depth_of_layer(flat[:, 1], self.geometry, self.path)
         return Showers(
             incident=self._incident(rows),
             offsets=offsets,
-            energy=flat[:, 3] * np.float32(GEV),
+            energy=self.in_mev(flat[:, 3]),
             points=np.column_stack([flat[:, 0], flat[:, 2] - ENTRY_Z, depth]),
             meta=self.meta,
         )
@@ -119,7 +126,9 @@ def _detect(file: h5py.File) -> bool:
     if (ours := written_as(file, CaloCloudsWriter.format_name)) is not None:
         return ours
     shape = shape_of(file, "events")
-    return "energy" in file and len(shape) == 3 and shape[1] == 4
+    if "energy" not in file or len(shape) != 3:
+        return False
+    return shape[1] == 4 or (shape[2] == 4 and not hold_mev(file))
 
 
 CALOCLOUDS = Format(

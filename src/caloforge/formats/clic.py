@@ -13,8 +13,9 @@ import numpy as np
 
 from caloforge.errors import FormatError, bad
 from caloforge.formats.base import Format
+from caloforge.formats.checks import numbers, per_shower
 from caloforge.formats.dense import cells_from_dense
-from caloforge.formats.hdf5 import Hdf5Reader, shape_of
+from caloforge.formats.hdf5 import Hdf5Reader
 from caloforge.geometry import BoxGrid, Geometry, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.units import GEV
@@ -35,13 +36,25 @@ class ClicReader(Hdf5Reader):
 
     keys = ("ECAL",)
 
-    def _find_geometry(self, given: Geometry | None) -> Geometry:
-        shape = shape_of(self._file, "ECAL")
-        if len(shape) != 4:
-            raise FormatError(bad(f"ECAL of {self.path}", got=str(shape), expected="(N, x, y, layers)"))
-        if "energy" not in self._file and shape_of(self._file, "target")[1:2] < (2,):
+    hit_unit = GEV
+
+    def _check(self) -> int:
+        count = len(numbers(self._file, "ECAL", (None, None, None, None), told="(N, x, y, layers)"))
+        if "energy" in self._file:
+            per_shower(self._file, "energy", count)
+        elif "target" in self._file:
+            told = f"({count}, 2 or more): particle code and energy"
+            target = numbers(self._file, "target", (count, None), told=told)
+            numbers(self._file, "target", (count, max(target.shape[1], 2)), told=told)
+        else:
             msg = f"{self.path} has neither energy (N,) nor target (N, 2): the incident energies are missing."
             raise FormatError(msg)
+        if self._angle is not None:
+            per_shower(self._file, self._angle, count)
+        return count
+
+    def _find_geometry(self, given: Geometry | None) -> Geometry:
+        shape = self._file["ECAL"].shape
         geometry = given or _window(shape[1], shape[2])
         if geometry.dense_shape != (shape[3], shape[1], shape[2]):
             expected = f"(x, y, layers) of {geometry.name}"
@@ -56,30 +69,31 @@ class ClicReader(Hdf5Reader):
         return next((name for name in ("theta", "mtheta") if name in self._file), None)
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        column = self._file["energy"][rows] if "energy" in self._file else self._file["target"][rows, 1]
-        energies: NDArray[np.float64] = column.reshape(-1).astype(np.float64)
-        return energies * GEV
+        energy = "energy" in self._file
+        column = self._column("energy", rows) if energy else self._file["target"][rows, 1]
+        energies: NDArray[np.float64] = column.astype(np.float64) * GEV
+        return energies
 
     def _incident(self, rows: slice) -> Incident:
         energy = self._energies(rows)
-        polar = self._file[self._angle][rows].reshape(-1).astype(np.float64) if self._angle else np.pi / 2
+        polar = self._column(self._angle, rows).astype(np.float64) if self._angle else np.pi / 2
         lean = np.pi / 2 - polar
         phi = np.where(lean >= 0, np.pi / 2, -np.pi / 2) if self._angle else 0.0
         return Incident.of(energy, theta=np.abs(lean), phi=phi, pdg=self._codes(rows))
 
-    def _codes(self, rows: slice) -> NDArray[np.int32] | int:
+    def _codes(self, rows: slice) -> NDArray[np.number] | int:
         if "target" in self._file and "energy" not in self._file:
-            codes: NDArray[np.int32] = self._file["target"][rows, 0].astype(np.int32)
+            codes: NDArray[np.number] = self._file["target"][rows, 0]
             return codes
         named = (code for prefix, code in _BY_PREFIX.items() if self.path.name.startswith(prefix))
         return next(named, 11)
 
     def _read_slice(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
-        scale = GEV / (_ANGLE_SCALE if self._angle else 1.0)
+        scale = self.hit_unit / (_ANGLE_SCALE if self._angle else 1.0)
         images = self._file["ECAL"][rows].transpose(0, 3, 1, 2)
         dense = images.reshape(len(images), self.geometry.n_cells) * np.float32(scale)
-        return cells_from_dense(dense, self._incident(rows), self.meta)
+        return cells_from_dense(dense, self._incident(rows), self.meta, first=start)
 
 
 def _window(nx: int, ny: int) -> Geometry:
@@ -92,7 +106,7 @@ def _window(nx: int, ny: int) -> Geometry:
 
 
 def _detect(file: h5py.File) -> bool:
-    return len(shape_of(file, "ECAL")) == 4
+    return "ECAL" in file
 
 
 CLIC = Format(

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError, FormatError, bad
+from caloforge.formats.checks import numbers, per_shower
 from caloforge.showers import row_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import h5py
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-__all__ = ["cloud_columns", "depth_of_layer", "pad", "unpad"]
+__all__ = ["cloud_columns", "depth_of_layer", "hold_mev", "pad", "unpad"]
+
+_SAMPLE = 8
+_MOST_VISIBLE = 2.0
 
 
 def cloud_columns(showers: Showers, geometry: Geometry) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -48,13 +53,28 @@ def depth_of_layer(layer: NDArray[np.floating], geometry: Geometry, path: Path) 
         FormatError: A number is not one of the geometry's layers.
     """
     # numbers come as floats: 2.9999 is layer 3
-    number = np.floor(layer + 1e-3).astype(np.int64)
+    number = np.floor(layer + 1e-3)
+    # NaN is between nothing
     if len(number) and not 0 <= number.min() <= number.max() < geometry.n_layers:
-        got = f"{number.min()} to {number.max()}"
+        got = f"{number.min():g} to {number.max():g}"
         expected = f"0 to {geometry.n_layers - 1} of {geometry.name}"
         raise FormatError(bad(f"layers of {path}", got=got, expected=expected, fix="give --geometry"))
-    depth: NDArray[np.float64] = geometry.layer_z[number]
+    depth: NDArray[np.float64] = geometry.layer_z[number.astype(np.int64)]
     return depth
+
+
+def hold_mev(file: h5py.File) -> bool:
+    """Whether the energies of ``events`` (N, P, 4) are in MeV: in GeV, they would exceed those of ``energy``.
+
+    Some showers are looked at.
+
+    Raises:
+        FormatError: The datasets are not what they must be.
+    """
+    count = len(numbers(file, "events", (None, None, 4)))
+    energy = per_shower(file, "energy", count)[:_SAMPLE].reshape(-1)
+    visible = file["events"][:_SAMPLE, :, 3].sum(axis=1, dtype=np.float64)
+    return bool(np.any(visible > 0) and visible.sum() > _MOST_VISIBLE * energy.sum(dtype=np.float64))
 
 
 def pad(

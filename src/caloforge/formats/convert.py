@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from caloforge.errors import ConfigError, GeometryError, bad
+from caloforge.formats.base import ShowerReader
 from caloforge.formats.detect import FORMATS, format_named, open_showers
 from caloforge.formats.native import NATIVE, NativeWriter
 from caloforge.geometry import place, project, to_points
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from caloforge.formats.base import Format, ShowerReader, ShowerWriter
+    from caloforge.formats.base import Format, ShowerWriter
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
@@ -38,6 +39,8 @@ class Changes:
         spread: Whether cells become points although the format could hold cells.
         skip: Leave out so many showers at the start.
         count: Convert only so many showers.
+        cut: Whether cells below the threshold of the output's geometry are left out although nothing was
+            projected; for geometries that were asked for.
     """
 
     geometry: Geometry | None = None
@@ -47,6 +50,7 @@ class Changes:
     spread: bool = False
     skip: int = 0
     count: int | None = None
+    cut: bool = False
 
     def rows(self, total: int) -> range:
         """The showers that are converted, out of ``total``."""
@@ -60,7 +64,7 @@ class Changes:
 
 
 def convert_file(
-    source: Path,
+    source: Path | ShowerReader,
     target: Path,
     *,
     name: str,
@@ -72,14 +76,15 @@ def convert_file(
     """Write the showers of ``source`` to ``target`` in the format ``name``; memory stays flat.
 
     Points become cells when the format holds cells only, cells become points (their centres) when
-    it holds points only; cells change their geometry by way of points.
+    it holds points only; cells change their geometry by way of points. Cells below the threshold of a
+    geometry that is given are left out.
 
     Args:
-        source: Any readable file.
+        source: Any readable file, or one that is open already.
         target: The file to write.
         name: Of the output's format.
         changes: What to do on the way; nothing by default.
-        source_geometry: Geometry of the input, when the file does not tell.
+        source_geometry: Geometry of the input, when the file does not tell; an open one has its own.
         force: Replace ``target``.
         advance: Called with the number of showers of every block.
 
@@ -97,17 +102,32 @@ def convert_file(
     if wanted.project and wanted.spread:
         raise ConfigError("Showers become either cells or points: leave --project or --points out.")
     form = format_named(name)
+    if isinstance(source, ShowerReader):
+        return _convert(source, target, form, wanted, force=force, advance=advance)
     with open_showers(source, geometry=source_geometry) as reader:
-        geometry = wanted.geometry or reader.geometry
-        rows = wanted.rows(len(reader))
-        if wanted.skip and not rows:
-            what = f"showers of {source} to skip"
-            raise ConfigError(bad(what, got=wanted.skip, expected=f"less than its {len(reader)}"))
-        _warn_of_depth(reader.geometry, geometry)
-        with _writer(form, target, geometry, reader, force=force) as writer:
-            for block in reader.blocks(BLOCK, start=rows.start, stop=rows.stop):
-                writer.append(_changed(block, reader.geometry, geometry, form, wanted))
-                advance(len(block))
+        return _convert(reader, target, form, wanted, force=force, advance=advance)
+
+
+def _convert(
+    reader: ShowerReader,
+    target: Path,
+    form: Format,
+    wanted: Changes,
+    *,
+    force: bool,
+    advance: Callable[[int], None],
+) -> int:
+    geometry = wanted.geometry or reader.geometry
+    rows = wanted.rows(len(reader))
+    if wanted.skip and not rows:
+        what = f"showers of {reader.path} to skip"
+        raise ConfigError(bad(what, got=wanted.skip, expected=f"less than its {len(reader)}"))
+    _warn_of_depth(reader.geometry, geometry)
+    with _writer(form, target, geometry, reader, force=force) as writer:
+        for block in reader.blocks(BLOCK, start=rows.start, stop=rows.stop):
+            changed = _changed(block, reader.geometry, geometry, form, wanted)
+            writer.append(_cut(changed, geometry) if wanted.cut else changed)
+            advance(len(block))
     return len(rows)
 
 
@@ -141,6 +161,17 @@ def _changed(
     else:
         to_cells = changes.project or not form.points
     return project(showers, _known(target)) if to_cells and showers.points is not None else showers
+
+
+def _cut(showers: Showers, geometry: Geometry | None) -> Showers:
+    """Leave out the cells below the threshold of the geometry, on the energy scale of the showers."""
+    if showers.cells is None or geometry is None:
+        return showers
+    threshold = geometry.threshold * geometry.sampling_fraction / showers.meta.sampling_fraction
+    if showers.meta.threshold >= threshold:
+        return showers
+    meta = replace(showers.meta, threshold=threshold)
+    return replace(showers.keep(showers.energy >= threshold), meta=meta)
 
 
 def _differs(showers: Showers, geometry: Geometry | None) -> bool:

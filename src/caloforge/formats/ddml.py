@@ -14,9 +14,10 @@ import numpy as np
 
 from caloforge.errors import FormatError, GeometryError, bad
 from caloforge.formats.base import Format
+from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.clouds import cloud_columns, depth_of_layer, pad, unpad
 from caloforge.formats.dense import cells_from_dense, geometry_of_shape
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, shape_of, slices, written_as
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, written_as
 from caloforge.geometry import load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
 from caloforge.units import GEV
@@ -39,19 +40,22 @@ class DdmlReader(Hdf5Reader):
 
     keys = ("events", "energy")
 
+    def _check(self) -> int:
+        told = "(N, points, 4) or (N, layers, x, y)"
+        events = numbers(self._file, "events", (None, None, 4), (None, None, None, None), told=told)
+        self._voxels = events.ndim == 4
+        per_shower(self._file, "energy", len(events))
+        return len(events)
+
     def _find_geometry(self, given: Geometry | None) -> Geometry:
-        shape = self._file["events"].shape
-        self._voxels = len(shape) == 4
-        if not self._voxels and (len(shape) != 3 or shape[2] != 4):
-            expected = "(N, points, 4) or (N, layers, x, y)"
-            raise FormatError(bad(f"events of {self.path}", got=str(shape), expected=expected))
         geometry = self._stored_geometry(given)
         if not self._voxels:
             return geometry or load_geometry(_DEFAULT)
-        geometry = geometry or geometry_of_shape(self.path, shape[1:], prefer="ild")
-        if geometry.dense_shape != shape[1:]:
+        shape = self._file["events"].shape[1:]
+        geometry = geometry or geometry_of_shape(self.path, shape, prefer="ild")
+        if geometry.dense_shape != shape:
             expected = f"{geometry.dense_shape} of {geometry.name}"
-            raise FormatError(bad(f"voxels of {self.path}", got=str(shape[1:]), expected=expected))
+            raise FormatError(bad(f"voxels of {self.path}", got=str(shape), expected=expected))
         return geometry
 
     def _foreign_meta(self) -> ShowerMeta:
@@ -59,18 +63,19 @@ class DdmlReader(Hdf5Reader):
         return ShowerMeta(geometry=self.geometry.name, fingerprint=fingerprint)
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        energies: NDArray[np.float64] = self._file["energy"][rows].reshape(-1).astype(np.float64)
-        return energies * GEV
+        return self._column("energy", rows).astype(np.float64) * GEV
 
     def _read_slice(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
         events, incident = self._file["events"][rows], self._incident(rows)
         if self._voxels:
-            return cells_from_dense(events.reshape(len(events), self.geometry.n_cells), incident, self.meta)
+            dense = self.in_mev(events.reshape(len(events), self.geometry.n_cells))
+            return cells_from_dense(dense, incident, self.meta, first=start)
         flat, offsets = unpad(events)
         depth = depth_of_layer(flat[:, 1], self.geometry, self.path)
         points = np.column_stack([flat[:, 0], flat[:, 2], depth])
-        return Showers(incident=incident, offsets=offsets, energy=flat[:, 3], points=points, meta=self.meta)
+        energy = self.in_mev(flat[:, 3])
+        return Showers(incident=incident, offsets=offsets, energy=energy, points=points, meta=self.meta)
 
 
 class DdmlWriter(Hdf5Writer):
@@ -125,8 +130,7 @@ class DdmlWriter(Hdf5Writer):
 def _detect(file: h5py.File) -> bool:
     if (ours := written_as(file, DdmlWriter.format_name)) is not None:
         return ours
-    shape = shape_of(file, "events")
-    return len(shape) == 4 or (len(shape) == 3 and shape[2] == 4)
+    return "events" in file
 
 
 DDML = Format(

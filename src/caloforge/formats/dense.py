@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import FormatError, bad
+from caloforge.errors import DataError, FormatError, bad
 from caloforge.geometry import geometry_names, load_geometry
 from caloforge.showers import Incident, PreciseShowers, ShowerMeta, Showers
 
@@ -17,11 +18,57 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["cells_from_dense", "geometry_of_shape"]
+__all__ = ["Cut", "cells_from_dense", "geometry_of_shape"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Cut:
+    """Voxels below an energy count as empty; how many these were is said once.
+
+    Args:
+        path: The file.
+        threshold: The energy [MeV]; at 0, negative voxels only.
+    """
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        self.path, self.threshold = path, threshold
+        self._below = self._negative = self._read = 0
+        self._lowest = 0.0
+
+    def keep(self, energy: NDArray[np.floating], stop: int) -> NDArray[np.bool_]:
+        """Which voxels of the showers up to ``stop`` stay; NaN does, to be refused."""
+        low = energy < self.threshold
+        if stop > self._read:  # a file may be read several times
+            self._read = stop
+            self._below += int(np.count_nonzero(low))
+            self._negative += int(np.count_nonzero(energy < 0))
+            self._lowest = min(self._lowest, float(energy.min(initial=0.0, where=low)))
+        return ~low
+
+    def tell(self) -> None:
+        """Say what was cut since the last time, in one warning."""
+        if self._below:
+            _logger.warning(
+                "%s: %d voxels below %.4g MeV count as empty, %d of them negative (down to %.3g MeV), as in "
+                "the challenge's script.",
+                self.path,
+                self._below,
+                self.threshold,
+                self._negative,
+                self._lowest,
+            )
+        self._below = self._negative = 0
 
 
 def cells_from_dense(
-    dense: NDArray[np.floating], incident: Incident, meta: ShowerMeta, *, precise: bool = False
+    dense: NDArray[np.floating],
+    incident: Incident,
+    meta: ShowerMeta,
+    *,
+    first: int,
+    precise: bool = False,
+    cut: Cut | None = None,
 ) -> Showers:
     """Keep the voxels that are not zero.
 
@@ -29,24 +76,45 @@ def cells_from_dense(
         dense: Energies [MeV] in the order of the geometry's cells, ``(B, n_cells)``.
         incident: The particles, ``(B,)``.
         meta: What the energies mean.
+        first: Number of the first shower in its file.
         precise: Whether float64 energies stay so.
+        cut: Which voxels count as empty, too.
 
     Raises:
-        DataError: An energy is NaN, infinite or negative.
+        DataError: An energy is NaN or infinite, or negative and not cut.
     """
     flat, filled = dense.reshape(-1), dense != 0
     # places of a mask are found several times as fast as those of numbers
     places = np.flatnonzero(filled)
-    offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(filled, axis=1))])
+    counts = np.count_nonzero(filled, axis=1)
+    energy = flat[places]
     starts = np.arange(len(dense)) * dense.shape[1]
+    if cut is not None:
+        kept = cut.keep(energy, first + len(dense))
+        if not kept.all():
+            places, energy = places[kept], energy[kept]
+            counts = np.diff(np.searchsorted(places, [*starts, dense.size]))
+    _check(energy, places, dense.shape[1], first)
     kind = PreciseShowers if precise and dense.dtype == np.float64 else Showers
     return kind(
         incident=incident,
-        offsets=offsets,
-        energy=flat[places],
-        cells=(places - np.repeat(starts, np.diff(offsets))).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        energy=energy,
+        cells=(places - np.repeat(starts, counts)).astype(np.int32),
         meta=meta,
     )
+
+
+def _check(energy: NDArray[np.floating], places: NDArray[np.int64], n_cells: int, first: int) -> None:
+    """Name the first voxel that cannot be."""
+    if not len(energy) or 0 <= energy.min() <= energy.max() < np.inf:
+        return
+    wrong = np.flatnonzero(~(np.isfinite(energy) & (energy >= 0)))
+    shower, voxel = divmod(int(places[wrong[0]]), n_cells)
+    place = f"in voxel {voxel} of shower {first + shower} ({len(wrong)} such voxels here)"
+    got = f"{energy[wrong[0]]:g} MeV {place}"
+    fix = "set such voxels to zero, as those below a cut"
+    raise DataError(bad("voxels", got=got, expected="finite and not negative energies", fix=fix))
 
 
 def geometry_of_shape(path: Path, shape: tuple[int, ...], *, prefer: str = "") -> Geometry:

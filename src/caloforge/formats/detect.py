@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
-from caloforge.errors import ConfigError, FormatError, did_you_mean
+from caloforge.errors import ConfigError, FormatError, clipped, did_you_mean
+from caloforge.formats.base import reading
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
 from caloforge.formats.clic import CLIC
 from caloforge.formats.ddml import DDML
 from caloforge.formats.fine_grid import FINE_GRID
+from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
 from caloforge.formats.native import NATIVE
+from caloforge.formats.opening import open_hdf5
+from caloforge.formats.sanity import warn_of_proportions
 from caloforge.formats.showerdata import SHOWERDATA
 
 if TYPE_CHECKING:
+    import h5py
+
     from caloforge.formats.base import Format, ShowerReader
     from caloforge.geometry import Geometry
 
@@ -47,35 +51,47 @@ def detect_format(path: str | Path) -> Format:
         FormatError: The file is missing, not HDF5, damaged, or of no registered format.
     """
     path = Path(path)
-    if not path.is_file():
-        msg = (
-            f"{path} is a folder: give a shower file."
-            if path.is_dir()
-            else f"There is no shower file {path}: check the name."
-        )
-        raise FormatError(msg)
-    try:
-        with h5py.File(path, "r") as file:
-            for candidate in FORMATS:
-                if candidate.detect(file):
-                    return candidate
-    except OSError as error:
-        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {error}."
-        raise FormatError(msg) from error
-    msg = f"{path} is HDF5 but of none of the formats {', '.join(f.name for f in FORMATS)}."
+    with open_hdf5(path) as file, reading(path, "what it holds"):
+        for candidate in FORMATS:
+            if candidate.detect(file):
+                return candidate
+        found = _found(file)
+    msg = f"{path} is HDF5 but of none of the formats {', '.join(f.name for f in FORMATS)}; it has {found}."
     raise FormatError(msg)
 
 
-def open_showers(path: str | Path, *, geometry: Geometry | None = None) -> ShowerReader:
+def _found(file: h5py.File) -> str:
+    """The first few names in a file with the shapes of datasets."""
+    names = sorted(file)
+    shown = [f"{clipped(n, 20)} {clipped(shape_of(file, n) or '', 24)}".strip() for n in names[:4]]
+    return ", ".join([*shown, "..."] if len(names) > 4 else shown) or "no content"
+
+
+def open_showers(
+    path: str | Path, *, geometry: Geometry | None = None, energy_unit: float | None = None
+) -> ShowerReader:
     """Open a shower file of any registered format for streaming.
+
+    A warning says when its first showers are out of all proportion.
 
     Args:
         path: The file.
         geometry: Overrides the geometry that the file names or implies.
+        energy_unit: Unit of the hit energies in files of other programs [MeV], in place of their format's;
+            files of caloforge's own are in the units that they were written in.
 
     Raises:
+        DataError: Its particles cannot be right.
         FormatError: The file is missing, damaged or of no registered format.
         GeometryError: The file was written for another geometry.
     """
     path = Path(path)
-    return detect_format(path).reader(path, geometry)
+    reader = detect_format(path).reader(path, geometry)
+    if energy_unit is not None and reader.foreign:
+        reader.hit_unit = energy_unit
+    try:
+        warn_of_proportions(reader)
+    except BaseException:
+        reader.close()
+        raise
+    return reader

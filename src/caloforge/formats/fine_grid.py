@@ -11,45 +11,57 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import FormatError
-from caloforge.formats.base import Format, ShowerReader, check_stack, missing_key, reading
-from caloforge.formats.hdf5 import open_hdf5
+from caloforge.errors import FormatError, bad
+from caloforge.formats.attributes import damaged, number_attribute
+from caloforge.formats.base import Format, ShowerReader, check_stack, reading
+from caloforge.formats.checks import check_incident, group, numbers, read_offsets
+from caloforge.formats.opening import opened
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
 __all__ = ["FINE_GRID", "FineGridReader"]
 
-_HITS = ("layer", "ix", "iy", "energy")
 _INCIDENT = ("energy", "theta", "phi", "pdg")
 
 
 class FineGridReader(ShowerReader):
     """Reads fine-grid files as points at the centres of the fine cells."""
 
+    foreign = True
+
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
         usual = load_geometry("siw-ecal")
         check_stack(path, usual, geometry or usual)
         self.geometry: Geometry = geometry or usual
-        self._file = open_hdf5(path)
-        for key in ("hits/offsets", *(f"hits/{x}" for x in _HITS), *(f"incident/{x}" for x in _INCIDENT)):
-            if key not in self._file:
-                self._file.close()
-                raise missing_key(path, key)
-        self._pitch = float(self._file.attrs["fine_cell_mm"])
-        with reading(path, "offsets"):
-            self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
-        self.meta = ShowerMeta(geometry=self.geometry.name, pitch=self._pitch, threshold=1e-4)
+        with opened(path) as self._file:
+            self._check()
+            self._pitch = number_attribute(self._file, "fine_cell_mm")
+            if self._pitch == 0:
+                raise damaged(self._file, "fine_cell_mm", "got 0, expected a width")
+            self.meta = ShowerMeta(geometry=self.geometry.name, pitch=self._pitch, threshold=1e-4)
+            check_incident(self._incident, len(self))
+
+    def _check(self) -> None:
+        """Kinds and shapes of all datasets against each other, and the offsets."""
+        hits = len(numbers(self._file, "hits/energy", (None,)))
+        for name in ("layer", "ix", "iy"):
+            numbers(self._file, f"hits/{name}", (hits,), integers=True)
+        self._offsets = read_offsets(self._file, "hits/offsets", hits)
+        for name in _INCIDENT:
+            numbers(self._file, f"incident/{name}", (len(self),), integers=name == "pdg")
+        self._extras = tuple(group(self._file, "geant4") or ())
+        for name in self._extras:
+            numbers(self._file, f"geant4/{name}", (len(self),))
 
     @property
     def provenance(self) -> dict[str, Any]:
         """The attributes of the file."""
-        return dict(self._file.attrs)
+        with reading(self.path, "its attributes"):
+            return dict(self._file.attrs)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -71,20 +83,20 @@ class FineGridReader(ShowerReader):
     def _read(self, start: int, stop: int) -> Showers:
         rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
         group = self._file["hits"]
-        layer = group["layer"][hits].astype(np.int64)
-        if len(layer) and layer.max() >= self.geometry.n_layers:
-            msg = f"{self.path} has layer {layer.max()}, the geometry {self.geometry.name} fewer."
-            raise FormatError(msg)
+        layer = group["layer"][hits]
+        if len(layer) and not 0 <= layer.min() <= layer.max() < self.geometry.n_layers:
+            got = f"{layer.min()} to {layer.max()}"
+            expected = f"0 to {self.geometry.n_layers - 1} of {self.geometry.name}"
+            raise FormatError(bad(f"layers of {self.path}", got=got, expected=expected))
         lateral = [(group[name][hits] + np.float32(0.5)) * np.float32(self._pitch) for name in ("ix", "iy")]
         points = np.column_stack([*lateral, self.geometry.layer_z[layer].astype(np.float32)])
-        extras = self._file.get("geant4", {})
         return Showers(
             incident=self._incident(rows),
             offsets=self._offsets[start : stop + 1] - self._offsets[start],
-            energy=group["energy"][hits],
+            energy=self.in_mev(group["energy"][hits]),
             points=points,
             meta=self.meta,
-            extras={f"geant4_{name}": extras[name][rows] for name in extras},
+            extras={f"geant4_{name}": self._file[f"geant4/{name}"][rows] for name in self._extras},
         )
 
     def close(self) -> None:

@@ -9,40 +9,47 @@ at normal incidence.
 from __future__ import annotations
 
 import json
+import math
 from abc import abstractmethod
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError, bad
-from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, missing_key, reading
+from caloforge.errors import FormatError, GeometryError
+from caloforge.formats.attributes import (
+    check_fingerprint,
+    geometry_attribute,
+    meta_attribute,
+    text_attribute,
+)
+from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, reading
+from caloforge.formats.checks import check_count, check_incident, group, numbers
+from caloforge.formats.opening import opened
 from caloforge.formats.output_file import OutputFile
-from caloforge.geometry import Geometry
 from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
 from caloforge.signals import deferred
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["Hdf5Reader", "Hdf5Writer"]
+    from caloforge.geometry import Geometry
 
-_Stored = TypeVar("_Stored")
+__all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "written_as"]
 
 _SLICE_BYTES = 16_000_000
 _LARGEST_SLICE_BYTES = 96_000_000
-_CACHE_BYTES = 32_000_000
 
 
 class Hdf5Reader(ShowerReader):
     """A reader of someone else's HDF5 layout.
 
-    A subclass names its ``keys``, the first one holding the showers, and says how rows become hits.
+    A subclass names its ``keys``, those of the showers and of the incident energies, checks its datasets
+    and says how rows become hits.
     """
 
     keys: tuple[str, ...]
@@ -50,15 +57,18 @@ class Hdf5Reader(ShowerReader):
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
-        self._file = open_hdf5(path)
-        try:
-            self._check_keys()
+        with opened(path) as self._file:
+            self.foreign = not text_attribute(self._file, "caloforge_format")
+            self._count = self._check()
+            check_count(self._file, self._count)
+            self._side = self._find_side()
             self.geometry = self._find_geometry(geometry)
-            self.meta = self._stored_meta() or self._foreign_meta()
-            self._check_lengths()
-        except BaseException:
-            self._file.close()
-            raise
+            self.meta = meta_attribute(self._file, "caloforge_meta") or self._foreign_meta()
+            check_incident(self._incident, self._count)
+
+    @abstractmethod
+    def _check(self) -> int:
+        """Check kinds and shapes of the datasets; the number of showers."""
 
     @abstractmethod
     def _find_geometry(self, given: Geometry | None) -> Geometry:
@@ -79,10 +89,11 @@ class Hdf5Reader(ShowerReader):
     @property
     def provenance(self) -> dict[str, Any]:
         """The attributes of the file, without those that hold the geometry."""
-        return {k: v for k, v in self._file.attrs.items() if not k.startswith("caloforge_")}
+        with reading(self.path, "its attributes"):
+            return {k: v for k, v in self._file.attrs.items() if not k.startswith("caloforge_")}
 
     def __len__(self) -> int:
-        return len(self._file[self.keys[0]])
+        return self._count
 
     def incident(self) -> Incident:
         """All incident particles of the file."""
@@ -104,54 +115,44 @@ class Hdf5Reader(ShowerReader):
 
     def _slice_rows(self) -> int:
         data = self._file[self.keys[0]]
-        row_bytes = data.dtype.itemsize * int(np.prod(data.shape[1:]))
+        row_bytes = data.dtype.itemsize * math.prod(data.shape[1:])
         rows = max(1, _SLICE_BYTES // max(row_bytes, 1))
         chunk = data.chunks[0] if data.chunks else 1
         if chunk > rows:  # whole chunks are unpacked once only, unless they are huge
             return int(chunk if chunk * row_bytes <= _LARGEST_SLICE_BYTES else rows)
         return int(rows // chunk * chunk)
 
+    def _column(self, key: str, rows: slice) -> NDArray[Any]:
+        """One number a shower, stored as (N,) or (N, 1)."""
+        values: NDArray[Any] = self._file[key][rows].reshape(-1)
+        return values
+
     def _incident(self, rows: slice) -> Incident:
         energy = self._energies(rows)
-        side = self._file.get("caloforge", {})
         pdg = self.geometry.pdg
-        theta, phi, codes = (side[k][rows] if k in side else v for k, v in _defaults(pdg))
+        theta, phi, codes = (self._side[k][rows] if k in self._side else v for k, v in _defaults(pdg))
         return Incident.of(energy, theta=theta, phi=phi, pdg=codes)
 
-    def _check_keys(self) -> None:
-        for key in self.keys:
-            if not isinstance(self._file.get(key), h5py.Dataset):
-                raise missing_key(self.path, key)
-
-    def _check_lengths(self) -> None:
-        lengths = {key: self._file[key].shape[:1] for key in self.keys}
-        if len(set(lengths.values())) != 1:
-            got = ", ".join(f"{key} {self._file[key].shape}" for key in lengths)
-            raise FormatError(bad(f"{self.path}", got=got, expected="as many entries in each"))
+    def _find_side(self) -> dict[str, h5py.Dataset]:
+        side = group(self._file, "caloforge") or ()
+        names = [name for name, _ in _defaults() if name in side]
+        return {
+            name: numbers(self._file, f"caloforge/{name}", (self._count,), integers=name == "pdg")
+            for name in names
+        }
 
     def _stored_geometry(self, given: Geometry | None) -> Geometry | None:
-        stored = self._stored("caloforge_geometry", Geometry.model_validate_json)
-        if given is not None and stored is not None and self._clash(given, stored):
+        stored = geometry_attribute(self._file, "caloforge_geometry")
+        meta = meta_attribute(self._file, "caloforge_meta")
+        if meta is not None:
+            check_fingerprint(self._file, meta, stored)
+        if given is None or stored is None:
+            return given or stored
+        if meta and meta.fingerprint and given.fingerprint != stored.fingerprint:
             msg = f"{self.path} was written for the geometry {stored.name!r}, not for {given.name!r}."
             raise GeometryError(msg)
-        if given is not None and stored is not None:
-            check_stack(self.path, stored, given)
-        return given or stored
-
-    def _clash(self, given: Geometry, stored: Geometry) -> bool:
-        meta = self._stored_meta()
-        return bool(meta and meta.fingerprint) and given.fingerprint != stored.fingerprint
-
-    def _stored_meta(self) -> ShowerMeta | None:
-        return self._stored("caloforge_meta", lambda text: ShowerMeta(**json.loads(text)))
-
-    def _stored(self, name: str, parse: Callable[[str], _Stored]) -> _Stored | None:
-        text = self._file.attrs.get(name)
-        try:
-            return parse(text) if text else None
-        except (TypeError, ValueError) as error:
-            msg = f"The attribute {name} of {self.path} is damaged: the file cannot be understood."
-            raise FormatError(msg) from error
+        check_stack(self.path, stored, given)
+        return given
 
 
 class Hdf5Writer(ShowerWriter):
@@ -241,8 +242,8 @@ class Hdf5Writer(ShowerWriter):
 
 def written_as(file: h5py.File, name: str) -> bool | None:
     """Whether caloforge wrote ``file`` in the format ``name``; None when it did not write it."""
-    stored = file.attrs.get("caloforge_format")
-    return None if stored is None else bool(stored == name)
+    stored = text_attribute(file, "caloforge_format")
+    return stored == name if stored else None
 
 
 def gev_column(incident: Incident) -> NDArray[np.float32]:
@@ -253,26 +254,7 @@ def gev_column(incident: Incident) -> NDArray[np.float32]:
 def shape_of(file: h5py.File, key: str) -> tuple[int, ...]:
     """Shape of a dataset; () when it is missing or no dataset."""
     item = file.get(key)
-    return tuple(item.shape) if isinstance(item, h5py.Dataset) else ()
-
-
-def slices(count: int, size: int) -> Iterator[slice]:
-    """Cut ``count`` rows into slices of at most ``size``."""
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
-
-
-def open_hdf5(path: Path) -> h5py.File:
-    """Open a file for reading.
-
-    Raises:
-        FormatError: It is missing, truncated or no HDF5.
-    """
-    try:
-        return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
-    except OSError as error:
-        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {error}."
-        raise FormatError(msg) from error
+    return tuple(item.shape or ()) if isinstance(item, h5py.Dataset) else ()
 
 
 def _defaults(pdg: int = PHOTON) -> tuple[tuple[str, float | int], ...]:

@@ -14,15 +14,14 @@ import numpy as np
 
 from caloforge.errors import FormatError, bad
 from caloforge.formats.base import Format
+from caloforge.formats.checks import numbers, per_shower
 from caloforge.formats.dense import cells_from_dense, geometry_of_shape
-from caloforge.formats.hdf5 import Hdf5Reader, open_hdf5
+from caloforge.formats.hdf5 import Hdf5Reader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 __all__ = ["ILD", "IldReader"]
@@ -33,11 +32,15 @@ _ANGLE_LAST = (45, 18, 50)
 class IldReader(Hdf5Reader):
     """Reads voxel groups as cells."""
 
-    def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
-        with open_hdf5(path) as file:
-            self._group = _group(file) or "layers"
+    def _check(self) -> int:
+        self._group = _group(self._file) or "layers"
         self.keys = (f"{self._group}/layers", f"{self._group}/energy")
-        super().__init__(path, geometry)
+        told = f"(N, layers, x, y) in {self.keys[0]!r}"
+        layers = numbers(self._file, self.keys[0], (None, None, None, None), told=told)
+        per_shower(self._file, self.keys[1], len(layers))
+        if f"{self._group}/theta" in self._file:
+            per_shower(self._file, f"{self._group}/theta", len(layers))
+        return len(layers)
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
         shape = self._file[self.keys[0]].shape[1:]
@@ -63,12 +66,11 @@ class IldReader(Hdf5Reader):
         )
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        energies: NDArray[np.float64] = self._file[self.keys[1]][rows].reshape(-1).astype(np.float64)
-        return energies * GEV
+        return self._column(self.keys[1], rows).astype(np.float64) * GEV
 
     def _incident(self, rows: slice) -> Incident:
         name = f"{self._group}/theta"
-        polar = self._file[name][rows].reshape(-1).astype(np.float64) if name in self._file else np.pi / 2
+        polar = self._column(name, rows).astype(np.float64) if name in self._file else np.pi / 2
         lean = np.pi / 2 - polar
         phi = np.where(lean >= 0, np.pi / 2, -np.pi / 2) if name in self._file else 0.0
         pdg = 11 if self._angle_last else PHOTON
@@ -79,8 +81,8 @@ class IldReader(Hdf5Reader):
         layers = self._file[self.keys[0]][rows]
         if self._angle_last:
             layers = layers.swapaxes(-1, -2)
-        dense = layers.reshape(len(layers), self.geometry.n_cells)
-        return cells_from_dense(dense, self._incident(rows), self.meta)
+        dense = self.in_mev(layers.reshape(len(layers), self.geometry.n_cells))
+        return cells_from_dense(dense, self._incident(rows), self.meta, first=start)
 
 
 def _group(file: h5py.File) -> str | None:

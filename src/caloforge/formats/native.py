@@ -2,7 +2,8 @@
 
 Layout: ``incident/{energy, theta, phi, pdg}``, ``hits/{offsets, energy}`` and ``hits/cells`` or
 ``hits/points``, ``extras/*`` per shower; attributes ``format``, ``version``, ``meta`` (JSON),
-``geometry`` (JSON) and ``provenance`` (JSON).
+``geometry`` (JSON), ``provenance`` (JSON) and ``checksums`` (JSON, see ``caloforge.formats.checksums``;
+files without it are read, too).
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError
-from caloforge.formats.base import (
-    Format,
-    ShowerReader,
-    ShowerWriter,
-    check_stack,
-    missing_key,
-    reading,
+from caloforge.errors import DataError, FormatError, GeometryError, bad
+from caloforge.formats.attributes import (
+    check_fingerprint,
+    damaged,
+    geometry_attribute,
+    integer_attribute,
+    meta_attribute,
+    object_attribute,
+    says,
 )
-from caloforge.formats.hdf5 import open_hdf5
+from caloforge.formats.base import Format, ShowerReader, ShowerWriter, check_stack, reading
+from caloforge.formats.checks import check_incident, check_once, group, numbers, read_offsets
+from caloforge.formats.checksums import Checksums, Pass, stored_sums, verify
+from caloforge.formats.opening import opened
 from caloforge.formats.output_file import OutputFile
-from caloforge.geometry import Geometry, check_cells
+from caloforge.geometry import check_cells
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.signals import deferred
 
@@ -34,11 +39,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caloforge.geometry import Geometry
+
 __all__ = ["NATIVE", "NativeReader", "NativeWriter"]
 
 VERSION = 1
 _HIT_CHUNK = 1 << 16
 _ROW_CHUNK = 4096
+_TEXTS = ("meta", "geometry", "provenance")
 _INCIDENT = ("energy", "theta", "phi", "pdg")
 
 
@@ -47,15 +55,15 @@ class NativeReader(ShowerReader):
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
-        self._file = open_hdf5(path)
-        try:
+        with opened(path) as self._file:
             self._load(geometry)
-        except BaseException:
-            self._file.close()
-            raise
 
     def _load(self, geometry: Geometry | None) -> None:
+        self._check_version()
         self.meta, stored = self._describe()
+        self._provenance = object_attribute(self._file, "provenance")
+        self._sums = stored_sums(self._file)
+        self._pass = Pass(self._file, self._sums)
         self.geometry = stored if geometry is None else geometry
         if geometry and self.meta.fingerprint not in {"", geometry.fingerprint}:
             msg = (
@@ -65,33 +73,49 @@ class NativeReader(ShowerReader):
             raise GeometryError(msg)
         if geometry is not None and stored is not None:
             check_stack(self.path, stored, geometry)
-        place = "hits/points" if "hits/points" in self._file else "hits/cells"
-        for key in (*(f"incident/{name}" for name in _INCIDENT), "hits/offsets", "hits/energy", place):
-            if key not in self._file:
-                raise missing_key(self.path, key)
-        with reading(self.path, "offsets"):
-            self._offsets: NDArray[np.int64] = self._file["hits/offsets"][:]
+        self._check_datasets()
 
-    def _describe(self) -> tuple[ShowerMeta, Geometry | None]:
-        attributes = self._file.attrs
-        if attributes.get("version", VERSION) > VERSION:
+    def _check_datasets(self) -> None:
+        """Kinds and shapes of all datasets against each other, the offsets, and the particles."""
+        file = self._file
+        self._place = "points" if group(file, "hits") and "points" in file["hits"] else "cells"
+        hits = len(numbers(file, "hits/energy", (None,)))
+        self._offsets = read_offsets(file, "hits/offsets", hits)
+        for name in _INCIDENT:
+            numbers(file, f"incident/{name}", (len(self),), integers=name == "pdg")
+        if self._place == "points":
+            numbers(file, "hits/points", (hits, 3))
+            if "cells" in file["hits"]:
+                what = f"hits of {file.filename}"
+                raise FormatError(bad(what, got="points and cells", expected="one of the two"))
+        else:
+            numbers(file, "hits/cells", (hits,), integers=True)
+        self._extras = tuple(group(file, "extras") or ())
+        for name in self._extras:
+            numbers(file, f"extras/{name}", (len(self),))
+        check_incident(self._incident, len(self))
+
+    def _check_version(self) -> None:
+        version = integer_attribute(self._file, "version", VERSION)
+        if version > VERSION:
             msg = (
-                f"{self.path} has version {attributes['version']} of the format, "
+                f"{self.path} has version {version} of the format, "
                 f"this caloforge reads up to {VERSION}: update caloforge."
             )
             raise FormatError(msg)
-        try:
-            meta = ShowerMeta(**json.loads(attributes["meta"]))
-            text = attributes.get("geometry", "")
-            return meta, Geometry.model_validate_json(text) if text else None
-        except (KeyError, TypeError, ValueError) as error:
-            msg = f"The attributes of {self.path} are damaged: {error}."
-            raise FormatError(msg) from error
+
+    def _describe(self) -> tuple[ShowerMeta, Geometry | None]:
+        meta = meta_attribute(self._file, "meta")
+        if meta is None:
+            raise damaged(self._file, "meta", "it is missing")
+        stored = geometry_attribute(self._file, "geometry")
+        check_fingerprint(self._file, meta, stored)
+        return meta, stored
 
     @property
     def provenance(self) -> dict[str, Any]:
         """How the file was made."""
-        return dict(json.loads(self._file.attrs.get("provenance", "{}")))
+        return dict(self._provenance)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -108,23 +132,44 @@ class NativeReader(ShowerReader):
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
         with reading(self.path, f"showers {start} to {stop - 1}"):
-            showers = self._read(start, stop)
-            if showers.cells is not None and self.geometry is not None:
-                check_cells(showers, self.geometry)
+            stored = self._stored(start, stop)
+            self._pass.follow(start, stop, stored, last=len(self))
+            showers = self._showers(start, stop, stored)
+            if showers.cells is not None:
+                self._check_cells(showers)
         return showers
 
-    def _read(self, start: int, stop: int) -> Showers:
-        rows, hits = slice(start, stop), slice(int(self._offsets[start]), int(self._offsets[stop]))
-        group = self._file["hits"]
+    def verify(self) -> int:
+        """Compare the stored content with its checksums, in one pass; how many the file has."""
+        with reading(self.path, "its content"):
+            return verify(self._file, self._sums)
+
+    def _stored(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """The rows of all datasets but the offsets, as they are stored."""
+        hits = slice(int(self._offsets[start]), int(self._offsets[stop]))
+        rows = {f"incident/{name}": slice(start, stop) for name in _INCIDENT}
+        rows |= {"hits/energy": hits, f"hits/{self._place}": hits}
+        rows |= {f"extras/{name}": slice(start, stop) for name in self._extras}
+        return {name: self._file[name][part] for name, part in rows.items()}
+
+    def _showers(self, start: int, stop: int, stored: Mapping[str, NDArray[Any]]) -> Showers:
         return Showers(
-            incident=self._incident(rows),
+            incident=Incident(*(stored[f"incident/{name}"] for name in _INCIDENT)),
             offsets=self._offsets[start : stop + 1] - self._offsets[start],
-            energy=group["energy"][hits],
-            points=group["points"][hits] if "points" in group else None,
-            cells=group["cells"][hits] if "cells" in group else None,
+            energy=stored["hits/energy"],
+            points=stored.get("hits/points"),
+            cells=stored.get("hits/cells"),
             meta=self.meta,
-            extras={name: data[rows] for name, data in self._file.get("extras", {}).items()},
+            extras={name: stored[f"extras/{name}"] for name in self._extras},
         )
+
+    def _check_cells(self, showers: Showers) -> None:
+        cells = showers.cells if showers.cells is not None else np.empty(0, np.int32)
+        if self.geometry is not None:
+            check_cells(showers, self.geometry)
+        elif len(cells) and cells.min() < 0:
+            raise DataError(bad("cell indices", got=f"{cells.min()}", expected="0 or more"))
+        check_once(cells, showers.offsets)
 
     def close(self) -> None:
         """Close the file."""
@@ -157,6 +202,7 @@ class NativeWriter(ShowerWriter):
                 "provenance": json.dumps(dict(provenance or {})),
             }
         )
+        self._sums = Checksums()
         self._column("hits/offsets", np.zeros(1, dtype=np.int64))
 
     @deferred()
@@ -174,11 +220,19 @@ class NativeWriter(ShowerWriter):
     def _check_kind(self, showers: Showers) -> None:
         kind = (showers.meta, "points" if showers.cells is None else "cells", sorted(showers.extras))
         if self._kind is None:
+            self._check_geometry(showers.meta)
             self._kind = kind
             self._file.attrs["meta"] = json.dumps(asdict(showers.meta))
         elif self._kind != kind:
             msg = f"{self.path} holds showers of {self._kind}; a block of {kind} does not fit."
             raise FormatError(msg)
+
+    def _check_geometry(self, meta: ShowerMeta) -> None:
+        geometry = self._geometry
+        if geometry is not None and meta.fingerprint not in {"", geometry.fingerprint}:
+            got = f"cells of {meta.geometry!r} ({meta.fingerprint})"
+            expected = f"those of {geometry.name!r} ({geometry.fingerprint})"
+            raise GeometryError(bad(f"showers for {self.path}", got=got, expected=expected))
 
     def _write(self, showers: Showers) -> None:
         for name in _INCIDENT:
@@ -209,7 +263,9 @@ class NativeWriter(ShowerWriter):
         data = self._file[name]
         before = len(data)
         data.resize(before + len(values), axis=0)
-        data[before:] = values
+        stored = values.astype(data.dtype, copy=False)
+        data[before:] = stored
+        self._sums.add(name, stored)
 
     @deferred()
     def close(self) -> None:
@@ -217,6 +273,7 @@ class NativeWriter(ShowerWriter):
         self._file.require_group("extras")
         if self._kind is None:
             self.append(_no_showers())
+        self._sums.store(self._file, _TEXTS)
         self._output.finish()
 
     def abort(self) -> None:
@@ -232,7 +289,7 @@ def _no_showers() -> Showers:
 NATIVE = Format(
     name="native",
     description="caloforge's own flat HDF5",
-    detect=lambda file: file.attrs.get("format", "") == "caloforge",
+    detect=lambda file: says(file, "format", "caloforge"),
     reader=NativeReader,
     writer=NativeWriter,
 )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, bad
+from caloforge.errors import DataError, FormatError, bad, clipped
 from caloforge.formats.base import Format
+from caloforge.formats.checks import check_stored, dataset, numbers, per_shower
 from caloforge.formats.clouds import cloud_columns, depth_of_layer
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column
 from caloforge.geometry import load_geometry
@@ -37,31 +38,53 @@ class ShowerDataReader(Hdf5Reader):
     """Reads showerdata files as points; times are left aside."""
 
     keys = ("showers", "energies", "directions", "pdg")
+    hit_unit = GEV
+
+    def _check(self) -> int:
+        showers = dataset(self._file, "showers")
+        kind = h5py.check_vlen_dtype(showers.dtype)
+        if kind is None or kind.kind != "f" or showers.ndim != 1:
+            got = f"shape {showers.shape} of {clipped(showers.dtype, 40)}"
+            expected = "(N,) of variable-length floats"
+            raise FormatError(bad(f"'showers' of {self.path}", got=got, expected=expected))
+        check_stored(showers)
+        self._check_particles(len(showers))
+        self._n_columns = self._find_columns(len(showers))
+        return len(showers)
+
+    def _check_particles(self, count: int) -> None:
+        numbers(self._file, "directions", (count, 3))
+        per_shower(self._file, "energies", count)
+        per_shower(self._file, "pdg", count, integers=True)
+        if "num_points" in self._file:
+            per_shower(self._file, "num_points", count, integers=True)
+
+    def _find_columns(self, count: int) -> int:
+        shape = numbers(self._file, "shape", (3,), integers=True)[:]
+        if shape[0] != count or shape[2] not in {4, 5}:
+            got, expected = str(shape.tolist()), f"[{count}, most points, 4 or 5 columns]"
+            raise FormatError(bad(f"'shape' of {self.path}", got=got, expected=expected))
+        return int(shape[2])
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
-        shape = self._file.get("shape")
-        if shape is None or shape.shape != (3,) or shape[2] not in {4, 5}:
-            got = "none" if shape is None else str(shape[()])
-            expected = "(N, most points, 4 or 5 columns)"
-            raise FormatError(bad(f"shape of {self.path}", got=got, expected=expected))
-        self._n_columns = int(shape[2])
         return self._stored_geometry(given) or load_geometry(_DEFAULT)
 
     def _foreign_meta(self) -> ShowerMeta:
         return ShowerMeta(geometry=self.geometry.name)
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
-        energies: NDArray[np.float64] = self._file["energies"][rows].reshape(-1).astype(np.float64)
-        return energies * GEV
+        return self._column("energies", rows).astype(np.float64) * GEV
 
     def _incident(self, rows: slice) -> Incident:
         way = self._file["directions"][rows].astype(np.float64)
+        if not np.isfinite(way).all():
+            raise DataError(bad("directions", got="NaN or infinite ones", expected="finite ones"))
         length = np.linalg.norm(way, axis=1)
         theta = np.arccos(np.clip(way[:, 2] / np.where(length > 0, length, 1.0), -1.0, 1.0))
         phi = np.where(theta > 0, np.arctan2(way[:, 1], way[:, 0]), 0.0)
-        if "caloforge" in self._file:  # the float32 direction has lost digits
-            theta, phi = (self._file["caloforge"][name][rows] for name in ("theta", "phi"))
-        return Incident.of(self._energies(rows), theta=theta, phi=phi, pdg=self._file["pdg"][rows])
+        if {"theta", "phi"} <= self._side.keys():  # the float32 direction has lost digits
+            theta, phi = (self._side[name][rows] for name in ("theta", "phi"))
+        return Incident.of(self._energies(rows), theta=theta, phi=phi, pdg=self._column("pdg", rows))
 
     def _slice_rows(self) -> int:
         return _READ_ROWS
@@ -70,18 +93,27 @@ class ShowerDataReader(Hdf5Reader):
         rows = slice(start, stop)
         clouds = list(self._file["showers"][rows])
         lengths = np.array([len(cloud) for cloud in clouds], dtype=np.int64)
-        if np.any(lengths % self._n_columns):
-            msg = f"{self.path} has showers that are not rows of {self._n_columns} columns: it is damaged."
-            raise FormatError(msg)
+        self._check_clouds(lengths, rows)
         flat = np.concatenate([*clouds, np.empty(0, np.float32)]).reshape(-1, self._n_columns)
         depth = depth_of_layer(flat[:, 2], self.geometry, self.path)
         return Showers(
             incident=self._incident(rows),
             offsets=np.concatenate([[0], np.cumsum(lengths // self._n_columns)]),
-            energy=flat[:, 3] * np.float32(GEV),
+            energy=self.in_mev(flat[:, 3]),
             points=np.column_stack([flat[:, :2], depth]),
             meta=self.meta,
         )
+
+    def _check_clouds(self, lengths: NDArray[np.int64], rows: slice) -> None:
+        """Rows of all columns, as many as the file says."""
+        wrong = lengths % self._n_columns != 0
+        if "num_points" in self._file:
+            wrong |= lengths != self._column("num_points", rows) * np.int64(self._n_columns)
+        if np.any(wrong):
+            number = int(np.flatnonzero(wrong)[0])
+            what = f"shower {rows.start + number} of {self.path}"
+            expected = f"'num_points' rows of {self._n_columns} columns"
+            raise FormatError(bad(what, got=f"{lengths[number]} numbers", expected=expected))
 
 
 class ShowerDataWriter(Hdf5Writer):
