@@ -14,6 +14,7 @@ from caloforge.models import build_model, model_class, model_names
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
+from caloforge.training.takeover import take_over
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
@@ -84,6 +85,45 @@ def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: Tr
             model.after_step(stage.name)
             model.end_stage(stage.name)
         trained.add(stage.name)
+
+
+def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
+    for stage in model.stages():
+        model.begin_stage(stage.name)
+        owners = {key: [s.name for s in model.stages() if s.owns(key)] for key, _ in model.named_parameters()}
+        passive = ("trainees.teacher.", "trainees.target.")
+        assert all(len(o) == 1 for key, o in owners.items() if not key.startswith(passive)), owners
+        model.end_stage(stage.name)
+    buffers = dict(model.named_buffers())
+    for stage in model.stages():
+        assert set(stage.buffers) <= buffers.keys()
+        assert set(stage.replaces) <= {m for s in model.stages() for m in s.modules} - set(stage.modules)
+        assert stage.modules
+
+
+def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
+    name: str, data: TrainingData
+) -> None:
+    source = prepared(name, data, showers=40, seed=1)
+    for again in (stage.name for stage in source.stages() if stage.group):
+        model, fresh = (build_model(name, source.config, data.geometry, seed=2) for _ in range(2))
+        kept = take_over(model, source, [again])
+        assert again not in kept
+        stale = [stage for stage in model.stages() if stage.name not in kept]
+        theirs, new = source.state_dict(), fresh.state_dict()
+        assert any(stage.owns(key) for stage in stale for key in new)
+        for key, value in model.state_dict().items():
+            anew = not kept or any(stage.owns(key) for stage in stale)
+            assert torch.equal(value, (new if anew else theirs)[key]), (again, key)
+        model.prepare(batch_of(data), torch.Generator().manual_seed(0))
+        for key, value in model.state_dict().items() if kept else ():
+            assert any(stage.owns(key) for stage in stale) or torch.equal(value, theirs[key]), (again, key)
+        for stage in stale:
+            if stage.group:
+                model.begin_stage(stage.name)
+                assert math.isfinite(losses(model, data, stage.group)["loss"].detach())
+                model.end_stage(stage.name)
 
 
 def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> None:

@@ -27,7 +27,7 @@ from caloforge.preprocessing import Conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
@@ -121,20 +121,20 @@ class CaloPointFlow(GenerativeModel):
 
     def stages(self) -> Sequence[Stage]:
         """All networks are trained together."""
-        return (Stage("elbo", group="elbo"),)
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:  # noqa: ARG002
-        """All parameters."""
-        return list(self.parameters())
+        modules = ("points", "totals", "encoder", "latent_flow", "point_flow")
+        return (Stage("elbo", "elbo", modules=modules, buffers=("most_hits",)),)
 
     def timed_parts(self) -> dict[str, str]:
         """The two flows."""
         return {"latent flow": "latent_flow", "point flow": "point_flow"}
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
-        """Fit the scales of conditions, points and totals."""
+        """Fit the scales of conditions, points and totals, unless they came with weights."""
         cells = self._cells_of(sample)
-        self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+        if not self.conditions.is_fitted:
+            self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+        if self.points.is_fitted:  # its stage owns all that follows
+            return
         self.points.fit(cells, rng)
         condition = self.conditions(sample.energy, sample.direction)
         self.totals.fit(_raw_totals(cells, sample.energy, rng), condition)

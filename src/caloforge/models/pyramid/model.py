@@ -42,7 +42,7 @@ from caloforge.preprocessing import Conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Cloud, Noise
@@ -124,11 +124,7 @@ class Pyramid(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """Layers, their totals, clusters, cells, energies: independent of each other in training."""
         names = ("layers", "totals", "clusters", "cells", "energies")
-        return tuple(Stage(name, name) for name in names)
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of one stage."""
-        return list(self.get_submodule(group).parameters())
+        return tuple(Stage(name, name, modules=(name,)) for name in names)
 
     def timed_parts(self) -> dict[str, str]:
         """All five flows."""
@@ -143,7 +139,9 @@ class Pyramid(GenerativeModel):
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if not self.layers.number.is_fitted:
             self.layers.fit(self.tree.layer_pattern(layers), None, None)
+        if not self.clusters.number.is_fitted:
             self.clusters.fit(cluster_hit, layers.number, layers.number)
+        if not self.cells.number.is_fitted:
             self.cells.fit(cell_hit, self.tree.kinds_of(clusters), clusters.number)
         condition = self.conditions(sample.energy, sample.direction)
         if not self.totals.is_fitted:
