@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ import torch
 
 from caloforge.errors import ConfigError
 from caloforge.models import build_model, model_class, model_names
+from caloforge.models.noise import StreamNoise
+from caloforge.nn.flows import ZukoFlow
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
@@ -183,6 +185,40 @@ def test_a_shower_agrees_to_rounding_whatever_the_batch(name: str, data: Trainin
     np.testing.assert_allclose(alone.visible_energy[same], together.visible_energy[same], rtol=1e-4)
     shifted = simulator.points(incident[100:110], seed=1, first=107, batch_size=1)
     np.testing.assert_array_equal(shifted.energy, alone[np.arange(100, 110)].energy)
+
+
+def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, data: TrainingData) -> None:
+    simulator = simulator_of(name, data)
+    expected = simulator.points(INCIDENT[:4], seed=1)
+    with torch.device("meta"):  # where new tensors go that no device is given
+        found = simulator.points(INCIDENT[:4], seed=1)
+        for stage in simulator.model.stages():
+            simulator.model.begin_stage(stage.name)
+            owned = [simulator.model.get_submodule(module) for module in stage.modules]
+            # a density of zuko's turns even given tensors into those of the default device
+            zuko = any(isinstance(part, ZukoFlow) for module in owned for part in module.modules())
+            if stage.group and not zuko:
+                rng = torch.Generator(device="cpu").manual_seed(0)
+                terms = simulator.model.loss(batch_of(data), group=stage.group, rng=rng)
+                assert terms["loss"].device.type == "cpu"
+            simulator.model.end_stage(stage.name)
+    np.testing.assert_array_equal(found.points, expected.points)
+    np.testing.assert_array_equal(found.energy, expected.energy)
+
+
+def test_noise_is_made_by_the_streams_and_moved_to_the_device(name: str, data: TrainingData) -> None:
+    asked: list[tuple[int, torch.device]] = []
+
+    class Recording(StreamNoise):
+        def __init__(self, seed: int, shower: Any, *, device: str | torch.device = "meta") -> None:
+            asked.append((seed, torch.device(device)))
+            super().__init__(seed, shower, device=device)
+
+    simulator = simulator_of(name, data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("caloforge.simulator.StreamNoise", Recording)
+        simulator.to("cpu").points(INCIDENT[:4], seed=5)
+    assert asked == [(5, torch.device("cpu"))]
 
 
 def test_saved_models_generate_the_same_to_the_bit(name: str, data: TrainingData, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caloforge.blocks import run_blocks
+from caloforge.devices import find_device, threads_as_before
+from caloforge.errors import ConfigError, bad
 from caloforge.formats import NativeWriter
 from caloforge.formats.base import check_output
 from caloforge.generation.particles import LikeFile, extremes
@@ -16,7 +17,7 @@ from caloforge.geometry import project
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from caloforge.beam import Beam
@@ -43,6 +44,7 @@ class Generation:
         offset: Where the particles meet the front face [mm].
         sampler: Changes to the model's sampler, such as ``{"steps": 1}``.
         threads: Threads of a process.
+        device: Where the networks run: ``cpu``, ``cuda`` or ``auto``; results agree to rounding.
     """
 
     model: str
@@ -53,9 +55,10 @@ class Generation:
     offset: tuple[float, float] = (0.0, 0.0)
     sampler: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
+    device: str = "cpu"
 
     def simulator(self) -> Simulator:
-        """The model with the sampler asked for."""
+        """The model with the sampler asked for, on the CPU."""
         simulator = load_simulator(self.model)
         return simulator.with_sampler(**self.sampler) if self.sampler else simulator
 
@@ -73,6 +76,7 @@ class Generation:
         described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
         rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")
         settings = {name: _plain(getattr(self, name)) for name in rest}
+        settings["device"] = find_device(self.device).type
         return {"model": self.model, "weights": weights, "particles": _plain(described), **settings}
 
 
@@ -86,7 +90,7 @@ class _Worker:
         import torch
 
         torch.set_num_threads(self.generation.threads)
-        simulator = self.generation.simulator()
+        simulator = self.generation.simulator().to(find_device(self.generation.device))
         return partial(_make, self.generation, simulator)
 
 
@@ -104,6 +108,7 @@ def generate(
     count: int,
     processes: int = 1,
     strict: bool = False,
+    allow_extrapolation: bool = False,
     writer: WriterFactory | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -116,20 +121,23 @@ def generate(
         count: Showers.
         processes: Worker processes; the showers do not depend on it.
         strict: Raise instead of warning outside of the trained range.
+        allow_extrapolation: Also for particles far outside of it, see ``Simulator.check``.
         writer: Opens the file; caloforge's own format by default.
         force: Replace ``out``.
         progress: As of ``run_blocks``.
 
     Raises:
-        DataError: ``strict``, and a particle is outside of the trained range.
+        ConfigError: The device is not there, or several processes are to share a GPU.
+        DataError: As of ``Simulator.check`` and ``Simulator.points``.
         OutputError: ``out`` exists or cannot be written.
     """
     check_output(out, force=force)
+    _check_processes(processes, generation.device)
     simulator = generation.simulator()
-    simulator.check(extremes(generation.particles), strict=strict)
+    simulator.check(extremes(generation.particles), strict=strict, allow_extrapolation=allow_extrapolation)
     request = generation.request()
     options: dict[str, Any] = {} if progress is None else {"progress": progress}
-    with _threads_as_before():
+    with threads_as_before():
         run_blocks(
             out=out,
             count=count,
@@ -144,16 +152,12 @@ def generate(
         )
 
 
-@contextmanager
-def _threads_as_before() -> Iterator[None]:
-    """A worker in this process sets the number of threads."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _check_processes(processes: int, device: str) -> None:
+    """A GPU works on one process's showers after the other's, and each takes memory of its own."""
+    kind = find_device(device).type
+    if processes > 1 and kind != "cpu":
+        fix = "leave --processes out and raise --batch-size, or take --device cpu"
+        raise ConfigError(bad(f"processes on {kind}", got=processes, expected="1", fix=fix))
 
 
 def _plain(value: Any) -> Any:

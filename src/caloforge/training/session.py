@@ -6,7 +6,8 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from caloforge.errors import ConfigError, DataError, bad
+from caloforge.devices import find_device
+from caloforge.errors import ConfigError, DataError
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
@@ -57,7 +58,7 @@ def train(
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
         retrain: Stages to train although ``init_from`` brings them along.
-        device: Accelerator of lightning-fabric: ``cpu``, ``cuda``, ``auto`` ...
+        device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         on_progress: Shows progress.
 
@@ -96,11 +97,9 @@ def train(
 def _fabric(device: str, precision: Precision) -> Fabric:
     from lightning_fabric import Fabric
 
-    try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
-    except (RuntimeError, ValueError) as error:
-        expected = "cpu, auto or an accelerator that this machine has"
-        raise ConfigError(bad("device", got=repr(device), expected=expected)) from error
+    place = find_device(device)
+    numbers: list[int] | int = 1 if place.type == "cpu" else [place.index]
+    return Fabric(accelerator=place.type, devices=numbers, precision=precision)
 
 
 def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:

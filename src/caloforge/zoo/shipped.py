@@ -57,7 +57,8 @@ def recorded_time(name: str) -> float | None:
     path = model_folder(name) / "card.json"
     card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     entries = card.get("benchmark", {}).get("configurations", ())
-    times = [entry["cpu_ms"]["mean"] for entry in entries if entry["threads"] == 1]
+    on_cpu = [entry for entry in entries if entry.get("device", "cpu") == "cpu"]
+    times = [entry["cpu_ms"]["mean"] for entry in on_cpu if entry["threads"] == 1]
     return min(times, default=None)
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud, rows_of, tiles
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
 from caloforge.models.pointflow.hit_energy import share_energy
@@ -213,7 +214,10 @@ class CaloPointFlow(GenerativeModel):
         latent, target = drawn[:, :-_TOTALS], drawn[:, -_TOTALS:]
         raw = self.totals.inverse(target, condition)
         wanted, visible = Totals.split(raw, energy)
-        return torch.cat([latent, self.totals.plain(raw)], 1), wanted.clamp(max=self.most_hits), visible
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        visible = bounds.visible(visible, sampling_fraction=self.geometry.sampling_fraction)
+        wanted = bounds.points(wanted, float(self.most_hits) / _MOST_HITS, room=_MOST_HITS)
+        return torch.cat([latent, self.totals.plain(raw)], 1), wanted, visible
 
     def _points(
         self, context: Tensor, counts: Tensor, noise: Noise, *, lattice: bool

@@ -33,12 +33,13 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud, rows_of, shower_tiles
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.ring_placement import merge_cells
-from caloforge.models.pointflow.shower_totals import ShowerTotals
+from caloforge.models.pointflow.shower_totals import ROOM, ShowerTotals
 from caloforge.nn import (
     AutoregressiveFlow,
     AutoregressiveFlowConfig,
@@ -227,6 +228,10 @@ class CaloPointFlow2(GenerativeModel):
     def _wanted(self, totals: Tensor, energy: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers of hits, and energy sums that are enough for each to pass the threshold."""
         counts, total = self.scaling.inverse(totals, energy, condition)
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        counts = bounds.points(counts, self.scaling.largest, room=ROOM)
+        counts = counts.clamp(max=max(self.geometry.n_cells, int(self.scaling.most)))
+        total = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
         return counts, torch.maximum(total, counts * (self.hits.energy.floor * _ROOM))
 
     def _cloud(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> Cloud:

@@ -31,6 +31,7 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pyramid.choice import ChoiceFlow
 from caloforge.models.pyramid.hit_energies import HitEnergies
 from caloforge.models.pyramid.layer_totals import LayerTotals
@@ -178,7 +179,11 @@ class Pyramid(GenerativeModel):
         """Generate the hit cells of every particle's shower, one point at the centre of each."""
         condition = self.conditions(energy, direction)
         layers = self._draw_layers(condition, noise)
-        totals = self.totals.sample(self.tree.layer_pattern(layers), condition, noise)
+        counts, energies = self.totals.sample(self.tree.layer_pattern(layers), condition, noise)
+        # as many hits as there are cells are the most that the next stages can draw
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        energies = bounds.visible(energies, sampling_fraction=self.geometry.sampling_fraction)
+        totals = (counts, energies)
         clusters = self._draw_clusters(layers, totals, condition, noise)
         hits = self._draw_cells(clusters, totals, condition, noise)
         cell_energy = self.energies.sample(hits, totals[1], condition, noise)
