@@ -40,9 +40,14 @@ def batch_of(data: TrainingData, *, size: int = 60) -> Batch:
 
 
 def prepared(
-    name: str, data: TrainingData, *overrides: str, preset: str = "smoke", seed: int = 3
+    name: str,
+    data: TrainingData,
+    *overrides: str,
+    preset: str = "smoke",
+    seed: int = 3,
+    showers: int = 60,
 ) -> GenerativeModel:
     """A model with random weights whose preprocessing is fitted."""
     model = build_model(name, load_config(f"{name}/{preset}", overrides).model, data.geometry, seed=seed)
-    model.prepare(batch_of(data), torch.Generator().manual_seed(0))
+    model.prepare(batch_of(data, size=showers), torch.Generator().manual_seed(0))
     return model.eval()

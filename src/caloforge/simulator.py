@@ -11,59 +11,29 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from caloforge.beam import particle_name
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, project
 from caloforge.models import build_model
 from caloforge.models.assembly import cloud_to_showers, incident_tensors
+from caloforge.models.bounds import FAR
 from caloforge.models.noise import StreamNoise
 from caloforge.records import first_problem
 from caloforge.saved_model import SavedRange, read_model, write_model
-from caloforge.showers import Showers
-from caloforge.units import DEGREE, GEV
+from caloforge.showers import Incident, Showers
+from caloforge.trained import TrainedRange, refuse_absurd
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel
-    from caloforge.showers import Incident
 
 __all__ = ["Simulator", "TrainedRange"]
 
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainedRange:
-    """Where a model was trained.
-
-    Attributes:
-        energy: Lowest and highest incident energy [MeV].
-        theta: Largest angle from the normal [rad].
-        pdg: Particle code.
-    """
-
-    energy: tuple[float, float]
-    theta: float
-    pdg: int
-
-    def complaint(self, incident: Incident) -> str:
-        """What of ``incident`` lies outside, in one sentence; "" when nothing does."""
-        low, high = self.energy
-        margin = 1e-3
-        outside = (incident.energy < low * (1 - margin)) | (incident.energy > high * (1 + margin))
-        if outside.any():
-            got = f"{incident.energy.min() / GEV:g} to {incident.energy.max() / GEV:g} GeV"
-            return f"energies of {got} leave the trained range {low / GEV:.4g} to {high / GEV:.4g} GeV"
-        if np.any(incident.theta > self.theta + margin):
-            got, known = incident.theta.max() / DEGREE, self.theta / DEGREE
-            limit = f"0 to {known:.4g} degrees" if known > 0.1 else "perpendicular particles only"
-            return f"angles of up to {got:.4g} degrees leave the trained range, {limit}"
-        if np.any(incident.pdg != self.pdg):
-            got = ", ".join(map(particle_name, np.unique(incident.pdg).tolist()))
-            return f"particles ({got}) are not those of the training ({particle_name(self.pdg)})"
-        return ""
+_PROBES = 4  # showers that tell the visible fraction at an end of the trained range
 
 
 @dataclass
@@ -79,11 +49,23 @@ class Simulator:
     model: GenerativeModel
     trained: TrainedRange
     card: dict[str, Any] = field(default_factory=dict)
+    _usual: dict[float, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def geometry(self) -> Geometry:
         """The read-out."""
         return self.model.geometry
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are; they are loaded to the CPU."""
+        parameter = next(self.model.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def to(self, device: str | torch.device) -> Simulator:
+        """Move the networks, in place: random numbers are still made on the CPU, the same ones."""
+        self.model.to(device)
+        return self
 
     @property
     def cost(self) -> dict[str, Any]:
@@ -104,6 +86,7 @@ class Simulator:
         first: int = 0,
         batch_size: int = 100,
         strict: bool = False,
+        allow_extrapolation: bool = False,
         readout: bool = True,
         offset: tuple[float, float] = (0.0, 0.0),
     ) -> Showers:
@@ -115,14 +98,14 @@ class Simulator:
             first: Global index of the first particle.
             batch_size: Showers computed together.
             strict: Raise instead of warning outside of the trained range.
+            allow_extrapolation: Also for particles far outside of it, see ``check``.
             readout: Cells of the geometry above threshold; otherwise the points.
             offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
 
         Raises:
-            DataError: ``strict``, and a particle is outside of the trained range; or an ``offset`` for
-                a model of cells.
+            DataError: As of ``check`` and ``points``; or an ``offset`` for a model of cells.
         """
-        self.check(incident, strict=strict)
+        self.check(incident, strict=strict, allow_extrapolation=allow_extrapolation)
         showers = self.points(incident, seed=seed, first=first, batch_size=batch_size)
         showers = self.moved(showers, offset)
         return project(showers, self.geometry) if readout else showers
@@ -130,11 +113,26 @@ class Simulator:
     def points(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
         """Generate clouds without asking whether the particles are in the trained range.
 
-        Arguments as of ``__call__``.
+        Arguments as of ``__call__``. A particle far above the trained energies counts as several in a
+        batch, for its shower takes as much memory.
+
+        Raises:
+            DataError: Showers far outside of the trained range that cannot be right, see
+                ``trained.absurd``: more than one in ten of a batch.
         """
         index = first + np.arange(len(incident))
-        rows = [slice(i, i + batch_size) for i in range(0, len(incident), batch_size)]
+        rows = self._batches(incident, batch_size)
         return Showers.concatenate([self._block(incident[r], seed, index[r]) for r in rows])
+
+    def _batches(self, incident: Incident, size: int) -> Iterator[slice]:
+        load = np.maximum(1.0, incident.energy / (FAR * self.trained.energy[1]))
+        start, total = 0, 0.0
+        for row, more in enumerate(load.tolist()):
+            if total + more > size and row > start:
+                yield slice(start, row)
+                start, total = row, 0.0
+            total += more
+        yield slice(start, len(incident))
 
     def moved(self, clouds: Showers, offset: tuple[float, float]) -> Showers:
         """Put clouds where the particle meets the front face.
@@ -151,20 +149,59 @@ class Simulator:
             raise DataError(bad(self.model.name, got=got, expected=expected, fix=fix))
         return place(clouds, offset=offset)
 
-    def check(self, incident: Incident, *, strict: bool) -> None:
-        """Warn (or raise, when ``strict``) about particles outside of the trained range."""
+    def check(self, incident: Incident, *, strict: bool, allow_extrapolation: bool = False) -> None:
+        """Look whether particles are those of the trained range, before showers are made of them.
+
+        Near it, showers are extrapolated, with a warning. Far outside (``TrainedRange.is_far``: another
+        particle, over twice or under half of the energies, five degrees beyond the angles) they are
+        refused unless ``allow_extrapolation``.
+
+        Raises:
+            DataError: A particle lies outside at all and ``strict``, or far outside and not allowed.
+        """
         complaint = self.trained.complaint(incident)
-        if complaint and strict:
+        if not complaint:
+            return
+        if strict:
             msg = f"The {complaint}; leave out --strict to generate anyway."
             raise DataError(msg)
-        if complaint:
-            _LOGGER.warning("The %s: the showers are extrapolated.", complaint)
+        far = self.trained.is_far(incident)
+        if far.any() and not allow_extrapolation:
+            msg = (
+                f"The {self.trained.complaint(incident[far])}: stay in it or near it, or give "
+                "--allow-extrapolation (allow_extrapolation=True) to generate anyway."
+            )
+            raise DataError(msg)
+        _LOGGER.warning("The %s: the showers are extrapolated.", complaint)
 
     def _block(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
-        energy, direction = incident_tensors(incident)
+        showers = self._draw(incident, seed, index)
+        far = np.flatnonzero(self.trained.is_far(incident))
+        if len(far):
+            self._require_sane(showers[far])
+        return showers
+
+    def _draw(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
+        device = self.device
+        energy, direction = (tensor.to(device) for tensor in incident_tensors(incident))
         with torch.no_grad():
-            cloud = self.model.sample(energy, direction, StreamNoise(seed, index))
+            cloud = self.model.sample(energy, direction, StreamNoise(seed, index, device=device))
         return cloud_to_showers(cloud, incident, self.geometry)
+
+    def _require_sane(self, clouds: Showers) -> None:
+        """Refuse absurd showers; clouds count as what the read-out sees of them."""
+        nearest, readout = self.trained.nearest(clouds.incident), project(clouds, self.geometry)
+        refuse_absurd(self.model.name, readout, np.full(len(readout), np.nan), self.trained)
+        usual = np.array([self._usual_fraction(energy) for energy in nearest.tolist()])
+        refuse_absurd(self.model.name, readout, usual, self.trained)
+
+    def _usual_fraction(self, energy: float) -> float:
+        """Visible over incident energy of the model's showers at a trained energy, perpendicular ones."""
+        if energy not in self._usual:
+            incident = Incident.of(np.full(_PROBES, energy), pdg=self.trained.pdg)
+            showers = project(self._draw(incident, 0, np.arange(_PROBES)), self.geometry)
+            self._usual[energy] = float(showers.visible_energy.mean() / energy)
+        return self._usual[energy]
 
     def with_sampler(self, **changes: object) -> Simulator:
         """The same model with another sampler: ``steps``, ``kind``, ``sigma_max`` ...
@@ -186,7 +223,7 @@ class Simulator:
             raise ConfigError(bad(what, got=shown(changes), expected=expected)) from error
         model = build_model(self.model.name, config.model_copy(update={"sampler": changed}), self.geometry)
         model.load_state_dict(self.model.state_dict())
-        return Simulator(model.eval(), self.trained, self.card)
+        return Simulator(model.to(self.device).eval(), self.trained, self.card)
 
     def save(self, folder: Path, *, half: bool = False) -> None:
         """Write ``config.json``, ``model.safetensors`` and ``card.json``.

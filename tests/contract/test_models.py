@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +11,12 @@ import torch
 
 from caloforge.errors import ConfigError
 from caloforge.models import build_model, model_class, model_names
+from caloforge.models.noise import StreamNoise
+from caloforge.nn.flows import ZukoFlow
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
+from caloforge.training.takeover import take_over
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
@@ -86,6 +89,45 @@ def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: Tr
         trained.add(stage.name)
 
 
+def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
+    for stage in model.stages():
+        model.begin_stage(stage.name)
+        owners = {key: [s.name for s in model.stages() if s.owns(key)] for key, _ in model.named_parameters()}
+        passive = ("trainees.teacher.", "trainees.target.")
+        assert all(len(o) == 1 for key, o in owners.items() if not key.startswith(passive)), owners
+        model.end_stage(stage.name)
+    buffers = dict(model.named_buffers())
+    for stage in model.stages():
+        assert set(stage.buffers) <= buffers.keys()
+        assert set(stage.replaces) <= {m for s in model.stages() for m in s.modules} - set(stage.modules)
+        assert stage.modules
+
+
+def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
+    name: str, data: TrainingData
+) -> None:
+    source = prepared(name, data, showers=40, seed=1)
+    for again in (stage.name for stage in source.stages() if stage.group):
+        model, fresh = (build_model(name, source.config, data.geometry, seed=2) for _ in range(2))
+        kept = take_over(model, source, [again])
+        assert again not in kept
+        stale = [stage for stage in model.stages() if stage.name not in kept]
+        theirs, new = source.state_dict(), fresh.state_dict()
+        assert any(stage.owns(key) for stage in stale for key in new)
+        for key, value in model.state_dict().items():
+            anew = not kept or any(stage.owns(key) for stage in stale)
+            assert torch.equal(value, (new if anew else theirs)[key]), (again, key)
+        model.prepare(batch_of(data), torch.Generator().manual_seed(0))
+        for key, value in model.state_dict().items() if kept else ():
+            assert any(stage.owns(key) for stage in stale) or torch.equal(value, theirs[key]), (again, key)
+        for stage in stale:
+            if stage.group:
+                model.begin_stage(stage.name)
+                assert math.isfinite(losses(model, data, stage.group)["loss"].detach())
+                model.end_stage(stage.name)
+
+
 def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> None:
     model = prepared(name, data)
     before = random_states()
@@ -143,6 +185,40 @@ def test_a_shower_agrees_to_rounding_whatever_the_batch(name: str, data: Trainin
     np.testing.assert_allclose(alone.visible_energy[same], together.visible_energy[same], rtol=1e-4)
     shifted = simulator.points(incident[100:110], seed=1, first=107, batch_size=1)
     np.testing.assert_array_equal(shifted.energy, alone[np.arange(100, 110)].energy)
+
+
+def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, data: TrainingData) -> None:
+    simulator = simulator_of(name, data)
+    expected = simulator.points(INCIDENT[:4], seed=1)
+    with torch.device("meta"):  # where new tensors go that no device is given
+        found = simulator.points(INCIDENT[:4], seed=1)
+        for stage in simulator.model.stages():
+            simulator.model.begin_stage(stage.name)
+            owned = [simulator.model.get_submodule(module) for module in stage.modules]
+            # a density of zuko's turns even given tensors into those of the default device
+            zuko = any(isinstance(part, ZukoFlow) for module in owned for part in module.modules())
+            if stage.group and not zuko:
+                rng = torch.Generator(device="cpu").manual_seed(0)
+                terms = simulator.model.loss(batch_of(data), group=stage.group, rng=rng)
+                assert terms["loss"].device.type == "cpu"
+            simulator.model.end_stage(stage.name)
+    np.testing.assert_array_equal(found.points, expected.points)
+    np.testing.assert_array_equal(found.energy, expected.energy)
+
+
+def test_noise_is_made_by_the_streams_and_moved_to_the_device(name: str, data: TrainingData) -> None:
+    asked: list[tuple[int, torch.device]] = []
+
+    class Recording(StreamNoise):
+        def __init__(self, seed: int, shower: Any, *, device: str | torch.device = "meta") -> None:
+            asked.append((seed, torch.device(device)))
+            super().__init__(seed, shower, device=device)
+
+    simulator = simulator_of(name, data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("caloforge.simulator.StreamNoise", Recording)
+        simulator.to("cpu").points(INCIDENT[:4], seed=5)
+    assert asked == [(5, torch.device("cpu"))]
 
 
 def test_saved_models_generate_the_same_to_the_bit(name: str, data: TrainingData, tmp_path: Path) -> None:

@@ -186,6 +186,10 @@ def test_particles_of_another_file(model: Path, tmp_path: Path, siw: Geometry, t
 
 OUTSIDE = [
     (("--energy", "5:100"), "energies of 5 to 100 GeV leave the trained range 10 to 100 GeV"),
+    (("--energy", "50", "--theta", "0:4"), "angles of up to 4 degrees leave the trained range"),
+]
+FAR = [
+    (("--energy", "4:100"), "energies of 4 to 4 GeV leave the trained range 10 to 100 GeV"),
     (("--energy", "50", "--theta", "0:30"), "angles of up to 30 degrees leave the trained range"),
     (("--energy", "50", "--particle", "e-"), r"particles (e-) are not those of the training (gamma)"),
 ]
@@ -207,8 +211,52 @@ def test_outside_of_the_trained_range(
     assert len(load(tmp_path / "a.h5")) == 3
 
 
-def test_far_outside_showers_stay_finite(model: Path, tmp_path: Path) -> None:
-    far = make(model, tmp_path / "a.h5", particles=Beam((1e3, 1e6)), readout=False)
+@pytest.mark.parametrize(("options", "message"), FAR)
+def test_far_outside_of_the_trained_range_is_refused_unless_allowed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
+) -> None:
+    result = run(model, tmp_path / "a.h5", *options, "--count", "3")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "--allow-extrapolation" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("caloforge.simulator.refuse_absurd", lambda *_: None)  # the weights are random
+    result = run(model, tmp_path / "a.h5", *options, "--count", "3", "--allow-extrapolation")
+    assert result.exit_code == 0, result.output
+    assert "extrapolated" in result.stderr
+    assert len(load(tmp_path / "a.h5")) == 3
+
+
+def test_the_particle_is_that_of_the_training_unless_named(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = load_simulator(model)
+    other = Simulator(simulator.model, TrainedRange((10e3, 100e3), 0.01 * DEGREE, 11))
+    other.save(tmp_path / "electrons")
+    assert run(tmp_path / "electrons", tmp_path / "a.h5", "--energy", "50", "--count", "2").exit_code == 0
+    assert load(tmp_path / "a.h5").incident.pdg.tolist() == [11, 11]
+
+
+def test_devices_and_threads(model: Path, tmp_path: Path) -> None:
+    options = ("--energy", "50", "--count", "2")
+    assert run(model, tmp_path / "a.h5", *options, "--device", "auto", "--threads", "1").exit_code == 0
+    assert_same(
+        load(tmp_path / "a.h5"),
+        make(model, tmp_path / "b.h5", particles=Beam((5e4, 5e4)), seed=1, batch_size=100, count=2),
+    )
+    result = run(model, tmp_path / "c.h5", *options, "--device", "cuda:99")
+    assert result.exit_code == 2
+    expected = "device: got 'cuda:99', expected cpu, auto or an accelerator that this machine has"
+    assert expected in result.stderr
+    assert not (tmp_path / "c.h5").exists()
+
+
+def test_far_outside_showers_stay_finite(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caloforge.simulator.refuse_absurd", lambda *_: None)  # the weights are random
+    particles = Beam((1e3, 1e6))
+    far = make(model, tmp_path / "a.h5", particles=particles, readout=False, allow_extrapolation=True)
     assert np.isfinite(far.energy).all()
     assert far.n_hits.max() < 1e5
 
@@ -275,7 +323,7 @@ def test_what_cannot_be_generated_is_said_in_one_sentence(
 
 def test_strict_calls_raise(model: Path) -> None:
     with pytest.raises(DataError, match="leave the trained range"):
-        load_simulator(model)(Incident.of(1e6), seed=1, strict=True)
+        load_simulator(model)(Incident.of(1.5e5), seed=1, strict=True)
 
 
 @pytest.mark.parametrize(

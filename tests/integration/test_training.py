@@ -313,6 +313,34 @@ def test_stages_are_trained_again_with_all_that_needs_them(
     assert stages_of(tmp_path / "run") == stages
 
 
+def test_an_encoder_is_trained_again_with_its_diffusion_and_the_flow_of_its_vectors_alone_is(
+    photons: Path, tmp_path: Path
+) -> None:
+    overrides = (
+        "log_steps=2",
+        "checkpoint_steps=2",
+        "training.shower_flow={steps: 2, batch_size: 8}",
+        "training.point_diffusion={steps: 2, batch_size: 8, points: 16}",
+        "training.latent_flow={steps: 2, batch_size: 8, points: 16}",
+    )
+    config = load_config("caloclouds/smoke", overrides)
+    train(config, [photons], tmp_path / "first", seed=1)
+    networks = {"shower_flow", "encoder", "points", "latent_flow"}
+    for again, stages, kept in (
+        ("point_diffusion", ["point_diffusion", "latent_flow", "calibration"], {"shower_flow"}),
+        ("latent_flow", ["latent_flow", "calibration"], {"shower_flow", "encoder", "points"}),
+    ):
+        run = tmp_path / again
+        train(config, [photons], run, seed=2, init_from=tmp_path / "first", retrain=[again])
+        assert stages_of(run) == stages
+        mine, theirs = (load_file(f / "model" / "model.safetensors") for f in (run, tmp_path / "first"))
+        same = {key for key, value in theirs.items() if torch.equal(mine[key], value)}
+        assert {key for key in theirs if key.split(".")[0] in kept} <= same
+        anew = {k for k in theirs if k.split(".")[0] in networks - kept and k.endswith("weight")}
+        assert anew
+        assert not anew & same
+
+
 def test_networks_that_do_not_fit_are_refused(photons: Path, edm: Path, cm: Path, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
         ({"init_from": cm}, (), "first at distilled"),

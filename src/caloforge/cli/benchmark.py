@@ -55,6 +55,12 @@ def benchmark(
         str | None, typer.Option(metavar="GeV", help="Range of the energies; default: each model's own.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all showers.")] = 1,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
+    ] = "cpu",
+    allow_extrapolation: Annotated[
+        bool, typer.Option("--allow-extrapolation", help="Also for energies far from the trained ones.")
+    ] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="Write the times into the models' cards; reports tell them then."),
@@ -88,6 +94,8 @@ def benchmark(
         geant4_showers=geant4_showers,
         geant4_data=geant4_data,
         seed=seed,
+        device=device,
+        allow_extrapolation=allow_extrapolation,
     )
     total = len(models) * len(settings.configurations)
     with claimed(out, force=force):
@@ -112,7 +120,8 @@ def _numbers(text: str, option: str, words: Mapping[str, int]) -> tuple[int, ...
 
 def _print(result: Benchmark) -> None:
     machine = result.machine
-    typer.echo(f"{machine['cpu']}, {machine['usable_cores']} cores, torch {machine['torch']}")
+    gpu = f", {machine['gpu']}" if "gpu" in machine else ""
+    typer.echo(f"{machine['cpu']}, {machine['usable_cores']} cores{gpu}, torch {machine['torch']}")
     _print_times(result)
     typer.echo("")
     _print_parts(result)
@@ -124,11 +133,24 @@ def _print(result: Benchmark) -> None:
 
 
 def _print_times(result: Benchmark) -> None:
-    columns = ["model", "parameters", "NFE", "threads", "batch", "wall ms", "CPU ms", "MB", "MB over imports"]
+    columns = ["model", "parameters", "NFE", "device", "threads", "batch"]
+    columns += ["wall ms", "CPU ms", "MB", "MB over imports"]
     rows = [_times(model, c) for model in result.models for c in model.configurations]
     baselines = dict.fromkeys(model.geant4 for model in result.models if model.geant4)
     rows += [
-        ["Geant4", "", "", "1", "1", "", _with_error(1e3 * g.cpu.value, 1e3 * g.cpu.error), "", "", "1"]
+        [
+            "Geant4",
+            "",
+            "",
+            "cpu",
+            "1",
+            "1",
+            "",
+            _with_error(1e3 * g.cpu.value, 1e3 * g.cpu.error),
+            "",
+            "",
+            "1",
+        ]
         for g in baselines
     ]
     print_table([*columns, "speed-up"] if baselines else columns, rows, title="Time per shower")
@@ -140,6 +162,7 @@ def _times(model: ModelBenchmark, configuration: Configuration) -> list[str]:
         model.name,
         str(timing.parameters[""]),
         str(max(timing.evaluations.values(), default=0)),
+        configuration.device,
         str(configuration.threads),
         str(configuration.batch_size),
         _milliseconds(timing.wall),

@@ -76,6 +76,17 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where networks are trained: cpu, cuda, or auto for the best that is here.",
+        ),
+    ] = "cpu",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads, of one classifier each; default all."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:
     r"""Compare generated showers with a reference: metrics with errors and floors, and a report.
@@ -104,6 +115,8 @@ def evaluate(
         count=count,
         regimes=parse_regimes(regimes),
         seed=seed,
+        device=device,
+        threads=threads,
         force=force,
         on_results=_print,
     )

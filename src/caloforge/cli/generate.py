@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +47,7 @@ def generate(
         ),
     ] = None,
     particle: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Default gamma; what the model was trained on.")
+        str | None, typer.Option(metavar="NAME", help="Default: what the model was trained on.")
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
@@ -63,6 +64,10 @@ def generate(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
     ] = 1,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
+    ] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of every process.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Showers computed together.")] = 100,
     steps: Annotated[
         int | None,
@@ -88,6 +93,14 @@ def generate(
             "the start.",
         ),
     ] = False,
+    allow_extrapolation: Annotated[
+        bool,
+        typer.Option(
+            "--allow-extrapolation",
+            help="Also for other particles, over twice or under half of the trained energies, or over 5 "
+            "degrees beyond the angles; showers that cannot be right are refused all the same.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     r"""Generate showers with a trained model.
@@ -108,7 +121,7 @@ def generate(
     from caloforge.generation import Generation
     from caloforge.generation import generate as run
 
-    particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
+    particles = _particles(model, energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
     if append and force:
@@ -121,6 +134,8 @@ def generate(
         readout=not points,
         offset=parse_offset(offset),
         sampler={"steps": steps} if steps else {},
+        threads=threads,
+        device=device,
     )
     watch = Watch("generating", total)
     run(
@@ -129,6 +144,7 @@ def generate(
         count=total,
         processes=processes,
         strict=strict,
+        allow_extrapolation=allow_extrapolation,
         writer=None if format_name == "native" else chosen.writer,
         force=force,
         append=append,
@@ -139,6 +155,7 @@ def generate(
 
 
 def _particles(
+    model: str,
     energy: str | None,
     like: Path | None,
     *,
@@ -148,9 +165,11 @@ def _particles(
     particle: str | None,
 ) -> Beam | LikeFile:
     from caloforge.generation import LikeFile
+    from caloforge.zoo import load_simulator
 
     if energy is not None and like is None:
-        return beam_of(energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma")
+        beam = beam_of(energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma")
+        return beam if particle else replace(beam, pdg=load_simulator(model).trained.pdg)
     if like is not None and energy is None:
         _refuse({"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle})
         return LikeFile(like)

@@ -31,8 +31,8 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
 
 def karras_sigmas(steps: int, *, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
-    """Falling noise levels (arXiv:2206.00364, eq. 5) without the final zero, ``(steps,)`` float64."""
-    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+    """Falling noise levels (arXiv:2206.00364, eq. 5) without the final zero, ``(steps,)`` float64, CPU."""
+    ramp = torch.linspace(0, 1, steps, dtype=torch.float64, device="cpu")
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
     levels: Tensor = (high + ramp * (low - high)) ** rho
     return levels

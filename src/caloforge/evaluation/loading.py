@@ -43,6 +43,8 @@ class Options:
         level: Of the metrics.
         cells: Folder for the cells of all samples, when a metric needs them.
         regimes: Cell energies [MeV] between three regimes; by default from the reference.
+        device: Where networks are trained.
+        workers: Trainings at once.
     """
 
     geometry: Geometry | None
@@ -53,6 +55,8 @@ class Options:
     level: Level
     cells: Path | None = None
     regimes: tuple[float, float] | None = None
+    device: str = "cpu"
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,15 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
         )
 
     reference, *generated = (load(*numbered) for numbered in enumerate(sources))
-    frame = Frame(geometry, binning, reference.table, options.seed, options.level)
+    frame = Frame(
+        geometry,
+        binning,
+        reference.table,
+        options.seed,
+        options.level,
+        device=options.device,
+        workers=options.workers,
+    )
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     floors = FloorMaker(frame, reference.observed, spare)
     return Samples(frame, reference, tuple(generated), floors)

@@ -23,8 +23,12 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, system and the versions that decide about speed, as JSON types."""
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """Processor, GPU, cores, memory, system and the versions that decide about speed, as JSON types.
+
+    Args:
+        device: Where networks run; a GPU is described when it is one.
+    """
     return {
         "cpu": _processor(),
         "cores": os.cpu_count(),
@@ -33,7 +37,14 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("caloforge", "torch", "numpy")},
+        **({} if device == "cpu" else _gpu(device)),
     }
+
+
+def _gpu(device: str) -> dict[str, Any]:
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
 
 
 def _processor() -> str:

@@ -30,6 +30,8 @@ class Frame:
         seed: Of all random choices.
         level: How much work is asked for. "official" wants the CaloChallenge's own sizes and
             precision, the others what fits the number of showers.
+        device: Where networks are trained, see ``caloforge.devices.find_device``.
+        workers: Trainings at once, by default one a core; numbers do not depend on it.
     """
 
     geometry: Geometry
@@ -37,6 +39,8 @@ class Frame:
     reference: FeatureTable
     seed: int
     level: Level = "standard"
+    device: str = "cpu"
+    workers: int | None = None
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers that depend on the seed and ``name`` alone."""

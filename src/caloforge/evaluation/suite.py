@@ -63,6 +63,8 @@ def evaluate(
     count: int | None = None,
     regimes: tuple[float, float] | None = None,
     seed: int = 1,
+    device: str = "cpu",
+    threads: int | None = None,
     force: bool = False,
     on_results: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
@@ -83,17 +85,29 @@ def evaluate(
         regimes: Cell energies [MeV] between the three regimes of CaloPointFlow's numbers; by default
             half and nine tenths of the reference's cells lie below them.
         seed: Of all random choices.
+        device: Where networks are trained: ``cpu``, ``cuda`` or ``auto``.
+        threads: Trainings at once on the CPU; by default one a core. Numbers do not depend on it.
         force: Replace the files of ``out``.
         on_results: Called with the metrics before the report, whose figures take a while, is drawn.
 
     Raises:
-        ConfigError: Nothing to compare, or an unknown level, part or geometry.
+        ConfigError: Nothing to compare, or an unknown level, part, geometry or device.
         DataError: Samples that cannot be compared, or without showers.
         FormatError: A file cannot be read.
         GeometryError: Samples of different geometries.
         OutputError: ``out`` holds an evaluation and ``force`` is not given.
     """
-    options = Options(_geometry(geometry), offset, part, count, seed, level_named(metrics), regimes=regimes)
+    options = Options(
+        _geometry(geometry),
+        offset,
+        part,
+        count,
+        seed,
+        level_named(metrics),
+        regimes=regimes,
+        device=_checked(device),
+        workers=threads,
+    )
     if out is None:
         return _evaluation(reference, generated, baseline, options)
     with _folder(Path(out), force=force) as new:
@@ -132,6 +146,15 @@ def _evaluation(
         settings={**_settings(sources, options, samples), "seconds": _since(begin)},
         warnings=warnings,
     )
+
+
+def _checked(device: str) -> str:
+    """The name of a device that is here, before anything is read."""
+    if device == "cpu":
+        return device  # no need of torch
+    from caloforge.devices import find_device
+
+    return str(find_device(device))
 
 
 def _geometry(given: str | Path | Geometry | None) -> Geometry | None:
@@ -234,6 +257,7 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
         "metrics": options.level,
         "offset_mm": list(options.offset),
         "seed": options.seed,
+        "device": options.device,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "caloforge": __version__,

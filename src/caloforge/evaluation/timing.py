@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.devices import find_device
 from caloforge.errors import ConfigError, bad
 from caloforge.evaluation.machine import describe_machine, load, usable_cores
 from caloforge.evaluation.speed import mean_time, speed_up
@@ -50,9 +51,11 @@ class BenchmarkSettings:
         geant4_showers: Showers of Geant4.
         geant4_data: Folder of Geant4's data sets; None is the usual place.
         seed: Of all showers.
+        device: Where the networks run: ``cpu``, ``cuda`` or ``auto``.
+        allow_extrapolation: Whether energies may lie far outside of the trained ones.
 
     Raises:
-        ConfigError: Too few showers or repetitions.
+        ConfigError: Too few showers or repetitions, or the device is not there.
     """
 
     threads: tuple[int, ...] = (1, 0)
@@ -64,9 +67,12 @@ class BenchmarkSettings:
     geant4_showers: int = 30
     geant4_data: Path | None = None
     seed: int = 1
+    device: str = "cpu"
+    allow_extrapolation: bool = False
 
     def __post_init__(self) -> None:
-        """Check that batches can be full and that errors can be estimated."""
+        """Check that batches can be full, that errors can be estimated, and the device."""
+        object.__setattr__(self, "device", str(find_device(self.device)))
         if not self.batch_sizes or min(self.batch_sizes) < 1 or not self.threads or min(self.threads) < 0:
             raise ConfigError(
                 "A benchmark needs batch sizes of at least 1, and at least one number of threads."
@@ -88,6 +94,7 @@ class BenchmarkSettings:
             "geant4": self.geant4,
             "geant4_showers": self.geant4_showers,
             "seed": self.seed,
+            "device": self.device,
         }
 
     @property
@@ -121,7 +128,7 @@ def benchmark(
     geant4 = _Geant4(settings)
     done = [_model(name, s, settings, geant4, advance) for name, s in simulators.items()]
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    return Benchmark(tuple(done), settings.as_dict(), describe_machine(), before, date)
+    return Benchmark(tuple(done), settings.as_dict(), describe_machine(settings.device), before, date)
 
 
 class _Geant4:
@@ -163,7 +170,8 @@ def _model(
     advance: Callable[[], object],
 ) -> ModelBenchmark:
     energy = settings.energy or simulator.trained.energy
-    simulator.check(Incident.of(np.array(energy), pdg=simulator.trained.pdg), strict=False)
+    incident = Incident.of(np.array(energy), pdg=simulator.trained.pdg)
+    simulator.check(incident, strict=False, allow_extrapolation=settings.allow_extrapolation)
     beside = geant4(simulator, energy) if settings.geant4 else None
     rows = []
     for threads, size in settings.configurations:
@@ -175,10 +183,13 @@ def _model(
             showers=settings.showers,
             repetitions=settings.repetitions,
             seed=settings.seed,
+            device=settings.device,
         )
         measured = time_in_process(task)
-        ratio = speed_up(beside.cpu, measured.timing.cpu) if beside else None
-        rows.append(Configuration(threads, size, measured, ratio))
+        # on a GPU the CPU waits: what counts is the wall clock
+        seconds = measured.timing.cpu if settings.device == "cpu" else measured.timing.wall
+        ratio = speed_up(beside.cpu, seconds) if beside else None
+        rows.append(Configuration(threads, size, measured, ratio, settings.device))
         advance()
     return ModelBenchmark(name, simulator.geometry.name, energy, tuple(rows), beside)
 

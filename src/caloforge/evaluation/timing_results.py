@@ -41,6 +41,11 @@ _GEANT4_PROTOCOL = (
 )
 
 
+_GPU_PROTOCOL = (
+    "Networks run on a GPU, random numbers are made on the CPU: the wall clock counts, also for a "
+    "speed-up; the CPU times of parts are those of starting the work on the GPU and of waiting for it."
+)
+
 _RECORDED = ("energy_gev", "evaluations", "configurations", "geant4")
 
 
@@ -53,17 +58,20 @@ class Configuration:
         batch_size: Showers computed together.
         measured: Times and memory.
         speed_up: Geant4's CPU time over the model's, where Geant4 was timed.
+        device: Where the networks ran.
     """
 
     threads: int
     batch_size: int
     measured: Measurement
     speed_up: Estimate | None = None
+    device: str = "cpu"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content: milliseconds per shower, MB."""
         timing, memory = self.measured
         content = {
+            "device": self.device,
             "threads": self.threads,
             "batch_size": self.batch_size,
             "wall_ms": _spread(timing.wall),
@@ -144,7 +152,12 @@ class Benchmark:
     @property
     def protocol(self) -> str:
         """What is counted and what not."""
-        return f"{_PROTOCOL} {_GEANT4_PROTOCOL}" if self.settings["geant4"] else _PROTOCOL
+        parts = [_PROTOCOL]
+        if self.settings["geant4"]:
+            parts.append(_GEANT4_PROTOCOL)
+        if self.settings.get("device", "cpu") != "cpu":
+            parts.append(_GPU_PROTOCOL)
+        return " ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caloforge.blocks import differences, run_blocks
-from caloforge.errors import OutputError
+from caloforge.devices import find_device, threads_as_before
+from caloforge.errors import ConfigError, OutputError, bad
 from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
@@ -19,7 +20,7 @@ from caloforge.geometry import project
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from caloforge.beam import Beam
@@ -46,6 +47,7 @@ class Generation:
         offset: Where the particles meet the front face [mm].
         sampler: Changes to the model's sampler, such as ``{"steps": 1}``.
         threads: Threads of a process.
+        device: Where the networks run: ``cpu``, ``cuda`` or ``auto``; results agree to rounding.
     """
 
     model: str
@@ -56,9 +58,10 @@ class Generation:
     offset: tuple[float, float] = (0.0, 0.0)
     sampler: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
+    device: str = "cpu"
 
     def simulator(self) -> Simulator:
-        """The model with the sampler asked for."""
+        """The model with the sampler asked for, on the CPU."""
         simulator = load_simulator(self.model)
         return simulator.with_sampler(**self.sampler) if self.sampler else simulator
 
@@ -76,6 +79,7 @@ class Generation:
         described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
         rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")
         settings = {name: _plain(getattr(self, name)) for name in rest}
+        settings["device"] = find_device(self.device).type
         return {"model": self.model, "weights": weights, "particles": _plain(described), **settings}
 
 
@@ -89,7 +93,7 @@ class _Worker:
         import torch
 
         torch.set_num_threads(self.generation.threads)
-        simulator = self.generation.simulator()
+        simulator = self.generation.simulator().to(find_device(self.generation.device))
         return partial(_make, self.generation, simulator)
 
 
@@ -107,6 +111,7 @@ def generate(
     count: int,
     processes: int = 1,
     strict: bool = False,
+    allow_extrapolation: bool = False,
     writer: WriterFactory | None = None,
     force: bool = False,
     append: bool = False,
@@ -120,23 +125,26 @@ def generate(
         count: Showers.
         processes: Worker processes; the showers do not depend on it.
         strict: Raise instead of warning outside of the trained range.
+        allow_extrapolation: Also for particles far outside of it, see ``Simulator.check``.
         writer: Opens the file; caloforge's own format by default.
         force: Replace ``out``.
         append: Take over the showers of ``out``, which must be of the same request; ``count`` is the total.
         progress: As of ``run_blocks``.
 
     Raises:
-        DataError: ``strict``, and a particle is outside of the trained range.
+        ConfigError: The device is not there, or several processes are to share a GPU.
+        DataError: As of ``Simulator.check`` and ``Simulator.points``.
         OutputError: ``out`` exists, cannot be written, or holds other showers than those to append to.
     """
+    _check_processes(processes, generation.device)
     with claimed(out, force=force or append), ExitStack() as stack:
         simulator = generation.simulator()
-        simulator.check(extremes(generation.particles), strict=strict)
+        simulator.check(extremes(generation.particles), strict=strict, allow_extrapolation=allow_extrapolation)
         request = generation.request()
         kept = stack.enter_context(_earlier(out, request, count)) if append and out.exists() else None
         options: dict[str, Any] = {} if progress is None else {"progress": progress}
         provenance = {"generated": request, "cost": simulator.cost}
-        with _threads_as_before():
+        with threads_as_before():
             run_blocks(
                 out=out,
                 count=count,
@@ -174,16 +182,12 @@ def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
     return reader
 
 
-@contextmanager
-def _threads_as_before() -> Iterator[None]:
-    """A worker in this process sets the number of threads."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _check_processes(processes: int, device: str) -> None:
+    """A GPU works on one process's showers after the other's, and each takes memory of its own."""
+    kind = find_device(device).type
+    if processes > 1 and kind != "cpu":
+        fix = "leave --processes out and raise --batch-size, or take --device cpu"
+        raise ConfigError(bad(f"processes on {kind}", got=processes, expected="1", fix=fix))
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,7 @@ class TimingTask:
         showers: Showers of one repetition.
         repetitions: How often the same showers are made.
         seed: Of the showers and of the order of the energies.
+        device: Where the networks run, see ``caloforge.devices.find_device``.
     """
 
     model: str
@@ -52,6 +53,7 @@ class TimingTask:
     showers: int = 200
     repetitions: int = 3
     seed: int = 1
+    device: str = "cpu"
 
 
 class _Run(NamedTuple):
@@ -108,11 +110,12 @@ class _Worker:
         import torch
 
         import caloforge.simulator  # noqa: F401 (counts as import, not as the model's memory)
+        from caloforge.devices import find_device
         from caloforge.zoo.shipped import load_simulator
 
         torch.set_num_threads(self.task.threads)
         imported = peak_memory()
-        simulator = load_simulator(self.task.model)
+        simulator = load_simulator(self.task.model).to(find_device(self.task.device))
         loaded = peak_memory()
 
         def measure(_start: int, _stop: int) -> Measurement:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import torch
@@ -72,17 +72,32 @@ class StageConfig(Record):
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of training.
+    """One step of training, and what it owns.
+
+    What no stage owns (conditions, scales that several networks see) is shared by all. What a stage
+    owns starts anew when the stage is trained again; all else stays as it was.
 
     Attributes:
         name: Key in the preset's ``training`` section.
         group: Parameter group that the loss trains; "" for a stage that is fitted, not trained.
+        modules: Dotted names of the modules that it trains or fits, with the scales that only they
+            see; no two stages own the same one.
+        buffers: Names of the model's own buffers that it sets.
+        replaces: Modules of an earlier stage that it overwrites in the end: to train it again takes
+            that stage too.
         needs: Stages that must be finished before.
     """
 
     name: str
     group: str = ""
-    needs: tuple[str, ...] = ()
+    modules: tuple[str, ...] = field(default=(), kw_only=True)
+    buffers: tuple[str, ...] = field(default=(), kw_only=True)
+    replaces: tuple[str, ...] = field(default=(), kw_only=True)
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def owns(self, name: str) -> bool:
+        """Whether a parameter or buffer of this (dotted) name belongs to it."""
+        return name in self.buffers or name.startswith(tuple(f"{module}." for module in self.modules))
 
 
 @dataclass(frozen=True)
@@ -197,11 +212,7 @@ class GenerativeModel(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
-        """Fit the preprocessing to a sample of training showers."""
-
-    @abstractmethod
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """The parameters that a group trains."""
+        """Fit the preprocessing to a sample of training showers, but for what came with weights."""
 
     @abstractmethod
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
@@ -231,6 +242,11 @@ class GenerativeModel(nn.Module, ABC):
         """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
+
+    def parameters_of(self, group: str) -> list[nn.Parameter]:
+        """The parameters that a group trains: those of the modules that its stages own."""
+        owned = [name for stage in self.stages() if stage.group == group for name in stage.modules]
+        return [parameter for name in owned for parameter in self.get_submodule(name).parameters()]
 
     def begin_stage(self, stage: str) -> None:
         """Prepare for a stage (also before a resumed one)."""

@@ -6,13 +6,15 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from caloforge.errors import ConfigError, DataError, bad, did_you_mean
+from caloforge.devices import find_device
+from caloforge.errors import ConfigError, DataError
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
+from caloforge.training.takeover import take_over
 from caloforge.training.trainer import Trainer, check_stages
 from caloforge.units import DEGREE
 from caloforge.zoo.shipped import model_folder
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from caloforge.geometry import Geometry
-    from caloforge.models import GenerativeModel, Stage
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
@@ -57,7 +58,7 @@ def train(
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
         retrain: Stages to train although ``init_from`` brings them along.
-        device: Accelerator of lightning-fabric: ``cpu``, ``cuda``, ``auto`` ...
+        device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         on_progress: Shows progress.
 
@@ -76,7 +77,7 @@ def train(
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
     source = _source(init_from, retrain)
-    finished = _take_over(model, source.model, retrain) if source else ()
+    finished = take_over(model, source.model, retrain) if source else ()
     run = RunDirectory(out)
     with run.claimed():
         showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
@@ -96,11 +97,9 @@ def train(
 def _fabric(device: str, precision: Precision) -> Fabric:
     from lightning_fabric import Fabric
 
-    try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
-    except (RuntimeError, ValueError) as error:
-        expected = "cpu, auto or an accelerator that this machine has"
-        raise ConfigError(bad("device", got=repr(device), expected=expected)) from error
+    place = find_device(device)
+    numbers: list[int] | int = 1 if place.type == "cpu" else [place.index]
+    return Fabric(accelerator=place.type, devices=numbers, precision=precision)
 
 
 def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:
@@ -146,39 +145,6 @@ def _check_angles(config: TrainConfig, data: TrainingData) -> None:
     if tilted.any() and not angles:
         msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
         raise DataError(msg)
-
-
-def _take_over(model: GenerativeModel, other: GenerativeModel, retrain: Sequence[str]) -> tuple[str, ...]:
-    """Copy the other model's networks and their preprocessing; returns the stages that need no training."""
-    stages = [stage for stage in model.stages() if stage.group]
-    stale = _stale(stages, {stage.name for stage in other.stages()}, retrain)
-    kept = tuple(s.name for s in stages if s.name not in stale)
-    fresh = tuple(f"{s.group}." for s in model.stages() if s.name not in kept)
-    theirs = {k: v for k, v in other.state_dict().items() if not k.startswith(("calibration.", *fresh))}
-    mine = model.state_dict()
-    unfit = [k for k, v in theirs.items() if k not in mine or mine[k].shape != v.shape]
-    if unfit:
-        msg = f"The networks to start from have other sizes (first at {unfit[0]}): use their own preset."
-        raise ConfigError(msg)
-    model.load_state_dict({**mine, **theirs})
-    return kept
-
-
-def _stale(stages: Sequence[Stage], there: set[str], retrain: Sequence[str]) -> set[str]:
-    """What to train: stages asked for, what they started from (and changed), what builds on any of them."""
-    names = [stage.name for stage in stages]
-    for name in retrain:
-        if name not in names:
-            msg = f"There is no stage {name!r} to train again: {did_you_mean(name, names)}."
-            raise ConfigError(msg)
-    stale = set(retrain)
-    for stage in reversed(stages):
-        if stage.name in stale & there:
-            stale |= set(stage.needs)
-    for stage in stages:
-        if stage.name not in there or stale & set(stage.needs):
-            stale.add(stage.name)
-    return stale
 
 
 def _trained_range(data: TrainingData) -> TrainedRange:

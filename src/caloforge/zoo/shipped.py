@@ -59,7 +59,8 @@ def recorded_time(name: str) -> float | None:
     folder = model_folder(name)
     card = read_card(folder) if (folder / CARD).is_file() else {}
     entries = card.get("benchmark", {}).get("configurations", ())
-    times = [entry["cpu_ms"]["mean"] for entry in entries if entry["threads"] == 1]
+    on_cpu = [entry for entry in entries if entry.get("device", "cpu") == "cpu"]
+    times = [entry["cpu_ms"]["mean"] for entry in on_cpu if entry["threads"] == 1]
     return min(times, default=None)
 
 

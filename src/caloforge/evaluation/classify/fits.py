@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,10 @@ class BoostedTrees:
     def settings(self) -> dict[str, Any]:
         """JSON-ready settings."""
         return asdict(self)
+
+    def on(self, device: str) -> BoostedTrees:  # noqa: ARG002 (networks have devices)
+        """The same: trees grow on the CPU."""
+        return self
 
     def __call__(
         self, train: Sample, tune: Sample, seed: int, stop: Event | None = None
@@ -96,6 +100,10 @@ class DenseFit:
         rest = {"hidden": list(self.hidden), "slope": self.slope, "standardised": True}
         return {**rest, **self.training.settings}
 
+    def on(self, device: str) -> DenseFit:
+        """The same on a device."""
+        return replace(self, training=replace(self.training, device=device))
+
     def __call__(
         self, train: Sample, tune: Sample, seed: int, stop: Event | None = None
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
@@ -125,10 +133,10 @@ class DenseFit:
         )
 
         def score(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-            scaled = torch.from_numpy(scaling.columns(inputs)).to(self.training.dtype)
+            scaled = torch.from_numpy(scaling.columns(inputs)).to(self.training.device, self.training.dtype)
             with torch.inference_mode():
                 logits: torch.Tensor = done.network(scaled)[:, 0]
-            return np.asarray(logits.double().numpy())
+            return np.asarray(logits.double().cpu().numpy())
 
         return score
 

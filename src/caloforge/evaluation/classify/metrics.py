@@ -115,10 +115,10 @@ class _Folded(NamedTuple):
 
 def _folded_value(pair: Pair, entry: _Folded, *, sizes: bool = False) -> Value:
     reference, generated = entry.inputs(pair.reference), entry.inputs(pair.generated)
-    rng = pair.frame.rng(entry.name)
-    area = cross_validate(reference, generated, entry.fit, folds=entry.folds, rng=rng)
+    rng, fit, workers = pair.frame.rng(entry.name), entry.fit.on(pair.frame.device), pair.frame.workers
+    area = cross_validate(reference, generated, fit, folds=entry.folds, rng=rng, workers=workers)
     settings = {
-        **entry.fit.settings,
+        **fit.settings,
         "inputs": reference.shape[1],
         "folds": entry.folds.number,
         "per_fold": list(area.folds),
@@ -134,7 +134,8 @@ def _folded_value(pair: Pair, entry: _Folded, *, sizes: bool = False) -> Value:
 def _folded_sizes(pair: Pair, entry: _Folded, whole: tuple[float, float]) -> dict[str, list[Any]]:
     def fewer(part: Pair, rng: np.random.Generator) -> tuple[float, float]:
         samples = entry.inputs(part.reference), entry.inputs(part.generated)
-        found = cross_validate(*samples, entry.fit, folds=Folds(entry.folds.number, _FEWER_FOLDS), rng=rng)
+        fit, folds = entry.fit.on(part.frame.device), Folds(entry.folds.number, _FEWER_FOLDS)
+        found = cross_validate(*samples, fit, folds=folds, rng=rng, workers=part.frame.workers)
         return found.value, found.error
 
     return by_size(pair, entry.name, fewer, whole)
@@ -181,6 +182,8 @@ def _verdicts(
         level=pair.frame.level,
         rng=rng,
         trainings=trainings,
+        device=pair.frame.device,
+        workers=pair.frame.workers,
     )
 
 
@@ -202,7 +205,7 @@ def _error(values: Sequence[float], allowed: float, pair: Pair) -> float:
 
 
 def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    plan = classifier.plan(pair.frame.level, min(pair.sizes))
+    plan = classifier.plan(pair.frame.level, min(pair.sizes)).on(pair.frame.device)
     split = dict(zip(("train", "tune", "report"), split_sizes(min(pair.sizes)), strict=True))
     return {
         **plan.settings,

@@ -80,7 +80,7 @@ def _posterior(
         return {model: [Value(*_names(classifier), None, note=note)] for model in models}
     rng = frame.rng(f"posterior.{classifier.name}")
     samples = equal_sizes(tuple(models.values()), rng)
-    plan = classifier.plan(frame.level, len(samples[0]))
+    plan = classifier.plan(frame.level, len(samples[0])).on(frame.device)
     view = View.of((*samples, reference), frame.geometry, plan, frame.level)
     examples, judged = classifier.examples(samples, view), classifier.examples((reference,), view)
 
@@ -88,7 +88,7 @@ def _posterior(
         run = fit(classifier, examples, view, plan, outputs=len(samples), rng=child, stop=stop)
         return _opinion(run, judged)
 
-    opinions = parallel(opinion, rng.spawn(plan.trainings))
+    opinions = parallel(opinion, rng.spawn(plan.trainings), workers=frame.workers)
     settings = _settings(tuple(models), len(samples[0]), plan, opinions)
     return {model: [_value(classifier, k, opinions, settings)] for k, model in enumerate(models)}
 

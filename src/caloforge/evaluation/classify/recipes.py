@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +76,10 @@ class Plan:
     trainings: int
     scaled: bool
     width: int = 0
+
+    def on(self, device: str) -> Plan:
+        """The same on a device."""
+        return replace(self, training=replace(self.training, device=device))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def classify(
     level: Level = "standard",
     rng: np.random.Generator,
     trainings: int | None = None,
+    device: str = "cpu",
     workers: int | None = None,
 ) -> tuple[Verdict, ...]:
     """Train the named classifier to tell two samples apart, each time with another split.
@@ -110,6 +111,7 @@ def classify(
         level: "official" for the published sizes in float64, otherwise scaled to the showers.
         rng: Draws splits, first weights and orders.
         trainings: How many; by default as many as the level asks for.
+        device: Where networks are trained.
         workers: Trainings at once, by default one a core; the result does not depend on it. Each needs
             the memory of its own network (about five times its weights), none a dense copy of all cells.
 
@@ -119,7 +121,7 @@ def classify(
     """
     classifier = classifier_named(name)
     samples = equal_sizes((generated, reference), rng)
-    plan = classifier.plan(level, len(samples[0]))
+    plan = classifier.plan(level, len(samples[0])).on(device)
     view = View.of(samples, geometry, plan, level)
     examples = classifier.examples(samples, view)
 

@@ -36,6 +36,7 @@ class Training:
             the tuning showers (the first such epoch), or the last ones.
         patience: Epochs without better ones before it stops; None: all epochs.
         precision: Of weights and inputs.
+        device: Where it is done.
     """
 
     learning_rate: float
@@ -44,6 +45,7 @@ class Training:
     keep: Literal["accuracy", "loss", "last"] = "accuracy"
     patience: int | None = None
     precision: Literal["float32", "float64"] = "float32"
+    device: str = "cpu"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,7 +55,7 @@ class Training:
     @property
     def settings(self) -> dict[str, Any]:
         """JSON-ready settings."""
-        return {**asdict(self), "optimiser": "Adam", "device": "cpu"}
+        return {**asdict(self), "optimiser": "Adam"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Fitted:
     """A trained network.
 
     Attributes:
-        network: With the kept weights, in evaluation mode.
+        network: With the kept weights, in evaluation mode, where it was trained.
         epoch: Whose weights were kept, from 1.
         steps: Optimiser steps in all.
     """
@@ -81,7 +83,7 @@ def learn(
     rng: np.random.Generator,
     stop: Event | None = None,
 ) -> Fitted:
-    """Train ``network`` in place.
+    """Train ``network`` in place, on the recipe's device.
 
     Args:
         network: One logit for two classes (the second one has label 1), or one logit a class.
@@ -92,6 +94,7 @@ def learn(
         rng: Draws the order of the showers.
         stop: Gives up when it is set.
     """
+    network.to(training.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
     best, kept, epoch, steps = -np.inf, _copy(network), 0, 0
     for number in range(1, training.epochs + 1):
@@ -100,7 +103,7 @@ def learn(
             if stop is not None and stop.is_set():
                 return Fitted(network, epoch, steps)
             optimiser.zero_grad()
-            torch.autograd.backward(_loss(network(*examples.batch(part)), labels_of(examples, part)))
+            torch.autograd.backward(_loss(_logits(network, examples, part), labels_of(examples, part)))
             optimiser.step()
             steps += 1
         quality = (
@@ -115,11 +118,17 @@ def learn(
 
 
 def logits_of(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> torch.Tensor:
-    """Logits ``(n, outputs)`` of rising rows, in evaluation mode."""
+    """Logits ``(n, outputs)`` of rising rows, in evaluation mode; on the CPU."""
     network.eval()
     with torch.inference_mode():
-        parts = [network(*examples.batch(part)) for part in _batches(rows, _CHUNK)]
+        parts = [_logits(network, examples, part).cpu() for part in _batches(rows, _CHUNK)]
     return torch.cat(parts)
+
+
+def _logits(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> torch.Tensor:
+    device = next(network.parameters()).device
+    logits: torch.Tensor = network(*(part.to(device) for part in examples.batch(rows)))
+    return logits
 
 
 def _batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
@@ -129,7 +138,7 @@ def _batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _loss(logits: torch.Tensor, labels: NDArray[np.int64]) -> torch.Tensor:
-    wanted = torch.from_numpy(labels)
+    wanted = torch.from_numpy(labels).to(logits.device)
     if logits.shape[1] == 1:
         return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], wanted.to(logits.dtype))
     return nn.functional.cross_entropy(logits, wanted)

@@ -88,6 +88,7 @@ def cross(
     seeds: int,
     recipe: Recipe = RECIPE,
     capped: bool = True,
+    device: str = "cpu",
     workers: int | None = None,
 ) -> Crossing:
     """Train ``seeds`` networks on every half of both samples, and test each on the other halves.
@@ -103,6 +104,7 @@ def cross(
         seeds: Networks of each half.
         recipe: Of the networks.
         capped: Whether the recipe's number of steps is limited.
+        device: Where networks are trained.
         workers: Trainings at once; by default one a core. It does not change the numbers.
     """
     voxels = Voxels.of(samples[0].geometry)
@@ -123,6 +125,7 @@ def cross(
             seed=item.seed,
             recipe=recipe,
             capped=capped,
+            device=device,
             stop=stop,
         )
         return [found(s, t[1 - item.half]) for s, t in zip(samples, tests, strict=True)]

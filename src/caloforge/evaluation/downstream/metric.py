@@ -110,6 +110,8 @@ def downstream_metric(pair: Pair) -> list[Value]:
         rng=pair.frame.rng("downstream"),
         seeds=_SEEDS,
         capped=pair.frame.level != "official",
+        device=pair.frame.device,
+        workers=pair.frame.workers,
     )
     study = _Study(pair, crossing, kinds)
     return [*study.energies(), *(study.identification(labels) if len(kinds) > 1 else [])]

@@ -89,10 +89,17 @@ class Reconstruction:
         with torch.inference_mode():
             for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
                 images, place = self.inputs(store, part)
-                correction, logits = self.network(images, torch.from_numpy(place.astype(np.float32))[:, None])
-                energies.append(self.line.at(place) + self.line.scale * correction.double().numpy())
-                kinds.append(torch.softmax(logits.double(), dim=1).numpy())
+                correction, logits = self.judged(images, place)
+                energies.append(self.line.at(place) + self.line.scale * correction.double().cpu().numpy())
+                kinds.append(torch.softmax(logits.double(), dim=1).cpu().numpy())
         return np.concatenate(energies), np.concatenate(kinds)
+
+    def judged(self, images: torch.Tensor, place: NDArray[np.float64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's correction ``(b,)`` and logits ``(b, kinds)`` for what ``inputs`` gives."""
+        device = next(self.network.parameters()).device
+        sums = torch.from_numpy(place.astype(np.float32))[:, None]
+        correction, logits = self.network(images.to(device), sums.to(device))
+        return correction, logits
 
     def inputs(self, store: CellStore, rows: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.float64]]:
         """Images for the network ``(b, 1, depth, first, second)``, standardised log sums ``(b,)``."""
@@ -111,6 +118,7 @@ def train(
     seed: int,
     recipe: Recipe = RECIPE,
     capped: bool = True,
+    device: str = "cpu",
     stop: Event | None = None,
 ) -> Reconstruction:
     """Train a reconstruction on some showers; the global random state is left alone.
@@ -124,26 +132,28 @@ def train(
         seed: Of the first weights and of the order of the showers.
         recipe: Sizes and steps.
         capped: Whether ``recipe.most_steps`` holds.
+        device: Where it is done.
         stop: Gives up when it is set.
     """
     rng = torch.Generator().manual_seed(seed)
     log_energy = np.log(store.incident_energy)
     line, unit = _scales(store, rows, log_energy)
-    network = _network(voxels, kinds, recipe, rng)
+    network = _network(voxels, kinds, recipe, rng).to(device)
     found = Reconstruction(network, voxels, line, unit)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
     steps = recipe.steps(len(rows), capped=capped)
-    weights = _class_weights(labels[rows], kinds)
+    weights = _class_weights(labels[rows], kinds).to(device)
     for step, part in enumerate(_batches(rows, recipe.batch, steps, rng)):
         if stop is not None and stop.is_set():
             break
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * _schedule(step / steps)
         images, place = found.inputs(store, part)
         target = (log_energy[part] - line.at(place)) / line.scale
-        correction, logits = network(images, torch.from_numpy(place.astype(np.float32))[:, None])
-        loss = nn.functional.smooth_l1_loss(correction, torch.from_numpy(target.astype(np.float32)))
+        correction, logits = found.judged(images, place)
+        wanted_energy = torch.from_numpy(target.astype(np.float32)).to(device)
+        loss = nn.functional.smooth_l1_loss(correction, wanted_energy)
         if kinds > 1:
-            wanted = torch.from_numpy(labels[part])
+            wanted = torch.from_numpy(labels[part]).to(device)
             loss = loss + nn.functional.cross_entropy(logits, wanted, weight=weights)
         optimiser.zero_grad()
         torch.autograd.backward(loss)

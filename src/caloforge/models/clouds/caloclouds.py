@@ -36,7 +36,7 @@ from caloforge.records import Count, Width  # noqa: TC001 (pydantic reads the an
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
@@ -111,20 +111,15 @@ class CaloClouds(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         """Shower flow, encoder with point diffusion, latent flow, calibration."""
         return (
-            Stage("shower_flow", "shower_flow"),
-            Stage("point_diffusion", "points"),
-            Stage("latent_flow", "latent_flow", needs=("point_diffusion",)),
-            Stage("calibration", needs=("shower_flow", "point_diffusion", "latent_flow")),
+            Stage("shower_flow", "shower_flow", modules=("shower_flow",)),
+            Stage("point_diffusion", "points", modules=("transform", "encoder", "points")),
+            Stage("latent_flow", "latent_flow", modules=("latent_flow",), needs=("point_diffusion",)),
+            Stage(
+                "calibration",
+                modules=("calibration",),
+                needs=("shower_flow", "point_diffusion", "latent_flow"),
+            ),
         )
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of ``shower_flow``, ``points`` (the encoder's are among them) or ``latent_flow``."""
-        modules: dict[str, tuple[nn.Module, ...]] = {
-            "shower_flow": (self.shower_flow,),
-            "points": (self.encoder, self.points),
-            "latent_flow": (self.latent_flow,),
-        }
-        return [parameter for module in modules[group] for parameter in module.parameters()]
 
     def timed_parts(self) -> dict[str, str]:
         """Both flows and the point model."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
@@ -70,15 +70,10 @@ class CaloClouds2(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         """Shower flow, point diffusion, calibration."""
         return (
-            Stage("shower_flow", "shower_flow"),
-            Stage("point_diffusion", "points"),
-            Stage("calibration", needs=("shower_flow", "point_diffusion")),
+            Stage("shower_flow", "shower_flow", modules=("shower_flow",)),
+            Stage("point_diffusion", "points", modules=("transform", "points")),
+            Stage("calibration", modules=("calibration",), needs=("shower_flow", "point_diffusion")),
         )
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of ``shower_flow`` or ``points``."""
-        modules = {"shower_flow": self.shower_flow, "points": self.points}
-        return list(modules[group].parameters())
 
     def timed_parts(self) -> dict[str, str]:
         """The flow and the point model."""

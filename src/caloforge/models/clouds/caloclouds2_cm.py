@@ -8,6 +8,7 @@ trajectory; the target follows the student as a moving average and is what sampl
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -58,15 +59,15 @@ class CaloClouds2CM(CaloClouds2):
     def stages(self) -> Sequence[Stage]:
         """The diffusion model's networks, then their distillation, then the calibration."""
         flow, points, calibration = super().stages()
-        distillation = Stage("distillation", "student", needs=("point_diffusion",))
-        needs = (*calibration.needs, "distillation")
-        return (flow, points, distillation, Stage("calibration", needs=needs))
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of ``shower_flow``, ``points`` or ``student``."""
-        if group == "student":
-            return list(self.trainees["student"].parameters())
-        return super().parameters_of(group)
+        distillation = Stage(
+            "distillation",
+            "student",
+            modules=("trainees.student",),
+            buffers=("distilled",),
+            replaces=("points",),
+            needs=("point_diffusion",),
+        )
+        return (flow, points, distillation, replace(calibration, needs=(*calibration.needs, "distillation")))
 
     def begin_stage(self, stage: str) -> None:
         """Copy the diffusion model to the three roles of distillation."""

@@ -8,7 +8,7 @@ as many cells as Geant4 does.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from caloforge.models.assembly import (
     whole_counts,
 )
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, slope_of
+from caloforge.models.bounds import Bounds
 from caloforge.models.clouds.calibration import CalibrationKind, HitCalibration
 from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
 from caloforge.models.noise import StreamNoise
@@ -143,11 +144,18 @@ class PointCloudModel(GenerativeModel):
     def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
         """Generate one cloud per particle."""
         condition = self.conditions(energy, direction)
-        summary = self.shower_flow.sample(condition, noise)
+        summary = self._bounded(self.shower_flow.sample(condition, noise), energy)
         # scaling the layers differently would pull depth and width apart: draw all, thin by layer
         scaled = summary.counts if self.config.calibration == "layers" else self.calibration(summary.counts)
         draft = self._draw(condition, summary, whole_counts(scaled), noise)
         return self._finish(draft, slope_of(direction))
+
+    def _bounded(self, summary: Summary, energy: Tensor) -> Summary:
+        """What a shower may have at most, see ``Bounds``."""
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        largest = max(self.config.largest_count, float(self.calibration.largest.sum()))
+        energies = bounds.visible(summary.energies, sampling_fraction=self.geometry.sampling_fraction)
+        return replace(summary, counts=bounds.points(summary.counts, largest), energies=energies)
 
     def fit_stage(
         self, stage: str, showers: Callable[[], Iterable[Showers]], *, seed: int

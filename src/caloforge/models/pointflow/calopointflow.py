@@ -15,6 +15,7 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud, rows_of, tiles
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
 from caloforge.models.pointflow.hit_energy import share_energy
@@ -27,7 +28,7 @@ from caloforge.preprocessing import Conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Noise
@@ -121,20 +122,20 @@ class CaloPointFlow(GenerativeModel):
 
     def stages(self) -> Sequence[Stage]:
         """All networks are trained together."""
-        return (Stage("elbo", group="elbo"),)
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:  # noqa: ARG002
-        """All parameters."""
-        return list(self.parameters())
+        modules = ("points", "totals", "encoder", "latent_flow", "point_flow")
+        return (Stage("elbo", "elbo", modules=modules, buffers=("most_hits",)),)
 
     def timed_parts(self) -> dict[str, str]:
         """The two flows."""
         return {"latent flow": "latent_flow", "point flow": "point_flow"}
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
-        """Fit the scales of conditions, points and totals."""
+        """Fit the scales of conditions, points and totals, unless they came with weights."""
         cells = self._cells_of(sample)
-        self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+        if not self.conditions.is_fitted:
+            self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+        if self.points.is_fitted:  # its stage owns all that follows
+            return
         self.points.fit(cells, rng)
         condition = self.conditions(sample.energy, sample.direction)
         self.totals.fit(_raw_totals(cells, sample.energy, rng), condition)
@@ -213,7 +214,10 @@ class CaloPointFlow(GenerativeModel):
         latent, target = drawn[:, :-_TOTALS], drawn[:, -_TOTALS:]
         raw = self.totals.inverse(target, condition)
         wanted, visible = Totals.split(raw, energy)
-        return torch.cat([latent, self.totals.plain(raw)], 1), wanted.clamp(max=self.most_hits), visible
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        visible = bounds.visible(visible, sampling_fraction=self.geometry.sampling_fraction)
+        wanted = bounds.points(wanted, float(self.most_hits) / _MOST_HITS, room=_MOST_HITS)
+        return torch.cat([latent, self.totals.plain(raw)], 1), wanted, visible
 
     def _points(
         self, context: Tensor, counts: Tensor, noise: Noise, *, lattice: bool

@@ -33,12 +33,13 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud, rows_of, shower_tiles
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.ring_placement import merge_cells
-from caloforge.models.pointflow.shower_totals import ShowerTotals
+from caloforge.models.pointflow.shower_totals import ROOM, ShowerTotals
 from caloforge.nn import (
     AutoregressiveFlow,
     AutoregressiveFlowConfig,
@@ -54,7 +55,7 @@ from caloforge.preprocessing import Conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, CellSet, Noise
@@ -150,28 +151,26 @@ class CaloPointFlow2(GenerativeModel):
 
     def stages(self) -> Sequence[Stage]:
         """The totals; encoder, latent flow and flow of the hits."""
-        return (Stage("totals", "totals"), Stage("points", "points"))
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of ``totals`` or ``points``."""
-        groups: dict[str, tuple[nn.Module, ...]] = {
-            "totals": (self.totals,),
-            "points": (self.encoder, self.latent, self.points),
-        }
-        return [p for module in groups[group] for p in module.parameters()]
+        return (
+            Stage("totals", "totals", modules=("totals",)),
+            Stage("points", "points", modules=("hits", "encoder", "latent", "points")),
+        )
 
     def timed_parts(self) -> dict[str, str]:
         """The three flows."""
         return {"flow of totals": "totals", "latent flow": "latent", "flow of hits": "points"}
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
-        """Fit conditions, totals and the hits' scales to training showers."""
+        """Fit conditions, totals and the hits' scales to training showers, unless they came with weights."""
         cells = self._cells_of(sample)
-        self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+        if not self.conditions.is_fitted:
+            self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
         total = _sums(cells)
         condition = self.conditions(sample.energy, sample.direction)
-        self.scaling.fit(cells.counts, total, sample.energy, condition, rng)
-        self.hits.fit(cells.cell, cells.energy, total[cells.index])
+        if not self.scaling.is_fitted:
+            self.scaling.fit(cells.counts, total, sample.energy, condition, rng)
+        if not self.hits.is_fitted:
+            self.hits.fit(cells.cell, cells.energy, total[cells.index])
 
     def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number: of the totals, or of latent vector and hits."""
@@ -229,6 +228,10 @@ class CaloPointFlow2(GenerativeModel):
     def _wanted(self, totals: Tensor, energy: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers of hits, and energy sums that are enough for each to pass the threshold."""
         counts, total = self.scaling.inverse(totals, energy, condition)
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        counts = bounds.points(counts, self.scaling.largest, room=ROOM)
+        counts = counts.clamp(max=max(self.geometry.n_cells, int(self.scaling.most)))
+        total = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
         return counts, torch.maximum(total, counts * (self.hits.energy.floor * _ROOM))
 
     def _cloud(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> Cloud:

@@ -12,11 +12,12 @@ from caloforge.preprocessing.trend import least_squares, powers
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ShowerTotals"]
+__all__ = ["ROOM", "ShowerTotals"]
 
 _RIDGE = 1e-6  # times the number of showers: few of them, or showers of one energy, have no trend
 _SMALLEST = 1e-3  # a deviation that is smaller counts as this
-_ROOM = 1.5  # times the largest number of hits that was seen
+ROOM = 1.5
+"""A shower has at most so many times the largest number of hits that was seen; more at higher energies."""
 
 
 class ShowerTotals(Fitted):
@@ -51,7 +52,7 @@ class ShowerTotals(Fitted):
         self.log_spread.copy_(least_squares(terms, deviation.abs().clamp_min(_SMALLEST).log(), ridge=ridge))
         scaled = deviation / (terms @ self.log_spread).exp()
         self.log_spread[0] += scaled.std(dim=0, correction=0).clamp_min(_SMALLEST).log()
-        self.most.copy_(_ROOM * counts.max())
+        self.most.copy_(ROOM * counts.max())
         self._done()
 
     def forward(
@@ -77,8 +78,12 @@ class ShowerTotals(Fitted):
         terms = powers(condition, self.degree)
         raw = target.double() * (terms @ self.log_spread).exp() + terms @ self.mean
         hits, visible = (raw + _offsets(energy)).clamp(max=30.0).exp().unbind(1)
-        counts = torch.minimum(hits, self.most).floor().clamp_min(1).to(torch.int64)
-        return counts, visible.to(torch.float32)
+        return hits.floor().clamp_min(1).to(torch.int64), visible.to(torch.float32)
+
+    @property
+    def largest(self) -> float:
+        """Largest number of hits that was seen."""
+        return float(self.most) / ROOM
 
 
 def _offsets(energy: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from pydantic import Field
 
 from caloforge.models.assembly import cells_to_cloud
 from caloforge.models.base import GenerativeModel, ModelConfig, Stage
+from caloforge.models.bounds import Bounds
 from caloforge.models.pyramid.choice import ChoiceFlow
 from caloforge.models.pyramid.hit_energies import HitEnergies
 from caloforge.models.pyramid.layer_totals import LayerTotals
@@ -42,7 +43,7 @@ from caloforge.preprocessing import Conditions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, Cloud, Noise
@@ -124,11 +125,7 @@ class Pyramid(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """Layers, their totals, clusters, cells, energies: independent of each other in training."""
         names = ("layers", "totals", "clusters", "cells", "energies")
-        return tuple(Stage(name, name) for name in names)
-
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """Parameters of one stage."""
-        return list(self.get_submodule(group).parameters())
+        return tuple(Stage(name, name, modules=(name,)) for name in names)
 
     def timed_parts(self) -> dict[str, str]:
         """All five flows."""
@@ -143,7 +140,9 @@ class Pyramid(GenerativeModel):
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if not self.layers.number.is_fitted:
             self.layers.fit(self.tree.layer_pattern(layers), None, None)
+        if not self.clusters.number.is_fitted:
             self.clusters.fit(cluster_hit, layers.number, layers.number)
+        if not self.cells.number.is_fitted:
             self.cells.fit(cell_hit, self.tree.kinds_of(clusters), clusters.number)
         condition = self.conditions(sample.energy, sample.direction)
         if not self.totals.is_fitted:
@@ -180,7 +179,11 @@ class Pyramid(GenerativeModel):
         """Generate the hit cells of every particle's shower, one point at the centre of each."""
         condition = self.conditions(energy, direction)
         layers = self._draw_layers(condition, noise)
-        totals = self.totals.sample(self.tree.layer_pattern(layers), condition, noise)
+        counts, energies = self.totals.sample(self.tree.layer_pattern(layers), condition, noise)
+        # as many hits as there are cells are the most that the next stages can draw
+        bounds = Bounds.of(self.name, energy, self.conditions)
+        energies = bounds.visible(energies, sampling_fraction=self.geometry.sampling_fraction)
+        totals = (counts, energies)
         clusters = self._draw_clusters(layers, totals, condition, noise)
         hits = self._draw_cells(clusters, totals, condition, noise)
         cell_energy = self.energies.sample(hits, totals[1], condition, noise)

@@ -1,0 +1,45 @@
+"""Where networks run: the words of ``--device``, and threads."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from caloforge.errors import ConfigError, bad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["find_device", "threads_as_before"]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``cpu``; ``cuda``, or one of several as ``cuda:1``; ``auto`` for a GPU if there is one.
+
+    Raises:
+        ConfigError: The name is another, or the machine has no such device.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not gpus):
+        return torch.device("cpu")
+    if gpus and name in {"auto", "cuda"}:
+        return torch.device("cuda", torch.cuda.current_device())
+    if name in {f"cuda:{number}" for number in range(gpus)}:
+        return torch.device(name)
+    expected = "cpu, auto or an accelerator that this machine has"
+    raise ConfigError(bad("device", got=f"{name!r:.60}", expected=expected))
+
+
+@contextmanager
+def threads_as_before() -> Iterator[None]:
+    """Undo changes of torch's number of threads in the end."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

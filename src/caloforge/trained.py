@@ -1,0 +1,117 @@
+"""Where a model was trained, what lies outside of it, and which showers from there cannot be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.beam import particle_name
+from caloforge.errors import DataError, bad
+from caloforge.models.bounds import FAR
+from caloforge.units import DEGREE, GEV
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caloforge.showers import Incident, Showers
+
+__all__ = ["TrainedRange", "absurd", "refuse_absurd"]
+
+_MARGIN = 1e-3  # of energies relative, of angles in rad: rounding is not outside
+_FAR_ANGLE = 5 * DEGREE  # beyond the largest trained angle
+_DEPARTURE = 3.0  # of the visible fraction from that at the nearest trained energy
+_ABOVE = 1.5  # of the visible fraction: clearly above, where it may be that of the whole energy
+_ODD = 0.1  # share of showers that may be odd: fluctuations have tails
+
+
+@dataclass(frozen=True)
+class TrainedRange:
+    """Where a model was trained.
+
+    Attributes:
+        energy: Lowest and highest incident energy [MeV].
+        theta: Largest angle from the normal [rad].
+        pdg: Particle code.
+    """
+
+    energy: tuple[float, float]
+    theta: float
+    pdg: int
+
+    def complaint(self, incident: Incident) -> str:
+        """What of ``incident`` lies outside, in one sentence; "" when nothing does."""
+        low, high = self.energy
+        outside = (incident.energy < low * (1 - _MARGIN)) | (incident.energy > high * (1 + _MARGIN))
+        if outside.any():
+            got = f"{incident.energy.min() / GEV:g} to {incident.energy.max() / GEV:g} GeV"
+            return f"energies of {got} leave the trained range {low / GEV:.4g} to {high / GEV:.4g} GeV"
+        if np.any(incident.theta > self.theta + _MARGIN):
+            got, known = incident.theta.max() / DEGREE, self.theta / DEGREE
+            limit = f"0 to {known:.4g} degrees" if known > 0.1 else "perpendicular particles only"
+            return f"angles of up to {got:.4g} degrees leave the trained range, {limit}"
+        if np.any(incident.pdg != self.pdg):
+            names = [particle_name(code) for code in np.unique(incident.pdg).tolist()]
+            got = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
+            return f"particles ({got}) are not those of the training ({particle_name(self.pdg)})"
+        return ""
+
+    def is_far(self, incident: Incident) -> NDArray[np.bool_]:
+        """Which particles lie far outside, ``(B,)``.
+
+        Those of another kind, of more than twice the highest or less than half of the lowest energy, or more
+        than five degrees beyond the largest angle.
+        """
+        low, high = self.energy
+        energy = (incident.energy < low / FAR) | (incident.energy > high * FAR)
+        far: NDArray[np.bool_] = (
+            energy | (incident.theta > self.theta + _FAR_ANGLE) | (incident.pdg != self.pdg)
+        )
+        return far
+
+    def nearest(self, incident: Incident) -> NDArray[np.float64]:
+        """The end of the trained energies that is nearer to each particle's, ``(B,)`` [MeV]."""
+        low, high = self.energy
+        return np.where(incident.energy < np.sqrt(low * high), low, high)
+
+
+def absurd(readout: Showers, usual: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which showers cannot be right, ``(B,)``.
+
+    Those without a hit in the read-out, or whose visible fraction of the incident energy is below a third
+    of, or above three times, the ``usual`` one at the nearest trained energy, ``(B,)``; or is clearly above
+    it and more than the incident energy allows. NaN for a usual one: only those without a hit.
+    """
+    fraction = readout.visible_energy / readout.incident.energy
+    allowed = np.maximum(1.0 / readout.meta.sampling_fraction, _ABOVE * usual)
+    most = np.minimum(_DEPARTURE * usual, allowed)
+    found: NDArray[np.bool_] = (readout.n_hits == 0) | (fraction < usual / _DEPARTURE) | (fraction > most)
+    return found
+
+
+def refuse_absurd(model: str, readout: Showers, usual: NDArray[np.float64], trained: TrainedRange) -> None:
+    """Refuse showers from far outside of the trained range when more than one in ten is absurd.
+
+    Args:
+        model: Name of the model.
+        readout: Read-out cells of showers that lie far outside.
+        usual: See ``absurd``.
+        trained: The range.
+
+    Raises:
+        DataError: More than one in ten is absurd.
+    """
+    wrong = absurd(readout, usual)
+    if wrong.sum() <= _ODD * len(wrong):
+        return
+    energy = readout.incident.energy[wrong]
+    fraction = readout.visible_energy[wrong] / energy
+    low, high = (end / GEV for end in trained.energy)
+    empty = int((readout.n_hits[wrong] == 0).sum())
+    span = f"{energy.min() / GEV:.4g} to {energy.max() / GEV:.4g} GeV"
+    visible = f"visible {fraction.min():.3g} to {fraction.max():.3g} of the energy"
+    got = f"{wrong.sum()} of {len(wrong)} showers of {span} that cannot be right ({empty} empty, {visible})"
+    about = "hits" if np.isnan(usual).any() else f"about {usual[wrong].mean():.3g}"
+    expected = f"{about} as in the trained range, {low:.4g} to {high:.4g} GeV"
+    raise DataError(bad(model, got=got, expected=expected, fix="stay inside of it or near it"))

@@ -1,0 +1,50 @@
+"""The words of ``--device``."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from caloforge.devices import find_device, threads_as_before
+from caloforge.errors import ConfigError
+from caloforge.generation.engine import _check_processes
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+
+
+def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("cpu") == find_device("auto") == torch.device("cpu")
+    for name in ("cuda", "cuda:0", "gpu", "", "x" * 1000):
+        with pytest.raises(ConfigError, match="expected cpu, auto or an accelerator") as caught:
+            find_device(name)
+        assert len(str(caught.value)) < 200
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_with_gpus() -> None:
+    assert find_device("cpu") == torch.device("cpu")
+    assert find_device("auto") == find_device("cuda") == torch.device("cuda:1")
+    assert find_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(ConfigError, match="got 'cuda:2'"):
+        find_device("cuda:2")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_takes_one_process() -> None:
+    _check_processes(4, "cpu")
+    _check_processes(1, "cuda")
+    with pytest.raises(ConfigError, match="processes on cuda: got 4, expected 1; leave --processes out"):
+        _check_processes(4, "cuda")
+
+
+def test_threads_are_put_back() -> None:
+    before = torch.get_num_threads()
+    with threads_as_before():
+        torch.set_num_threads(before + 1)
+    assert torch.get_num_threads() == before
