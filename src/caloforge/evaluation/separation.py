@@ -127,7 +127,11 @@ def _challenge_spectrum(table: FeatureTable) -> NDArray[np.int32]:
 
 
 def _measure(pair: Pair, observable: _Observable, weights: _Weights | None) -> Value:
+    name = f"separation.{observable.name}"
     reference, generated = observable.bins(pair.reference), observable.bins(pair.generated)
+    if not reference.fill().any():
+        note = "Nothing of the reference lies inside of the bins: there is nothing to compare with."
+        return Value(name, observable.title, None, note=note)
     powers = _powers(reference, generated)
     error = None
     if weights is not None:
@@ -140,7 +144,6 @@ def _measure(pair: Pair, observable: _Observable, weights: _Weights | None) -> V
         "official_bins": pair.frame.challenge is not None,
         **observable.more,
     }
-    name = f"separation.{observable.name}"
     return Value(name, observable.title, float(powers.mean()), error, settings)
 
 
