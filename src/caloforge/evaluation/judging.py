@@ -43,6 +43,8 @@ def _metrics(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
             continue
         _logger.info("%s: %s", sample.name, metric.name)
         values, floors = metric.values(pair), samples.floors.floors(metric, pair.sizes[1])
+        for note in dict.fromkeys(value.note for value in values if value.value is None):
+            _logger.info("%s: %s: %s", sample.name, metric.name, note)
         for value in values:
             yield _result(value, floors.get(value.name), metric.group, metric.version, pair)
 

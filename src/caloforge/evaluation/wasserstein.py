@@ -11,6 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
 from caloforge.evaluation.results import Value
+from caloforge.evaluation.scales import spreads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
         table[name].reshape(len(table), -1)
         for table in (pair.reference, pair.generated, pair.frame.reference)
     )
-    scales = whole.std(axis=0, dtype=np.float64)
+    scales = spreads(whole)
     columns = zip(reference.T, generated.T, scales, strict=True)
     each = np.array([_scaled(weights.distances(r, g), float(scale)) for r, g, scale in columns])
     if not (scales > 0).any():
