@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.evaluation.papers.pyramid import coefficients
-from caloforge.evaluation.sources import Source, geometry_of, open_reader, part_range
+from caloforge.evaluation.sources import Source, geometry_of, open_reader, open_source
 from caloforge.features import read_out
 from caloforge.geometry import load_geometry
 from caloforge.geometry.neighbours import cell_groups, neighbours
@@ -98,12 +98,13 @@ def choose(first: Hits, geometry: Geometry, layers: tuple[int, int], cells: int)
 def open_all(options: argparse.Namespace) -> tuple[Geometry, Source, Source | None, dict[str, Source]]:
     """The reference, other showers of its file, and the models."""
     geometry = load_geometry(options.geometry) if options.geometry else None
-    reader = open_reader(options.reference, geometry)
-    start, stop = part_range(options.part, len(reader))
-    reference = Source(REFERENCE, reader, start, stop)
+    reference = open_source(REFERENCE, options.reference, geometry=geometry, part=options.part)
     found = geometry_of(reference, geometry)
-    low = max(start - (stop - start), 0)
-    other = Source(FLOOR, reader, low, start) if start > 0 else None
+    spare = reference.spare(len(reference))
+    if reference.rows is None:  # those just before it
+        first = reference.start
+        spare = [(reference.showers, max(first - len(reference), 0), first)] if first else []
+    other = Source(FLOOR, *spare[0]) if spare else None
     models = {}
     for entry in options.generated:
         name, _, path = entry.partition("=")

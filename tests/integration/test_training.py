@@ -25,7 +25,7 @@ from caloforge.geometry import project
 from caloforge.models.clouds.caloclouds2 import CaloClouds2
 from caloforge.showers import Incident, Showers
 from caloforge.simulator import Simulator
-from caloforge.training import RunDirectory, TrainingData, load_config, split_rows, train
+from caloforge.training import RunDirectory, TrainingData, load_config, train
 from toy_training import training_data, write
 
 if TYPE_CHECKING:
@@ -433,8 +433,6 @@ def test_showers_at_angles_and_in_cells_and_in_several_files(
 def test_parts_are_split_file_by_file(
     photons: Path, tmp_path: Path, siw: Geometry, make_toy_showers: Callable[..., Showers]
 ) -> None:
-    rows = [split_rows(150, part) for part in ("train", "tune", "report")]
-    assert [(r.start, r.stop) for r in rows] == [(0, 105), (105, 120), (120, 150)]
     second = write(tmp_path / "b.h5", make_toy_showers(20, seed=4), siw)
     data = TrainingData.prepare([photons, second], siw, tmp_path / "cache", seed=0)
     expected = [i for i in (*range(105, 120), *range(164, 166)) if i % 12 != 5 or i >= 150]

@@ -14,7 +14,7 @@ from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.separation import separation_metric, separation_power
-from caloforge.evaluation.sources import energy_warning, part_range
+from caloforge.evaluation.sources import energy_warning
 from caloforge.evaluation.wasserstein import standardised_distance, wasserstein_metric
 from caloforge.features import derive_binning, feature_table
 from caloforge.formats import NativeWriter, open_showers
@@ -152,17 +152,6 @@ def test_floor_from_halves_is_scaled_to_the_same_size(
         "separation.layer_energy"
     ]
     assert scaled.value == pytest.approx(direct.value, rel=0.35)
-
-
-def test_parts_follow_the_split_by_index() -> None:
-    assert [part_range(p, 7000) for p in ("all", "train", "tune", "report")] == [
-        (0, 7000),
-        (0, 4900),
-        (4900, 5600),
-        (5600, 7000),
-    ]
-    with pytest.raises(ConfigError, match="Unknown part"):
-        part_range("test", 10)
 
 
 def test_other_energies_are_noticed(tables: tuple[Frame, FeatureTable, FeatureTable]) -> None:

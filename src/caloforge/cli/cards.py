@@ -33,13 +33,26 @@ def _rows(simulator: Simulator) -> Iterator[tuple[str, str]]:
     yield "geometry", f"{geometry.name} ({geometry.fingerprint}), {geometry.n_cells:,} cells"
     yield "particles", _particles(simulator.trained)
     if "data" in card:
-        yield "trained on", f"{card['data']['showers']:,} showers of {', '.join(card['data']['files'])}"
+        yield "trained on", _showers(card["data"])
     if card.get("init_from"):
         yield "started from", card["init_from"]
     for stage, numbers in card.get("stages", {}).items():
         yield stage, ", ".join(f"{key} {_short(value)}" for key, value in numbers.items())
     for number, limit in enumerate(card.get("limits", [])):
         yield "" if number else "limits", limit
+
+
+def _showers(data: Mapping[str, Any]) -> str:
+    """How many showers of which files served for what; old cards tell only how many there were."""
+    files, total = ", ".join(data["files"]), f"{data['showers']:,}"
+    if "trained_on" not in data:
+        return f"70 % of the {total} showers of {files}"
+    permuted = [name for name, split in data.get("splits", {}).items() if split["permuted"]]
+    order = f"; {', '.join(permuted)} permuted before the split" if permuted else ""
+    return (
+        f"{data['trained_on']:,} of the {total} showers of {files} "
+        f"(tuned on {data['tuned_on']:,}, reported on {data['reported']:,}{order})"
+    )
 
 
 def _short(value: float) -> str:

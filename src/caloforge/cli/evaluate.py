@@ -54,7 +54,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAME",
-            help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %).",
+            help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %); of a file "
+            "that is sorted by energy, parts of a permutation, as for training.",
         ),
     ] = "all",
     baseline: Annotated[
@@ -73,6 +74,15 @@ def evaluate(
             metavar="A,B",
             help="Cell energies in MeV between three regimes that are counted apart; "
             "default: half and nine tenths of the reference's cells lie below.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="MEV",
+            help="Leave out cells below this energy, in all files; default: the cut of the read-out, or "
+            "of the CaloChallenge's data set that a binning XML describes.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
@@ -114,6 +124,7 @@ def evaluate(
         baseline=baseline,
         count=count,
         regimes=parse_regimes(regimes),
+        threshold=threshold,
         seed=seed,
         device=device,
         threads=threads,

@@ -68,7 +68,7 @@ class FloorMaker:
         pairs = list(self._pairs(metric, count))
         if not pairs or min(pairs[0].sizes) < metric.minimum // 2:
             return {}
-        rows = [metric.compute(pair) for pair in pairs]
+        rows = [metric.values(pair) for pair in pairs]
         gain = _noise((len(self._reference), count)) / _noise(pairs[0].sizes)
         powers = _powers(metric, pairs, rows) if gain < 1 - _SAME else {}
         floors = {}
@@ -108,7 +108,7 @@ def _powers(metric: Metric, pairs: list[Pair], rows: list[list[Value]]) -> dict[
     """By which power of the noise each value grows, by its name."""
     if metric.noise is not None:
         return {value.name: metric.noise for value in rows[0]}
-    fewer = [metric.compute(_half(pair)) for pair in pairs]
+    fewer = [metric.values(_half(pair)) for pair in pairs]
     ratio = _noise(_half(pairs[0]).sizes) / _noise(pairs[0].sizes)
     powers = {}
     for many, few in zip(zip(*rows, strict=True), zip(*fewer, strict=True), strict=True):

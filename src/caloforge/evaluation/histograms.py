@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from caloforge.errors import DataError
-from caloforge.features.bins import find_bins
+from caloforge.features.bins import check_edges, find_bins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +28,17 @@ class Histogram:
     Attributes:
         edges: Bin edges, ``(B + 1,)``.
         counts: In-range entries, ``(B,)`` or ``(G, B)``.
+
+    Raises:
+        DataError: The edges are not finite or do not rise.
     """
 
     edges: NDArray[np.float64]
     counts: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check the edges."""
+        check_edges("entries of a histogram", self.edges)
 
     @classmethod
     def of(cls, values: ArrayLike, edges: ArrayLike, weights: ArrayLike | None = None) -> Histogram:
@@ -67,11 +74,18 @@ class ShowerBins:
         edges: Bin edges of every group, ``(G, B + 1)``.
         index: Bin of every shower in every group, ``(n, G)``, -1 outside; or None.
         counts: Entries of every shower in the bins of a single group, ``(n, B)``, instead of ``index``.
+
+    Raises:
+        DataError: The edges are not finite or do not rise.
     """
 
     edges: NDArray[np.float64]
     index: NDArray[np.int16] | None = None
     counts: NDArray[np.integer] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the edges."""
+        check_edges("entries of a histogram", self.edges)
 
     @classmethod
     def of(cls, values: NDArray[np.floating], edges: NDArray[np.float64]) -> ShowerBins:
@@ -113,7 +127,12 @@ class ShowerBins:
 
 
 def find_index(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``; -1 outside, the last ones are closed."""
+    """Bins of ``values``, ``(n, G)``, in ``edges``, ``(G, B + 1)``; -1 outside, the last ones are closed.
+
+    Raises:
+        DataError: The edges are not finite or do not rise.
+    """
+    check_edges("values", edges)
     index = np.empty(values.shape, dtype=np.int16)
     for group, own in enumerate(edges):
         index[:, group] = _find(values[:, group], own)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caloforge.evaluation.cost import cost_values
 from caloforge.evaluation.pair import Pair
 from caloforge.evaluation.registry import comparisons_of, metrics_of
-from caloforge.evaluation.results import MetricResult
+from caloforge.evaluation.results import MetricResult, sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,9 @@ def _metrics(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
             yield _too_few(metric, pair)
             continue
         _logger.info("%s: %s", sample.name, metric.name)
-        values, floors = metric.compute(pair), samples.floors.floors(metric, pair.sizes[1])
+        values, floors = metric.values(pair), samples.floors.floors(metric, pair.sizes[1])
+        for note in dict.fromkeys(value.note for value in values if value.value is None):
+            _logger.info("%s: %s: %s", sample.name, metric.name, note)
         for value in values:
             yield _result(value, floors.get(value.name), metric.group, metric.version, pair)
 
@@ -58,7 +60,7 @@ def _compare(comparison: Comparison, samples: Samples) -> Iterator[tuple[str, Me
     _logger.info("all models: %s", comparison.name)
     for name, values in comparison.compute(samples.reference.observed, models, samples.frame).items():
         for value in values:
-            yield name, _result(value, None, comparison.group, comparison.version, pairs[name])
+            yield name, _result(sound(value), None, comparison.group, comparison.version, pairs[name])
 
 
 def _costs(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:

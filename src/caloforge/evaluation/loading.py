@@ -41,6 +41,7 @@ class Options:
         count: At most so many showers of each file.
         seed: Of all random choices.
         level: Of the metrics.
+        threshold: Cut on the cell energies [MeV], when it is not that of the read-out.
         cells: Folder for the cells of all samples, when a metric needs them.
         regimes: Cell energies [MeV] between three regimes; by default from the reference.
         device: Where networks are trained.
@@ -53,6 +54,7 @@ class Options:
     count: int | None
     seed: int
     level: Level
+    threshold: float | None = None
     cells: Path | None = None
     regimes: tuple[float, float] | None = None
     device: str = "cpu"
@@ -140,22 +142,23 @@ def _nearest(energies: NDArray[np.float64], wanted: NDArray[np.float64]) -> list
 
 def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observed | None:
     """Showers of the reference's file that the comparison does not use."""
-    tables: list[FeatureTable] = []
     record = _recorder(options, "spare", frame.geometry)
-    for start, stop in first.spare:
-        end = min(stop, start + wanted - sum(len(t) for t in tables))
-        if end > start:
-            table = feature_table(
-                first.showers,
-                frame.geometry,
-                binning=frame.binning,
-                offset=options.offset,
-                start=start,
-                stop=end,
-                record=record,
-            )
-            tables.append(table)
+    tables = [
+        feature_table(
+            showers,
+            frame.geometry,
+            binning=frame.binning,
+            offset=options.offset,
+            start=start,
+            stop=stop,
+            record=record,
+        )
+        for showers, start, stop in first.spare(wanted)
+    ]
     if not tables:
         return None
     cells: CellStore | None = None if record is None else record.finish()
-    return Observed(FeatureTable.concatenate(tables), cells)
+    spare = Observed(FeatureTable.concatenate(tables), cells)
+    if first.rows is None:
+        return spare
+    return spare.select(frame.rng("spare").permutation(len(spare)))  # they came in the order of the file

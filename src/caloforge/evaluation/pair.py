@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from caloforge.evaluation.challenge import known_set
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from caloforge.evaluation.challenge import DataSet
     from caloforge.features import Binning, CellStore, FeatureTable
     from caloforge.geometry import Geometry
 
@@ -41,6 +45,11 @@ class Frame:
     level: Level = "standard"
     device: str = "cpu"
     workers: int | None = None
+
+    @cached_property
+    def challenge(self) -> DataSet | None:
+        """The CaloChallenge's data set that the reference is like, whose bins are then used."""
+        return known_set(self.geometry, self.reference["energy"])
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers that depend on the seed and ``name`` alone."""

@@ -32,6 +32,7 @@ from caloforge.evaluation.papers import (
     rare_metric,
     regime_metric,
 )
+from caloforge.evaluation.results import sound
 from caloforge.evaluation.separation import separation_metric
 from caloforge.evaluation.wasserstein import wasserstein_metric
 
@@ -70,6 +71,10 @@ class Metric:
     floor_pairs: int
     noise: float | None
     cells: bool = False
+
+    def values(self, pair: Pair) -> list[Value]:
+        """What it computes: finite numbers, or none and the reason."""
+        return [sound(value) for value in self.compute(pair)]
 
 
 @dataclass(frozen=True)

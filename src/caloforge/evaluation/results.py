@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Better", "Group", "MetricResult", "Value"]
+__all__ = ["Better", "Group", "MetricResult", "Value", "sound"]
 
 Group = Literal[
     "separation", "wasserstein", "classifier", "distance", "coverage", "physics", "downstream", "cost"
@@ -44,6 +45,17 @@ class Value:
     note: str = ""
     better: Better = "lower"
     group: Group | None = None
+
+
+def sound(value: Value) -> Value:
+    """The value, whose number and error are finite; without a number it has a note that says why."""
+    if value.value is not None and not math.isfinite(value.value):
+        value = replace(value, value=None, error=None)
+    if value.value is None and not value.note:
+        value = replace(value, note="It cannot be computed from these showers.")
+    if value.error is not None and not math.isfinite(value.error):
+        value = replace(value, error=None)
+    return value
 
 
 @dataclass(frozen=True)

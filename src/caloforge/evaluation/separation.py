@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.evaluation import windows
+from caloforge.evaluation.challenge import DISCRETE_ENERGIES
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index, resample
 from caloforge.evaluation.results import Value
 from caloforge.features.binning import SPECTRUM_BINS, SPECTRUM_SPLIT
@@ -101,13 +102,13 @@ def _by_energy(frame: Frame) -> list[_Observable]:
         same = find_bins(table["energy"], energies)[:, None] == present
         return ShowerBins.of(np.where(same, table["fraction"][:, None], -1.0), edges[present])
 
-    title, more = "E_vis / E_inc, by energy", {"energies_mev": energies[present].tolist()}
+    title, more = "E_vis / E_inc, by energy", {"energies_mev": DISCRETE_ENERGIES[present].tolist()}
     return [_Observable("fraction_by_energy", title, bins, more)]
 
 
 def _spectrum(table: FeatureTable, frame: Frame) -> ShowerBins:
     edges = frame.binning.official_spectrum
-    compute = _challenge_spectrum if windows.is_challenge(frame) else _coarse_spectrum
+    compute = _challenge_spectrum if frame.challenge else _coarse_spectrum
     return ShowerBins(edges[None, :], counts=table.derived((compute.__name__, edges.tobytes()), compute))
 
 
@@ -126,7 +127,11 @@ def _challenge_spectrum(table: FeatureTable) -> NDArray[np.int32]:
 
 
 def _measure(pair: Pair, observable: _Observable, weights: _Weights | None) -> Value:
+    name = f"separation.{observable.name}"
     reference, generated = observable.bins(pair.reference), observable.bins(pair.generated)
+    if not reference.fill().any():
+        note = "Nothing of the reference lies inside of the bins: there is nothing to compare with."
+        return Value(name, observable.title, None, note=note)
     powers = _powers(reference, generated)
     error = None
     if weights is not None:
@@ -136,10 +141,9 @@ def _measure(pair: Pair, observable: _Observable, weights: _Weights | None) -> V
         "bins": edges.shape[1] - 1,
         "windows": [[float(e[0]), float(e[-1])] for e in edges],
         "per_group": powers.tolist(),
-        "official_bins": windows.is_challenge(pair.frame),
+        "official_bins": pair.frame.challenge is not None,
         **observable.more,
     }
-    name = f"separation.{observable.name}"
     return Value(name, observable.title, float(powers.mean()), error, settings)
 
 

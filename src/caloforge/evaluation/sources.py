@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import ks_2samp
 
-from caloforge.errors import ConfigError, DataError, GeometryError, bad, did_you_mean
+from caloforge.errors import DataError, GeometryError, bad
+from caloforge.evaluation.recut import recut
 from caloforge.features.hits import read_out
 from caloforge.formats import ShowerReader, open_showers
 from caloforge.formats.base import check_stack
 from caloforge.formats.joined import JoinedReader, Piece
+from caloforge.formats.selected import SelectedReader
 from caloforge.showers import Showers
+from caloforge.split import Split, check_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from caloforge.features import FeatureTable
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident
 
 __all__ = [
-    "PARTS",
-    "Part",
     "Source",
     "check_particles",
     "energy_warning",
     "geometry_of",
     "open_reader",
     "open_source",
-    "part_range",
+    "threshold_warning",
 ]
 
-Part = Literal["all", "train", "tune", "report"]
-PARTS: tuple[Part, ...] = get_args(Part)
-_SHARES = {"all": (0.0, 1.0), "train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
 _KS_LIMIT = 1e-3
+_OUTSIDE = 1e-3
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Showers ``start`` to ``stop`` of a file, of joined files, or of showers in memory."""
+    """Showers ``start`` to ``stop`` of a file, of joined files, or of showers in memory.
+
+    Attributes:
+        name: As shown.
+        showers: What is read; of a file that is divided by a permutation, the chosen showers alone.
+        start: First shower.
+        stop: Behind the last one.
+        split: How the file is divided; None for several files.
+        rows: The showers in the file, rising; None where they are ``start`` to ``stop``.
+        whole: The file behind ``rows``.
+    """
 
     name: str
     showers: ShowerReader | Showers
     start: int
     stop: int
+    split: Split | None = None
+    rows: NDArray[np.int64] | None = None
+    whole: ShowerReader | Showers | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -61,9 +77,31 @@ class Source:
         return str(self.showers.path) if isinstance(self.showers, ShowerReader) else "(memory)"
 
     @property
-    def spare(self) -> list[tuple[int, int]]:
-        """Ranges of showers of the same file that are not used here."""
-        return [(0, self.start), (self.stop, len(self.showers))]
+    def places(self) -> NDArray[np.int64]:
+        """The showers in the file, rising, ``(n,)``."""
+        return np.arange(self.start, self.stop) if self.rows is None else self.rows
+
+    def spare(self, most: int) -> list[tuple[ShowerReader | Showers, int, int]]:
+        """At most so many showers of the same file that are not used here: what to read, from where to where.
+
+        Those of a permuted file are a fair sample, in the order of the file.
+        """
+        if self.rows is not None and self.split is not None and self.whole is not None:
+            order = self.split.order
+            rows = np.sort(order[~np.isin(order, self.rows)][:most])
+            return [(select(self.whole, rows), 0, len(rows))] if len(rows) else []
+        found = []
+        for start, stop in ((0, self.start), (self.stop, len(self.showers))):
+            end = min(stop, start + most)
+            if end > start:
+                found.append((self.showers, start, end))
+                most -= end - start
+        return found
+
+    def recut(self, before: Geometry, after: Geometry) -> Source:
+        """The same showers as cells of ``after``, which has another threshold than ``before``."""
+        whole = None if self.whole is None else recut(self.whole, before, after)
+        return replace(self, showers=recut(self.showers, before, after), whole=whole)
 
     @property
     def cost(self) -> Mapping[str, Any]:
@@ -73,8 +111,7 @@ class Source:
 
     def incident(self) -> Incident:
         """The particles of this part."""
-        whole = self.showers.incident() if isinstance(self.showers, ShowerReader) else self.showers.incident
-        return whole[self.start : self.stop]
+        return _incident(self.showers)[self.start : self.stop]
 
     def read(self, start: int, stop: int) -> Showers:
         """Showers counted from the start of this part."""
@@ -84,17 +121,9 @@ class Source:
         return self.showers[first:last]
 
 
-def part_range(part: str, count: int) -> tuple[int, int]:
-    """First and last + 1 shower of a part of a file, by index: 70 % train, 10 % tune, 20 % report.
-
-    Raises:
-        ConfigError: There is no such part.
-    """
-    if part not in _SHARES:
-        msg = f"Unknown part {part!r}: {did_you_mean(part, PARTS)}."
-        raise ConfigError(msg)
-    low, high = _SHARES[part]
-    return round(low * count), round(high * count)
+def select(showers: ShowerReader | Showers, rows: NDArray[np.int64]) -> ShowerReader | Showers:
+    """Some showers, by rising rows."""
+    return showers[rows] if isinstance(showers, Showers) else SelectedReader(showers, rows)
 
 
 def open_source(
@@ -109,9 +138,11 @@ def open_source(
     """Open files (or take showers) and cut each to a part and to at most ``count`` showers.
 
     With ``like``, there are at most as many showers as that has, of every file its share. Several
-    files become one; a single one keeps the showers outside of the part as spare ones.
+    files become one; a single one keeps the showers outside of the part as spare ones. Less than all of
+    a file whose particles depend on their place in it is a permuted choice (``Split``), which the log tells.
 
     Raises:
+        ConfigError: There is no such part.
         DataError: There is nothing in the part, or the files cannot be joined.
         FormatError: A file cannot be read.
         GeometryError: Its cells belong to another geometry.
@@ -126,8 +157,10 @@ def open_source(
         readers = [open_reader(path, geometry) for path in source]
         showers = _joined(name, readers, part, _limits(len(readers), count, like))
         return Source(name, showers, 0, len(showers))
-    start, stop = _cut(name, len(showers), part, _limits(1, count, like)[0])
-    return Source(name, showers, start, stop)
+    split, rows = _cut(name, showers, part, _limits(1, count, like)[0])
+    if not split.permuted:
+        return Source(name, showers, int(rows[0]), int(rows[-1]) + 1, split)
+    return Source(name, select(showers, rows), 0, len(rows), split, rows, showers)
 
 
 def _limits(files: int, count: int | None, like: Source | None) -> list[int | None]:
@@ -143,20 +176,38 @@ def _limits(files: int, count: int | None, like: Source | None) -> list[int | No
 def _joined(name: str, readers: list[ShowerReader], part: str, limits: list[int | None]) -> JoinedReader:
     try:
         limited = zip(readers, limits, strict=True)
-        return JoinedReader([Piece(r, *_cut(f"{name}, {r.path}", len(r), part, n)) for r, n in limited])
+        return JoinedReader([_piece(f"{name}, {r.path}", r, part, most) for r, most in limited])
     except BaseException:
         for reader in readers:
             reader.close()
         raise
 
 
-def _cut(name: str, size: int, part: str, count: int | None) -> tuple[int, int]:
-    start, stop = part_range(part, size)
-    if count is not None:
-        stop = min(stop, start + count)
-    if stop <= start:
-        raise DataError(bad(f"{name}, part {part!r}", got="no showers", expected="at least one"))
-    return start, stop
+def _piece(name: str, reader: ShowerReader, part: str, most: int | None) -> Piece:
+    split, rows = _cut(name, reader, part, most)
+    if not split.permuted:
+        return Piece(reader, int(rows[0]), int(rows[-1]) + 1)
+    return Piece(SelectedReader(reader, rows), 0, len(rows))
+
+
+def _cut(
+    name: str, showers: ShowerReader | Showers, part: str, most: int | None
+) -> tuple[Split, NDArray[np.int64]]:
+    """How a file is divided, and the showers of the part; all of them need no permutation."""
+    wanted, split = check_part(part), Split(len(showers))
+    size = split.size(wanted) if most is None else min(split.size(wanted), most)
+    if size < 1:
+        got = f"{len(showers)} showers in the file, none in the part" if len(showers) else "no showers"
+        raise DataError(bad(f"{name}, part {part!r}", got=got, expected="at least one"))
+    if size < len(showers):
+        split = Split.of(_incident(showers))
+        if split.permuted:
+            _logger.info(split.sentence(name))
+    return split, split.rows(wanted, size)
+
+
+def _incident(showers: ShowerReader | Showers) -> Incident:
+    return showers.incident() if isinstance(showers, ShowerReader) else showers.incident
 
 
 def geometry_of(source: Source, geometry: Geometry | None) -> Geometry:
@@ -214,14 +265,37 @@ def energy_warning(name: str, reference: FeatureTable, generated: FeatureTable) 
     """Say that incident energies or angles are distributed differently; "" when they are not.
 
     Two-sample Kolmogorov-Smirnov test; below 1e-3 the comparison mixes the model's quality with
-    the choice of particles.
+    the choice of particles. Few showers, of which the test tells nothing, must lie where the reference's
+    do.
     """
     for column, words in (("energy", "incident energies"), ("theta", "angles of incidence")):
-        test = ks_2samp(reference[column], generated[column], method="asymp")
+        first, second = reference[column], generated[column]
+        test = ks_2samp(first, second, method="asymp")
+        apart = ""
         if np.isfinite(test.pvalue) and test.pvalue < _KS_LIMIT:
+            apart = f"Kolmogorov-Smirnov distance {test.statistic:.3f}, p < {_KS_LIMIT:g}"
+        elif _outside(first, second):
+            apart = "all of them lie outside of the reference's range"
+        if apart:
             return (
-                f"The {words} of {name!r} are distributed differently from the reference's "
-                f"(Kolmogorov-Smirnov distance {test.statistic:.3f}, p < {_KS_LIMIT:g}): numbers compare the "
+                f"The {words} of {name[:40]!r} are distributed differently from the reference's "
+                f"({apart}): numbers compare the "
                 "choice of particles too; generate with --like the reference file."
             )
     return ""
+
+
+def _outside(first: NDArray[np.floating], second: NDArray[np.floating]) -> bool:
+    margin = _OUTSIDE * max(float(np.abs(first).max()), _OUTSIDE)
+    return bool(np.all((second < first.min() - margin) | (second > first.max() + margin)))
+
+
+def threshold_warning(source: Source, geometry: Geometry) -> str:
+    """Say that the cells of a file were cut higher than they are compared at; "" when they were not."""
+    meta = source.read(0, 1).meta
+    if not meta.fingerprint or meta.threshold <= geometry.threshold * (1.0 + _OUTSIDE):
+        return ""
+    return (
+        f"The cells of {source.name[:40]!r} were cut at {meta.threshold:.4g} MeV and are compared at "
+        f"{geometry.threshold:.4g} MeV: give --threshold {meta.threshold:.4g} to compare what all files have."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,13 +14,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caloforge import __version__
-from caloforge.errors import ConfigError, OutputError
+from caloforge.errors import ConfigError, OutputError, bad
 from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
+from caloforge.evaluation.challenge import cut_geometry
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
 from caloforge.evaluation.outcome import Evaluation, write_metrics
+from caloforge.evaluation.recut import recut
 from caloforge.evaluation.registry import comparisons_of, level_named, metrics_of
 from caloforge.evaluation.sources import (
     Source,
@@ -28,7 +33,8 @@ from caloforge.evaluation.sources import (
     geometry_of,
     open_reader,
     open_source,
-    part_range,
+    select,
+    threshold_warning,
 )
 from caloforge.files import filling
 from caloforge.formats import ShowerReader
@@ -36,6 +42,7 @@ from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Showers
 from caloforge.signals import deferred
+from caloforge.split import Split, check_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +69,7 @@ def evaluate(
     baseline: str | Path | None = None,
     count: int | None = None,
     regimes: tuple[float, float] | None = None,
+    threshold: float | None = None,
     seed: int = 1,
     device: str = "cpu",
     threads: int | None = None,
@@ -78,12 +86,14 @@ def evaluate(
         metrics: Level, "fast", "standard" or "official".
         geometry: Name, file or geometry of the read-out; by default what the reference tells.
         offset: Points are shifted by this before they are projected [mm], in all samples.
-        part: Part of the reference: "all", "train", "tune" or "report" (70, 10, 20 % by index).
+        part: Part of the reference: "all", "train", "tune" or "report" (70, 10, 20 %, see ``Split``).
         baseline: File to draw points from for the resampling baseline, which is added as a model;
             only its train part when it is the reference's own file.
         count: At most so many showers of each file.
         regimes: Cell energies [MeV] between the three regimes of CaloPointFlow's numbers; by default
             half and nine tenths of the reference's cells lie below them.
+        threshold: Cut on the cell energy in all samples [MeV]; by default the read-out's own, or that of
+            the CaloChallenge's data set whose voxels and energies these are.
         seed: Of all random choices.
         device: Where networks are trained: ``cpu``, ``cuda`` or ``auto``.
         threads: Trainings at once on the CPU; by default one a core. Numbers do not depend on it.
@@ -91,12 +101,14 @@ def evaluate(
         on_results: Called with the metrics before the report, whose figures take a while, is drawn.
 
     Raises:
-        ConfigError: Nothing to compare, or an unknown level, part, geometry or device.
+        ConfigError: Nothing to compare, an unknown level, part, geometry or device, or a read-out without a cut.
         DataError: Samples that cannot be compared, or without showers.
         FormatError: A file cannot be read.
         GeometryError: Samples of different geometries.
         OutputError: ``out`` holds an evaluation and ``force`` is not given.
     """
+    check_part(part)
+    _check_threshold(threshold)
     options = Options(
         _geometry(geometry),
         offset,
@@ -104,6 +116,7 @@ def evaluate(
         count,
         seed,
         level_named(metrics),
+        threshold=threshold,
         regimes=regimes,
         device=_checked(device),
         workers=threads,
@@ -132,9 +145,11 @@ def _evaluation(
             folder = stack.enter_context(TemporaryDirectory(prefix="caloforge-"))
             options = replace(options, cells=Path(folder))
         with ExitStack() as files:
-            sources = _open(files, reference, generated, baseline, options)
+            sources, geometry = _open(files, reference, generated, baseline, options)
+            options = replace(options, geometry=geometry)
             samples = load_samples(sources, options)
-        warnings = _warnings(samples, chosen)
+            cuts = [threshold_warning(source, geometry) for source in sources]
+        warnings = _warnings(samples, chosen, cuts)
         results = judge(samples)
         reference_data, *models = (without_cells(s) for s in (samples.reference, *samples.generated))
     return Evaluation(
@@ -159,6 +174,12 @@ def _checked(device: str) -> str:
 
 def _geometry(given: str | Path | Geometry | None) -> Geometry | None:
     return load_geometry(given) if isinstance(given, (str, Path)) else given
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not 0 <= threshold < math.inf:
+        expected = "an energy in MeV that is not negative"
+        raise ConfigError(bad("the threshold", got=f"{threshold:g}", expected=expected))
 
 
 @contextmanager
@@ -195,8 +216,8 @@ def _open(
     generated: Mapping[str, Given],
     baseline: str | Path | None,
     options: Options,
-) -> list[Source]:
-    """Open the reference and the models, checked against each other."""
+) -> tuple[list[Source], Geometry]:
+    """Open the reference and the models, checked against each other; and the read-out with its cut."""
     if not generated and baseline is None:
         raise ConfigError("There is nothing to compare with the reference: give at least one generated file.")
     first = open_source(
@@ -204,15 +225,20 @@ def _open(
     )
     _close_later(stack, reference, first)
     geometry = geometry_of(first, options.geometry)
+    cut = cut_geometry(geometry, first.incident().energy, options.threshold)
+    if cut is not geometry:
+        _logger.info("cells are cut at %.4g MeV", cut.threshold)
     sources = [first]
     for name, given in generated.items():
         sources.append(open_source(name, given, geometry=geometry, like=first))
         _close_later(stack, given, sources[-1])
+    if cut is not geometry:
+        sources = [source.recut(geometry, cut) for source in sources]
     if baseline is not None:
-        sources.append(_baseline(first, baseline, geometry, options))
+        sources.append(_baseline(sources[0], baseline, (geometry, cut), options))
     for source in sources:
-        check_particles(first, source, geometry)
-    return sources
+        check_particles(sources[0], source, cut)
+    return sources, cut
 
 
 def _close_later(stack: ExitStack, given: Given, source: Source) -> None:
@@ -220,19 +246,24 @@ def _close_later(stack: ExitStack, given: Given, source: Source) -> None:
         stack.enter_context(source.showers)
 
 
-def _baseline(first: Source, path: str | Path, geometry: Geometry, options: Options) -> Source:
+def _baseline(
+    first: Source, path: str | Path, geometries: tuple[Geometry, Geometry], options: Options
+) -> Source:
+    """Points or cells drawn from a file that is opened with the first geometry and compared at the second."""
     if not isinstance(first.showers, ShowerReader) or isinstance(first.showers, JoinedReader):
         raise ConfigError("The resampling baseline needs a reference in one file.")
     same = Path(first.path).resolve() == Path(path).resolve()
-    with open_reader(path, geometry) as pool:
-        start, stop = part_range("train" if same else "all", len(pool))
-        if same and first.start < stop:
+    with open_reader(path, geometries[0]) as pool:
+        split = Split.of(pool.incident())
+        rows = split.rows("train" if same else "all")
+        if same and np.isin(first.places, rows).any():
             msg = (
                 f"The baseline would draw points from showers of the reference ({path}): "
                 "compare with --part report, or give another file to --baseline."
             )
             raise ConfigError(msg)
-        drawn = read_pool(pool, geometry, start=start, stop=stop)
+        source = recut(select(pool, rows), *geometries)
+        drawn = read_pool(source, geometries[1])
     reader = ResampledReader(first.showers, drawn, seed=options.seed)
     return Source(BASELINE, reader, first.start, first.stop)
 
@@ -243,13 +274,15 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
         "reference": {
             "path": first.path,
             "showers": len(first),
-            "first": first.start,
+            "first": int(first.places[0]),
             "part": options.part,
-            "md5": checksums(first, geometry),
+            **({} if first.split is None else first.split.facts()),
+            "md5": checksums(first, known=samples.frame.challenge is not None),
         },
         "generated": {s.name: {"path": s.path, "showers": len(s)} for s in sources[1:]},
         "geometry": {
             "name": geometry.name,
+            "data_set": samples.frame.challenge.name if samples.frame.challenge else "",
             "fingerprint": geometry.fingerprint,
             "threshold_mev": geometry.threshold,
             "sampling_fraction": geometry.sampling_fraction,
@@ -266,11 +299,11 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
     }
 
 
-def _warnings(samples: Samples, metrics: tuple[Metric | Comparison, ...]) -> tuple[str, ...]:
+def _warnings(samples: Samples, metrics: tuple[Metric | Comparison, ...], more: list[str]) -> tuple[str, ...]:
     reference = samples.reference.table
     found = [energy_warning(s.name, reference, s.table) for s in samples.generated]
     found += [_size_warning(s.name, min(len(reference), len(s.table)), metrics) for s in samples.generated]
-    warnings = tuple(filter(None, found))
+    warnings = tuple(filter(None, [*found, *more]))
     for warning in warnings:
         _logger.warning(warning)
     return warnings

@@ -11,6 +11,7 @@ from scipy.stats import wasserstein_distance
 
 from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
 from caloforge.evaluation.results import Value
+from caloforge.evaluation.scales import spreads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ _OBSERVABLES = (
     ("cog_z", "centre of gravity z"),
 )
 _SCALE = 100.0
+_FLAT = 1e-9
 
 
 def standardised_distance(
@@ -102,9 +104,16 @@ def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
         table[name].reshape(len(table), -1)
         for table in (pair.reference, pair.generated, pair.frame.reference)
     )
-    scales = whole.std(axis=0, dtype=np.float64)
+    scales = spreads(whole)
     columns = zip(reference.T, generated.T, scales, strict=True)
     each = np.array([_scaled(weights.distances(r, g), float(scale)) for r, g, scale in columns])
+    if not (scales > 0).any():
+        return _absent(name, title, "It is the same in all showers of the reference: there is no scale.")
+    unknown = np.flatnonzero(np.isnan(each[:, 0]))
+    if len(unknown):
+        which = f"Bin {unknown[0] + 1} of {len(each)}"
+        note = f"{which} is the same in all showers of the reference: there is no scale."
+        return _absent(name, title, note)
     settings = {
         "scales": scales.tolist(),
         "per_group": each[:, 0].tolist(),
@@ -115,27 +124,39 @@ def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
 
 def _cell_energy(pair: Pair, weights: _Weights) -> Value:
     """Distance of the cell energies of all showers, from the fine logarithmic spectrum."""
+    name, title = "cell_energy", "cell energy"
     edges = pair.frame.binning.spectrum
     centres = np.sqrt(edges[1:] * edges[:-1])
+    tables = (pair.reference, weights.first), (pair.generated, weights.second)
+    counts = [ShowerBins(edges[None], counts=t["spectrum"]).fill(w)[:, 0] for t, w in tables]
+    if not all(c[0].any() for c in counts):
+        which = "reference" if not counts[0][0].any() else "generated sample"
+        return _absent(name, title, f"The {which} has no cells above the threshold.")
     whole = pair.frame.reference["spectrum"].sum(axis=0)
     mean = np.average(centres, weights=whole)
     scale = float(np.sqrt(np.average((centres - mean) ** 2, weights=whole)))
-    tables = (pair.reference, weights.first), (pair.generated, weights.second)
-    counts = [ShowerBins(edges[None], counts=t["spectrum"]).fill(w)[:, 0] for t, w in tables]
+    if not scale > _FLAT * mean:
+        return _absent(name, title, "All cells of the reference have one energy: there is no scale.")
     first, second = (np.cumsum(Histogram(edges, c).shares, axis=1) for c in counts)
     distances = np.abs(first - second)[:, :-1] @ np.diff(centres)
-    empty = np.any([~c.any(axis=1) for c in counts], axis=0)
+    empty = np.any([~c.any(axis=1) for c in counts], axis=0)  # a resampling may be
     settings = {"scales": [scale], "bins": len(centres), "unit": "0.01 standard deviations"}
-    return _value("cell_energy", "cell energy", _scaled(np.where(empty, np.inf, distances), scale), settings)
+    return _value(name, title, _scaled(np.where(empty, np.nan, distances), scale), settings)
 
 
 def _scaled(distances: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Without a scale only equal samples have a distance, of 0; others NaN."""
     if width > 0:
         return _SCALE * distances / width
-    return np.where(distances == 0, 0.0, np.inf)
+    return np.where(distances == 0, 0.0, np.nan)
+
+
+def _absent(name: str, title: str, note: str) -> Value:
+    return Value(f"wasserstein.{name}", title, None, note=note)
 
 
 def _value(name: str, title: str, found: NDArray[np.float64], settings: dict[str, Any]) -> Value:
     """The distance itself, and its standard deviation over the resamplings."""
-    error = float(np.std(found[1:], ddof=1)) if len(found) > 2 else None
+    known = found[1:][np.isfinite(found[1:])]
+    error = float(np.std(known, ddof=1)) if len(known) > 1 else None
     return Value(f"wasserstein.{name}", title, float(found[0]), error, settings)

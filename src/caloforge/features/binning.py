@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from caloforge.errors import DataError
+from caloforge.features.bins import check_edges
 from caloforge.features.hits import cell_blocks, hits_of
 from caloforge.features.regimes import CellQuantiles, check_regimes
 from caloforge.geometry import BoxGrid, PolarGrid
@@ -50,6 +51,9 @@ class Binning:
         profile: Distance to the incident axis in fine bins for figures [mm]; open at the end.
         lateral: Edges of the mean lateral image: x and y [mm], or alpha [rad] and r [mm] for rings.
         regimes: The two cell energies [MeV] between CaloPointFlow's three regimes.
+
+    Raises:
+        DataError: Edges are not finite or do not rise.
     """
 
     spectrum: NDArray[np.float64]
@@ -58,6 +62,13 @@ class Binning:
     profile: NDArray[np.float64]
     lateral: tuple[NDArray[np.float64], NDArray[np.float64]]
     regimes: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check all edges."""
+        for name in ("spectrum", "longitudinal", "radial", "profile", "regimes"):
+            check_edges(f"{name} bins", getattr(self, name))
+        for edges in self.lateral:
+            check_edges("lateral bins", edges)
 
     @property
     def official_spectrum(self) -> NDArray[np.float64]:

@@ -6,15 +6,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-__all__ = ["clipped_bins", "find_bins"]
+__all__ = ["check_edges", "clipped_bins", "find_bins"]
 
 _CHUNK = 1 << 15
 _EVEN = 1e-3
+
+
+def check_edges(what: str, edges: NDArray[np.floating] | NDArray[np.integer]) -> None:
+    """Make sure that there are bins to count in: nothing is ever compared in none.
+
+    Args:
+        what: Of which quantity, for the error.
+        edges: Of one or several groups, ``(..., B + 1)``.
+
+    Raises:
+        DataError: There is no bin, or an edge is not finite, or the edges do not rise.
+    """
+    if edges.shape[-1] < 2 or not np.isfinite(edges).all() or not np.all(np.diff(edges, axis=-1) > 0):
+        msg = f"There are no bins to compare the {what} in: their edges must be finite and rise."
+        raise DataError(msg)
 
 
 def find_bins(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.intp]:

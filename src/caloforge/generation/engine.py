@@ -139,7 +139,8 @@ def generate(
     _check_processes(processes, generation.device)
     with claimed(out, force=force or append), ExitStack() as stack:
         simulator = generation.simulator()
-        simulator.check(extremes(generation.particles), strict=strict, allow_extrapolation=allow_extrapolation)
+        particles = extremes(generation.particles)
+        simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
         request = generation.request()
         kept = stack.enter_context(_earlier(out, request, count)) if append and out.exists() else None
         options: dict[str, Any] = {} if progress is None else {"progress": progress}

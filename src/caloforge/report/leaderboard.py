@@ -147,9 +147,10 @@ def published() -> dict[str, Any]:
 def official_set(evaluation: Evaluation) -> str:
     """Name of the challenge's data set whose evaluation file the reference is; "" when it is none."""
     sums = set(evaluation.settings.get("reference", {}).get("md5", ()))
-    content = leaderboard()["sets"].get(evaluation.geometry.name)
+    name = evaluation.settings.get("geometry", {}).get("data_set", evaluation.geometry.name)
+    content = leaderboard()["sets"].get(name)
     official = bool(sums) and content is not None and sums <= set(content["evaluation"])
-    return evaluation.geometry.name if official else ""
+    return str(name) if official else ""
 
 
 def challenge_boards(name: str, evaluation: Evaluation | None = None) -> BoardSet:

@@ -1,7 +1,7 @@
 """Training: configuration, data, stages, checkpoints."""
 
 from caloforge.training.config import TrainConfig, load_config, parse_config, preset_names
-from caloforge.training.data import TrainingData, split_rows
+from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
 from caloforge.training.session import train
 from caloforge.training.trainer import Trainer
@@ -14,6 +14,5 @@ __all__ = [
     "load_config",
     "parse_config",
     "preset_names",
-    "split_rows",
     "train",
 ]

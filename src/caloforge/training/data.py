@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ import torch
 from caloforge.errors import CaloForgeError, DataError, OutputError
 from caloforge.files import write_text
 from caloforge.formats import open_showers
+from caloforge.formats.selected import SelectedReader
 from caloforge.geometry import cell_symmetries, project, symmetry_turns, to_points
 from caloforge.models import Batch
 from caloforge.models.base import CellSet
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
+from caloforge.split import Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,28 +33,21 @@ if TYPE_CHECKING:
 
     from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
+    from caloforge.split import Part
 
-__all__ = ["Part", "TrainingData", "split_rows"]
+__all__ = ["TrainingData"]
 
-Part = Literal["train", "tune", "report"]
-
-_SHARES = {"train": (0.0, 0.7), "tune": (0.7, 0.8), "report": (0.8, 1.0)}
+_LOGGER = logging.getLogger(__name__)
 _COLUMNS = ("x", "y", "layer", "energy")
 _CELL_COLUMNS = ("cell", "cell_energy")
 _TYPES = {"layer": np.uint8, "cell": np.int32}  # float32 otherwise
 _FACTS = "facts.json"
-_FORMAT = 2  # of the cache: older ones are made again
+_FORMAT = 3  # of the cache: older ones are made again
 _SYMMETRIES = np.array(
     [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)]
     + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
     dtype=np.float32,
 )
-
-
-def split_rows(n: int, part: Part) -> range:
-    """Rows of a part of ``n`` showers: 70 % train, 10 % tune, 20 % report, by index."""
-    low, high = _SHARES[part]
-    return range(round(low * n), round(high * n))
 
 
 class TrainingData:
@@ -76,7 +72,8 @@ class TrainingData:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         self.pitch: float = facts["pitch"]
         self.fingerprint: str = facts["fingerprint"]
-        self.lengths: tuple[int, ...] = tuple(facts["lengths"])
+        self.splits = tuple(Split(*entry) for entry in facts["splits"])
+        self._rows: dict[Part, NDArray[np.int64]] = {}
         self.particle: int = facts["pdg"]
 
     @classmethod
@@ -97,39 +94,53 @@ class TrainingData:
                 _check_positions(opened)
                 facts = _build_cache(opened, geometry, folder, seed=seed)
             write_text(folder / _FACTS, json.dumps({**facts, "origin": origin}))
-        return cls(folder, sources, geometry)
+        data = cls(folder, sources, geometry)
+        for path, split in zip(sources, data.splits, strict=True):
+            if split.permuted:
+                _LOGGER.info(split.sentence(path))
+        return data
 
     def __len__(self) -> int:
         return len(self.energy)
 
+    @property
+    def _starts(self) -> NDArray[np.int64]:
+        """First shower of every file, and the number of all."""
+        return np.cumsum([0, *(split.count for split in self.splits)])
+
+    def size(self, part: Part) -> int:
+        """Showers of a part, with and without hits."""
+        return sum(split.size(part) for split in self.splits)
+
     def rows(self, part: Part) -> NDArray[np.int64]:
-        """Showers of a part that have at least one cell above threshold.
+        """Showers of a part that have at least one cell above threshold, in rising order.
 
         Raises:
             DataError: There is none.
         """
-        starts = np.cumsum([0, *self.lengths[:-1]])
-        parts = [
-            first + np.asarray(split_rows(n, part)) for first, n in zip(starts, self.lengths, strict=True)
-        ]
-        rows = np.concatenate(parts).astype(np.int64)
-        rows = rows[np.diff(self.cell_offsets)[rows] > 0]
-        if not len(rows):
+        if part not in self._rows:
+            parts = [first + s.rows(part) for first, s in zip(self._starts, self.splits, strict=False)]
+            rows = np.concatenate(parts).astype(np.int64)
+            self._rows[part] = rows[np.diff(self.cell_offsets)[rows] > 0]
+        if not len(self._rows[part]):
             msg = f"The {part} part of the {len(self)} showers has no shower with hits: give more showers."
             raise DataError(msg)
-        return rows
+        return self._rows[part]
 
     def source_of(self, shower: int) -> Path:
         """The file that a shower comes from."""
-        return self.sources[int(np.searchsorted(np.cumsum(self.lengths), shower, side="right"))]
+        return self.sources[int(np.searchsorted(self._starts[1:], shower, side="right"))]
 
     def showers(self, part: Part, *, block: int = 200) -> Iterator[Showers]:
-        """Stream the showers of a part as points; ``extras["index"]`` counts them."""
+        """Stream the showers of a part as points; ``extras["index"]`` counts them.
+
+        Every block of a permuted file is a fair sample of the part.
+        """
         first = 0
-        for source, n in zip(self.sources, self.lengths, strict=True):
-            rows = split_rows(n, part)
+        for source, split in zip(self.sources, self.splits, strict=True):
             with open_showers(source, geometry=self.geometry) as reader:
-                for showers in reader.blocks(block, start=rows.start, stop=rows.stop):
+                for rows in split.blocks(part, block):
+                    showers = SelectedReader(reader, rows).read(0, len(rows))
                     points = _as_points(showers, self.geometry, np.random.default_rng(first))
                     yield _with_index(points, first + np.arange(len(showers)))
                     first += len(showers)
@@ -247,7 +258,8 @@ def _writing(folder: Path) -> Iterator[None]:
 def _build_cache(
     readers: Sequence[ShowerReader], geometry: Geometry, folder: Path, *, seed: int
 ) -> dict[str, Any]:
-    incident = Incident.concatenate([reader.incident() for reader in readers])
+    incidents = [reader.incident() for reader in readers]
+    incident = Incident.concatenate(incidents)
     _check_particles(incident, readers)
     rng = np.random.default_rng(seed)
     blocks = (_as_points(block, geometry, rng) for reader in readers for block in reader.blocks())
@@ -261,8 +273,8 @@ def _build_cache(
     ):
         np.save(folder / f"{name}.npy", values)
     digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
-    lengths = [len(reader) for reader in readers]
-    return {**facts, "fingerprint": digest, "pdg": int(incident.pdg[0]), "lengths": lengths}
+    splits = [[split.count, split.reason] for split in map(Split.of, incidents)]
+    return {**facts, "fingerprint": digest, "pdg": int(incident.pdg[0]), "splits": splits}
 
 
 def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> None:

@@ -121,11 +121,21 @@ def _facts(
             "files": [path.name for path in showers.sources],
             "fingerprint": showers.fingerprint,
             "showers": len(showers),
+            "trained_on": showers.size("train"),
+            "tuned_on": showers.size("tune"),
+            "reported": showers.size("report"),
+            **_splits(showers),
         },
         "geometry_fingerprint": showers.geometry.fingerprint,
         "init_from": init_from.name if init_from else "",
         "retrain": list(retrain),
     }
+
+
+def _splits(showers: TrainingData) -> dict[str, Any]:
+    """How the files were split, where that was not by index."""
+    files = {path.name: s.facts() for path, s in zip(showers.sources, showers.splits, strict=True)}
+    return {"splits": files} if any(split.permuted for split in showers.splits) else {}
 
 
 def _geometry(config: TrainConfig, data: Path) -> Geometry:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from caloforge.models import Batch, GenerativeModel, Stage, StageConfig
+    from caloforge.split import Part
     from caloforge.training.config import TrainConfig
-    from caloforge.training.data import Part, TrainingData
+    from caloforge.training.data import TrainingData
     from caloforge.training.run import RunDirectory
 
 __all__ = ["Progress", "Trainer", "check_stages"]

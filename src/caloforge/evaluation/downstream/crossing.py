@@ -153,11 +153,16 @@ def cross(
 def _equal(
     rows: list[NDArray[np.int64]], labels: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> list[NDArray[np.int64]]:
-    """As many showers of each kind from both samples; the larger one loses its last showers."""
+    """As many showers of each kind from both samples; the larger one loses some from all over its file."""
     kinds = [own[index] for own, index in zip(labels, rows, strict=True)]
     counts = {kind: min(int(np.sum(k == kind)) for k in kinds) for kind in np.unique(np.concatenate(kinds))}
     chosen = []
     for index, own in zip(rows, kinds, strict=True):
-        parts = [index[own == kind][:count] for kind, count in counts.items()]
+        parts = [_thinned(index[own == kind], count) for kind, count in counts.items()]
         chosen.append(np.sort(np.concatenate(parts)))
     return chosen
+
+
+def _thinned(index: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """``count`` entries, evenly: what a file begins with may have other energies than its end."""
+    return index[np.arange(count) * len(index) // max(count, 1)]

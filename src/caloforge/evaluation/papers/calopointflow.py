@@ -8,6 +8,7 @@ import numpy as np
 
 from caloforge.evaluation.papers.resampling import distances, draws, spread, value_and_error
 from caloforge.evaluation.results import Value
+from caloforge.evaluation.scales import spreads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def _measure(pair: Pair, name: str, column: str, title: str) -> Value:
     reference, generated, whole = (
         table[column].astype(np.float64) for table in (pair.reference, pair.generated, pair.frame.reference)
     )
-    scales = whole.std(axis=0)
+    scales = spreads(whole)
     used = np.flatnonzero(scales > 0)
     name = f"physics.calopointflow_{name}"
     if not len(used):

@@ -8,6 +8,7 @@ import numpy as np
 
 from caloforge.evaluation.papers.resampling import draws, value_and_error
 from caloforge.evaluation.results import Value
+from caloforge.evaluation.scales import spreads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def correlation_value(pair: Pair, name: str, title: str, columns: Sequence[str])
     """
     labels, reference = named_columns(pair.reference, columns)
     generated = named_columns(pair.generated, columns)[1]
-    keep = _varying(reference)
+    keep = spreads(reference) > 0
     labels = [label for label, kept in zip(labels, keep, strict=True) if kept]
     reference, generated = reference[:, keep], generated[:, keep]
     if len(labels) < 2:
@@ -89,8 +90,3 @@ def named_columns(table: FeatureTable, names: Sequence[str]) -> tuple[list[str],
         width = table[name].reshape(len(table), -1).shape[1]
         labels += [name] if table[name].ndim == 1 else [f"{name} {k + 1}" for k in range(width)]
     return labels, table.matrix(names)
-
-
-def _varying(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    sigma, size = values.std(axis=0), np.abs(values).max(axis=0, initial=0.0)
-    return np.asarray(sigma > _FLAT * size)

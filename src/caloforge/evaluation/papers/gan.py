@@ -133,7 +133,9 @@ def _families(pair: Pair, deviations: _Deviations, known: list[Quantity]) -> lis
         if family == "sparsity":
             settings |= _sparsity(pair)
         name, long = f"physics.3dgan_{family}", f"3DGAN: {title}, mean deviation"
-        values.append(Value(name, long, *value_and_error(_mean(size[:, rows])), settings))
+        value, error = value_and_error(_mean(size[:, rows]))
+        note = "" if value is not None else "Its mean in the reference is 0 in all bins: there is no scale."
+        values.append(Value(name, long, value, error, settings, note))
     return values
 
 
