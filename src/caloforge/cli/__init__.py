@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -12,8 +13,10 @@ def main() -> None:
     """Run the command line and leave with its exit code (0, 1 a defect, 2 bad input, 130 interrupted)."""
     try:
         from caloforge.cli.app import app
+        from caloforge.cli.complete import words_with_colons
 
-        app(prog_name="caloforge")
+        with words_with_colons(os.environ):
+            app(prog_name="caloforge")
     except KeyboardInterrupt:
         sys.stderr.write("caloforge: interrupted\n")
         sys.exit(130)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +13,12 @@ from pydantic import ValidationError
 from caloforge.errors import GeometryError, bad, did_you_mean
 from caloforge.geometry.layers import Geometry
 from caloforge.geometry.xml import read_binning_xml
+from caloforge.names import GEOMETRIES, geometry_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["geometry_from_dict", "geometry_names", "load_geometry"]
-
-_CATALOG = resources.files("caloforge.geometry") / "catalog"
-
-
-def geometry_names() -> list[str]:
-    """Names of the catalogue."""
-    names = (entry.name for entry in _CATALOG.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def load_geometry(name_or_path: str | Path, *, particle: str | None = None) -> Geometry:
@@ -55,7 +47,7 @@ def _from_catalog(name: str) -> Geometry:
             f"Unknown geometry {name!r}: {did_you_mean(name, geometry_names())}, or give a YAML or XML file."
         )
         raise GeometryError(msg)
-    text = (_CATALOG / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (GEOMETRIES / f"{name}.yaml").read_text(encoding="utf-8")
     return geometry_from_dict(yaml.safe_load(text), source=name)
 
 

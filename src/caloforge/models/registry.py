@@ -1,34 +1,20 @@
-"""Models by name; third parties add theirs through the entry point ``caloforge.models``."""
+"""Models by name, as classes and as networks."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import torch
 
 from caloforge.errors import ConfigError, did_you_mean
+from caloforge.names import model_names, model_places
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.models.base import GenerativeModel, ModelConfig
 
 __all__ = ["build_model", "model_class", "model_names"]
-
-_MODELS = {
-    "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
-    "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
-    "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",
-    "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
-    "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
-    "pyramid": "caloforge.models.pyramid.model:Pyramid",
-}
-
-
-def model_names() -> list[str]:
-    """Names of all registered models."""
-    return sorted({**_MODELS, **_plugins()})
 
 
 def model_class(name: str) -> type[GenerativeModel]:
@@ -37,7 +23,7 @@ def model_class(name: str) -> type[GenerativeModel]:
     Raises:
         ConfigError: The name is unknown.
     """
-    places = {**_MODELS, **_plugins()}
+    places = model_places()
     if name not in places:
         msg = f"Unknown model {name!r}: {did_you_mean(name, places)}."
         raise ConfigError(msg)
@@ -56,7 +42,3 @@ def build_model(name: str, config: ModelConfig, geometry: Geometry, *, seed: int
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return kind.build(config, geometry)
-
-
-def _plugins() -> dict[str, str]:
-    return {e.name: e.value for e in entry_points(group="caloforge.models")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caloforge.errors import ConfigError, bad, did_you_mean
 from caloforge.models import ModelConfig, StageConfig, model_class
+from caloforge.names import PRESETS, check_preset, preset_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainConfig", "load_config", "preset_names"]
 
 _Config = TypeVar("_Config", bound=BaseModel)
-_PRESETS = resources.files("caloforge") / "presets"
 
 
 class TrainConfig(BaseModel):
@@ -51,12 +50,6 @@ class TrainConfig(BaseModel):
         return {**dump, "model": self.model.model_dump(mode="json")}
 
 
-def preset_names() -> list[str]:
-    """All presets as ``model/preset``."""
-    folders = [entry for entry in _PRESETS.iterdir() if entry.is_dir()]
-    return sorted(f"{d.name}/{p.name.removesuffix('.yaml')}" for d in folders for p in d.iterdir())
-
-
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """Load a preset (``caloclouds-2/small``) or a YAML file and apply ``key=value`` overrides.
 
@@ -87,16 +80,11 @@ def parse_config(content: dict[str, Any], *, source: str) -> TrainConfig:
 
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
+    check_preset(str(source))
     if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
-            msg = f"There is no configuration file {path}: check the name."
-            raise ConfigError(msg)
         text = path.read_text(encoding="utf-8")
     else:
-        if str(source) not in preset_names():
-            msg = f"Unknown preset {str(source)!r}: {did_you_mean(str(source), preset_names())}."
-            raise ConfigError(msg)
-        text = (_PRESETS / f"{source}.yaml").read_text(encoding="utf-8")
+        text = (PRESETS / f"{source}.yaml").read_text(encoding="utf-8")
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
