@@ -100,4 +100,5 @@ CLIC = Format(
     description="calorimeter windows of CLIC, the data of 3DGAN (read only)",
     detect=_detect,
     reader=ClicReader,
+    points=False,
 )
