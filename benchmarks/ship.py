@@ -145,7 +145,9 @@ def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
     limits = limits_of(simulator.model.name, simulator.geometry, simulator.trained)
-    simulator.card = with_flatness(simulator.card) | {"name": name, "limits": limits}
+    size = sum(p.numel() for p in simulator.model.parameters())
+    told = {"name": name, "parameters": size, "limits": limits}
+    simulator.card = with_flatness(simulator.card) | told
     simulator.save(folder_of(name), half=True)
     print_sizes()
 

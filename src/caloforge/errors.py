@@ -29,6 +29,9 @@ _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxset 
 _SHORT.maxstring = _SHORT.maxother = 40
 
 
+_LONGEST_LIST = 250  # characters
+
+
 class CaloForgeError(Exception):
     """Base class: everything a user can cause; the command line prints it without a traceback."""
 
@@ -68,13 +71,24 @@ def bad(what: str, *, got: object, expected: str, fix: str = "") -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """List the valid ``choices``, the closest to ``name`` first when there is one."""
+    """List the valid ``choices``, the closest to ``name`` first when there is one.
+
+    Of choices that would fill lines, those nearest to ``name`` are listed.
+    """
     known = sorted(choices)
     if not known:
         return "there are none"
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name[:100], known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}choose one of {', '.join(known)}"
+    return f"{hint}choose one of {_listed(name[:100], known)}"
+
+
+def _listed(name: str, known: list[str]) -> str:
+    text = ", ".join(known)
+    if len(text) <= _LONGEST_LIST:
+        return text
+    near = difflib.get_close_matches(name, known, n=8, cutoff=0.3) or known[:8]
+    return f"{', '.join(sorted(near))} and {len(known) - len(near)} others"
 
 
 def shown(value: object, *, limit: int = 60) -> str:

@@ -45,7 +45,9 @@ def content(path: Path) -> dict[str, Any]:
         found[f"{name}@"] = sorted(item.attrs.items())
         if isinstance(item, h5py.Dataset):
             rows = item[:]
-            found[name] = [r.tobytes() for r in rows] if rows.dtype == object else (rows.shape, rows.tobytes())
+            found[name] = (
+                [r.tobytes() for r in rows] if rows.dtype == object else (rows.shape, rows.tobytes())
+            )
 
     with h5py.File(path) as file:
         look("", file)
@@ -272,7 +274,9 @@ CASES = {
         same_evaluation,
     ),
     "show": Case(["show", "IN", "--out", "OUT.html"], lambda f: (f / "o.h5.html.part").exists(), is_page),
-    "show-png": Case(["show", "IN", "--out", "OUT.png"], lambda f: (f / "o.h5.png.part").exists(), same_bytes),
+    "show-png": Case(
+        ["show", "IN", "--out", "OUT.png"], lambda f: (f / "o.h5.png.part").exists(), same_bytes
+    ),
     "geometries": Case(
         ["geometries", "calochallenge-2", "--xml", "OUT.xml"],
         lambda f: (f / "o.h5.xml.part").exists(),

@@ -2,25 +2,91 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import socket
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from caloforge.cli.app import app
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-LINES = [line.split("#")[0].split() for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
-CALLS = [words[1:] for words in LINES if words[:1] == ["caloforge"]]
+
+
+def calls(text: str) -> list[list[str]]:
+    """The lines of a block that call caloforge, as words without its name."""
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    return [words[1:] for words in lines if words[:1] == ["caloforge"]]
+
+
+CALLS = [words for kind, text in BLOCKS if kind == "bash" for words in calls(text)]
+QUICK_START = calls(README.split("## Quick start")[1].split("```")[1])
+# what makes a line short: fewer showers and steps (what is typed last counts)
+SHORTER = {
+    "generate": ["--count", "40"],
+    "evaluate": ["--count", "40"],
+    "train": [f"training.{stage}.steps=2" for stage in ("layers", "totals", "clusters", "cells", "energies")],
+}
+
+
+def command_of(words: list[str]) -> Any:
+    """The command that a line calls, which may be one of a group."""
+    command = typer.main.get_command(app)
+    for word in words:
+        if not hasattr(command, "commands"):
+            break
+        command = command.commands[word]
+    return command
+
+
+@pytest.fixture
+def quietly() -> Iterator[None]:
+    logger = logging.getLogger("caloforge")
+    before, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = before
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        pytest.fail("The quick start reaches for the network.")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.mark.parametrize("words", CALLS, ids=lambda words: words[0])
 def test_command_lines_have_known_options(words: list[str]) -> None:
-    command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
-    known = {option for parameter in command.params for option in parameter.opts}
+    params = [*command_of(words).params, *command_of([]).params]
+    known = {option for parameter in params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_quick_start_runs_offline_and_without_geant4s_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quietly: None, offline: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CALOFORGE_GEANT4_DATA", str(tmp_path / "nowhere"))
+    done = []
+    for words in QUICK_START:
+        shown = CliRunner().invoke(app, [*words, *SHORTER.get(words[0], [])])
+        assert shown.exit_code == 0, (words, shown.output)
+        assert shown.stdout.strip(), words
+        done.append(words[0])
+        if "--out" in words:
+            assert Path(words[words.index("--out") + 1]).exists(), words
+    assert done == ["models", "data", "generate", "evaluate", "show", "train", "generate"]
+    assert Path("report/report.html").is_file()
+    assert "plotly" in Path("event.html").read_text(encoding="utf-8").lower()
 
 
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])

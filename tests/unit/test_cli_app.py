@@ -13,9 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 import caloforge
-from caloforge.cli import app as module
 from caloforge.cli.app import COMMANDS, app
 from caloforge.cli.failures import CommandGroup
+from caloforge.cli.helptext import help_text
 from caloforge.cli.logs import configure_logging
 from caloforge.errors import DataError
 
@@ -128,7 +128,7 @@ def test_prose_is_wrapped_and_examples_keep_their_lines(mark: str) -> None:
     caloforge one
     caloforge two
     """
-    assert module._help(docstring) == (
+    assert help_text(docstring) == (
         "First line.\n\nOne sentence \\[mm] that goes on.\n\n"
         "[bold]Examples[/bold]\n\ncaloforge one\ncaloforge two"
     )

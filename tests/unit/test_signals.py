@@ -29,7 +29,11 @@ def raised() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("number", "kind", "code"),
-    [(signal.SIGINT, KeyboardInterrupt, 130), (signal.SIGTERM, Terminated, 143), (signal.SIGHUP, HungUp, 129)],
+    [
+        (signal.SIGINT, KeyboardInterrupt, 130),
+        (signal.SIGTERM, Terminated, 143),
+        (signal.SIGHUP, HungUp, 129),
+    ],
 )
 @pytest.mark.usefixtures("raised")
 def test_a_signal_waits_until_the_outermost_block_is_over(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
@@ -18,8 +19,10 @@ def main() -> None:
     try:
         catch_signals()
         from caloforge.cli.app import app
+        from caloforge.cli.complete import words_with_colons
 
-        app(prog_name="caloforge")
+        with words_with_colons(os.environ):
+            app(prog_name="caloforge")
     except SystemExit as end:
         if end.code == 0 or not received():
             raise

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from typing import Annotated, NamedTuple
 
 import typer
 
 from caloforge import __version__
 from caloforge.cli.failures import CommandGroup
+from caloforge.cli.helptext import help_text
 from caloforge.cli.logs import configure_logging
+from caloforge.errors import ConfigError
 
 __all__ = ["COMMANDS", "Command", "app"]
 
@@ -35,17 +36,33 @@ Energies are in GeV, angles in degrees from the perpendicular; a:b is a range.
 
 
 class Command(NamedTuple):
-    """A command: the module of ``caloforge.cli`` and the function in it have its name."""
+    """A command: the module of ``caloforge.cli`` and the function in it have its name.
+
+    Attributes:
+        name: As typed.
+        panel: Where the help lists it.
+        help: Of a command that has commands itself, which is an application in its module.
+    """
 
     name: str
     panel: str
+    help: str = ""
 
+
+_DATA = r"""Copy Geant4 showers out of the package, or download Geant4's data sets.
+
+\b
+caloforge data list
+caloforge data fetch siw-ecal-photons --out geant4.h5
+caloforge data fetch geant4
+"""
 
 _SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
 
 COMMANDS: tuple[Command, ...] = (
     Command("demo", _SHOWERS),
     Command("simulate", _SHOWERS),
+    Command("data", _SHOWERS, _DATA),
     Command("generate", _SHOWERS),
     Command("evaluate", _SHOWERS),
     Command("train", _MODELS),
@@ -61,7 +78,6 @@ COMMANDS: tuple[Command, ...] = (
 app = typer.Typer(
     name="caloforge",
     cls=CommandGroup,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -88,6 +104,9 @@ def _options(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log details; errors with traceback.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors and results: no messages, no progress.")
+    ] = False,
     version: Annotated[  # noqa: ARG001 (acts in its callback)
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
@@ -98,24 +117,21 @@ def _options(
     ] = False,
 ) -> None:
     """Fast calorimeter shower simulation: Geant4 data, generative models, evaluation, deployment."""
-    configure_logging(verbose=verbose)
+    if quiet and verbose:
+        raise ConfigError("--quiet and --verbose ask for the opposite of each other: give one of them.")
+    configure_logging(verbose=verbose, quiet=quiet)
 
 
 def _register() -> None:
     for command in COMMANDS:
         module = importlib.import_module(f"caloforge.cli.{command.name}")
         function = getattr(module, command.name)
-        app.command(command.name, help=_help(function.__doc__ or ""), rich_help_panel=command.panel)(function)
-
-
-def _help(docstring: str) -> str:
-    """Join the lines of every paragraph; those below a line with a backslash and b are examples."""
-    paragraphs = inspect.cleandoc(docstring).replace("\b", r"\b").replace("[", r"\[").split("\n\n")
-    mark = "\\b\n"
-    return "\n\n".join(
-        f"[bold]Examples[/bold]\n\n{p.removeprefix(mark)}" if p.startswith(mark) else p.replace("\n", " ")
-        for p in paragraphs
-    )
+        if command.help:
+            app.add_typer(
+                function, name=command.name, help=help_text(command.help), rich_help_panel=command.panel
+            )
+            continue
+        app.command(command.name, help=help_text(function.__doc__), rich_help_panel=command.panel)(function)
 
 
 _register()

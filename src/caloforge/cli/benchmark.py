@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
+from caloforge.cli.checks import check_file, check_model
 from caloforge.cli.common import energy_range, print_table, progress
 from caloforge.errors import ConfigError, bad
 from caloforge.units import GEV
@@ -24,7 +26,11 @@ __all__ = ["benchmark"]
 def benchmark(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL:TAG|FOLDER...", help="Trained models of `caloforge models`, or runs."),
+        typer.Argument(
+            metavar="MODEL:TAG|FOLDER...",
+            help="Trained models of `caloforge models`, or runs.",
+            autocompletion=complete.trained_model,
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")],
@@ -78,15 +84,19 @@ def benchmark(
     caloforge benchmark caloclouds-2:siw-ecal runs/mine --geant4 \
       --threads 1 --batch-sizes 1 --out speed.json
     """
+    energies = energy_range(energy) if energy else None
+    numbers = _numbers(threads, "--threads", {"all": 0}), _numbers(batch_sizes, "--batch-sizes", {})
+    check_file(out, force=force)
+    for name in models:
+        check_model(name)
     from caloforge.evaluation.timing import BenchmarkSettings
     from caloforge.evaluation.timing import benchmark as run
     from caloforge.evaluation.timing_results import record_benchmark, write_benchmark
     from caloforge.files import claimed
 
-    energies = energy_range(energy) if energy else None
     settings = BenchmarkSettings(
-        threads=_numbers(threads, "--threads", {"all": 0}),
-        batch_sizes=_numbers(batch_sizes, "--batch-sizes", {}),
+        threads=numbers[0],
+        batch_sizes=numbers[1],
         showers=showers,
         repetitions=repetitions,
         energy=(energies.low, energies.high) if energies else None,

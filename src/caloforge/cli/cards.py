@@ -12,26 +12,25 @@ from caloforge.units import DEGREE, GEV
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from caloforge.simulator import Simulator, TrainedRange
+    from caloforge.zoo import ModelCard
 
 __all__ = ["print_card"]
 
 
-def print_card(name: str, simulator: Simulator) -> None:
+def print_card(name: str, model: ModelCard) -> None:
     """Print what a model is for, how it was trained, its limits, and its evaluation."""
-    card = simulator.card
-    print_table(("", name), list(_rows(simulator)))
+    card = model.card
+    print_table(("", name), list(_rows(model)))
     if "evaluation" in card:
         typer.echo("")
         _print_evaluation(card["evaluation"])
 
 
-def _rows(simulator: Simulator) -> Iterator[tuple[str, str]]:
-    card, geometry = simulator.card, simulator.geometry
-    size = sum(p.numel() for p in simulator.model.parameters())
-    yield "model", f"{simulator.model.name}, {size:,} parameters"
+def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
+    card, geometry = model.card, model.geometry
+    yield "model", f"{model.model}, {model.parameters:,} parameters"
     yield "geometry", f"{geometry.name} ({geometry.fingerprint}), {geometry.n_cells:,} cells"
-    yield "particles", _particles(simulator.trained)
+    yield "particles", _particles(model)
     if "data" in card:
         yield "trained on", _showers(card["data"])
     if card.get("init_from"):
@@ -59,13 +58,13 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
-def _particles(trained: TrainedRange) -> str:
+def _particles(model: ModelCard) -> str:
     from caloforge.beam import particle_name
 
-    low, high = (end / GEV for end in trained.energy)
-    angle = trained.theta / DEGREE
+    low, high = (end / GEV for end in model.energy)
+    angle = model.theta / DEGREE
     angles = f"0 to {angle:.4g} degrees from the perpendicular" if angle > 0.1 else "perpendicular"
-    return f"{particle_name(trained.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
+    return f"{particle_name(model.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
 def _print_evaluation(evaluation: Mapping[str, Any]) -> None:

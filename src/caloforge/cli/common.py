@@ -152,7 +152,7 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(description: str, total: int, *, done: int = 0, unit: str = "showers") -> Iterator[Advance]:
-    """Show progress on stderr: a bar on a terminal, a line from time to time when piped.
+    """Show progress on stderr: a bar on a terminal, a line from time to time when piped; none with --quiet.
 
     Args:
         description: What is going on, such as "simulating".
@@ -160,7 +160,9 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "shower
         done: How many were there at the start (work that goes on).
         unit: What is counted.
     """
-    if sys.stderr.isatty():
+    if not _logger.isEnabledFor(logging.INFO):
+        yield lambda n=1: None  # noqa: ARG005
+    elif sys.stderr.isatty():
         with _bar(unit) as bar:
             task = bar.add_task(description, total=total, completed=done)
             yield lambda n=1: bar.update(task, advance=n)

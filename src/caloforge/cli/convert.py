@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.common import progress
 from caloforge.cli.offsets import parse_offset
 from caloforge.errors import ConfigError, bad
@@ -21,15 +22,28 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
     *,
     format: Annotated[  # noqa: A002 (the option's name)
-        str, typer.Option(metavar="NAME", help="native, calochallenge, showerdata, caloclouds or ddml.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="native, calochallenge, showerdata, caloclouds or ddml.",
+            autocompletion=complete.writable,
+        ),
     ] = "native",
     geometry: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Read-out of the output; default: the input's."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Read-out of the output; default: the input's.",
+            autocompletion=complete.geometry,
+        ),
     ] = None,
     input_geometry: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Read-out of the input, where the file does not tell."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Read-out of the input, where the file does not tell.",
+            autocompletion=complete.geometry,
+        ),
     ] = None,
     offset: Annotated[str, typer.Option(metavar="X,Y", help="Shift all points, in mm.")] = "0,0",
     rotate: Annotated[

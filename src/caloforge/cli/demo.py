@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
 from caloforge.errors import ConfigError, OutputError, did_you_mean
 
@@ -45,7 +46,11 @@ def demo(
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Model to show, may be given again; by default all that are fast."),
+        typer.Option(
+            metavar="NAME",
+            help="Model to show, may be given again; by default all that are fast.",
+            autocompletion=complete.trained_name,
+        ),
     ] = None,
     count: Annotated[int, typer.Option(min=1, metavar="N", help="Showers of each model, at most.")] = 500,
     seed: Annotated[
@@ -64,7 +69,6 @@ def demo(
     caloforge demo --out demo --count 200 --seed 2 --force
     caloforge demo --out pyramid --model pyramid --model caloclouds
     """
-    from caloforge.evaluation import evaluate
     from caloforge.files import owned
     from caloforge.zoo import reference_path
 
@@ -73,6 +77,8 @@ def demo(
     samples = _samples(out, model or _fast())
     display = out / "event.html"
     _check([*(s.path for s in samples), display, out / "report.html", out / "metrics.json"], force=force)
+    from caloforge.evaluation import evaluate
+
     count = min(count, _length(reference))
     with owned(out):
         speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]

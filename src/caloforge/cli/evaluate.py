@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
+from caloforge.cli.checks import check_folder, check_showers
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.errors import ConfigError, bad
@@ -14,7 +17,24 @@ from caloforge.errors import ConfigError, bad
 if TYPE_CHECKING:
     from caloforge.evaluation import Evaluation
 
-__all__ = ["evaluate"]
+__all__ = ["Level", "Part", "evaluate"]
+
+
+class Level(StrEnum):
+    """Levels of metrics, as ``caloforge.evaluation.LEVELS``."""
+
+    FAST = "fast"
+    STANDARD = "standard"
+    OFFICIAL = "official"
+
+
+class Part(StrEnum):
+    """Parts of a file, by the index of the showers."""
+
+    ALL = "all"
+    TRAIN = "train"
+    TUNE = "tune"
+    REPORT = "report"
 
 
 def evaluate(
@@ -36,28 +56,30 @@ def evaluate(
         ),
     ] = None,
     metrics: Annotated[
-        str,
+        Level,
         typer.Option(
-            metavar="LEVEL",
             help="fast (seconds), standard (adds networks, minutes) or official (the CaloChallenge's own "
             "sizes, hours).",
         ),
-    ] = "fast",
+    ] = Level.FAST,
     geometry: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="Read-out; default: what the reference tells."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Read-out; default: what the reference tells.",
+            autocompletion=complete.geometry,
+        ),
     ] = None,
     offset: Annotated[
         str, typer.Option(metavar="X,Y", help="Shift all points before they are read out, in mm.")
     ] = "0,0",
     part: Annotated[
-        str,
+        Part,
         typer.Option(
-            metavar="NAME",
             help="Part of the reference: all, train (first 70 %), tune (10 %), report (last 20 %); of a file "
             "that is sorted by energy, parts of a permutation, as for training.",
         ),
-    ] = "all",
+    ] = Part.ALL,
     baseline: Annotated[
         Path | None,
         typer.Option(
@@ -111,19 +133,23 @@ def evaluate(
       --generated a=a.h5 --generated b=b.h5 --baseline geant4.h5 \
       --metrics standard --out report
     """
+    models, shift, energies = _models(generated or []), parse_offset(offset), parse_regimes(regimes)
+    files = [*reference, *(file for files in models.values() for file in files)]
+    check_showers([*files, *([baseline] if baseline else [])])
+    check_folder(out, without="metrics.json", force=force)
     from caloforge.evaluation import evaluate as run
 
     run(
         reference,
-        _models(generated or []),
+        models,
         out=out,
-        metrics=metrics,
+        metrics=metrics.value,
         geometry=geometry,
-        offset=parse_offset(offset),
-        part=part,
+        offset=shift,
+        part=part.value,
         baseline=baseline,
         count=count,
-        regimes=parse_regimes(regimes),
+        regimes=energies,
         threshold=threshold,
         seed=seed,
         device=device,

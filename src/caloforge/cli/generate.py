@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
+from caloforge.cli.checks import check_model
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.watch import Watch
@@ -28,7 +30,11 @@ def generate(
     *,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL:TAG|FOLDER", help="A trained model of `caloforge models`, or a run."),
+        typer.Argument(
+            metavar="MODEL:TAG|FOLDER",
+            help="A trained model of `caloforge models`, or a run.",
+            autocompletion=complete.trained_model,
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
     energy: Annotated[
@@ -47,7 +53,12 @@ def generate(
         ),
     ] = None,
     particle: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Default: what the model was trained on.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Default: what the model was trained on.",
+            autocompletion=complete.particle,
+        ),
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
@@ -80,7 +91,13 @@ def generate(
         str, typer.Option(metavar="X,Y", help="Where the particle meets the front face, in mm.")
     ] = "0,0",
     format_name: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="File format, see `caloforge convert --help`.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="File format, see `caloforge convert --help`.",
+            autocompletion=complete.writable,
+        ),
     ] = "native",
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse particles outside of the trained range.")
@@ -117,6 +134,7 @@ def generate(
     caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100 \
       --offset 2.5,0 --points --out clouds.h5
     """
+    check_model(model)
     from caloforge.formats import format_named
     from caloforge.generation import Generation
     from caloforge.generation import generate as run

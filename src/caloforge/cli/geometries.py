@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.common import print_table
 from caloforge.errors import ConfigError
 
@@ -20,7 +21,10 @@ __all__ = ["geometries"]
 
 
 def geometries(
-    name: Annotated[str | None, typer.Argument(metavar="NAME|FILE", help="One geometry in detail.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME|FILE", help="One geometry in detail.", autocompletion=complete.geometry),
+    ] = None,
     *,
     names: Annotated[bool, typer.Option("--names", help="Print only the names, one a line.")] = False,
     xml: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
 from caloforge.units import DEGREE, GEV
 
@@ -27,7 +28,12 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Shower file of any format.")],
     *,
     geometry: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Read-out, where the file does not tell.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Read-out, where the file does not tell.",
+            autocompletion=complete.geometry,
+        ),
     ] = None,
     energy_unit: Annotated[
         str | None,

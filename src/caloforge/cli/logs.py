@@ -21,15 +21,20 @@ def error_console() -> Console:
     return Console(stderr=True)
 
 
-def configure_logging(*, verbose: bool = False) -> None:
-    """Log caloforge's messages to stderr: with colours on a terminal, as plain lines when piped."""
+def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
+    """Log caloforge's messages to stderr: with colours on a terminal, as plain lines when piped.
+
+    Args:
+        verbose: Details, too.
+        quiet: Errors only; progress is shown where messages are, so that it is left out as well.
+    """
     logger = logging.getLogger("caloforge")
     for handler in [h for h in logger.handlers if h.get_name() == __name__]:
         logger.removeHandler(handler)
     handler = _rich_handler() if sys.stderr.isatty() else _PlainHandler()
     handler.set_name(__name__)
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
 
 
 class _PlainHandler(logging.Handler):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.common import print_table
 from caloforge.errors import ConfigError, did_you_mean
 
@@ -25,7 +26,9 @@ def models(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME|FOLDER", help="Show a model, a preset, a trained model of the package, or a run."
+            metavar="NAME|FOLDER",
+            help="Show a model, a preset, a trained model of the package, or a run.",
+            autocompletion=complete.any_model,
         ),
     ] = None,
     names: Annotated[bool, typer.Option("--names", help="Only the names of the trained models.")] = False,
@@ -45,8 +48,7 @@ def models(
     caloforge models caloclouds-2/small > mine.yaml
     caloforge models caloclouds-2-cm:siw-ecal
     """
-    from caloforge.models import model_names
-    from caloforge.training import preset_names
+    from caloforge.names import model_names, preset_names
     from caloforge.zoo import shipped_models
 
     if names:
@@ -63,23 +65,17 @@ def models(
 
 
 def _list(shipped: list[str]) -> None:
-    from caloforge.models import model_names
+    from caloforge.names import model_names, presets_of
 
     rows = [
         (
             model,
-            ", ".join(_presets_of(model)),
+            ", ".join(presets_of(model)),
             ", ".join(s for s in shipped if s.split(":")[0] == model) or "-",
         )
         for model in model_names()
     ]
     print_table(("model", "presets", "trained models in the package"), rows)
-
-
-def _presets_of(model: str) -> list[str]:
-    from caloforge.training import preset_names
-
-    return [preset.split("/")[1] for preset in preset_names() if preset.split("/")[0] == model]
 
 
 def _show_preset(name: str) -> None:
@@ -96,20 +92,19 @@ def _show_trained(name: str, *, as_json: bool) -> None:
     from pathlib import Path
 
     from caloforge.cli.cards import print_card
-    from caloforge.models import model_names
-    from caloforge.training import preset_names
-    from caloforge.zoo import load_simulator, shipped_models
+    from caloforge.names import model_names, preset_names
+    from caloforge.zoo import read_card, shipped_models
 
     known = [*model_names(), *preset_names(), *shipped_models()]
     if name not in known and not Path(name).is_dir():
         choices = did_you_mean(name, known)
         msg = f"There is no model, preset or run {name!r}: {choices}, or give the folder of a run."
         raise ConfigError(msg)
-    simulator = load_simulator(name)
+    model = read_card(name)
     if as_json:
-        typer.echo(json.dumps(simulator.card, indent=2))
+        typer.echo(json.dumps(model.card, indent=2))
     else:
-        print_card(name, simulator)
+        print_card(name, model)
 
 
 def _show_model(name: str) -> None:
@@ -135,9 +130,10 @@ def _show_model(name: str) -> None:
 
 def _presets(name: str, geometry: Geometry) -> Iterator[tuple[str, str, str]]:
     from caloforge.models import build_model
+    from caloforge.names import presets_of
     from caloforge.training import load_config
 
-    for preset in _presets_of(name):
+    for preset in presets_of(name):
         config = load_config(f"{name}/{preset}")
         model = build_model(name, config.model, geometry)
         size = sum(p.numel() for p in model.parameters())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.errors import ConfigError, DataError, GeometryError, bad
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ def show(
     ] = 0.0,
     cells: Annotated[bool, typer.Option("--cells", help="Show points as read-out cells.")] = False,
     geometry: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Read-out, where the file does not tell.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Read-out, where the file does not tell.",
+            autocompletion=complete.geometry,
+        ),
     ] = None,
     dpi: Annotated[int, typer.Option(min=30, max=1200, metavar="N", help="Dots per inch of a PNG.")] = 150,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
 from caloforge.cli.common import print_table
 from caloforge.cli.watch import Watch
@@ -30,7 +31,11 @@ def simulate(
     *,
     geometry: Annotated[
         str,
-        typer.Option(metavar="NAME|FILE", help="Calorimeter with known plates, see `caloforge geometries`."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Calorimeter with known plates, see `caloforge geometries`.",
+            autocompletion=complete.geometry,
+        ),
     ],
     energy: Annotated[str, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")],
     count: Annotated[int, typer.Option(min=1, metavar="N", help="How many showers.")],
@@ -38,7 +43,9 @@ def simulate(
     particle: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="gamma, e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ..."
+            metavar="NAME",
+            help="gamma, e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ...",
+            autocompletion=complete.particle,
         ),
     ] = "gamma",
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,

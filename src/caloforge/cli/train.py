@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli import complete
+from caloforge.cli.checks import check_folder, check_model, check_showers
 from caloforge.cli.common import print_table, progress
+from caloforge.names import check_preset
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,7 +35,11 @@ def train(
     *,
     preset: Annotated[
         str,
-        typer.Argument(metavar="MODEL/PRESET|YAML", help="A preset of `caloforge models`, or your own file."),
+        typer.Argument(
+            metavar="MODEL/PRESET|YAML",
+            help="A preset of `caloforge models`, or your own file.",
+            autocompletion=complete.preset,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -51,7 +58,9 @@ def train(
     init_from: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL:TAG|FOLDER", help="Take over the networks of a trained model, skip their stages."
+            metavar="MODEL:TAG|FOLDER",
+            help="Take over the networks of a trained model, skip their stages.",
+            autocompletion=complete.trained_model,
         ),
     ] = None,
     retrain: Annotated[
@@ -80,6 +89,7 @@ def train(
     caloforge train caloclouds-2/small --data angles.h5 --out runs/angles \
       model.angles=true training.point_diffusion.steps=8000
     """
+    _check(preset, data, out, init_from)
     import torch
 
     from caloforge.training import load_config
@@ -100,6 +110,15 @@ def train(
             on_progress=show,
         )
     _summarise(simulator, out)
+
+
+def _check(preset: str, data: list[Path], out: Path, init_from: Path | None) -> None:
+    """What is wrong at first sight is told before torch is imported."""
+    check_preset(preset)
+    check_showers(data)
+    check_folder(out)
+    if init_from is not None:
+        check_model(init_from)
 
 
 class _StageProgress:

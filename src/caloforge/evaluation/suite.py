@@ -101,7 +101,7 @@ def evaluate(
         on_results: Called with the metrics before the report, whose figures take a while, is drawn.
 
     Raises:
-        ConfigError: Nothing to compare, an unknown level, part, geometry or device, or a read-out without a cut.
+        ConfigError: Nothing to compare, an unknown level, part, geometry or device, or no cut.
         DataError: Samples that cannot be compared, or without showers.
         FormatError: A file cannot be read.
         GeometryError: Samples of different geometries.

@@ -114,4 +114,5 @@ CLIC = Format(
     description="calorimeter windows of CLIC, the data of 3DGAN (read only)",
     detect=_detect,
     reader=ClicReader,
+    points=False,
 )

@@ -109,4 +109,5 @@ FINE_GRID = Format(
     description="integer indices on a fine lateral grid, by layer (read only)",
     detect=lambda file: "hits/ix" in file and "fine_cell_mm" in file.attrs,
     reader=FineGridReader,
+    cells=False,
 )

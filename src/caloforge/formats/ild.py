@@ -99,4 +99,5 @@ ILD = Format(
     description="voxels of the ILD calorimeter: Getting High, New Angles, ConvL2LFlow (read only)",
     detect=_detect,
     reader=IldReader,
+    points=False,
 )

@@ -8,41 +8,29 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from caloforge.errors import MissingDependencyError
+from caloforge.geant4.datasets import DATA_SETS, ELECTROMAGNETIC, HADRONIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DATA_VARIABLE", "check_elements", "check_package", "find_data", "require", "set_environment"]
+    from caloforge.geant4.datasets import DataSet
+
+__all__ = [
+    "DATA_VARIABLE",
+    "check_elements",
+    "check_package",
+    "find_data",
+    "own_folder",
+    "require",
+    "set_environment",
+]
 
 DATA_VARIABLE = "CALOFORGE_GEANT4_DATA"
 
 
-class _DataSet(NamedTuple):
-    name: str
-    version: str
-    variable: str
-
-
-# names, versions and variables of Geant4 11.4
-_DATA_SETS = (
-    _DataSet("G4EMLOW", "8.8", "G4LEDATA"),
-    _DataSet("G4ENSDFSTATE", "3.0", "G4ENSDFSTATEDATA"),
-    _DataSet("G4PARTICLEXS", "4.2", "G4PARTICLEXSDATA"),
-    _DataSet("PhotonEvaporation", "6.1.2", "G4LEVELGAMMADATA"),
-    _DataSet("G4SAIDDATA", "2.0", "G4SAIDXSDATA"),
-    _DataSet("G4NDL", "4.7.1", "G4NEUTRONHPDATA"),
-    _DataSet("RadioactiveDecay", "6.1.2", "G4RADIOACTIVEDATA"),
-    _DataSet("G4PII", "1.3", "G4PIIDATA"),
-    _DataSet("RealSurface", "2.2", "G4REALSURFACEDATA"),
-    _DataSet("G4ABLA", "3.3", "G4ABLADATA"),
-    _DataSet("G4INCL", "1.3", "G4INCLDATA"),
-    _DataSet("G4CHANNELING", "2.0", "G4CHANNELINGDATA"),
-)
-_ELECTROMAGNETIC = ("G4EMLOW", "G4ENSDFSTATE")
-_HADRONIC = ("G4PARTICLEXS", "PhotonEvaporation")
 # one file of every table that the electromagnetic physics reads for an element
 _TABLES = ("brem_SB/br{z}", "epics2017/phot/pe-cs-{z}.dat", "epics2017/rayl/re-cs-{z}.dat")
 
@@ -63,7 +51,7 @@ def find_data(folder: Path | None = None, *, environment: Mapping[str, str] | No
     Args:
         folder: The folder that holds them all; by default the one named by ``CALOFORGE_GEANT4_DATA``,
             else Geant4's own variables (``G4LEDATA``, ..., ``GEANT4_DATA_DIR``), else where
-            ``geant4_pybind`` puts its downloads.
+            ``caloforge data fetch geant4`` or ``geant4_pybind`` puts its downloads.
         environment: The environment variables.
 
     Returns:
@@ -76,23 +64,36 @@ def find_data(folder: Path | None = None, *, environment: Mapping[str, str] | No
     if folder is None and DATA_VARIABLE in environment:
         folder = Path(environment[DATA_VARIABLE])
     if folder is None:
-        return {s.name: path for s in _DATA_SETS if (path := _usual_place(s, environment))}
+        return {s.name: path for s in DATA_SETS if (path := _usual_place(s, environment))}
     if not folder.is_dir():
         msg = f"There is no folder {folder} with Geant4 data: check --geant4-data or {DATA_VARIABLE}."
         raise MissingDependencyError(msg)
-    return {s.name: path for s in _DATA_SETS if (path := _inside(folder.absolute(), s))}
+    return {s.name: path for s in DATA_SETS if (path := _inside(folder.absolute(), s))}
 
 
-def _usual_place(data_set: _DataSet, environment: Mapping[str, str]) -> Path | None:
+def _usual_place(data_set: DataSet, environment: Mapping[str, str]) -> Path | None:
     if data_set.variable in environment:
         path = Path(environment[data_set.variable])
         return path if path.is_dir() else None
-    default = Path(environment.get("HOME", "~")).expanduser() / ".geant4_pybind"
-    return _inside(Path(environment.get("GEANT4_DATA_DIR", default)), data_set)
+    if "GEANT4_DATA_DIR" in environment:
+        return _inside(Path(environment["GEANT4_DATA_DIR"]), data_set)
+    places = (own_folder(environment), _home(environment) / ".geant4_pybind")
+    return next((path for place in places if (path := _inside(place, data_set))), None)
 
 
-def _inside(folder: Path, data_set: _DataSet) -> Path | None:
-    exact = folder / f"{data_set.name}{data_set.version}"
+def own_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where ``caloforge data fetch geant4`` puts the data sets of a user."""
+    environment = os.environ if environment is None else environment
+    shared = environment.get("XDG_DATA_HOME") or _home(environment) / ".local" / "share"
+    return Path(shared) / "caloforge" / "geant4"
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("HOME", "~")).expanduser()
+
+
+def _inside(folder: Path, data_set: DataSet) -> Path | None:
+    exact = folder / data_set.folder
     others = sorted(p for p in folder.glob(f"{data_set.name}[0-9]*") if p.is_dir())
     return exact if exact.is_dir() else (others[-1] if others else None)
 
@@ -103,13 +104,13 @@ def require(data: Mapping[str, Path], *, hadrons: bool) -> None:
     Raises:
         MissingDependencyError: One is missing.
     """
-    needed = (*_ELECTROMAGNETIC, *(_HADRONIC if hadrons else ()))
+    needed = (*ELECTROMAGNETIC, *(HADRONIC if hadrons else ()))
     missing = [name for name in needed if name not in data]
     if missing:
-        purpose = "hadrons" if hadrons and missing[0] in _HADRONIC else "electromagnetic showers"
+        purpose = "hadrons" if hadrons and missing[0] in HADRONIC else "electromagnetic showers"
         msg = (
-            f"The Geant4 data for {purpose} ({', '.join(missing)}) are not there: give the folder with "
-            f"--geant4-data or {DATA_VARIABLE}, or start python, import geant4_pybind and let it download."
+            f"The Geant4 data for {purpose} ({', '.join(missing)}) are not there: run `caloforge data fetch "
+            f"geant4`, or give their folder with --geant4-data or {DATA_VARIABLE}."
         )
         raise MissingDependencyError(msg)
 
@@ -128,8 +129,8 @@ def check_elements(data: Mapping[str, Path], elements: Iterable[int]) -> None:
     for path in [data["G4ENSDFSTATE"] / "ENSDFSTATE.dat", *files]:
         if not path.is_file():
             msg = (
-                f"The Geant4 data file {path} is missing: use other materials, or give the folder of "
-                f"complete data with --geant4-data or {DATA_VARIABLE}."
+                f"The Geant4 data file {path} is missing: use other materials, run `caloforge data fetch "
+                f"geant4`, or give the folder of complete data with --geant4-data or {DATA_VARIABLE}."
             )
             raise MissingDependencyError(msg)
 
@@ -138,7 +139,7 @@ def set_environment(data: Mapping[str, Path]) -> None:
     """Set the variables that Geant4 reads, in this process; to be done before it is imported."""
     # its presence keeps geant4_pybind from asking whether to download
     os.environ.setdefault("GEANT4_DATA_DIR", str(data["G4EMLOW"].parent))
-    for data_set in _DATA_SETS:
+    for data_set in DATA_SETS:
         # Geant4 aborts on unset variables, even of data that it does not read
         path = data.get(data_set.name, data["G4EMLOW"].parent / f"{data_set.name}-is-missing")
         os.environ[data_set.variable] = str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from caloforge.errors import GeometryError, bad, clipped, did_you_mean, shown
 from caloforge.geometry.layers import MOST_LAYERS, Geometry
 from caloforge.geometry.xml import read_binning_xml
 from caloforge.markup import LARGEST_YAML, parse_json, parse_yaml, read_text
+from caloforge.names import GEOMETRIES, geometry_names
 from caloforge.records import first_problem
 
 if TYPE_CHECKING:
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["geometry_from_dict", "geometry_from_json", "geometry_names", "load_geometry"]
 
-_CATALOG = resources.files("caloforge.geometry") / "catalog"
 _YAML, _JSON, _XML = {".yaml", ".yml"}, {".json"}, {".xml"}
-
-
-def geometry_names() -> list[str]:
-    """Names of the catalogue."""
-    names = (entry.name for entry in _CATALOG.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
 
 
 def load_geometry(name_or_path: str | Path, *, particle: str | None = None) -> Geometry:
@@ -57,7 +50,7 @@ def _from_catalog(name: str) -> Geometry:
         hint = did_you_mean(name, geometry_names())
         msg = f"Unknown geometry {clipped(name, 60)!r}: {hint}, or give a YAML or XML file."
         raise GeometryError(msg)
-    text = (_CATALOG / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (GEOMETRIES / f"{name}.yaml").read_text(encoding="utf-8")
     return geometry_from_dict(parse_yaml(text, source=name, error=GeometryError), source=name)
 
 

@@ -1,35 +1,21 @@
-"""Models by name; third parties add theirs through the entry point ``caloforge.models``."""
+"""Models by name, as classes and as networks."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import torch
 
 from caloforge.errors import CaloForgeError, ConfigError, clipped, did_you_mean
 from caloforge.models.budget import budget
+from caloforge.names import model_names, model_places
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.models.base import GenerativeModel, ModelConfig
 
 __all__ = ["build_model", "model_class", "model_names"]
-
-_MODELS = {
-    "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
-    "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
-    "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",
-    "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
-    "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
-    "pyramid": "caloforge.models.pyramid.model:Pyramid",
-}
-
-
-def model_names() -> list[str]:
-    """Names of all registered models."""
-    return sorted({**_MODELS, **_plugins()})
 
 
 def model_class(name: str) -> type[GenerativeModel]:
@@ -38,7 +24,7 @@ def model_class(name: str) -> type[GenerativeModel]:
     Raises:
         ConfigError: The name is unknown.
     """
-    places = {**_MODELS, **_plugins()}
+    places = model_places()
     if name not in places:
         msg = f"Unknown model {clipped(name, 60)!r}: {did_you_mean(name, places)}."
         raise ConfigError(msg)
@@ -64,7 +50,3 @@ def build_model(name: str, config: ModelConfig, geometry: Geometry, *, seed: int
         except (RuntimeError, ValueError, ArithmeticError) as error:  # sizes that do not go together
             msg = f"The model {name} cannot be built with these sizes: {clipped(str(error)).rstrip('.')}."
             raise ConfigError(msg) from error
-
-
-def _plugins() -> dict[str, str]:
-    return {e.name: e.value for e in entry_points(group="caloforge.models")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -11,6 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from caloforge.errors import ConfigError, bad, clipped, did_you_mean, shown
 from caloforge.markup import LARGEST_YAML, parse_yaml, read_text
 from caloforge.models import ModelConfig, StageConfig, model_class
+from caloforge.names import PRESETS, check_preset, preset_names
 from caloforge.records import Record, first_problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["TrainConfig", "load_config", "preset_names"]
 
 _Config = TypeVar("_Config", bound=Record)
-_PRESETS = resources.files("caloforge") / "presets"
 
 
 class TrainConfig(Record):
@@ -50,12 +49,6 @@ class TrainConfig(Record):
         """Plain values, as a YAML file holds them."""
         dump = self.model_dump(mode="json", exclude={"model"})
         return {**dump, "model": self.model.model_dump(mode="json")}
-
-
-def preset_names() -> list[str]:
-    """All presets as ``model/preset``."""
-    folders = [entry for entry in _PRESETS.iterdir() if entry.is_dir()]
-    return sorted(f"{d.name}/{p.name.removesuffix('.yaml')}" for d in folders for p in d.iterdir())
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -92,17 +85,11 @@ def parse_config(content: dict[str, Any], *, source: str) -> TrainConfig:
 
 def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
+    check_preset(str(source))
     if path.suffix in {".yaml", ".yml"}:
-        if not path.exists():
-            msg = f"There is no configuration file {path}: check the name."
-            raise ConfigError(msg)
         text = read_text(path, what="configuration", error=ConfigError, largest=LARGEST_YAML)
     else:
-        if str(source) not in preset_names():
-            hint = did_you_mean(str(source), preset_names())
-            msg = f"Unknown preset {clipped(str(source), 60)!r}: {hint}."
-            raise ConfigError(msg)
-        text = (_PRESETS / f"{source}.yaml").read_text(encoding="utf-8")
+        text = (PRESETS / f"{source}.yaml").read_text(encoding="utf-8")
     content = parse_yaml(text, source=f"The configuration {source}", error=ConfigError)
     if not isinstance(content, dict):
         msg = f"The configuration {source} must be a mapping with model_name, model and training."

@@ -1,0 +1,249 @@
+"""How a command begins: nothing heavy is imported before what is wrong with the options is told."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from caloforge.beam import PARTICLES
+from caloforge.cli import complete
+from caloforge.cli.app import COMMANDS, app
+from caloforge.cli.cards import print_card
+from caloforge.cli.common import progress
+from caloforge.cli.evaluate import Level, Part
+from caloforge.evaluation import LEVELS
+from caloforge.evaluation.sources import part_range
+from caloforge.formats import FORMATS
+from caloforge.geometry import geometry_names
+from caloforge.models import model_names
+from caloforge.training import preset_names
+from caloforge.zoo import card_of, load_simulator, read_card, reference_path, shipped_models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RUNNER = CliRunner()
+
+START = """
+import os, sys
+from caloforge.cli import main
+code = 0
+for line in sys.stdin.read().splitlines():
+    sys.argv = ["caloforge", *line.split()]
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    heavy = {"torch", "matplotlib", "sklearn", "scipy", "numpy"} & set(sys.modules)
+    print(f"END {code} {' '.join(sorted(heavy))}".rstrip(), file=sys.stderr)
+"""
+
+
+def starts(folder: Path, *lines: str) -> list[tuple[int, str, set[str]]]:
+    """Exit codes, errors and heavy modules after each of some lines, which one process runs in order."""
+    command = [sys.executable, "-c", START]
+    shown = subprocess.run(
+        command, input="\n".join(lines), capture_output=True, text=True, check=True, cwd=folder
+    )
+    found, error = [], ""
+    for line in shown.stderr.splitlines():
+        if line.startswith("END "):
+            _, code, *modules = line.split()
+            found.append((int(code), error, set(modules)))
+            error = ""
+        else:
+            error = line
+    assert len(found) == len(lines), shown.stderr
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    logger = logging.getLogger("caloforge")
+    before, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = before
+    logger.setLevel(level)
+
+
+def test_help_and_lists_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    names = [command.name for command in COMMANDS]
+    lines = ["--help", *(f"{name} --help" for name in names), "data fetch --help", "models", "models --names"]
+    for line, (code, _, heavy) in zip(lines, starts(tmp_path, *lines), strict=True):
+        assert (code, heavy) == (0, set()), line
+
+
+def test_cards_of_the_package_are_shown_without_torch(tmp_path: Path) -> None:
+    name = shipped_models()[0]
+    found = starts(tmp_path, f"models {name}", f"models {name} --json", "models nosuch")
+    assert [code for code, _, _ in found] == [0, 0, 2]
+    assert found[-1][2] <= {"numpy"}
+
+
+WRONG = {
+    "generate nosuch --energy 50 --count 1 --out o.h5": "There is no model 'nosuch'",
+    "generate pyramid:siw-ecal --energy 90:10 --count 1 --out o.h5": "--energy: got '90:10'",
+    "generate pyramid:siw-ecal --energy 50 --count 1 --out no/o.h5": "The folder no does not exist",
+    "generate pyramid:siw-ecal --energy 50 --count 1 --out there.h5": "there.h5 exists already",
+    "generate pyramid:siw-ecal --energy 50 --count 1 --format clic --out o.h5": "can only be read",
+    "generate pyramid:siw-ecal --like nosuch.h5 --out o.h5": "There is no shower file nosuch.h5",
+    "train pyramid/smokes --data good.h5 --out run": "Unknown preset 'pyramid/smokes'",
+    "train nosuch.yaml --data good.h5 --out run": "There is no configuration file nosuch.yaml",
+    "train pyramid/smoke --data nosuch.h5 --out run": "There is no shower file nosuch.h5",
+    "train pyramid/smoke --data there.h5 --out run": "there.h5 is not a readable HDF5 file",
+    "train pyramid/smoke --data good.h5 --out there.h5": "there.h5 is a file",
+    "train pyramid/smoke --data good.h5 --out run --init-from nosuch": "There is no model 'nosuch'",
+    "evaluate --reference nosuch.h5 --generated a=good.h5 --out rep": "There is no shower file nosuch.h5",
+    "evaluate --reference good.h5 --generated a=nosuch.h5 --out rep": "There is no shower file nosuch.h5",
+    "evaluate --reference good.h5 --generated a=good.h5 --out done": "done has metrics.json already",
+    "evaluate --reference good.h5 --generated a=good.h5 --metrics fats --out rep": "fats",
+    "evaluate --reference good.h5 --generated a=good.h5 --part first --out rep": "first",
+    "evaluate --reference good.h5 --generated a=good.h5 --offset a --out rep": "--offset: got 'a'",
+    "evaluate --reference good.h5 --generated good.h5 --out rep": "expected NAME=FILE",
+    "benchmark nosuch --out o.json": "There is no model 'nosuch'",
+    "benchmark pyramid:siw-ecal --out there.h5": "there.h5 exists already",
+    "benchmark pyramid:siw-ecal --threads 0 --out o.json": "--threads: got '0'",
+    "demo --model nosuch --out demo": "There is no trained model 'nosuch'",
+    "demo --out full": "full has event.html already",
+    "convert nosuch.h5 o.h5": "There is no shower file nosuch.h5",
+    "inspect nosuch.h5": "There is no shower file nosuch.h5",
+    "data fetch nosuch": "There is no data set 'nosuch'",
+    "data fetch siw-ecal-photons --out there.h5": "there.h5 exists already",
+    "data fetch geant4 --out there.h5": "there.h5 is a file",
+}
+
+
+def test_what_is_wrong_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "there.h5").write_text("")
+    (tmp_path / "good.h5").symlink_to(reference_path())
+    for name in ("done/metrics.json", "full/event.html"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("")
+    for (line, error), found in zip(WRONG.items(), starts(tmp_path, *WRONG), strict=True):
+        assert found[0] == 2, line
+        assert found[1].startswith("caloforge: error: "), line
+        assert error in found[1], line
+        assert not found[2] & {"torch", "matplotlib", "sklearn", "scipy"}, (line, found[2])
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_card_is_the_same_with_and_without_the_networks(name: str) -> None:
+    assert read_card(name) == card_of(load_simulator(name))
+
+
+def test_the_card_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulator = load_simulator("caloclouds-2-cm:siw-ecal")
+    simulator.save(tmp_path / "model")
+    card = read_card(tmp_path / "model")
+    assert (card.model, card.parameters, card.pdg) == ("caloclouds-2-cm", 168_478, 22)
+    print_card("mine", card)
+    assert "caloclouds-2-cm, 168,478 parameters" in capsys.readouterr().out
+
+
+def test_quiet_leaves_errors_and_results(tmp_path: Path) -> None:
+    line = ["generate", "caloclouds-2-cm:siw-ecal", "--energy", "200", "--count", "2", "--out"]
+    loud = RUNNER.invoke(app, [*line, str(tmp_path / "a.h5")])
+    quiet = RUNNER.invoke(app, ["--quiet", *line, str(tmp_path / "b.h5")])
+    assert (loud.exit_code, quiet.exit_code) == (0, 0)
+    assert "generating: 2 of 2 showers" in loud.stderr
+    assert quiet.stderr == ""
+    assert "wall-clock time" in quiet.stdout
+    again = RUNNER.invoke(app, ["-q", *line, str(tmp_path / "b.h5")])
+    assert again.stderr.startswith("caloforge: error: ")
+    assert again.stderr.count("\n") == 1
+    both = RUNNER.invoke(app, ["--quiet", "--verbose", "models"])
+    assert both.exit_code == 2
+    assert "--quiet and --verbose" in both.stderr
+
+
+def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("caloforge").setLevel(logging.ERROR)
+    with progress("working", 3) as advance:
+        advance()
+        advance(2)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("generate calopointflow:", ["calopointflow:cylinder-ds2", "calopointflow:siw-ecal"]),
+        ("benchmark pyramid:siw-ecal pyramid:c", ["pyramid:cylinder-ds2"]),
+        ("train pyramid/", ["pyramid/paper", "pyramid/small", "pyramid/smoke"]),
+        ("models pyramid/s", ["pyramid/small", "pyramid/smoke"]),
+        ("demo --model pyr", ["pyramid"]),
+        ("simulate --geometry siw", ["siw-ecal"]),
+        ("inspect a.h5 --geometry ild-30x6", ["ild-30x60x30"]),
+        ("convert a.h5 b.h5 --input-geometry clic", ["clic-51x51x25"]),
+        ("convert a.h5 b.h5 --format sh", ["showerdata"]),
+        ("evaluate --part r", ["report"]),
+        ("generate x --particle pro", ["proton"]),
+        ("data fetch g", ["geant4"]),
+        ("geometries siw", ["siw-ecal"]),
+        ("dem", ["demo"]),
+    ],
+)
+def test_the_shell_completes_names(words: str, found: list[str]) -> None:
+    environment = {"_CALOFORGE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"caloforge {words}"}
+    shown = RUNNER.invoke(app, [], env=environment, prog_name="caloforge")
+    values = [line.split('":"')[0].strip('"() ').replace("\\", "") for line in shown.stdout.splitlines()]
+    assert sorted(filter(None, (v.split(maxsplit=1)[-1].strip('"') for v in values if v))) != []
+    for name in found:
+        assert name in shown.stdout.replace("\\", "")
+
+
+BASH = """
+import os, sys
+sys.argv = ["caloforge"]
+from caloforge.cli import main
+try:
+    main()
+except SystemExit:
+    print(sorted({"torch", "numpy"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["generate", "calopointflow", ":", "s"], ["siw-ecal"]),
+        (["generate", "calopointflow", ":"], ["cylinder-ds2", "siw-ecal"]),
+        (["generate", "pyramid"], ["pyramid:cylinder-ds2", "pyramid:siw-ecal"]),
+    ],
+)
+def test_bash_takes_names_apart_at_colons(words: list[str], found: list[str]) -> None:
+    environment = {
+        "_CALOFORGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(["caloforge", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    command = [sys.executable, "-c", BASH]
+    shown = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path), **environment},
+    )
+    assert shown.stdout.split() == found
+    assert shown.stderr == "[]\n"
+
+
+def test_the_shell_can_be_taught() -> None:
+    assert "_caloforge_completion" in RUNNER.invoke(app, ["--show-completion", "bash"]).stdout
+
+
+def test_names_are_those_of_what_they_stand_for() -> None:
+    assert sorted(complete.WRITABLE) == sorted(f.name for f in FORMATS if f.writer)
+    assert {PARTICLES[name] for name in complete.PARTICLES} == set(PARTICLES.values())
+    assert [level.value for level in Level] == list(LEVELS)
+    assert [part_range(part.value, 10) for part in Part] == [(0, 10), (0, 7), (7, 8), (8, 10)]
+    assert complete.geometry("") == geometry_names()
+    assert complete.preset("") == preset_names()
+    assert set(complete.any_model("")) == {*model_names(), *preset_names(), *shipped_models()}
