@@ -42,7 +42,7 @@ def check_file(path: Path, *, force: bool) -> None:
     Raises:
         OutputError: It exists and ``force`` is not given, or it cannot be made.
     """
-    from caloforge.formats.base import check_output
+    from caloforge.files import check_output
 
     check_output(path, force=force)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from caloforge.errors import ConfigError, bad, clipped, did_you_mean, shown
+from caloforge.errors import ConfigError, bad, did_you_mean, shown
 from caloforge.markup import LARGEST_YAML, parse_yaml, read_text
 from caloforge.models import ModelConfig, StageConfig, model_class
 from caloforge.names import PRESETS, check_preset, preset_names
