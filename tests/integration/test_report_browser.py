@@ -65,6 +65,13 @@ new Promise((done) => {
   look();
 })
 """
+IS_DRAWN = """
+new Promise((done) => {
+  const plot = document.getElementById("event-%d");
+  const look = () => (plot.dataset.drawn && plot.dataset.near ? done() : setTimeout(look, 50));
+  look();
+})
+"""
 # Where the vertices of every drawn shower lie in its stage, from -1 to 1, and its texts that are cut off.
 SEEN = """
 [...document.querySelectorAll(".plot[data-drawn]")].map((plot) => {
@@ -181,16 +188,20 @@ def test_page_fits_into_the_window(page: Page) -> None:
     assert page.evaluate(TOO_WIDE) == []
 
 
-def test_nothing_is_drawn_or_compiled_before_it_is_looked_at(page: Page) -> None:
-    page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
-    assert page.evaluate("typeof Plotly") == "undefined"
-    assert page.evaluate("document.querySelectorAll('.plot canvas').length") == 0
+def test_nothing_is_drawn_or_compiled_before_it_is_looked_at(
+    browser: str, report: Path, tmp_path: Path
+) -> None:
+    with open_page(browser, tmp_path) as page:
+        page.resize(*DESKTOP)
+        page.goto(report)
+        assert page.evaluate("typeof Plotly") == "undefined"
+        assert page.evaluate("document.querySelectorAll('.plot canvas').length") == 0
 
 
 def test_showers_turn(page: Page) -> None:
     for number in range(4):
         page.evaluate(SHOW % number)
-        page.evaluate(DRAWN)
+        page.evaluate(IS_DRAWN % number)
         assert page.evaluate(f"document.querySelectorAll('#event-{number} canvas').length") >= 1
     page.evaluate(SHOW % 0)
     before = page.evaluate(EYE % 0), page.evaluate(EYE % 1)
@@ -246,7 +257,7 @@ def test_showers_far_away_give_their_contexts_back(browser: str, display: Path, 
         page.goto(display)
         for number in (*range(12), 0):
             page.evaluate(SHOW % number)
-            page.evaluate(DRAWN)
+            page.evaluate(IS_DRAWN % number)
         assert page.evaluate("document.querySelectorAll('.plot[data-drawn]').length") <= 10
         assert page.evaluate("document.querySelectorAll('#event-0 canvas').length") >= 1
         assert told(page, "Runtime.exceptionThrown") == []

@@ -90,7 +90,8 @@ def seen_points(scene: Scene) -> NDArray[np.float64]:
     low, high = _ends(scene)
     corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), axis=-1).reshape(-1, 3)
     first, last = _ranges(scene)
-    return (np.concatenate([corners, scene.arrow]) - (first + last) / 2) / scene_size(scene) * ASPECT
+    seen = np.concatenate([corners, scene.arrow]) - (first + last) / 2
+    return np.asarray(seen / scene_size(scene) * ASPECT)
 
 
 def scene_size(scene: Scene) -> NDArray[np.float64]:
