@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import h5py
@@ -229,7 +231,7 @@ def test_geometries_writes_xml(tmp_path: Path) -> None:
 
 def test_show_writes_page_and_picture(points: Path, cells: Path, tmp_path: Path) -> None:
     done("show", points, "--event", 3, "--out", tmp_path / "e.html")
-    assert "Plotly.newPlot" in (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert 'id="plotly"' in (tmp_path / "e.html").read_text(encoding="utf-8")
     options = ("--compare", cells, "--cells", "--energy-cut", 0.5, "--label", "a", "--label", "b")
     done("show", points, *options, "--out", tmp_path / "e.png", "--dpi", 40)
     assert (tmp_path / "e.png").read_bytes().startswith(b"\x89PNG")
@@ -241,3 +243,33 @@ def test_show_refuses(points: Path, tmp_path: Path) -> None:
     assert "--label" in refused("show", points, "--label", "a", "--label", "b", "--out", out)
     assert ".html" in refused("show", points, "--out", tmp_path / "e.jpg")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "free_of"),
+    [
+        (("--out", "e.jpg"), "expected one of .html, .png, .pdf, .svg", {"numpy", "h5py"}),
+        (("--out", "x" * 5000 + ".jpg"), "expected one of .html, .png, .pdf, .svg", {"numpy", "h5py"}),
+        (("--label", "a", "--label", "b"), "got 2 labels, expected one for each of 1", {"numpy", "h5py"}),
+        (("--out", "there.png"), "exists already", set()),
+        (("--out", "none/e.png"), "does not exist", set()),
+    ],
+)
+def test_show_looks_at_its_options_before_it_imports(
+    options: tuple[str, ...], words: str, free_of: set[str], tmp_path: Path
+) -> None:
+    (tmp_path / "there.png").touch()
+    code = """
+import sys
+from caloforge.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules)
+"""
+    command = [sys.executable, "-c", code, "show", "no-file.h5", *options]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert shown.returncode == 2
+    assert words in shown.stderr
+    assert len(shown.stderr) < 350
+    assert not {"torch", "matplotlib", "plotly", *free_of} & set(shown.stdout.split())

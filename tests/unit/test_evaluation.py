@@ -140,6 +140,22 @@ def test_floor_from_spare_showers_has_the_same_size(
     assert floor.pairs == 2
 
 
+def test_floor_of_a_single_pair_has_the_error_of_that_pair(
+    tables: tuple[Frame, FeatureTable, FeatureTable],
+) -> None:
+    """As many spare showers as the model has are one pair: its error is resampled as that of a model."""
+    frame, reference, other = tables
+    metric = metrics_of("fast")[0]
+    floors = FloorMaker(frame, Observed(reference), Observed(other)).floors(metric, len(other))
+    value = {v.name: v for v in metric.compute(Pair(Observed(reference), Observed(other), frame))}
+    floor = floors["separation.layer_energy"]
+    assert floor.pairs == 1
+    assert floor.value == pytest.approx(value["separation.layer_energy"].value, rel=1e-6)
+    assert floor.error == pytest.approx(value["separation.layer_energy"].error, rel=1e-6)
+    assert floor.error is not None
+    assert 0 < floor.error < floor.value
+
+
 def test_floor_from_halves_is_scaled_to_the_same_size(
     tables: tuple[Frame, FeatureTable, FeatureTable],
 ) -> None:

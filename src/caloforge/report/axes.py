@@ -32,27 +32,35 @@ ASPECT = np.array([1.8, 1.0, 1.0])
 """Lengths of the detector's window as drawn: depth, x, y."""
 
 _VIEW = (1.1, -2.45, 0.8)
-_ROOM = Room(left=0.03, right=0.185, low=0.1, high=0.04)  # for numbers and titles, 340 pixels wide
+_ROOM = Room(left=0.03, right=0.2, low=0.1, high=0.04)  # for numbers and titles, 340 pixels wide
 _FRONT, _EDGE, _TICK = 0.27, 0.06, 0.03
 _NUMBER, _TITLE, _INK = 10, 12, "#2b2f36"
 
 
 class _Edge(NamedTuple):
-    """An edge of the window that carries an axis; numbers and title lie pixels away from it."""
+    """An edge of the window that carries an axis; numbers and title lie pixels away from it.
+
+    Attributes:
+        axis: Which one.
+        at: Low (0) or high (1) depth, x and y of the edge; what stands for the own axis is not used.
+        outward: Where the ticks point to.
+        number: Shift of the numbers.
+        title: Shift of the title, and how far along the edge it stands, 0 to 1.
+        anchor: Which point of a text lies there.
+    """
 
     axis: int
     at: tuple[int, int, int]
     outward: tuple[float, float, float]
     number: tuple[int, int]
-    title: tuple[int, int]
+    title: tuple[int, int, float]
     anchor: tuple[str, str]
 
 
-# ends of the window: 0 low, 1 high; what stands for the own axis is not used
 _EDGES = (
-    _Edge(0, (0, 0, 0), (0, 0, -1), (0, -3), (-26, -19), ("center", "top")),
-    _Edge(1, (1, 0, 0), (1, 0, 0), (5, -2), (30, -12), ("left", "middle")),
-    _Edge(2, (1, 1, 0), (1, 0, 0), (5, 0), (30, 0), ("left", "middle")),
+    _Edge(0, (0, 0, 0), (0, 0, -1), (0, -3), (-26, -19, 0.5), ("center", "top")),
+    _Edge(1, (1, 0, 0), (1, 0, 0), (5, -2), (24, -12, 0.5), ("left", "middle")),
+    _Edge(2, (1, 1, 0), (1, 0, 0), (5, 0), (4, -2, 1.0), ("left", "middle")),
 )
 
 
@@ -82,7 +90,8 @@ def seen_points(scene: Scene) -> NDArray[np.float64]:
     low, high = _ends(scene)
     corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), axis=-1).reshape(-1, 3)
     first, last = _ranges(scene)
-    return (np.concatenate([corners, scene.arrow]) - (first + last) / 2) / scene_size(scene) * ASPECT
+    seen = np.concatenate([corners, scene.arrow]) - (first + last) / 2
+    return np.asarray(seen / scene_size(scene) * ASPECT)
 
 
 def scene_size(scene: Scene) -> NDArray[np.float64]:
@@ -116,7 +125,8 @@ def _annotations(scene: Scene) -> Iterator[dict[str, Any]]:
     for edge, name in zip(_EDGES, names, strict=True):
         for value, place in _ticks(scene, edge):
             yield _annotation(f"{value:g}", place, edge.number, edge.anchor, size=_NUMBER)
-        yield _annotation(name, _middle(scene, edge), edge.title, edge.anchor, size=_TITLE)
+        place = _along(scene, edge, edge.title[2])
+        yield _annotation(name, place, edge.title[:2], edge.anchor, size=_TITLE)
 
 
 def _annotation(
@@ -131,15 +141,14 @@ def _ticks(scene: Scene, edge: _Edge) -> Iterator[tuple[float, NDArray[np.float6
     """Numbers of an axis and their places."""
     low, high = (float(end[edge.axis]) for end in _ends(scene))
     for value in _round_numbers(low, high):
-        place = _middle(scene, edge)
-        place[edge.axis] = value
-        yield value, place
+        yield value, _along(scene, edge, (value - low) / (high - low))
 
 
-def _middle(scene: Scene, edge: _Edge) -> NDArray[np.float64]:
+def _along(scene: Scene, edge: _Edge, part: float) -> NDArray[np.float64]:
+    """A point of an edge, ``part`` of its way from low to high."""
     ends = np.stack(_ends(scene))
     place = ends[list(edge.at), range(3)]
-    place[edge.axis] = ends[:, edge.axis].mean()
+    place[edge.axis] = ends[0, edge.axis] * (1 - part) + ends[1, edge.axis] * part
     return place
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fragment", "Tick", "TurnTable", "figures_3d", "html_page", "plotly_library", "turn_table"]
 
-_WIDE = 300.0
+_WIDE = 1000.0
 _MOST_BLOCKS = 6000
 _TIP, _TIP_WIDTH, _TIP_SIDES = 0.16, 0.045, 12
 _INK, _FAINT, _BEAM = "#2b2f36", "#b8bec8", "#d1495b"

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
 from caloforge.report.scene import EnergyScale, Panel, Scene, build_scenes, circle_around, row_length
@@ -184,5 +184,6 @@ def _colour_bar(figure: Figure, scale: EnergyScale) -> None:
     mappable = ScalarMappable(LogNorm(scale.low, scale.high), COLOURS)
     bar = figure.colorbar(mappable, cax=figure.add_axes(place))
     bar.set_label("hit energy [MeV]")
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9, color=_FAINT, which="both")
