@@ -130,7 +130,7 @@ class PointPool:
         points = np.where(found[:, None], self.points[drawn], _points(showers))
         energy = np.where(found, self.energy[drawn], showers.energy).astype(np.float64)
         key = showers.shower * self.geometry.n_layers + layer
-        kept, now = (np.bincount(key, weights=e) for e in (showers.energy, energy))
+        kept, now = (np.bincount(key, weights=e).astype(np.float64) for e in (showers.energy, energy))
         scale = np.divide(kept, now, out=np.zeros_like(kept), where=now > 0)
         return replace(showers, points=points, energy=(energy * scale[key]).astype(np.float32))
 

@@ -40,7 +40,7 @@ class RecutReader(ShowerReader):
     """
 
     def __init__(self, source: ShowerReader, before: Geometry, after: Geometry) -> None:
-        self._source, self._before = source, before
+        self._source, self._before, self._after = source, before, after
         self.path, self.geometry = source.path, after
         told = source.meta
         self.meta = replace(told, fingerprint=after.fingerprint) if told.fingerprint else told
@@ -59,11 +59,11 @@ class RecutReader(ShowerReader):
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
-        return _recut(self._source.read(start, stop), self._before, self.geometry)
+        return _recut(self._source.read(start, stop), self._before, self._after)
 
     def precisely(self) -> RecutReader:
         """With energies as precise as they are stored."""
-        return RecutReader(self._source.precisely(), self._before, self.geometry)
+        return RecutReader(self._source.precisely(), self._before, self._after)
 
     def close(self) -> None:
         """Close the file."""

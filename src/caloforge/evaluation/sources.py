@@ -41,6 +41,7 @@ __all__ = [
 
 _KS_LIMIT = 1e-3
 _OUTSIDE = 1e-3
+_MOST_CODES = 5
 _logger = logging.getLogger(__name__)
 
 
@@ -255,10 +256,14 @@ def check_particles(reference: Source, generated: Source, geometry: Geometry) ->
     """
     particles = [np.unique(source.incident().pdg).tolist() for source in (reference, generated)]
     if particles[0] != particles[1]:
-        got, expected = f"PDG codes {particles[1]}", f"{particles[0]} as in the reference"
-        raise DataError(bad(f"particles of {generated.name!r}", got=got, expected=expected))
+        got, expected = f"PDG codes {_short(particles[1])}", f"{_short(particles[0])} as in the reference"
+        raise DataError(bad(f"particles of {generated.name[:40]!r}", got=got, expected=expected))
     for source in (reference, generated):
         read_out(source.read(0, 1), geometry)
+
+
+def _short(codes: list[int]) -> str:
+    return str(codes) if len(codes) <= _MOST_CODES else f"{codes[:_MOST_CODES]} and others"
 
 
 def energy_warning(name: str, reference: FeatureTable, generated: FeatureTable) -> str:

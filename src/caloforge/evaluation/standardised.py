@@ -21,17 +21,18 @@ CLIP = 5.0
 """Standardised features end at so many standard deviations."""
 
 _CONSTANT = 1e-6
+_ROUNDED = 1e-6  # widths of single cells are roots of rounding errors
 
 
 def challenge_features(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The CaloChallenge's features, ``(n, F)`` and ``(m, F)``, divided by the reference's largest |value|.
 
     That is JetNet's normalisation (reference section 13.5). Features that are 0 in all of the
-    reference stay as they are.
+    reference, but for rounding, stay as they are.
     """
     first, second = (calochallenge_vector(t, pair.frame.geometry) for t in (pair.reference, pair.generated))
     largest = np.abs(first).max(axis=0)
-    largest[largest == 0] = 1.0
+    largest[largest < _ROUNDED] = 1.0
     return first / largest, second / largest
 
 
