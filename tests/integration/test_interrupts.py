@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORKS = Path(__file__).parents[1] / "data" / "forked_commands.py"
 _logger = logging.getLogger(__name__)
 
+MOMENTS = "CALOFORGE_MOMENTS"  # fewer than 30 of them in the slow tests, which take an hour
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 MODEL = "calopointflow:siw-ecal"  # of the package, the fastest
 
@@ -189,7 +190,8 @@ def commands() -> Iterator[Commands]:
 
 @pytest.fixture
 def moments(request: pytest.FixtureRequest) -> int:
-    return 30 if request.node.get_closest_marker("slow") else 1
+    """How many with each signal."""
+    return int(os.environ.get(MOMENTS, "30")) if request.node.get_closest_marker("slow") else 1
 
 
 @pytest.fixture(scope="module")
