@@ -34,7 +34,7 @@ _logger = logging.getLogger(__name__)
 
 MOMENTS = "CALOFORGE_MOMENTS"  # fewer than 30 of them in the slow tests, which take an hour
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-MODEL = "calopointflow:siw-ecal"  # of the package, the fastest
+MODEL = "caloclouds-2-cm:siw-ecal"  # of the package, the fastest
 
 
 def raising(number: int, _: object) -> None:
