@@ -93,9 +93,14 @@ def _hold() -> None:
     _state.waiting.clear()
     for number in STOPPING:
         handler = signal.getsignal(number)
-        if handler not in {signal.SIG_IGN, None, _wait}:  # None: of another language, which we cannot restore
+        if _can_hold(handler) and handler is not _wait:
             _state.handlers[number] = handler
             signal.signal(number, _wait)
+
+
+def _can_hold(handler: object) -> bool:
+    """Ignored signals stay so; a handler of another language (None) could not be restored."""
+    return handler is not None and handler is not signal.SIG_IGN
 
 
 def _let_go() -> None:
@@ -127,7 +132,7 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     before: dict[int, Any] = {}
     try:
         for number in STOPPING:
-            if (old := signal.getsignal(number)) not in {signal.SIG_IGN, None}:
+            if _can_hold(old := signal.getsignal(number)):
                 before[number] = old
                 signal.signal(number, handler)
         yield

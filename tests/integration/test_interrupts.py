@@ -138,14 +138,12 @@ class Case:
         ready: Whether the writing has begun, from the folder.
         same: Whether an output is as a whole one.
         parts: Whether unfinished work stays, to go on with.
-        few: Too slow for many moments.
     """
 
     arguments: list[str]
     ready: Callable[[Path], bool]
     same: Callable[[Path, Path], bool]
     parts: tuple[str, ...] = ()
-    few: bool = False
 
 
 class Commands:
