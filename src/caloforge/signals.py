@@ -6,7 +6,10 @@ goes on with a hole; so signals wait until the write is over.
 
 from __future__ import annotations
 
+import math
+import os
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -30,6 +33,7 @@ __all__ = [
     "received",
 ]
 
+_SOON = 0.01  # seconds until a callback is over
 _GRACE = 5.0  # seconds for cleaning up after a signal, in which no other one disturbs
 
 
@@ -89,9 +93,14 @@ def _hold() -> None:
     _state.waiting.clear()
     for number in STOPPING:
         handler = signal.getsignal(number)
-        if handler not in {signal.SIG_IGN, None, _wait}:  # None: of another language, which we cannot restore
+        if _can_hold(handler) and handler is not _wait:
             _state.handlers[number] = handler
             signal.signal(number, _wait)
+
+
+def _can_hold(handler: object) -> bool:
+    """Ignored signals stay so; a handler of another language (None) could not be restored."""
+    return handler is not None and handler is not signal.SIG_IGN
 
 
 def _let_go() -> None:
@@ -123,7 +132,7 @@ def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     before: dict[int, Any] = {}
     try:
         for number in STOPPING:
-            if (old := signal.getsignal(number)) not in {signal.SIG_IGN, None}:
+            if _can_hold(old := signal.getsignal(number)):
                 before[number] = old
                 signal.signal(number, handler)
         yield
@@ -146,11 +155,13 @@ def exit_code(error: KeyboardInterrupt) -> int:
 def catch_signals() -> None:
     """Let the signals that stop the process raise their exceptions; for programs, not for libraries.
 
-    A second signal does not disturb the clean-up after the first.
+    A second signal does not disturb the clean-up after the first. Python loses what is raised in callbacks of
+    weak references and in ``__del__``: such a signal comes again.
     """
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or the background of a shell
             signal.signal(number, _raise)
+    sys.unraisablehook = _raise_again
 
 
 def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
@@ -159,6 +170,16 @@ def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signa
         return
     _state.received, _state.since = number, now
     raise interruption(number)
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    if not isinstance(lost.exc_value, KeyboardInterrupt) or not _state.received:
+        sys.__unraisablehook__(lost)
+        return
+    _state.since = -math.inf
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), _state.received))
+    again.daemon = True
+    again.start()
 
 
 def received() -> int:

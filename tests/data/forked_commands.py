@@ -6,10 +6,13 @@ answer is a line with the process number of the command, and one with its exit c
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import signal
 import sys
+import traceback
 
 
 def warm_up() -> None:
@@ -37,16 +40,30 @@ def run(log: str, arguments: list[str]) -> None:
     sys.argv = ["caloforge", *arguments]
     from caloforge.cli import main
 
-    main()
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 (the child must not go on as the parent)
+        traceback.print_exc()
+        code = 1
+    # what an interpreter does at its end, but for taking all modules apart, which takes seconds
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":
     warm_up()
+    gc.freeze()
     for line in sys.stdin:
         log, *arguments = json.loads(line)
         child = os.fork()
         if not child:
             run(log, arguments)
-            sys.exit(0)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        sys.stdout.write(f"{child}\n")
+        sys.stdout.flush()
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        sys.stdout.flush()

@@ -18,7 +18,7 @@ from caloforge.beam import Beam
 from caloforge.cli.app import app
 from caloforge.errors import ConfigError, DataError, FormatError
 from caloforge.formats import NativeReader, format_named, open_showers
-from caloforge.generation import Generation, LikeFile, generate
+from caloforge.generation import Generation, LikeFile, engine, generate
 from caloforge.geometry import place, project
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
@@ -259,6 +259,81 @@ def test_far_outside_showers_stay_finite(
     far = make(model, tmp_path / "a.h5", particles=particles, readout=False, allow_extrapolation=True)
     assert np.isfinite(far.energy).all()
     assert far.n_hits.max() < 1e5
+
+
+@pytest.mark.parametrize("first", [3, 8, 10, 20])
+def test_a_file_is_extended_to_what_it_would_have_been(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Also when its last block was shorter, or nothing is missing."""
+    monkeypatch.setattr("caloforge.generation.engine._BLOCK", 8)
+    fresh = make(model, tmp_path / "fresh.h5", count=20)
+    made = make(model, tmp_path / "a.h5", count=first)
+    assert_same(made, fresh[:first]) if first % 4 == 0 else None
+    assert_same(make(model, tmp_path / "a.h5", count=20, append=True), fresh)
+    with NativeReader(tmp_path / "a.h5") as one, NativeReader(tmp_path / "fresh.h5") as two:
+        assert one.provenance == two.provenance
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "fresh.h5"]
+
+
+def test_only_the_missing_blocks_are_generated(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("caloforge.generation.engine._BLOCK", 4)
+    make(model, tmp_path / "a.h5", count=10)
+    before = (tmp_path / "a.h5").read_bytes()
+    work, ranges = engine._make, []
+
+    def counting(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
+        if len(ranges) == 1:
+            assert (tmp_path / "a.h5").read_bytes() == before
+            raise KeyboardInterrupt
+        ranges.append((start, stop))
+        return work(generation, simulator, start, stop)
+
+    monkeypatch.setattr(engine, "_make", counting)
+    with pytest.raises(KeyboardInterrupt, match="12 of 20 showers are kept"):
+        make(model, tmp_path / "a.h5", count=20, append=True)
+    assert (tmp_path / "a.h5").read_bytes() == before
+    monkeypatch.setattr(engine, "_make", work)
+    made = make(model, tmp_path / "a.h5", count=20, append=True)
+    assert ranges == [(8, 12)]
+    assert_same(made, make(model, tmp_path / "fresh.h5", count=20))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--seed", "5", "--count", "8"), "another request (seed 4 there and 5 here)"),
+        (("--energy", "10:90", "--count", "8"), "particles.energy.1 100000.0 there and 90000.0 here"),
+        (("--points", "--count", "8"), "readout True there and False here"),
+        (("--count", "3"), "has 4 showers, more than the 3 that --count asks for in all"),
+        (("--count", "8", "--force"), "--append extends the file and --force replaces it"),
+    ],
+)
+def test_what_does_not_fit_is_not_appended(
+    model: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    make(model, tmp_path / "a.h5", count=4)
+    before = (tmp_path / "a.h5").read_bytes()
+    options = ("--energy", "10:100", "--seed", "4", "--batch-size", "4", "--append", *options)
+    result = run(model, tmp_path / "a.h5", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert (tmp_path / "a.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_nothing_to_append_to(model: Path, tmp_path: Path, siw: Geometry, toy_showers: Showers) -> None:
+    options = ("--energy", "50", "--count", "3", "--append")
+    assert run(model, tmp_path / "new.h5", *options).exit_code == 0
+    assert len(load(tmp_path / "new.h5")) == 3
+    with format_named("ddml").writer(tmp_path / "d.h5", geometry=siw) as writer:  # type: ignore[misc]
+        writer.append(toy_showers)
+    assert "cannot be extended" in run(model, tmp_path / "d.h5", *options).stderr
+    write(tmp_path / "t.h5", toy_showers, siw)
+    assert "holds showers of another request" in run(model, tmp_path / "t.h5", *options).stderr
 
 
 def test_nothing_is_overwritten_without_force(model: Path, tmp_path: Path) -> None:

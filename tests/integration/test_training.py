@@ -185,18 +185,19 @@ def test_interrupted_at_any_step_it_goes_on(
     assert_same_run(tmp_path / "run", cm)
 
 
-def test_ctrl_c_on_the_command_line_saves_and_exits_with_130(
-    photons: Path, cm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stop", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
+    photons: Path, cm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: tuple[int, int]
 ) -> None:
     def press(_: object, stage: str, done: int, total: int, loss: float) -> None:
         if done == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), stop[0])
 
     run = ["train", CM, *SMALL, DISTILLED, "--data", str(photons), "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
         patch.setattr("caloforge.cli.train._StageProgress.__call__", press)
         result = CliRunner().invoke(app, [*run, "--threads", "1"])
-    assert result.exit_code == 130
+    assert result.exit_code == stop[1]
     assert "run the same command again to go on" in result.stderr
     result = CliRunner().invoke(app, run)
     assert result.exit_code == 0, result.output

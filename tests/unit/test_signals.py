@@ -40,11 +40,16 @@ def test_a_signal_waits_until_the_outermost_block_is_over(
     number: int, kind: type[KeyboardInterrupt], code: int
 ) -> None:
     done = []
-    with pytest.raises(kind) as stop, deferred():
+
+    @deferred()
+    def work() -> None:
         with deferred():
             os.kill(os.getpid(), number)
             done.append("inner")
         done.append("outer")
+
+    with pytest.raises(kind) as stop:
+        work()
     assert done == ["inner", "outer"]
     assert exit_code(stop.value) == code
     assert signal.getsignal(number) is raising
@@ -65,11 +70,15 @@ def test_nothing_comes_when_nothing_came() -> None:
 
 @pytest.mark.usefixtures("raised")
 def test_a_signal_after_another_error_is_not_lost() -> None:
-    with pytest.raises(Terminated), deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise ValueError
-    with pytest.raises(ValueError), deferred():  # and does not come twice  # noqa: PT011
-        raise ValueError
+    @deferred()
+    def work(number: int) -> None:
+        os.kill(os.getpid(), number)
+        raise ZeroDivisionError
+
+    with pytest.raises(Terminated):
+        work(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError):  # the signal does not come twice
+        work(0)
 
 
 @pytest.mark.usefixtures("raised")
@@ -113,6 +122,25 @@ def test_the_default_action_comes_after_the_block() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "written\n")
+
+
+def test_a_signal_that_python_loses_comes_again() -> None:
+    """As in the callback of a weak reference."""
+    code = (
+        "import os, signal, time\n"
+        "from caloforge import signals\n"
+        "class Thing:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "signals.catch_signals()\n"
+        "try:\n"
+        "    Thing()\n"
+        "    time.sleep(20)\n"
+        "except signals.Terminated:\n"
+        "    print('stopped')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
 
 
 PROGRAM = """

@@ -248,8 +248,10 @@ class Blocks:
 
     def _kept(self) -> str:
         """What is on disk and how to go on, or nothing."""
-        kept = sum(stop - start for start, stop in self.tasks() if self.path((start, stop)).exists())
-        return f"{kept} of {self.count} showers are kept: run the same command again to go on" if kept else ""
+        if not any(self._finished()):
+            return ""
+        kept = self.count - sum(stop - start for start, stop in self.missing())
+        return f"{kept} of {self.count} showers are kept: run the same command again to go on"
 
     def remove(self) -> None:
         """Remove the folder."""
