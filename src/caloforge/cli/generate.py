@@ -11,6 +11,7 @@ from caloforge.cli.beams import beam_of
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.watch import Watch
+from caloforge.disk import check_room
 from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def generate(
     particles = _particles(energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
+    check_room(out, total)
     generation = Generation(
         model=model,
         particles=particles,
