@@ -100,7 +100,9 @@ def test_damaged_texts(copy: Path, name: str, content: bytes) -> None:
 
 
 def first(tensors: dict[str, torch.Tensor]) -> str:
-    return next(n for n in sorted(tensors) if tensors[n].ndim == 2 and tensors[n].dtype == torch.float32)
+    """A matrix that is not square."""
+    shapes = {n: t.shape for n, t in sorted(tensors.items()) if t.dtype == torch.float32}
+    return next(n for n, shape in shapes.items() if len(shape) == 2 and shape[0] != shape[1])
 
 
 def poked(tensors: dict[str, torch.Tensor], value: float) -> None:
