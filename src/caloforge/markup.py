@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -21,6 +22,7 @@ __all__ = ["LARGEST_JSON", "LARGEST_YAML", "parse_json", "parse_xml", "parse_yam
 LARGEST_YAML = 512 * 1024  # bytes: a few seconds of reading
 LARGEST_JSON = 16 * 1024**2
 _DEEPEST = 40
+_LONGEST_NAME = 300
 _MOST_NODES = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
@@ -39,17 +41,21 @@ def read_bytes(path: Path, *, what: str, error: type[CaloForgeError], largest: i
         CaloForgeError: Of the class ``error``: it is not there, no file, or too large.
     """
     try:
-        if path.exists() and not path.is_file():
-            msg = f"Cannot read the {what} {path}: it is no file."
-            raise error(msg)
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
-    except OSError as problem:
-        msg = f"Cannot read the {what} {path}: {problem.strerror}."
+        return _content(path, largest)
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "that is no name of a file"
+        name = str(path) if len(str(path)) <= _LONGEST_NAME else clipped(str(path))
+        msg = f"Cannot read the {what} {name}: {reason}."
         raise error(msg) from problem
+
+
+def _content(path: Path, largest: int) -> bytes:
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
     if len(content) > largest:
-        msg = f"Cannot read the {what} {path}: it is larger than {largest / 1024**2:g} MiB."
-        raise error(msg)
+        raise OSError(errno.EFBIG, f"it is larger than {largest / 1024**2:g} MiB")
     return content
 
 

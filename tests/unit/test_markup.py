@@ -96,9 +96,12 @@ def test_files_are_small_utf8_files(tmp_path: Path) -> None:
         "fifo": "it is no file",
         ".": "it is no file",
         "none": "No such file",
+        "a\0b": "that is no name of a file",
+        "x" * 5000: "File name too long",
     }.items():
-        with pytest.raises(GeometryError, match=f"Cannot read the geometry file .*{message}"):
+        with pytest.raises(GeometryError, match=f"Cannot read the geometry file .*{message}") as caught:
             read(tmp_path / name)
+        assert len(str(caught.value)) < 300
 
 
 class Loud:
