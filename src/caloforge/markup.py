@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_JSON", "LARGEST_YAML", "parse_json", "parse_xml", "parse_yaml", "read_bytes", "read_text"]
 
-LARGEST_YAML = 256 * 1024  # bytes: about four seconds of reading
+LARGEST_YAML = 512 * 1024  # bytes: a few seconds of reading
 LARGEST_JSON = 16 * 1024**2
 _DEEPEST = 40
+_LONGEST_NAME = 300
 _MOST_NODES = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
@@ -39,17 +41,21 @@ def read_bytes(path: Path, *, what: str, error: type[CaloForgeError], largest: i
         CaloForgeError: Of the class ``error``: it is not there, no file, or too large.
     """
     try:
-        if path.exists() and not path.is_file():
-            msg = f"Cannot read the {what} {path}: it is no file."
-            raise error(msg)
-        with path.open("rb") as file:
-            content = file.read(largest + 1)
-    except OSError as problem:
-        msg = f"Cannot read the {what} {path}: {problem.strerror}."
+        return _content(path, largest)
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "that is no name of a file"
+        name = str(path) if len(str(path)) <= _LONGEST_NAME else clipped(str(path))
+        msg = f"Cannot read the {what} {name}: {reason}."
         raise error(msg) from problem
+
+
+def _content(path: Path, largest: int) -> bytes:
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
     if len(content) > largest:
-        msg = f"Cannot read the {what} {path}: it is larger than {largest / 1024**2:g} MiB."
-        raise error(msg)
+        raise OSError(errno.EFBIG, f"it is larger than {largest / 1024**2:g} MiB")
     return content
 
 
@@ -140,7 +146,7 @@ class _Loader(yaml.SafeLoader):
         self._extent: dict[yaml.Node, tuple[int, int]] = {}  # nodes and depth
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         _check_tag(event)
         self._level += 1
         _check_level(self._level, event.start_mark)
@@ -157,7 +163,7 @@ class _Loader(yaml.SafeLoader):
         nodes, depth = 1 + sum(n for n, _ in extents), 1 + max((d for _, d in extents), default=0)
         _check_level(depth, node.start_mark)
         if nodes > _MOST_NODES:
-            msg = f"its aliases expand to more than {_MOST_NODES} values"
+            msg = f"it has more than {_MOST_NODES} values, counting what aliases stand for"
             raise _problem(msg, node.start_mark)
         if isinstance(node, yaml.MappingNode):
             _check_keys(node)
@@ -172,14 +178,14 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
         yield from node.value
 
 
-def _check_tag(event: yaml.Event) -> None:
+def _check_tag(event: Any) -> None:
     tag = getattr(event, "tag", None)
     if tag not in {None, "!"}:
         msg = f"the tag {shown(tag)} is not allowed, only plain values are"
         raise _problem(msg, event.start_mark)
 
 
-def _check_level(level: int, mark: yaml.Mark) -> None:
+def _check_level(level: int, mark: Any) -> None:
     if level > _DEEPEST:
         msg = f"it is nested deeper than {_DEEPEST} levels"
         raise _problem(msg, mark)
@@ -198,7 +204,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
         seen.add(key.value)
 
 
-def _problem(text: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+def _problem(text: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=text, problem_mark=mark)
 
 
@@ -244,7 +250,7 @@ class _Builder(ET.TreeBuilder):
         msg = "it has a document type (DOCTYPE), which is not allowed"
         raise ValueError(msg)
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:  # type: ignore[override]
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
         """Open an element.
 
         Raises:

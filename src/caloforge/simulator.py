@@ -218,9 +218,10 @@ class Simulator:
             changed = type(sampler).model_validate({**sampler.model_dump(), **changes})
         except ValidationError as error:
             problem = first_problem(error)
-            expected = f"another key than {problem.where}" if problem.kind == "unknown" else problem.expected
-            what = f"the sampler of {self.model.name}"
-            raise ConfigError(bad(what, got=shown(changes), expected=expected)) from error
+            known = ", ".join(type(sampler).model_fields)
+            expected = f"one of {known}" if problem.kind == "unknown" else problem.expected
+            msg = f"The sampler does not take {shown(changes)}: expected {expected}."
+            raise ConfigError(msg) from error
         model = build_model(self.model.name, config.model_copy(update={"sampler": changed}), self.geometry)
         model.load_state_dict(self.model.state_dict())
         return Simulator(model.to(self.device).eval(), self.trained, self.card)

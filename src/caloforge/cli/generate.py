@@ -14,6 +14,7 @@ from caloforge.cli.checks import check_model
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.watch import Watch
+from caloforge.disk import check_room
 from caloforge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def generate(
     _check_format(chosen, points=points)
     if append and force:
         raise ConfigError("--append extends the file and --force replaces it: give one of them.")
+    check_room(out, total)
     generation = Generation(
         model=model,
         particles=particles,

@@ -10,7 +10,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _write_xml(name: str | None, path: Path, *, force: bool) -> None:
         raise ConfigError("--xml needs a geometry: caloforge geometries NAME --xml OUT.")
     with claimed(path, force=force):
         write_binning_xml(load_geometry(name), path)
-    typer.echo(f"{path}: binning of {name}")
+    typer.echo(f"{path}: binning of {name} (rings and angles: plates, cut and scale have no place in it)")
 
 
 def _print_all(known: list[Geometry]) -> None:
@@ -71,7 +71,7 @@ def _print_all(known: list[Geometry]) -> None:
 
 def _print_one(geometry: Geometry) -> None:
     rows = [
-        ("description", geometry.description or "none"),
+        ("description", clipped(geometry.description, 300) or "none"),
         ("particle", geometry.particle),
         ("cells", f"{geometry.n_cells:,} in {geometry.n_layers} layers"),
         ("dense shape", " x ".join(map(str, geometry.dense_shape))),
@@ -98,8 +98,18 @@ def _has_materials(geometry: Geometry) -> bool:
 def _layer_rows(geometry: Geometry) -> Iterator[tuple[str, str, str]]:
     for (plates, cells), group in groupby(geometry.layers, key=lambda x: (_plates(x), _cells(x.grid))):
         layers = list(group)
-        ends = (layers[0].id, layers[-1].id)
-        yield (f"{ends[0]}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}", plates, cells)
+        yield (_numbers([layer.id for layer in layers]), plates, cells)
+
+
+def _numbers(ids: list[int]) -> str:
+    """Layer numbers in their order, those that count up by one as "0 to 3"."""
+    runs: list[list[int]] = []
+    for number in ids:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return clipped(", ".join(f"{r[0]}" if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs), 200)
 
 
 def _plates(layer: Layer) -> str:

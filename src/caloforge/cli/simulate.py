@@ -12,6 +12,7 @@ from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
 from caloforge.cli.common import print_table
 from caloforge.cli.watch import Watch
+from caloforge.disk import check_room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +97,7 @@ def simulate(
     from caloforge.geant4 import simulate as run
     from caloforge.geometry import load_geometry
 
+    check_room(out, count)
     simulation = Simulation(
         geometry=load_geometry(geometry),
         beam=beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle),

@@ -65,8 +65,8 @@ def write_binning_xml(geometry: Geometry, path: Path) -> None:
         GeometryError: The geometry has square cells, which the XML has no words for.
     """
     root = ET.Element("Bins")
-    name = {"name": geometry.particle} if geometry.particle in PARTICLES else {}
-    bin_ = ET.SubElement(root, "Bin", pid=str(geometry.pdg), **name)
+    named = {"name": geometry.particle} if geometry.particle in PARTICLES else {}
+    bin_ = ET.SubElement(root, "Bin", {"pid": str(geometry.pdg), **named})
     for number, grid in _numbered(geometry):
         edges = ",".join(map(_number, grid.r_edges)) if grid else "0"
         alpha = str(grid.n_alpha) if grid else "1"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_NUMBERS", "MOST_TENSORS", "budget"]
 
-MOST_NUMBERS = 200_000_000  # parameters and buffers: a hundred times the largest published model
+MOST_NUMBERS = 200_000_000  # parameters and buffers: five times the largest published model
 MOST_TENSORS = 100_000
 _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
 

@@ -17,6 +17,7 @@ import yaml
 import caloforge
 from caloforge.errors import OutputError, TrainingError
 from caloforge.files import locked, replacing, write_text
+from caloforge.markup import parse_yaml, read_text
 from caloforge.signals import deferred
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class RunDirectory:
         write_text(self.config_path, text)
 
     def _check_same(self, story: dict[str, Any]) -> None:
-        stored = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+        stored = self._stored()
         for key, value in story.items():
             if stored.get(key) != json.loads(json.dumps(value)):
                 difference = _first_difference(stored.get(key), value, "" if key == "config" else key)
@@ -123,6 +124,14 @@ class RunDirectory:
                     "go on with that, or name a new folder."
                 )
                 raise TrainingError(msg)
+
+    def _stored(self) -> dict[str, Any]:
+        text = read_text(self.config_path, what="configuration of the run", error=TrainingError)
+        content = parse_yaml(text, source=f"The configuration {self.config_path}", error=TrainingError)
+        if not isinstance(content, dict):
+            msg = f"The configuration {self.config_path} is damaged: name a new folder."
+            raise TrainingError(msg)
+        return content
 
     @deferred()  # torch would lose the exception of a signal
     def save_state(self, state: dict[str, Any]) -> None:
