@@ -18,8 +18,8 @@ __all__ = [
     "OutputError",
     "TrainingError",
     "bad",
+    "clipped",
     "did_you_mean",
-    "shortened",
 ]
 
 
@@ -61,13 +61,6 @@ def bad(what: str, *, got: object, expected: str, fix: str = "") -> str:
     return f"{sentence}; {fix}." if fix else f"{sentence}."
 
 
-def shortened(value: object, most: int = 160) -> str:
-    """Text of ``value`` in one line of at most ``most`` characters: for what a user's file says."""
-    text = str(value)[: 10 * most]
-    flat = " ".join(text.split()) or type(value).__name__
-    return flat if len(flat) <= most else flat[: most - 3] + "..."
-
-
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """List the valid ``choices``, the closest to ``name`` first when there is one."""
     known = sorted(choices)
@@ -76,3 +69,9 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}choose one of {', '.join(known)}"
+
+
+def clipped(text: str, limit: int = 100) -> str:
+    """A text on one line of ``limit`` characters at most."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."

@@ -9,6 +9,7 @@ import typer
 
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def evaluate(
             "default: half and nine tenths of the reference's cells lie below.",
         ),
     ] = None,
+    energy_unit: EnergyUnit = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:
@@ -92,6 +94,7 @@ def evaluate(
     """
     from caloforge.evaluation import evaluate as run
 
+    run = reading_in(energy_unit)(run)
     run(
         reference,
         _models(generated or []),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, DataError, GeometryError, bad
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def show(
     geometry: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Read-out, where the file does not tell.")
     ] = None,
+    energy_unit: EnergyUnit = None,
     dpi: Annotated[int, typer.Option(min=30, max=1200, metavar="N", help="Dots per inch of a PNG.")] = 150,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
@@ -56,7 +58,8 @@ def show(
     files = [file, *(compare or [])]
     names = _labels(files, label or [])
     known = load_geometry(geometry) if geometry else None
-    panels = [_panel(*pair, event, known, cells=cells) for pair in zip(names, files, strict=True)]
+    with reading_in(energy_unit):
+        panels = [_panel(*pair, event, known, cells=cells) for pair in zip(names, files, strict=True)]
     save_display(panels, out, energy_cut=energy_cut, dpi=dpi, force=force)
     typer.echo(f"event {event}: {out}")
 

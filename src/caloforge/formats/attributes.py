@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, bad, shortened
+from caloforge.errors import DataError, FormatError, bad, clipped
 from caloforge.geometry import Geometry
 from caloforge.showers import ShowerMeta
 
@@ -60,7 +60,7 @@ def integer_attribute(file: h5py.File, name: str, default: int) -> int:
     """
     value = file.attrs.get(name, default)
     if not isinstance(value, int | np.integer):
-        raise damaged(file, name, f"got {shortened(value, 40)}, expected a whole number")
+        raise damaged(file, name, f"got {clipped(str(value), 40)}, expected a whole number")
     return int(value)
 
 
@@ -73,7 +73,7 @@ def number_attribute(file: h5py.File, name: str, default: float | None = None) -
     value = file.attrs.get(name, default)
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if value is None or not real or not math.isfinite(value) or value < 0:
-        got = "nothing" if value is None else shortened(value, 40)
+        got = "nothing" if value is None else clipped(str(value), 40)
         raise damaged(file, name, f"got {got}, expected a finite number from 0 upwards")
     return float(value)
 
@@ -90,7 +90,7 @@ def object_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise damaged(file, name, error) from error
     if not isinstance(value, dict):
-        raise damaged(file, name, f"got {shortened(text, 40)}, expected a JSON object")
+        raise damaged(file, name, f"got {clipped(text, 40)}, expected a JSON object")
     return value
 
 
@@ -105,7 +105,7 @@ def meta_attribute(file: h5py.File, name: str) -> ShowerMeta | None:
         return None
     unknown = sorted(set(values) - {field.name for field in fields(ShowerMeta)})
     if unknown:
-        raise damaged(file, name, f"it has the unknown key {shortened(repr(unknown[0]), 40)}")
+        raise damaged(file, name, f"it has the unknown key {clipped(repr(unknown[0]), 40)}")
     try:
         return ShowerMeta(**values)
     except DataError as error:
@@ -132,13 +132,13 @@ def check_fingerprint(file: h5py.File, meta: ShowerMeta, stored: Geometry | None
         FormatError: The fingerprints differ.
     """
     if stored is not None and meta.fingerprint not in {"", stored.fingerprint}:
-        got = f"cells of {shortened(repr(meta.geometry), 40)} ({shortened(meta.fingerprint, 20)})"
-        expected = f"those of its geometry {shortened(repr(stored.name), 40)} ({stored.fingerprint})"
+        got = f"cells of {clipped(repr(meta.geometry), 40)} ({clipped(meta.fingerprint, 20)})"
+        expected = f"those of its geometry {clipped(repr(stored.name), 40)} ({stored.fingerprint})"
         fix = "make or fetch the file again"
         raise FormatError(bad(f"{file.filename}", got=got, expected=expected, fix=fix))
 
 
 def damaged(file: h5py.File, name: str, reason: object) -> FormatError:
     """The error for an attribute that cannot be understood."""
-    told = shortened(reason, 120).rstrip(".")
+    told = clipped(str(reason), 120).rstrip(".")
     return FormatError(f"The attribute {name} of {file.filename} is damaged: {told}.")

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, OutputError, shortened
+from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, OutputError, clipped
 from caloforge.units import MEV
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         msg = f"{path}, {what}: it asks for more memory than there is: make or fetch the file again."
         raise FormatError(msg) from error
     except Exception as error:
-        told = shortened(error).rstrip(".")
+        told = clipped(str(error), 160).rstrip(".")
         reason = told if isinstance(error, OSError) else f"{type(error).__name__}, {told}"
         msg = f"{path} is damaged: {what} cannot be read ({reason}); make or fetch the file again."
         raise FormatError(msg) from error
