@@ -112,7 +112,7 @@ class ShowerMeta:
         """
         for name in ("geometry", "fingerprint"):
             if not isinstance(text := getattr(self, name), str):
-                raise DataError(bad(name, got=clipped(text, 40), expected="a text"))
+                raise DataError(bad(name, got=clipped(str(text), 40), expected="a text"))
         for name in ("sampling_fraction", "pitch", "threshold"):
             value, positive = getattr(self, name), name == "sampling_fraction"
             if not _is_finite(value) or value < 0 or (positive and value == 0):
