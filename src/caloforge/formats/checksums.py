@@ -41,7 +41,7 @@ class Checksums:
     def add(self, name: str, values: NDArray[Any]) -> None:
         """Take the next rows of a dataset in, in the type in which they are stored."""
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-        self._sums[name] = zlib.crc32(memoryview(little.reshape(-1).view(np.uint8)), self._sums.get(name, 0))
+        self._sums[name] = zlib.crc32(little.reshape(-1).data, self._sums.get(name, 0))
 
     def add_all(self, file: h5py.File, name: str) -> None:
         """Take a dataset in from its file, in place of what was added before; a few megabytes at a time."""
