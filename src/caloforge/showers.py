@@ -112,12 +112,12 @@ class ShowerMeta:
         """
         for name in ("geometry", "fingerprint"):
             if not isinstance(text := getattr(self, name), str):
-                raise DataError(bad(name, got=clipped(text, 40), expected="a text"))
-        for name, least in (("sampling_fraction", "above 0"), ("pitch", "from 0"), ("threshold", "from 0")):
-            value = getattr(self, name)
-            if not _is_finite(value) or value < 0 or (value == 0 and least == "above 0"):
-                expected = f"a finite number {least} upwards"
-                raise DataError(bad(name, got=clipped(value, 40), expected=expected))
+                raise DataError(bad(name, got=clipped(str(text), 40), expected="a text"))
+        for name in ("sampling_fraction", "pitch", "threshold"):
+            value, positive = getattr(self, name), name == "sampling_fraction"
+            if not _is_finite(value) or value < 0 or (positive and value == 0):
+                expected = f"a finite number{' above 0' if positive else ', 0 or more'}"
+                raise DataError(bad(name, got=clipped(str(value), 40), expected=expected))
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ def _array(what: str, values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
     if array.dtype == wanted:
         return np.ascontiguousarray(array)
     if array.dtype.kind not in "iuf":
-        raise DataError(bad(what, got=f"values of type {clipped(array.dtype, 40)}", expected="numbers"))
+        raise DataError(bad(what, got=f"values of type {clipped(str(array.dtype), 40)}", expected="numbers"))
     if wanted.kind == "i" and array.size:
         _check_whole(what, array, wanted)
     with np.errstate(over="ignore"):  # what becomes infinite is refused later
@@ -317,6 +317,6 @@ def _require(
         place = f"at index {wrong[0]}"
         if starts is not None:
             shower = int(np.searchsorted(starts, wrong[0], side="right")) - 1
-            place = f"at hit {wrong[0] - starts[shower]} of shower {shower}"
+            place = f"at hit {wrong[0] - starts[shower]} of shower {shower} of these {len(starts) - 1}"
         got = f"{values[wrong[0]]:g} {place} ({len(wrong)} such values)"
         raise DataError(bad(what, got=got, expected=expected))

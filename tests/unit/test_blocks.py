@@ -245,3 +245,20 @@ def test_a_worker_that_miscounts(job: ModuleType, tmp_path: Path) -> None:
 def test_ranges_cover_all_showers() -> None:
     assert Blocks(Path("a.h5"), count=7, size=3).tasks() == [(0, 3), (3, 6), (6, 7)]
     assert Blocks(Path("a.h5"), count=0, size=3).tasks() == []
+
+
+def test_damaged_blocks_are_made_again(
+    job: ModuleType, tmp_path: Path, toy_cells: Showers, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocks = Blocks(tmp_path / "a.h5", count=10, size=5)
+    blocks.folder.mkdir()
+    for task in blocks.tasks():
+        blocks.save(task, toy_cells[:5])
+    content = bytearray(blocks.path((5, 10)).read_bytes())
+    place = content.index(b'"threshold": ') + len(b'"threshold": ')
+    content[place] ^= 1  # a digit of the metadata, which nothing else protects
+    blocks.path((5, 10)).write_bytes(content)
+    assert blocks.is_finished((0, 5))
+    assert not blocks.is_finished((5, 10))
+    assert "is damaged and made again" in caplog.text
+    assert not blocks.path((5, 10)).exists()

@@ -79,12 +79,12 @@ def test_storage_types() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"energy": np.array([1, 2, np.nan, 4, 5])}, r"hit energies \[MeV\]: got nan at index 2"),
+        ({"energy": np.array([1, 2, np.nan, 4, 5])}, r"hit energies \[MeV\]: got nan at hit 0 of shower 2"),
         ({"energy": np.array([1, 2, 3, 4, -5.0])}, "finite and not negative"),
         ({"cells": None}, "exactly one"),
         ({"points": np.zeros((5, 3))}, "exactly one"),
         ({"cells": None, "points": np.full((5, 3), np.nan)}, r"hit positions \[mm\]: got 5"),
-        ({"cells": np.zeros(4)}, "hit places: got 4, expected 5"),
+        ({"cells": np.zeros(4)}, r"hit places: got shape \(4,\), expected \(5,\) for 5 energies"),
         ({"offsets": np.array([0, 2, 5])}, "shower offsets: got 3 offsets ending at 5, expected 4"),
         ({"offsets": np.array([0, 2, 2, 4])}, "ending at 4"),
         ({"offsets": np.array([1, 2, 2, 5])}, "offsets"),

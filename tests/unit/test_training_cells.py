@@ -166,3 +166,15 @@ def test_caches_of_an_older_format_are_made_again(showers: Showers, siw: Geometr
     made = (cache / "cell.npy").stat().st_mtime_ns
     TrainingData.prepare([path], siw, cache, seed=0)
     assert (cache / "cell.npy").stat().st_mtime_ns == made
+
+
+def test_a_damaged_cache_is_made_again(
+    showers: Showers, siw: Geometry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, cache = write(tmp_path / "toy.h5", showers, siw), tmp_path / "cache"
+    TrainingData.prepare([path], siw, cache, seed=0)
+    right = (cache / "energy.npy").read_bytes()
+    (cache / "energy.npy").write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    TrainingData.prepare([path], siw, cache, seed=0)
+    assert (cache / "energy.npy").read_bytes() == right
+    assert "made again" in caplog.text

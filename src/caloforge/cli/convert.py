@@ -11,6 +11,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.common import progress
 from caloforge.cli.offsets import parse_offset
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad
 from caloforge.units import DEGREE
 
@@ -59,10 +60,7 @@ def convert(
         int, typer.Option(min=0, metavar="N", help="Leave out so many showers at the start.")
     ] = 0,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only so many showers.")] = None,
-    energy_unit: Annotated[
-        str | None,
-        typer.Option(metavar="MeV|GeV|keV", help="Unit of the hits, where another program wrote the file."),
-    ] = None,
+    energy_unit: EnergyUnit = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     r"""Convert a shower file to another format.
@@ -79,10 +77,8 @@ def convert(
     """
     from caloforge.formats import open_showers
     from caloforge.formats.convert import Changes, convert_file
-    from caloforge.formats.sanity import energy_unit as unit_named
     from caloforge.geometry import load_geometry
 
-    unit = unit_named(energy_unit) if energy_unit else None
     wanted, known = (load_geometry(name) if name else None for name in (geometry, input_geometry))
     changes = Changes(
         geometry=wanted,
@@ -95,7 +91,8 @@ def convert(
         cut=bool(geometry or input_geometry),
     )
     with (
-        open_showers(source, geometry=known, energy_unit=unit) as reader,
+        reading_in(energy_unit),
+        open_showers(source, geometry=known) as reader,
         progress("converting", len(changes.rows(len(reader)))) as advance,
     ):
         done = convert_file(reader, target, name=format, changes=changes, force=force, advance=advance)

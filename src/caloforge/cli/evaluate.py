@@ -12,6 +12,7 @@ from caloforge.cli import complete
 from caloforge.cli.checks import check_folder, check_showers
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def evaluate(
             "of the CaloChallenge's data set that a binning XML describes.",
         ),
     ] = None,
+    energy_unit: EnergyUnit = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all random choices.")] = 1,
     device: Annotated[
         str,
@@ -139,6 +141,7 @@ def evaluate(
     check_folder(out, without="metrics.json", force=force)
     from caloforge.evaluation import evaluate as run
 
+    run = reading_in(energy_unit)(run)
     run(
         reference,
         models,

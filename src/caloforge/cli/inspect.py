@@ -11,6 +11,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ def inspect(
             autocompletion=complete.geometry,
         ),
     ] = None,
-    energy_unit: Annotated[
-        str | None,
-        typer.Option(metavar="MeV|GeV|keV", help="Unit of the hits, where another program wrote the file."),
-    ] = None,
+    energy_unit: EnergyUnit = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the content with the checksums of the file.")
     ] = False,
@@ -56,14 +54,12 @@ def inspect(
     caloforge inspect voxels.hdf5 --geometry binning.xml#photon
     """
     from caloforge.formats import detect_format, open_showers
-    from caloforge.formats.sanity import energy_unit as unit_named
     from caloforge.formats.summary import summarise
     from caloforge.geometry import load_geometry
 
-    unit = unit_named(energy_unit) if energy_unit else None
     known = load_geometry(geometry) if geometry else None
     form = detect_format(file)
-    with open_showers(file, geometry=known, energy_unit=unit) as reader:
+    with reading_in(energy_unit), open_showers(file, geometry=known) as reader:
         with progress("reading", len(reader)) as advance:
             summary = summarise(reader, advance=advance)
         sums = reader.verify() if check else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
+from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, DataError, GeometryError, bad
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def show(
             autocompletion=complete.geometry,
         ),
     ] = None,
+    energy_unit: EnergyUnit = None,
     dpi: Annotated[int, typer.Option(min=30, max=1200, metavar="N", help="Dots per inch of a PNG.")] = 150,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
@@ -61,7 +63,8 @@ def show(
     from caloforge.report.display import save_display
 
     known = load_geometry(geometry) if geometry else None
-    panels = [_panel(*pair, event, known, cells=cells) for pair in files]
+    with reading_in(energy_unit):
+        panels = [_panel(*pair, event, known, cells=cells) for pair in files]
     save_display(panels, out, energy_cut=energy_cut, dpi=dpi, force=force)
     typer.echo(f"event {event}: {out}")
 

@@ -60,7 +60,7 @@ def integer_attribute(file: h5py.File, name: str, default: int) -> int:
     """
     value = file.attrs.get(name, default)
     if not isinstance(value, int | np.integer):
-        raise damaged(file, name, f"got {clipped(value, 40)}, expected a whole number")
+        raise damaged(file, name, f"got {clipped(str(value), 40)}, expected a whole number")
     return int(value)
 
 
@@ -73,7 +73,7 @@ def number_attribute(file: h5py.File, name: str, default: float | None = None) -
     value = file.attrs.get(name, default)
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if value is None or not real or not math.isfinite(value) or value < 0:
-        got = "nothing" if value is None else clipped(value, 40)
+        got = "nothing" if value is None else clipped(str(value), 40)
         raise damaged(file, name, f"got {got}, expected a finite number from 0 upwards")
     return float(value)
 
@@ -140,5 +140,5 @@ def check_fingerprint(file: h5py.File, meta: ShowerMeta, stored: Geometry | None
 
 def damaged(file: h5py.File, name: str, reason: object) -> FormatError:
     """The error for an attribute that cannot be understood."""
-    told = clipped(reason, 120).rstrip(".")
+    told = clipped(str(reason), 120).rstrip(".")
     return FormatError(f"The attribute {name} of {file.filename} is damaged: {told}.")

@@ -198,7 +198,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         msg = f"{path}, {what}: it asks for more memory than there is: make or fetch the file again."
         raise FormatError(msg) from error
     except Exception as error:
-        told = clipped(error, 160).rstrip(".")
+        told = clipped(str(error), 160).rstrip(".")
         reason = told if isinstance(error, OSError) else f"{type(error).__name__}, {told}"
         msg = f"{path} is damaged: {what} cannot be read ({reason}); make or fetch the file again."
         raise FormatError(msg) from error

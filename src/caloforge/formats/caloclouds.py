@@ -111,6 +111,8 @@ class CaloCloudsWriter(Hdf5Writer):
         for end, places in self._narrow:
             self._shift(first, end, places)
             first = end
+        if self._narrow:
+            self._sums.add_all(self._file, "events")
         super().close()
 
     def _shift(self, first: int, end: int, places: int) -> None:

@@ -95,7 +95,7 @@ def numbers(
     if not any(_fits(data.shape, shape) for shape in shapes):
         expected = told or " or ".join(map(_shape, shapes))
         what = f"shape of {key!r} in {file.filename}"
-        raise FormatError(bad(what, got=clipped(data.shape, 80), expected=expected, fix=_AGAIN))
+        raise FormatError(bad(what, got=clipped(str(data.shape), 80), expected=expected, fix=_AGAIN))
     check_stored(data)
     return data
 
@@ -218,7 +218,7 @@ def _is_link(file: h5py.File, key: str) -> bool:
 
 
 def _kind(data: h5py.Dataset) -> str:
-    return "nothing" if data.shape is None else f"values of type {clipped(data.dtype, 60)}"
+    return "nothing" if data.shape is None else f"values of type {clipped(str(data.dtype), 60)}"
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -1,13 +1,14 @@
 """Checksums of what was written: CRC-32 of the bytes of every dataset, in order, and of the attributes.
 
-They are kept as one JSON object in the attribute ``checksums``, by the names of the datasets and, with an
-``@`` in front, of the attributes. Chunks, compression and byte order do not matter: the sum is that of
-the little-endian numbers, row after row.
+They are kept as one JSON object in the attribute ``caloforge_checksums``, by the names of the datasets and,
+with an ``@`` in front, of the attributes. Chunks, compression and byte order do not matter: the sum is
+that of the little-endian numbers, row after row; rows of variable length follow each other.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
-__all__ = ["Checksums", "Pass", "stored_sums", "verify"]
+__all__ = ["Checksums", "Pass", "joined", "stored_sums", "verify"]
 
-_NAME = "checksums"
+_NAME = "caloforge_checksums"
 _BYTES = 16_000_000
+_ROWS = 10_000
 
 
 class Checksums:
@@ -39,7 +41,15 @@ class Checksums:
     def add(self, name: str, values: NDArray[Any]) -> None:
         """Take the next rows of a dataset in, in the type in which they are stored."""
         little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
-        self._sums[name] = zlib.crc32(little.reshape(-1).view(np.uint8), self._sums.get(name, 0))
+        self._sums[name] = zlib.crc32(little.reshape(-1).data, self._sums.get(name, 0))
+
+    def add_all(self, file: h5py.File, name: str) -> None:
+        """Take a dataset in from its file, in place of what was added before; a few megabytes at a time."""
+        data = dataset(file, name)
+        size = max(1, _BYTES // max(data.dtype.itemsize * math.prod(data.shape[1:]), 1))
+        self._sums[name] = 0
+        for rows in slices(len(data), min(size, _ROWS)):
+            self.add(name, joined(data[rows]))
 
     def store(self, file: h5py.File, attributes: Iterable[str]) -> None:
         """Write the sums of the datasets so far and of ``attributes``, which are texts."""
@@ -106,15 +116,17 @@ def verify(file: h5py.File, stored: dict[str, Any]) -> int:
     Raises:
         FormatError: One is missing or not what was written.
     """
+    sums = Checksums()
     for name in stored:
         if not name.startswith("@"):
-            sums, data = Checksums(), dataset(file, name)
-            size = max(1, _BYTES // max(data.dtype.itemsize * int(np.prod(data.shape[1:])), 1))
-            sums.add(name, np.empty(0, data.dtype))
-            for rows in slices(len(data), size):
-                sums.add(name, data[rows])
+            sums.add_all(file, name)
             sums.compare(file, stored)
     return len(stored)
+
+
+def joined(rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows of variable length one after the other; other rows as they are."""
+    return np.concatenate([np.empty(0, rows[0].dtype), *rows]) if rows.dtype == object and len(rows) else rows
 
 
 def _changed(file: h5py.File, name: str) -> FormatError:

@@ -124,6 +124,7 @@ class DdmlWriter(Hdf5Writer):
         """Complete the file and give it its name."""
         if "events" not in self._file:
             self._create_points()
+        self._sums.add_all(self._file, "events")  # rows became wider as larger showers came
         super().close()
 
 

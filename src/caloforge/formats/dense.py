@@ -36,14 +36,17 @@ class Cut:
         self._below = self._negative = self._read = 0
         self._lowest = 0.0
 
-    def keep(self, energy: NDArray[np.floating], stop: int) -> NDArray[np.bool_]:
-        """Which voxels of the showers up to ``stop`` stay; NaN does, to be refused."""
+    def keep(self, energy: NDArray[np.floating], stop: int) -> NDArray[np.bool_] | None:
+        """Which voxels of the showers up to ``stop`` stay, None for all; NaN does, to be refused."""
         low = energy < self.threshold
-        if stop > self._read:  # a file may be read several times
-            self._read = stop
+        new = stop > self._read  # a file may be read several times
+        self._read = max(stop, self._read)
+        if not low.any():
+            return None
+        if new:
             self._below += int(np.count_nonzero(low))
             self._negative += int(np.count_nonzero(energy < 0))
-            self._lowest = min(self._lowest, float(energy.min(initial=0.0, where=low)))
+            self._lowest = min(self._lowest, float(energy[low].min()))
         return ~low
 
     def tell(self) -> None:
@@ -91,7 +94,7 @@ def cells_from_dense(
     starts = np.arange(len(dense)) * dense.shape[1]
     if cut is not None:
         kept = cut.keep(energy, first + len(dense))
-        if not kept.all():
+        if kept is not None:
             places, energy = places[kept], energy[kept]
             counts = np.diff(np.searchsorted(places, [*starts, dense.size]))
     _check(energy, places, dense.shape[1], first)

@@ -16,7 +16,7 @@ from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
 from caloforge.formats.native import NATIVE
 from caloforge.formats.opening import open_hdf5
-from caloforge.formats.sanity import warn_of_proportions
+from caloforge.formats.sanity import unit_of_hits, warn_of_proportions
 from caloforge.formats.showerdata import SHOWERDATA
 
 if TYPE_CHECKING:
@@ -63,13 +63,11 @@ def detect_format(path: str | Path) -> Format:
 def _found(file: h5py.File) -> str:
     """The first few names in a file with the shapes of datasets."""
     names = sorted(file)
-    shown = [f"{clipped(n, 20)} {clipped(shape_of(file, n) or '', 24)}".strip() for n in names[:4]]
+    shown = [f"{clipped(n, 20)} {clipped(str(shape_of(file, n) or ''), 24)}".strip() for n in names[:4]]
     return ", ".join([*shown, "..."] if len(names) > 4 else shown) or "no content"
 
 
-def open_showers(
-    path: str | Path, *, geometry: Geometry | None = None, energy_unit: float | None = None
-) -> ShowerReader:
+def open_showers(path: str | Path, *, geometry: Geometry | None = None) -> ShowerReader:
     """Open a shower file of any registered format for streaming.
 
     A warning says when its first showers are out of all proportion.
@@ -77,8 +75,6 @@ def open_showers(
     Args:
         path: The file.
         geometry: Overrides the geometry that the file names or implies.
-        energy_unit: Unit of the hit energies in files of other programs [MeV], in place of their format's;
-            files of caloforge's own are in the units that they were written in.
 
     Raises:
         DataError: Its particles cannot be right.
@@ -87,8 +83,7 @@ def open_showers(
     """
     path = Path(path)
     reader = detect_format(path).reader(path, geometry)
-    if energy_unit is not None and reader.foreign:
-        reader.hit_unit = energy_unit
+    reader.hit_unit = unit_of_hits(reader)
     try:
         warn_of_proportions(reader)
     except BaseException:

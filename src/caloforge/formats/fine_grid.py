@@ -89,7 +89,7 @@ class FineGridReader(ShowerReader):
             expected = f"0 to {self.geometry.n_layers - 1} of {self.geometry.name}"
             raise FormatError(bad(f"layers of {self.path}", got=got, expected=expected))
         lateral = [(group[name][hits] + np.float32(0.5)) * np.float32(self._pitch) for name in ("ix", "iy")]
-        points = np.column_stack([*lateral, self.geometry.layer_z[layer].astype(np.float32)])
+        points = np.column_stack([*lateral, self.geometry.layer_z[layer.astype(np.intp)].astype(np.float32)])
         return Showers(
             incident=self._incident(rows),
             offsets=self._offsets[start : stop + 1] - self._offsets[start],

@@ -1,9 +1,9 @@
 """What the HDF5 formats of others share: opening, reading in slices, writing in blocks.
 
-Our own writers add the attributes ``caloforge_format``, ``caloforge_geometry`` and ``caloforge_meta``
-(JSON) and the group ``caloforge/{theta, phi, pdg}``, which other programs do not look at, so that
-nothing is lost when a file comes back. Files of others that do not tell directions are taken as particles
-at normal incidence.
+Our own writers add the attributes ``caloforge_format``, ``caloforge_geometry``, ``caloforge_meta`` and
+``caloforge_checksums`` (JSON) and the group ``caloforge/{theta, phi, pdg}``, which other programs do not
+look at, so that nothing is lost when a file comes back. Files of others that do not tell directions are
+taken as particles at normal incidence.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from caloforge.formats.attributes import (
 )
 from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, reading
 from caloforge.formats.checks import check_count, check_incident, group, numbers
+from caloforge.formats.checksums import Checksums, Pass, stored_sums, verify
 from caloforge.formats.opening import opened
 from caloforge.formats.output_file import OutputFile
 from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "written_as"]
 
+_TEXTS = ("caloforge_format", "caloforge_geometry", "caloforge_meta")
 _SLICE_BYTES = 16_000_000
 _LARGEST_SLICE_BYTES = 96_000_000
 
@@ -64,6 +66,8 @@ class Hdf5Reader(ShowerReader):
             self._side = self._find_side()
             self.geometry = self._find_geometry(geometry)
             self.meta = meta_attribute(self._file, "caloforge_meta") or self._foreign_meta()
+            self._sums = stored_sums(self._file)
+            self._pass = Pass(self._file, self._sums)
             check_incident(self._incident, self._count)
 
     @abstractmethod
@@ -108,6 +112,11 @@ class Hdf5Reader(ShowerReader):
         with reading(self.path, f"showers {start} to {stop - 1}"):
             parts = [self._read_slice(first, min(first + step, stop)) for first in firsts]
         return parts[0] if len(parts) == 1 else Showers.concatenate(parts)
+
+    def verify(self) -> int:
+        """Compare the stored content with its checksums, in one pass; how many the file has."""
+        with reading(self.path, "its content"):
+            return verify(self._file, self._sums)
 
     def close(self) -> None:
         """Close the file."""
@@ -173,6 +182,7 @@ class Hdf5Writer(ShowerWriter):
         self._meta: ShowerMeta | None = None
         self._output = OutputFile(path, force=force)
         self._file = self._output.h5
+        self._sums = Checksums()
         self._file.attrs["caloforge_format"] = self.format_name
         self._file.attrs["caloforge_geometry"] = geometry.model_dump_json()
         self._start()
@@ -206,6 +216,7 @@ class Hdf5Writer(ShowerWriter):
     @deferred()
     def close(self) -> None:
         """Complete the file and give it its name."""
+        self._sums.store(self._file, _TEXTS)
         self._output.finish()
 
     def abort(self) -> None:
@@ -224,6 +235,7 @@ class Hdf5Writer(ShowerWriter):
             dtype=dtype,
             **{**packing, **options},
         )
+        self._sums.add(name, np.empty(0, np.uint8))
 
     def _create_side(self) -> None:
         for name, dtype in (("theta", np.float64), ("phi", np.float64), ("pdg", np.int32)):
@@ -233,7 +245,8 @@ class Hdf5Writer(ShowerWriter):
         data = self._file[name]
         before = len(data)
         data.resize(before + len(values), axis=0)
-        data[before:] = values
+        data[before:] = stored = values.astype(data.dtype, copy=False)
+        self._sums.add(name, stored)
 
     def _grow_side(self, incident: Incident) -> None:
         for name in ("theta", "phi", "pdg"):

@@ -2,8 +2,8 @@
 
 Layout: ``incident/{energy, theta, phi, pdg}``, ``hits/{offsets, energy}`` and ``hits/cells`` or
 ``hits/points``, ``extras/*`` per shower; attributes ``format``, ``version``, ``meta`` (JSON),
-``geometry`` (JSON), ``provenance`` (JSON) and ``checksums`` (JSON, see ``caloforge.formats.checksums``;
-files without it are read, too).
+``geometry`` (JSON), ``provenance`` (JSON) and ``caloforge_checksums`` (JSON, see
+``caloforge.formats.checksums``; files without it are read, too).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        reason = "check the name" if isinstance(error, FileNotFoundError) else clipped(error, 160)
+        reason = "check the name" if isinstance(error, FileNotFoundError) else clipped(str(error), 160)
         msg = f"There is no shower file {path}: {reason}."
         raise FormatError(msg) from error
     if not stat.S_ISREG(mode):
@@ -53,7 +53,7 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except Exception as error:
-        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {clipped(error, 160)}."
+        msg = f"{path} is not a readable HDF5 file (truncated, or another type): {clipped(str(error), 160)}."
         raise FormatError(msg) from error
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import ConfigError, bad, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean
 from caloforge.units import GEV, KEV, MEV
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from caloforge.formats.base import ShowerReader
     from caloforge.showers import Showers
 
-__all__ = ["ENERGY_UNITS", "energy_unit", "warn_of_proportions"]
+__all__ = ["ENERGY_UNITS", "assumed_unit", "energy_unit", "unit_of_hits", "warn_of_proportions"]
 
 ENERGY_UNITS = {"MeV": MEV, "GeV": GEV, "keV": KEV}
 _SAMPLE = 8
@@ -22,6 +26,7 @@ _LEAST, _MOST = 1e-4, 2.0  # of the incident energy, visible
 _FAR = 20.0  # mm
 _UPRIGHT = 0.1  # rad
 
+_assumed: ContextVar[float | None] = ContextVar("_assumed", default=None)
 _logger = logging.getLogger(__name__)
 
 
@@ -32,10 +37,25 @@ def energy_unit(name: str) -> float:
         ConfigError: It is not MeV, GeV or keV.
     """
     if name not in ENERGY_UNITS:
-        raise ConfigError(
-            bad("--energy-unit", got=repr(name[:20]), expected=did_you_mean(name, ENERGY_UNITS))
-        )
+        msg = f"Unknown unit of energy {name[:20]!r}: {did_you_mean(name, ENERGY_UNITS)}."
+        raise ConfigError(msg)
     return ENERGY_UNITS[name]
+
+
+@contextmanager
+def assumed_unit(unit: float | None) -> Iterator[None]:
+    """Files of other programs that are opened inside of the ``with`` block have hits in ``unit`` [MeV]."""
+    token = _assumed.set(unit)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
+
+
+def unit_of_hits(reader: ShowerReader) -> float:
+    """Unit of the hits of a file [MeV]: files of caloforge's own know theirs."""
+    unit = _assumed.get()
+    return reader.hit_unit if unit is None or not reader.foreign else unit
 
 
 def warn_of_proportions(reader: ShowerReader) -> None:

@@ -19,7 +19,6 @@ from caloforge.formats.clouds import cloud_columns, depth_of_layer
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column
 from caloforge.geometry import load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
-from caloforge.signals import deferred
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class ShowerDataReader(Hdf5Reader):
         showers = dataset(self._file, "showers")
         kind = h5py.check_vlen_dtype(showers.dtype)
         if kind is None or kind.kind != "f" or showers.ndim != 1:
-            got = f"shape {showers.shape} of {clipped(showers.dtype, 40)}"
+            got = f"shape {showers.shape} of {clipped(str(showers.dtype), 40)}"
             expected = "(N,) of variable-length floats"
             raise FormatError(bad(f"'showers' of {self.path}", got=got, expected=expected))
         check_stored(showers)
@@ -94,7 +93,9 @@ class ShowerDataReader(Hdf5Reader):
         clouds = list(self._file["showers"][rows])
         lengths = np.array([len(cloud) for cloud in clouds], dtype=np.int64)
         self._check_clouds(lengths, rows)
-        flat = np.concatenate([*clouds, np.empty(0, np.float32)]).reshape(-1, self._n_columns)
+        flat = np.concatenate([*clouds, np.empty(0, np.float32)])
+        self._pass.follow(start, stop, {"showers": flat}, last=len(self))
+        flat = flat.reshape(-1, self._n_columns)
         depth = depth_of_layer(flat[:, 2], self.geometry, self.path)
         return Showers(
             incident=self._incident(rows),
@@ -153,12 +154,13 @@ class ShowerDataWriter(Hdf5Writer):
         # one by one: h5py takes rows of equal length for a matrix
         for row, cloud in enumerate(np.split(columns, offsets[1:-1]), start=before):
             data[row] = cloud.ravel()
+        self._sums.add("showers", columns)
 
-    @deferred()
     def close(self) -> None:
         """Complete the file and give it its name."""
         shape = (len(self._file["showers"]), self._most, 4)
         self._file.create_dataset("shape", data=np.array(shape, dtype=np.int64))
+        self._sums.add_all(self._file, "shape")
         super().close()
 
 

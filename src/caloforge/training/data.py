@@ -24,6 +24,7 @@ from caloforge.models.base import CellSet
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
 from caloforge.split import Split
+from caloforge.training.cache_sums import cache_sums, whole_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,14 +87,14 @@ class TrainingData:
             OutputError: The cache cannot be written.
         """
         origin = _origin(sources, geometry, seed)
-        if _stored_origin(folder) != origin:
+        if whole_facts(folder / _FACTS).get("origin") != origin:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _FACTS).unlink(missing_ok=True)
             with ExitStack() as stack, _writing(folder):
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
                 _check_positions(opened)
                 facts = _build_cache(opened, geometry, folder, seed=seed)
-            write_text(folder / _FACTS, json.dumps({**facts, "origin": origin}))
+            write_text(folder / _FACTS, json.dumps({**facts, "origin": origin, "sums": cache_sums(folder)}))
         data = cls(folder, sources, geometry)
         for path, split in zip(sources, data.splits, strict=True):
             if split.permuted:
@@ -236,11 +237,6 @@ def _origin(sources: Sequence[Path], geometry: Geometry, seed: int) -> dict[str,
     """What a cache is made of, so that a file which was replaced is noticed."""
     files = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in sources if p.exists()]
     return {"format": _FORMAT, "files": files, "geometry": geometry.fingerprint, "seed": seed}
-
-
-def _stored_origin(folder: Path) -> Any:
-    facts = folder / _FACTS
-    return json.loads(facts.read_text(encoding="utf-8")).get("origin") if facts.is_file() else None
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""Checksums of the cached training showers: a cache that was damaged is made again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["cache_sums", "whole_facts"]
+
+_BYTES = 16_000_000
+
+_logger = logging.getLogger(__name__)
+
+
+def cache_sums(folder: Path) -> dict[str, int]:
+    """CRC-32 of every array in a cache, by its file's name."""
+    return {path.name: _sum(path) for path in sorted(folder.glob("*.npy"))}
+
+
+def whole_facts(path: Path) -> dict[str, Any]:
+    """The facts of a cache; none, with a warning, when it is not what was written.
+
+    Args:
+        path: The file of facts, whose ``sums`` are those of the arrays beside it.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts.get("sums", {}) == cache_sums(path.parent):
+            return dict(facts)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        pass  # as damaged as any other
+    _logger.warning(
+        "The cached showers in %s are damaged or of an older version: they are made again.", path.parent
+    )
+    return {}
+
+
+def _sum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while piece := file.read(_BYTES):
+            total = zlib.crc32(piece, total)
+    return total

@@ -1,0 +1,228 @@
+"""Files of every format, written from the documented keys by h5py alone, and what they must come out as."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pytest
+
+from caloforge.geometry import load_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+N = 7
+ENERGY_GEV = np.array([10.0, 20.0, 35.0, 50.0, 64.0, 80.0, 99.0])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a foreign file must come out as: hits of all showers, and how many each has."""
+
+    geometry: str
+    counts: list[int]
+    energy: np.ndarray
+    cells: np.ndarray | None = None
+    points: np.ndarray | None = None
+    theta: np.ndarray | float = 0.0
+    phi: np.ndarray | float = 0.0
+    pdg: int = 22
+    sampling_fraction: float = 1.0
+
+
+def _sparse(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Voxels, one in ten not zero and above all cuts; the third shower is empty."""
+    voxels = (0.1 + rng.exponential(2.0, (N, *shape))) * (rng.random((N, *shape)) < 0.1)
+    voxels[2] = 0
+    return voxels.astype("f4")
+
+
+def _cloud(rng: np.random.Generator, layers: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Rows x, y, layer, energy [MeV] of every shower; the fifth one is empty."""
+    counts = [4, 9, 1, 30, 0, 12, 5]
+    rows = [
+        np.column_stack(
+            [rng.normal(0, 20, (n, 2)), rng.integers(0, layers, n), rng.exponential(1.0, n) + 0.01]
+        )
+        for n in counts
+    ]
+    return rows, np.concatenate(rows)
+
+
+def _from_voxels(voxels: np.ndarray, name: str, **other: Any) -> Expected:
+    flat = voxels.reshape(N, -1)
+    cells = [np.flatnonzero(row) for row in flat]
+    return Expected(
+        geometry=name,
+        counts=[len(c) for c in cells],
+        energy=np.concatenate([row[c] for row, c in zip(flat, cells, strict=True)]),
+        cells=np.concatenate(cells),
+        **other,
+    )
+
+
+def native(path: Path, rng: np.random.Generator) -> Expected:
+    counts = [3, 0, 5, 1, 1, 2, 4]
+    points, energy = rng.normal(0, 10, (16, 3)).astype("f4"), rng.exponential(1, 16).astype("f4")
+    meta = {"geometry": "siw-ecal", "fingerprint": "", "sampling_fraction": 1.0, "pitch": 0.0}
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "caloforge", "version": 1, "geometry": "", "provenance": "{}"})
+        file.attrs["meta"] = json.dumps({**meta, "threshold": 0.0})
+        file["incident/energy"] = ENERGY_GEV * 1000
+        for name in ("theta", "phi"):
+            file[f"incident/{name}"] = np.zeros(N)
+        file["incident/pdg"] = np.full(N, 22)
+        file["hits/offsets"] = np.concatenate([[0], np.cumsum(counts)])
+        file["hits/energy"], file["hits/points"] = energy, points
+        file.create_group("extras")
+    return Expected("siw-ecal", counts, energy, points=points)
+
+
+def fine_grid(path: Path, rng: np.random.Generator) -> Expected:
+    counts, pitch = [2, 0, 3, 4, 1, 5, 1], 0.848
+    layer, ix, iy = rng.integers(0, 30, 16), rng.integers(-90, 90, 16), rng.integers(-90, 90, 16)
+    energy = rng.exponential(1, 16).astype("f4")
+    with h5py.File(path, "w") as file:
+        file.attrs["fine_cell_mm"] = pitch
+        file["incident/energy"] = ENERGY_GEV * 1000
+        for name in ("theta", "phi"):
+            file[f"incident/{name}"] = np.zeros(N, "f4")
+        file["incident/pdg"] = np.full(N, 22)
+        file["hits/offsets"] = np.concatenate([[0], np.cumsum(counts)])
+        for name, values in {"layer": layer, "ix": ix, "iy": iy, "energy": energy}.items():
+            file[f"hits/{name}"] = values
+    depth = load_geometry("siw-ecal").layer_z[layer]
+    return Expected(
+        "siw-ecal", counts, energy, points=np.column_stack([(ix + 0.5) * pitch, (iy + 0.5) * pitch, depth])
+    )
+
+
+def calochallenge(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 6480)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("incident_energies", data=(ENERGY_GEV * 1000)[:, None], compression="gzip")
+        file.create_dataset("showers", data=voxels.astype("f8"), compression="gzip")
+    return _from_voxels(voxels, "calochallenge-2", pdg=11, sampling_fraction=0.033)
+
+
+def showerdata(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    theta, phi = np.linspace(0.1, 1, N), np.linspace(-3, 3, N)
+    way = np.column_stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)])
+    with h5py.File(path, "w") as file:
+        clouds = file.create_dataset("showers", (N,), h5py.vlen_dtype(np.float32))
+        for i, row in enumerate(rows):
+            clouds[i] = np.column_stack([row[:, :3], row[:, 3] / 1000, np.full(len(row), 7.0)]).ravel()
+        file["energies"], file["directions"] = ENERGY_GEV[:, None].astype("f4"), way.astype("f4")
+        file["pdg"], file["shower_ids"] = np.full(N, 211), np.arange(N)
+        file["num_points"] = [len(row) for row in rows]
+        file["shape"] = np.array([N, 30, 5])
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    counts = [len(row) for row in rows]
+    return Expected("ild-30x30x30", counts, flat[:, 3], points=points, theta=theta, phi=phi, pdg=211)
+
+
+def caloclouds(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    events = np.zeros((N, 4, 50), "f4")
+    for event, row in zip(events, rows, strict=True):
+        place = slice(50 - len(row), 50)
+        event[0, place], event[1, place] = row[:, 0], row[:, 2]
+        event[2, place], event[3, place] = row[:, 1] + 40.0, row[:, 3] / 1000
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+
+
+def caloclouds_points_last(path: Path, rng: np.random.Generator) -> Expected:
+    """The axes of CaloClouds 3, with as much energy as showers have."""
+    rows, flat = _cloud(rng, 30)
+    events = np.zeros((N, 40, 4), "f4")
+    for event, row in zip(events, rows, strict=True):
+        event[: len(row)] = np.column_stack([row[:, 0], row[:, 2], row[:, 1] + 40.0, row[:, 3] * 0.03])
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = events, ENERGY_GEV
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3] * 30, points=points)
+
+
+def ddml(path: Path, rng: np.random.Generator) -> Expected:
+    rows, flat = _cloud(rng, 30)
+    for values in (flat, *rows):  # enough energy that it cannot be in GeV
+        values[:, 3] *= 50
+    events = np.zeros((N, 40, 4), "f4")
+    for event, row in zip(events, rows, strict=True):
+        event[: len(row)] = row[:, [0, 2, 1, 3]]
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+
+
+def ddml_voxels(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 30, 30, 30)
+    with h5py.File(path, "w") as file:
+        file["events"], file["energy"] = voxels, ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "ild-30x30x30")
+
+
+def clic(path: Path, rng: np.random.Generator) -> Expected:
+    voxels, polar = _sparse(rng, 51, 51, 25), np.linspace(1.1, 2.0, N)
+    with h5py.File(path, "w") as file:
+        file["ECAL"], file["energy"], file["theta"] = voxels * 50 / 1000, ENERGY_GEV, polar
+    layers_first = np.moveaxis(voxels, -1, 1)
+    lean = np.pi / 2 - polar
+    side = {"theta": np.abs(lean), "phi": np.sign(lean) * np.pi / 2, "pdg": 11}
+    return _from_voxels(layers_first, "clic-51x51x25", **side)
+
+
+def clic_fixed(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 25, 25, 25)
+    with h5py.File(path, "w") as file:
+        file["ECAL"] = voxels / 1000
+        file["target"] = np.column_stack([np.full(N, 22), ENERGY_GEV])
+    return _from_voxels(np.moveaxis(voxels, -1, 1), "clic-25x25x25")
+
+
+def ild(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 30, 30, 30)
+    with h5py.File(path, "w") as file:
+        file["30x30/layers"], file["30x30/energy"] = voxels, ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "ild-30x30x30")
+
+
+def ild_angles(path: Path, rng: np.random.Generator) -> Expected:
+    voxels, polar = _sparse(rng, 30, 30, 60), np.linspace(0.6, 1.5, N)
+    with h5py.File(path, "w") as file:
+        file["ecal/layers"], file["ecal/energy"], file["ecal/theta"] = voxels, ENERGY_GEV, polar
+    return _from_voxels(voxels, "ild-30x60x30", theta=np.pi / 2 - polar, phi=np.pi / 2)
+
+
+def ild_challenge(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 45, 50, 18)
+    with h5py.File(path, "w") as file:
+        file["18x50/layers"], file["18x50/energy"] = voxels.swapaxes(-1, -2), ENERGY_GEV[:, None]
+    return _from_voxels(voxels, "calochallenge-3", pdg=11, sampling_fraction=0.033)
+
+
+SCRIPTS: dict[str, list[Callable[[Path, np.random.Generator], Expected]]] = {
+    "native": [native],
+    "fine-grid": [fine_grid],
+    "calochallenge": [calochallenge],
+    "showerdata": [showerdata],
+    "caloclouds": [caloclouds, caloclouds_points_last],
+    "ddml": [ddml, ddml_voxels],
+    "clic": [clic, clic_fixed],
+    "ild": [ild, ild_angles, ild_challenge],
+}
+CASES = [pytest.param(name, script, id=script.__name__) for name in SCRIPTS for script in SCRIPTS[name]]
