@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as packed
 
+from caloforge.beam import particle_name
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError, bad
 from caloforge.files import replacing, write_text
 from caloforge.geometry import Geometry, place, project
@@ -134,7 +135,8 @@ class Simulator:
                 yield slice(start, row)
                 start, total = row, 0.0
             total += more
-        yield slice(start, len(incident))
+        if len(incident):
+            yield slice(start, len(incident))
 
     def moved(self, clouds: Showers, offset: tuple[float, float]) -> Showers:
         """Put clouds where the particle meets the front face.
@@ -174,7 +176,15 @@ class Simulator:
                 "--allow-extrapolation (allow_extrapolation=True) to generate anyway."
             )
             raise DataError(msg)
-        _LOGGER.warning("The %s: the showers are extrapolated.", complaint)
+        _LOGGER.warning("The %s: the showers are %s.", complaint, self._consequence(incident))
+
+    def _consequence(self, incident: Incident) -> str:
+        """What showers are that the model was not trained on: no network knows particles, few know angles."""
+        if np.any(incident.pdg != self.trained.pdg):
+            return f"those of another particle ({particle_name(self.trained.pdg)})"
+        if self.model.uses_cells and self.trained.exceeds_angles(incident):
+            return "those of perpendicular particles, as the model knows no angles"
+        return "extrapolated"
 
     def _block(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
         showers = self._draw(incident, seed, index)

@@ -7,6 +7,10 @@ import torch
 
 from caloforge.devices import find_device, threads_as_before
 from caloforge.errors import ConfigError
+from caloforge.evaluation import evaluate
+from caloforge.evaluation.classify import CLOUD_MLP
+from caloforge.evaluation.classify.recipes import CLASSIFIERS
+from caloforge.evaluation.timing import BenchmarkSettings
 from caloforge.generation.engine import _check_processes
 
 
@@ -48,3 +52,16 @@ def test_threads_are_put_back() -> None:
     with threads_as_before():
         torch.set_num_threads(before + 1)
     assert torch.get_num_threads() == before
+
+
+def test_evaluations_and_benchmarks_look_at_the_device_first() -> None:
+    for call in (lambda: evaluate("no.h5", {}, device="gpu"), lambda: BenchmarkSettings(device="gpu")):
+        with pytest.raises(ConfigError, match="device: got 'gpu', expected cpu, auto or an accelerator"):
+            call()
+
+
+def test_classifiers_go_to_the_device_and_tell_it() -> None:
+    for classifier in CLASSIFIERS.values():
+        plan = classifier.plan("standard", 1000)
+        assert (plan.settings["device"], plan.on("cuda:1").settings["device"]) == ("cpu", "cuda:1")
+    assert CLOUD_MLP.on("cuda:1").settings == {**CLOUD_MLP.settings, "device": "cuda:1"}
