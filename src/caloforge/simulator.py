@@ -172,8 +172,8 @@ class Simulator:
         far = self.trained.is_far(incident)
         if far.any() and not allow_extrapolation:
             msg = (
-                f"The {self.trained.complaint(incident[far])}: stay in it or near it, or give "
-                "--allow-extrapolation (allow_extrapolation=True) to generate anyway."
+                f"The {self.trained.complaint(incident[far])}: take particles of the training or near "
+                "them, or give --allow-extrapolation (allow_extrapolation=True) to generate anyway."
             )
             raise DataError(msg)
         _LOGGER.warning("The %s: the showers are %s.", complaint, self._consequence(incident))
