@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import torch
-
 from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import torch
 
 __all__ = ["find_device", "threads_as_before"]
 
@@ -24,6 +24,8 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: The name is another, or the machine has no such device.
     """
+    import torch  # here: the command line looks at names before it needs it
+
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
@@ -38,6 +40,8 @@ def find_device(name: str) -> torch.device:
 @contextmanager
 def threads_as_before() -> Iterator[None]:
     """Undo changes of torch's number of threads in the end."""
+    import torch
+
     before = torch.get_num_threads()
     try:
         yield

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from caloforge.beam import particle_name
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, project
 from caloforge.models import build_model
@@ -132,7 +133,8 @@ class Simulator:
                 yield slice(start, row)
                 start, total = row, 0.0
             total += more
-        yield slice(start, len(incident))
+        if len(incident):
+            yield slice(start, len(incident))
 
     def moved(self, clouds: Showers, offset: tuple[float, float]) -> Showers:
         """Put clouds where the particle meets the front face.
@@ -168,11 +170,19 @@ class Simulator:
         far = self.trained.is_far(incident)
         if far.any() and not allow_extrapolation:
             msg = (
-                f"The {self.trained.complaint(incident[far])}: stay in it or near it, or give "
-                "--allow-extrapolation (allow_extrapolation=True) to generate anyway."
+                f"The {self.trained.complaint(incident[far])}: take particles of the training or near "
+                "them, or give --allow-extrapolation (allow_extrapolation=True) to generate anyway."
             )
             raise DataError(msg)
-        _LOGGER.warning("The %s: the showers are extrapolated.", complaint)
+        _LOGGER.warning("The %s: the showers are %s.", complaint, self._consequence(incident))
+
+    def _consequence(self, incident: Incident) -> str:
+        """What showers are that the model was not trained on: no network knows particles, few know angles."""
+        if np.any(incident.pdg != self.trained.pdg):
+            return f"those of another particle ({particle_name(self.trained.pdg)})"
+        if self.model.uses_cells and self.trained.exceeds_angles(incident):
+            return "those of perpendicular particles, as the model knows no angles"
+        return "extrapolated"
 
     def _block(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
         showers = self._draw(incident, seed, index)

@@ -47,7 +47,7 @@ class TrainedRange:
         if outside.any():
             got = f"{incident.energy.min() / GEV:g} to {incident.energy.max() / GEV:g} GeV"
             return f"energies of {got} leave the trained range {low / GEV:.4g} to {high / GEV:.4g} GeV"
-        if np.any(incident.theta > self.theta + _MARGIN):
+        if self.exceeds_angles(incident):
             got, known = incident.theta.max() / DEGREE, self.theta / DEGREE
             limit = f"0 to {known:.4g} degrees" if known > 0.1 else "perpendicular particles only"
             return f"angles of up to {got:.4g} degrees leave the trained range, {limit}"
@@ -56,6 +56,10 @@ class TrainedRange:
             got = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
             return f"particles ({got}) are not those of the training ({particle_name(self.pdg)})"
         return ""
+
+    def exceeds_angles(self, incident: Incident) -> bool:
+        """Whether an angle is larger than those of the training."""
+        return bool(np.any(incident.theta > self.theta + _MARGIN))
 
     def is_far(self, incident: Incident) -> NDArray[np.bool_]:
         """Which particles lie far outside, ``(B,)``.

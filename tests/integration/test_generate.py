@@ -223,7 +223,7 @@ def test_far_outside_of_the_trained_range_is_refused_unless_allowed(
     monkeypatch.setattr("caloforge.simulator.refuse_absurd", lambda *_: None)  # the weights are random
     result = run(model, tmp_path / "a.h5", *options, "--count", "3", "--allow-extrapolation")
     assert result.exit_code == 0, result.output
-    assert "extrapolated" in result.stderr
+    assert "the showers are " in result.stderr
     assert len(load(tmp_path / "a.h5")) == 3
 
 

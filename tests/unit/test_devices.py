@@ -7,6 +7,11 @@ import torch
 
 from caloforge.devices import find_device, threads_as_before
 from caloforge.errors import ConfigError
+from caloforge.evaluation import evaluate
+from caloforge.evaluation.classify import CLOUD_MLP
+from caloforge.evaluation.classify.recipes import CLASSIFIERS
+from caloforge.evaluation.cost import cost_values
+from caloforge.evaluation.timing import BenchmarkSettings
 from caloforge.generation.engine import _check_processes
 
 
@@ -48,3 +53,36 @@ def test_threads_are_put_back() -> None:
     with threads_as_before():
         torch.set_num_threads(before + 1)
     assert torch.get_num_threads() == before
+
+
+def test_evaluations_and_benchmarks_look_at_the_device_first() -> None:
+    for call in (lambda: evaluate("no.h5", {}, device="gpu"), lambda: BenchmarkSettings(device="gpu")):
+        with pytest.raises(ConfigError, match="device: got 'gpu', expected cpu, auto or an accelerator"):
+            call()
+
+
+def test_classifiers_go_to_the_device_and_tell_it() -> None:
+    for classifier in CLASSIFIERS.values():
+        plan = classifier.plan("standard", 1000)
+        assert (plan.settings["device"], plan.on("cuda:1").settings["device"]) == ("cpu", "cuda:1")
+    assert CLOUD_MLP.on("cuda:1").settings == {**CLOUD_MLP.settings, "device": "cuda:1"}
+
+
+def test_times_on_a_gpu_are_told_by_the_wall_clock() -> None:
+    spread = {"mean": 2.0, "std": 0.1}
+    entry = {"threads": 1, "batch_size": 1000, "wall_ms": spread, "cpu_ms": {"mean": 9.0, "std": 0.2}}
+    machine = {"gpu": "Some GPU"}
+    gpu, cpu = (
+        next(cost_values({"benchmark": {"machine": machine, "configurations": [{**entry, **device}]}}))
+        for device in ({"device": "cuda:0"}, {})
+    )
+    assert (gpu.name, gpu.title, gpu.value) == (
+        "cost.time_batch_1000_gpu",
+        "ms per shower, batches of 1000, Some GPU",
+        2.0,
+    )
+    assert (cpu.name, cpu.title, cpu.value) == (
+        "cost.time_batch_1000_threads_1",
+        "CPU ms per shower, batches of 1000, 1 thread",
+        9.0,
+    )

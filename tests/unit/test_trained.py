@@ -100,7 +100,17 @@ def test_what_is_far_outside_is_an_error_unless_it_is_allowed(
         simulator(incident, seed=1, strict=True, allow_extrapolation=True)
     with caplog.at_level(logging.WARNING):
         assert len(simulator(incident, seed=1, allow_extrapolation=True)) == 1
-    assert "extrapolated" in caplog.text
+    consequence = "those of another particle (gamma)" if "pdg" in particle else "extrapolated"
+    assert f"the showers are {consequence}." in caplog.text
+
+
+def test_models_of_cells_say_that_they_know_no_angles(
+    siw: Geometry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Toy, "uses_cells", True)
+    with caplog.at_level(logging.WARNING):
+        toy(siw, lambda energy: 0 * energy + FRACTION)(Incident.of(5e4, theta=0.2), seed=1)
+    assert "those of perpendicular particles, as the model knows no angles" in caplog.text
 
 
 def test_what_is_near_is_a_warning(siw: Geometry, caplog: pytest.LogCaptureFixture) -> None:

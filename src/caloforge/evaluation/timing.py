@@ -85,7 +85,7 @@ class BenchmarkSettings:
         if self.geant4_showers < 3:
             raise ConfigError(bad("showers of Geant4", got=self.geant4_showers, expected="at least 3"))
 
-    def as_dict(self) -> dict[str, int | bool | list[int]]:
+    def as_dict(self) -> dict[str, int | str | list[int]]:
         """JSON-ready content; threads and energies are told with the measurements."""
         return {
             "batch_sizes": list(self.batch_sizes),
