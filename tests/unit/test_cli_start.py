@@ -190,12 +190,14 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_shell_completes_names(words: str, found: list[str]) -> None:
-    environment = {"_CALOFORGE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"caloforge {words}"}
+    typed = ["caloforge", *words.split(" ")]
+    environment = {
+        "_CALOFORGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(typed),
+        "COMP_CWORD": str(len(typed) - 1),
+    }
     shown = RUNNER.invoke(app, [], env=environment, prog_name="caloforge")
-    values = [line.split('":"')[0].strip('"() ').replace("\\", "") for line in shown.stdout.splitlines()]
-    assert sorted(filter(None, (v.split(maxsplit=1)[-1].strip('"') for v in values if v))) != []
-    for name in found:
-        assert name in shown.stdout.replace("\\", "")
+    assert shown.stdout.split() == found
 
 
 BASH = """
