@@ -249,3 +249,18 @@ def test_names_are_those_of_what_they_stand_for() -> None:
     assert complete.geometry("") == geometry_names()
     assert complete.preset("") == preset_names()
     assert set(complete.any_model("")) == {*model_names(), *preset_names(), *shipped_models()}
+
+
+@pytest.mark.parametrize(
+    "card",
+    [{"limits": 5}, {"stages": [1]}, {"stages": {"a": "x"}}, {"evaluation": []}, {"data": {}}],
+)
+def test_a_damaged_card_is_said(tmp_path: Path, card: dict[str, object]) -> None:
+    simulator = load_simulator("caloclouds-2-cm:siw-ecal")
+    simulator.card = card
+    simulator.save(tmp_path / "model")
+    shown = RUNNER.invoke(app, ["models", str(tmp_path / "model")])
+    assert shown.exit_code == 2
+    assert shown.stderr.startswith("caloforge: error: ")
+    assert shown.stderr.count("\n") == 1
+    assert shown.stdout == ""
