@@ -65,7 +65,7 @@ def _particles(model: ModelCard) -> str:
     return f"{particle_name(model.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
-def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, ...]]]:
+def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:
     """A title and the rows of a table."""
     reference = evaluation["settings"]["reference"]
     rows = [
