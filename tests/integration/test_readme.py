@@ -84,7 +84,7 @@ def test_the_quick_start_runs_offline_and_without_geant4s_data(
         done.append(words[0])
         if "--out" in words:
             assert Path(words[words.index("--out") + 1]).exists(), words
-    assert done == ["models", "data", "generate", "evaluate", "show", "train", "generate"]
+    assert done == ["data", "generate", "evaluate", "show", "models", "train", "generate"]
     assert Path("report/report.html").is_file()
     assert "plotly" in Path("event.html").read_text(encoding="utf-8").lower()
 

@@ -190,12 +190,14 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_shell_completes_names(words: str, found: list[str]) -> None:
-    environment = {"_CALOFORGE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"caloforge {words}"}
+    typed = ["caloforge", *words.split(" ")]
+    environment = {
+        "_CALOFORGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(typed),
+        "COMP_CWORD": str(len(typed) - 1),
+    }
     shown = RUNNER.invoke(app, [], env=environment, prog_name="caloforge")
-    values = [line.split('":"')[0].strip('"() ').replace("\\", "") for line in shown.stdout.splitlines()]
-    assert sorted(filter(None, (v.split(maxsplit=1)[-1].strip('"') for v in values if v))) != []
-    for name in found:
-        assert name in shown.stdout.replace("\\", "")
+    assert shown.stdout.split() == found
 
 
 BASH = """
@@ -247,3 +249,18 @@ def test_names_are_those_of_what_they_stand_for() -> None:
     assert complete.geometry("") == geometry_names()
     assert complete.preset("") == preset_names()
     assert set(complete.any_model("")) == {*model_names(), *preset_names(), *shipped_models()}
+
+
+@pytest.mark.parametrize(
+    "card",
+    [{"limits": 5}, {"stages": [1]}, {"stages": {"a": "x"}}, {"evaluation": []}, {"data": {}}],
+)
+def test_a_damaged_card_is_said(tmp_path: Path, card: dict[str, object]) -> None:
+    simulator = load_simulator("caloclouds-2-cm:siw-ecal")
+    simulator.card = card
+    simulator.save(tmp_path / "model")
+    shown = RUNNER.invoke(app, ["models", str(tmp_path / "model")])
+    assert shown.exit_code == 2
+    assert shown.stderr.startswith("caloforge: error: ")
+    assert shown.stderr.count("\n") == 1
+    assert shown.stdout == ""

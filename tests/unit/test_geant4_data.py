@@ -7,7 +7,14 @@ import pytest
 
 from caloforge.errors import MissingDependencyError
 from caloforge.geant4 import data as geant4_data
-from caloforge.geant4.data import check_elements, check_package, find_data, require, set_environment
+from caloforge.geant4.data import (
+    check_elements,
+    check_package,
+    find_data,
+    own_folder,
+    require,
+    set_environment,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +46,18 @@ def test_the_usual_places_of_geant4(tmp_path: Path) -> None:
     assert find_data(environment={"HOME": str(tmp_path / "nobody")}) == {}
 
 
+def test_what_was_fetched_is_found_before_what_the_binding_fetched(tmp_path: Path) -> None:
+    own = make(tmp_path / ".local" / "share" / "caloforge" / "geant4", LOW)
+    make(tmp_path / ".geant4_pybind", LOW, STATES)
+    assert own_folder({"HOME": str(tmp_path)}) == own
+    assert find_data(environment={"HOME": str(tmp_path)}) == {
+        "G4EMLOW": own / LOW,
+        "G4ENSDFSTATE": tmp_path / ".geant4_pybind" / STATES,
+    }
+    elsewhere = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    assert own_folder(elsewhere) == tmp_path / "data" / "caloforge" / "geant4"
+
+
 def test_another_version_serves_when_the_exact_one_is_not_there(tmp_path: Path) -> None:
     make(tmp_path, "G4EMLOW8.5", "G4EMLOW8.6.1")
     assert find_data(tmp_path)["G4EMLOW"].name == "G4EMLOW8.6.1"
@@ -53,7 +72,9 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_data_sets_that_the_physics_needs(tmp_path: Path) -> None:
     data = find_data(make(tmp_path, LOW))
-    with pytest.raises(MissingDependencyError, match=r"electromagnetic showers \(G4ENSDFSTATE\)"):
+    with pytest.raises(
+        MissingDependencyError, match=r"electromagnetic showers \(G4ENSDFSTATE\).*data fetch geant4"
+    ):
         require(data, hadrons=False)
     data = find_data(make(tmp_path, STATES))
     require(data, hadrons=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from caloforge.cli.common import print_table
+from caloforge.errors import FormatError
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -18,12 +19,22 @@ __all__ = ["print_card"]
 
 
 def print_card(name: str, model: ModelCard) -> None:
-    """Print what a model is for, how it was trained, its limits, and its evaluation."""
-    card = model.card
-    print_table(("", name), list(_rows(model)))
-    if "evaluation" in card:
+    """Print what a model is for, how it was trained, its limits, and its evaluation.
+
+    Raises:
+        FormatError: The card holds something else than caloforge writes.
+    """
+    try:
+        rows = list(_rows(model))
+        evaluation = _evaluation(model.card["evaluation"]) if "evaluation" in model.card else None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        msg = f"The card of {name} is damaged ({error!s:.80}): train the model again, or copy its files anew."
+        raise FormatError(msg) from error
+    print_table(("", name), rows)
+    if evaluation is not None:
+        title, results = evaluation
         typer.echo("")
-        _print_evaluation(card["evaluation"])
+        print_table(("", "", "value", "floor: Geant4 against Geant4"), results, title=title)
 
 
 def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
@@ -67,7 +78,8 @@ def _particles(model: ModelCard) -> str:
     return f"{particle_name(model.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
-def _print_evaluation(evaluation: Mapping[str, Any]) -> None:
+def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:
+    """A title and the rows of a table."""
     reference = evaluation["settings"]["reference"]
     rows = [
         (
@@ -79,7 +91,7 @@ def _print_evaluation(evaluation: Mapping[str, Any]) -> None:
         for result in evaluation["metrics"]
     ]
     title = f"Against {reference['showers']:,} showers of {reference['path']} (part {reference['part']})"
-    print_table(("", "", "value", "floor: Geant4 against Geant4"), rows, title=title)
+    return title, rows
 
 
 def _number(result: Mapping[str, Any], value: str, error: str) -> str:

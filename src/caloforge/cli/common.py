@@ -160,7 +160,7 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "shower
         done: How many were there at the start (work that goes on).
         unit: What is counted.
     """
-    if not _logger.isEnabledFor(logging.INFO):
+    if not _logger.isEnabledFor(logging.WARNING):  # --quiet
         yield lambda n=1: None  # noqa: ARG005
     elif sys.stderr.isatty():
         with _bar(unit) as bar:

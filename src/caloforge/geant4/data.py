@@ -78,7 +78,7 @@ def _usual_place(data_set: DataSet, environment: Mapping[str, str]) -> Path | No
     if "GEANT4_DATA_DIR" in environment:
         return _inside(Path(environment["GEANT4_DATA_DIR"]), data_set)
     places = (own_folder(environment), _home(environment) / ".geant4_pybind")
-    return next((path for place in places if (path := _inside(place, data_set))), None)
+    return next(filter(None, (_inside(place, data_set) for place in places)), None)
 
 
 def own_folder(environment: Mapping[str, str] | None = None) -> Path:

@@ -9,7 +9,8 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,8 +19,7 @@ from caloforge.files import filling, locked, part_path
 from caloforge.geant4.datasets import DATA_SETS, ELECTROMAGNETIC, HADRONIC, URL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from caloforge.geant4.datasets import DataSet
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["NEEDED", "Progress", "fetch_data"]
 
 NEEDED = tuple(s for s in DATA_SETS if s.name in (*ELECTROMAGNETIC, *HADRONIC))
-if TYPE_CHECKING:
-    # (what, bytes in all, bytes that are there) to a context that gives the function to count bytes with
-    Progress = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
+# (what, bytes in all, bytes that are there) to a context that gives the function to count bytes with
+Progress = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
 
 _BLOCK = 1 << 18  # bytes
 _TIMEOUT = 60.0  # seconds without an answer
