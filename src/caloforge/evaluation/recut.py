@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader, Piece
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["RecutReader", "recut"]
 
 
+@overload
+def recut(showers: ShowerReader, before: Geometry, after: Geometry) -> ShowerReader: ...
+@overload
+def recut(showers: Showers, before: Geometry, after: Geometry) -> Showers: ...
 def recut(showers: ShowerReader | Showers, before: Geometry, after: Geometry) -> ShowerReader | Showers:
     """Showers whose cells belong to ``after``, which differs from ``before`` in its threshold only.
 

@@ -50,7 +50,8 @@ def discrete_energies(frame: Frame) -> NDArray[np.float64] | None:
     """
     if frame.challenge is None or not frame.challenge.discrete:
         return None
-    return np.append(DISCRETE_ENERGIES, 2.0 * DISCRETE_ENERGIES[-1]) / np.sqrt(2.0)
+    edges: NDArray[np.float64] = np.append(DISCRETE_ENERGIES, 2.0 * DISCRETE_ENERGIES[-1]) / np.sqrt(2.0)
+    return edges
 
 
 def discrete_fraction_edges(frame: Frame) -> NDArray[np.float64]:
