@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -122,6 +122,10 @@ class Source:
         return self.showers[first:last]
 
 
+@overload
+def select(showers: ShowerReader, rows: NDArray[np.int64]) -> ShowerReader: ...
+@overload
+def select(showers: Showers, rows: NDArray[np.int64]) -> Showers: ...
 def select(showers: ShowerReader | Showers, rows: NDArray[np.int64]) -> ShowerReader | Showers:
     """Some showers, by rising rows."""
     return showers[rows] if isinstance(showers, Showers) else SelectedReader(showers, rows)
