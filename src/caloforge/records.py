@@ -46,6 +46,7 @@ _WORDS = {
     "less_than": "less than {lt:.10g}",
     "less_than_equal": "at most {le:.10g}",
     "literal_error": "{expected}",
+    "enum": "{expected}",
     "tuple_type": "a list",
     "list_type": "a list",
     "dict_type": "a section with keys",

@@ -87,6 +87,25 @@ def test_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_room(out, MOST_SHOWERS + 1)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--count=0", "Invalid value for '--count': got '0', expected at least 1;"),
+        ("--count=2.5", "Invalid value for '--count': got '2.5', expected a whole number;"),
+        (f"--count={'9' * 5000}", "Invalid value for '--count': got '9"),
+        ("--seed=-1", "Invalid value for '--seed': got '-1', expected at least 0;"),
+        ("--scoring=foo", "'foo' is not one of 'steps', 'cells'"),
+    ],
+)
+def test_options_are_refused_in_our_words(tmp_path: Path, option: str, message: str) -> None:
+    fixed = ["--geometry", "siw-ecal", "--energy", "20", "--count", "1", "--out", str(tmp_path / "out.h5")]
+    result = CliRunner().invoke(app, ["simulate", *fixed, option])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr) < 300
+    assert "Input" not in result.stderr
+
+
 def test_endless_counts_end_at_once(tmp_path: Path) -> None:
     arguments = ["--energy", "20", "--count", str(10**12), "--out", str(tmp_path / "out.h5")]
     for command in (["generate", "caloclouds-2-cm:siw-ecal"], ["simulate", "--geometry", "siw-ecal"]):

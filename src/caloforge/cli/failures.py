@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from caloforge.errors import CaloForgeError
+from caloforge.errors import CaloForgeError, bad, clipped
 from caloforge.signals import exit_code, interruption, received
 
 if TYPE_CHECKING:
@@ -95,13 +95,17 @@ def _is_from_hdf5(text: str) -> bool:
 
 def _usage(error: Any) -> str:
     """What is wrong with a command line, what was typed, and where to look."""
-    text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
-    problems: list[Any] = getattr(error.__cause__, "errors", list)()  # pydantic's, which know what was typed
-    typed = repr(problems[0]["input"]) if problems else ""
-    got = "" if typed in text else f" (got {typed})"
+    text = clipped(error.format_message().replace("Value error, ", "").rstrip("."), 300)
+    cause = error.__cause__
+    # pydantic's know what was typed; those of types of our own have their sentence already
+    if hasattr(cause, "errors") and cause.errors()[0]["type"] != "value_error":
+        from caloforge.records import first_problem
+
+        problem = first_problem(cause)
+        text = bad(text.partition(": ")[0], got=problem.got, expected=problem.expected).rstrip(".")
     path = error.ctx.command_path if error.ctx else "caloforge"
     end = " See" if text.endswith("?") else "; see"
-    return f"{text.replace('Input should be', 'it should be')}{got}{end} `{path} --help`."
+    return f"{text}{end} `{path} --help`."
 
 
 def complain(text: str) -> None:
