@@ -28,7 +28,6 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxset = 2, 2, 3, 3, 3
 _SHORT.maxstring = _SHORT.maxother = 40
 
-
 _LONGEST_LIST = 250  # characters
 
 
@@ -100,7 +99,7 @@ def shown(value: object, *, limit: int = 60) -> str:
     return clipped(text, limit)
 
 
-def clipped(value: object, limit: int = 100) -> str:
-    """The text of ``value`` on one line of ``limit`` characters at most."""
-    line = " ".join(str(value)[: 10 * limit].split()) or type(value).__name__
+def clipped(text: str, limit: int = 100) -> str:
+    """A text on one line of ``limit`` characters at most."""
+    line = " ".join(text[: 10 * limit].split())
     return line if len(line) <= limit else f"{line[: limit - 3]}..."

@@ -17,10 +17,10 @@ from caloforge.cli.cards import print_card
 from caloforge.cli.common import progress
 from caloforge.cli.evaluate import Level, Part
 from caloforge.evaluation import LEVELS
-from caloforge.evaluation.sources import part_range
 from caloforge.formats import FORMATS
 from caloforge.geometry import geometry_names
 from caloforge.models import model_names
+from caloforge.split import PARTS
 from caloforge.training import preset_names
 from caloforge.zoo import card_of, load_simulator, read_card, reference_path, shipped_models
 
@@ -147,7 +147,7 @@ def test_the_card_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_quiet_leaves_errors_and_results(tmp_path: Path) -> None:
-    line = ["generate", "caloclouds-2-cm:siw-ecal", "--energy", "200", "--count", "2", "--out"]
+    line = ["generate", "caloclouds-2-cm:siw-ecal", "--energy", "150", "--count", "2", "--out"]
     loud = RUNNER.invoke(app, [*line, str(tmp_path / "a.h5")])
     quiet = RUNNER.invoke(app, ["--quiet", *line, str(tmp_path / "b.h5")])
     assert (loud.exit_code, quiet.exit_code) == (0, 0)
@@ -245,7 +245,7 @@ def test_names_are_those_of_what_they_stand_for() -> None:
     assert sorted(complete.WRITABLE) == sorted(f.name for f in FORMATS if f.writer)
     assert {PARTICLES[name] for name in complete.PARTICLES} == set(PARTICLES.values())
     assert [level.value for level in Level] == list(LEVELS)
-    assert [part_range(part.value, 10) for part in Part] == [(0, 10), (0, 7), (7, 8), (8, 10)]
+    assert [part.value for part in Part] == list(PARTS)
     assert complete.geometry("") == geometry_names()
     assert complete.preset("") == preset_names()
     assert set(complete.any_model("")) == {*model_names(), *preset_names(), *shipped_models()}

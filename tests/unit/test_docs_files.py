@@ -96,9 +96,10 @@ def test_numpy_arrays_become_a_report(folder: Path) -> None:
     voxels = 1000 * np.load("voxels.npy")
     with open_showers("geant4.h5", geometry=geometry) as reader:
         showers = reader.read(0, 120)
-    assert showers.visible_energy == pytest.approx(voxels.sum(axis=(1, 2, 3)), rel=1e-6)
+    hit = np.where(voxels < geometry.threshold, 0, voxels)
+    assert showers.visible_energy == pytest.approx(hit.sum(axis=(1, 2, 3)), rel=1e-6)
     first = showers.cells[0]  # type: ignore[index]
-    layer, x, y = np.argwhere(voxels[0])[0]
+    layer, x, y = np.argwhere(hit[0])[0]
     assert geometry.cell_layer[first] == layer
     assert geometry.cell_positions[first, :2] == pytest.approx([10 * x - 45, 10 * y - 55])
     result = evaluate("geant4.h5", {"mine": "geant4.h5"}, geometry="mine.yaml")

@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -238,8 +239,10 @@ def test_a_folder_of_archives_will_do(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path / ".lock", busy=""), pytest.raises(OutputError, match="Another process is fetching"):
-        fetch(tmp_path, "http://127.0.0.1:9")
+    with locked(tmp_path / ".lock", busy=""), ThreadPoolExecutor(1) as other:  # locks are of a thread
+        second = other.submit(fetch, tmp_path, "http://127.0.0.1:9")
+        with pytest.raises(OutputError, match="Another process is fetching"):
+            second.result()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

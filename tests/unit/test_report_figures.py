@@ -177,6 +177,7 @@ def test_leaderboard_stands_beside_on_official_files(evaluation: Evaluation) -> 
     settings = {
         **evaluation.settings,
         "reference": {**evaluation.settings["reference"], "md5": sums},
+        "geometry": {**evaluation.settings["geometry"], "data_set": "calochallenge-2"},
     }
     official = replace(
         given(evaluation, name="auc.low", group="classifier", value=0.75),

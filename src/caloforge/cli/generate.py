@@ -10,7 +10,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
-from caloforge.cli.checks import check_model
+from caloforge.cli.checks import check_file, check_model
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.watch import Watch
@@ -135,7 +135,10 @@ def generate(
     caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100 \
       --offset 2.5,0 --points --out clouds.h5
     """
+    if append and force:
+        raise ConfigError("--append extends the file and --force replaces it: give one of them.")
     check_model(model)
+    check_file(out, force=force or append)
     from caloforge.formats import format_named
     from caloforge.generation import Generation
     from caloforge.generation import generate as run
@@ -143,8 +146,6 @@ def generate(
     particles = _particles(model, energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
-    if append and force:
-        raise ConfigError("--append extends the file and --force replaces it: give one of them.")
     check_room(out, total)
     generation = Generation(
         model=model,
@@ -185,11 +186,11 @@ def _particles(
     particle: str | None,
 ) -> Beam | LikeFile:
     from caloforge.generation import LikeFile
-    from caloforge.zoo import load_simulator
+    from caloforge.zoo import read_card
 
     if energy is not None and like is None:
         beam = beam_of(energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma")
-        return beam if particle else replace(beam, pdg=load_simulator(model).trained.pdg)
+        return beam if particle else replace(beam, pdg=read_card(model).pdg)
     if like is not None and energy is None:
         _refuse({"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle})
         return LikeFile(like)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, bad, clipped
-from caloforge.geometry import Geometry
+from caloforge.errors import DataError, FormatError, GeometryError, bad, clipped
+from caloforge.geometry import geometry_from_json
 from caloforge.showers import ShowerMeta
 
 if TYPE_CHECKING:
     import h5py
+
+    from caloforge.geometry import Geometry
 
 __all__ = [
     "check_fingerprint",
@@ -120,9 +122,9 @@ def geometry_attribute(file: h5py.File, name: str) -> Geometry | None:
     """
     text = text_attribute(file, name)
     try:
-        return Geometry.model_validate_json(text) if text else None
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise damaged(file, name, error) from error
+        return geometry_from_json(text, source=file.filename) if text else None
+    except GeometryError as error:
+        raise FormatError(str(error)) from error
 
 
 def check_fingerprint(file: h5py.File, meta: ShowerMeta, stored: Geometry | None) -> None:

@@ -166,10 +166,19 @@ class RunDirectory:
             file.write(line + "\n")
 
     def read_log(self) -> list[dict[str, Any]]:
-        """All lines of the log."""
+        """All lines of the log.
+
+        Raises:
+            TrainingError: It is damaged.
+        """
         if not self._log.exists():
             return []
-        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        try:
+            lines = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+            return [{**line, "stage": str(line["stage"])} for line in lines]
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            msg = f"The log {self._log} is damaged: it cannot be read; name a new folder."
+            raise TrainingError(msg) from error
 
 
 def _first_difference(old: Any, new: Any, place: str) -> str:
