@@ -24,6 +24,7 @@ __all__ = [
     "claimed",
     "filling",
     "locked",
+    "made",
     "owned",
     "part_path",
     "publish",
@@ -133,6 +134,26 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make ``folder`` for the work in the block; when that fails and nothing is in it, it goes away again.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot create the folder {folder}: {error.strerror}."
+        raise OutputError(msg) from error
+    try:
+        yield
+    except BaseException:
+        with deferred(), suppress(OSError):  # it is not empty
+            folder.rmdir()
+        raise
 
 
 @contextmanager

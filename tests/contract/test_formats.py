@@ -438,7 +438,8 @@ def test_damaged_attribute(name: str, tmp_path: Path, toy_showers: Showers, siw:
     write_all("showerdata", tmp_path / "f.h5", toy_showers, siw)
     with h5py.File(tmp_path / "f.h5", "r+") as file:
         file.attrs[name] = '{"name": 1}'
-    with pytest.raises(FormatError, match=name):
+    told = "The geometry .*f.h5 has no list of layers" if "geometry" in name else "f.h5 is damaged: .*name"
+    with pytest.raises(FormatError, match=told):
         open_showers(tmp_path / "f.h5")
 
 

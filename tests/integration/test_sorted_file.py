@@ -15,7 +15,7 @@ from caloforge.evaluation.sources import open_source
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.split import Split
 from caloforge.training import TrainingData, load_config, train
-from caloforge.zoo import load_simulator, shipped_models
+from caloforge.zoo import card_of, load_simulator, shipped_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_the_card_tells_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFix
     with open_showers(path) as reader:
         energies = reader.incident().energy
     assert simulator.trained.energy[1] > np.quantile(energies, 0.97)
-    print_card("mine", simulator)
+    print_card("mine", card_of(simulator))
     told = " ".join(capsys.readouterr().out.split())
     assert "420 of the 600 showers of sorted.h5 (tuned on 60, reported on 120; sorted.h5 permuted" in told
 

@@ -69,7 +69,7 @@ def demo(
     caloforge demo --out demo --count 200 --seed 2 --force
     caloforge demo --out pyramid --model pyramid --model caloclouds
     """
-    from caloforge.files import owned
+    from caloforge.files import made, owned
     from caloforge.zoo import reference_path
 
     started = time.monotonic()
@@ -80,7 +80,7 @@ def demo(
     from caloforge.evaluation import evaluate
 
     count = min(count, _length(reference))
-    with owned(out):
+    with made(out), owned(out):
         speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
         result = evaluate(
             reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
@@ -124,17 +124,12 @@ def _samples(out: Path, names: Sequence[str]) -> list[_Sample]:
 
 
 def _check(files: Sequence[Path], *, force: bool) -> None:
-    """Refuse to overwrite before minutes are spent; make the folder."""
+    """Refuse to overwrite before minutes are spent."""
     folder = files[0].parent
     there = [path.name for path in files if path.exists()]
     if there and not force:
         msg = f"{folder} has {', '.join(there)} already: choose another folder, or give --force to replace."
         raise OutputError(msg)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Cannot create the folder {folder}: {error.strerror}."
-        raise OutputError(msg) from error
 
 
 def _length(path: Path) -> int:

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -36,12 +36,11 @@ from caloforge.evaluation.sources import (
     select,
     threshold_warning,
 )
-from caloforge.files import filling
+from caloforge.files import filling, made
 from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Showers
-from caloforge.signals import deferred
 from caloforge.split import Split, check_part
 
 if TYPE_CHECKING:
@@ -184,24 +183,11 @@ def _check_threshold(threshold: float | None) -> None:
 
 @contextmanager
 def _folder(out: Path, *, force: bool) -> Iterator[Path]:
-    """A folder to write to, whose content moves into ``out`` in the end.
-
-    ``out`` is made before the work; when that fails and nothing is in it, it goes away again.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Cannot create the folder {out}: {error.strerror}."
-        raise OutputError(msg) from error
-    try:
-        with filling(out) as part:
-            if not force:
-                _check_folder(out)
-            yield part
-    except BaseException:
-        with deferred(), suppress(OSError):  # it is not empty
-            out.rmdir()
-        raise
+    """A folder to write to, whose content moves into ``out`` in the end; ``out`` is made before the work."""
+    with made(out), filling(out) as part:
+        if not force:
+            _check_folder(out)
+        yield part
 
 
 def _check_folder(out: Path) -> None:
