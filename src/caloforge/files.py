@@ -16,10 +16,11 @@ from caloforge.errors import OutputError
 from caloforge.signals import deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
+    "check_free",
     "check_output",
     "claimed",
     "filling",
@@ -39,10 +40,14 @@ def check_output(path: Path, *, force: bool) -> None:
     """Refuse to overwrite.
 
     Raises:
-        OutputError: ``path`` exists and ``force`` is not given, or it is a folder, or its folder is missing.
+        OutputError: ``path`` exists and ``force`` is not given, or it is a folder or a device, or its folder
+            is missing.
     """
     if path.is_dir():
         msg = f"{path} is a folder: give the name of a file."
+        raise OutputError(msg)
+    if path.exists() and not path.is_file():  # a rename would put a file in place of /dev/null
+        msg = f"{path} is a device or a pipe, which cannot be replaced: give the name of a file."
         raise OutputError(msg)
     if path.exists() and not force:
         msg = f"{path} exists already: choose another name, or give --force to replace it."
@@ -52,9 +57,33 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
 
 
+def check_free(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Refuse to replace what is in a folder; it need not exist.
+
+    Args:
+        folder: The folder to write to.
+        names: Of the files and folders to be written there.
+        force: Whether they may be there already.
+
+    Raises:
+        OutputError: One of them is there and ``force`` is not given.
+    """
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        msg = f"{folder} has {', '.join(there)} already: choose another folder, or give --force to replace."
+        raise OutputError(msg)
+
+
 def part_path(path: Path) -> Path:
-    """The temporary name that ``path`` has while it is written."""
-    return path.with_name(path.name + ".part")
+    """The temporary name that ``path`` has while it is written: beside the file to which a link leads."""
+    target = _target(path)
+    return target.with_name(target.name + ".part")
+
+
+def _target(path: Path) -> Path:
+    """What is written when ``path`` is written; the link stays."""
+    # Path.resolve raises its own error where links go round in circles
+    return type(path)(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
@@ -105,11 +134,11 @@ def publish(part: Path, path: Path) -> None:
     """
     with _naming(path):
         _sync(part)
-        part.replace(path)
+        part.replace(_target(path))
     if lock := _locks.get(part.absolute()):
         lock.free()  # HDF5 does not open a locked file
     with _naming(path):
-        _sync(path.parent)
+        _sync(part.parent)
 
 
 def _sync(path: Path) -> None:

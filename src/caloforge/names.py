@@ -1,4 +1,4 @@
-"""Names of what there is: models, presets and geometries, told without importing any of them."""
+"""Names of what there is: models, presets, geometries and results, told without importing any of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 __all__ = [
+    "EVALUATION",
     "GEOMETRIES",
     "PRESETS",
     "check_preset",
@@ -25,6 +26,8 @@ __all__ = [
 
 PRESETS: Traversable = resources.files("caloforge") / "presets"
 GEOMETRIES: Traversable = resources.files("caloforge") / "geometry" / "catalog"
+EVALUATION = ("metrics.json", "report.html", "figures")
+"""What an evaluation leaves in its folder."""
 
 _MODELS = {
     "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",

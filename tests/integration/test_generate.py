@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -322,6 +323,15 @@ def test_what_does_not_fit_is_not_appended(
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert (tmp_path / "a.h5").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_damaged_showers_are_not_appended_to(model: Path, tmp_path: Path) -> None:
+    make(model, tmp_path / "a.h5", count=4)
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["hits/energy"][3] *= 2
+    with pytest.raises(FormatError, match="hits/energy"):
+        make(model, tmp_path / "a.h5", count=8, append=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 

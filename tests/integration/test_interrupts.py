@@ -262,6 +262,14 @@ BEAM = ("--energy", "10:90", "--batch-size", "10", "--count", "250")
 CASES = {
     "convert": Case(["convert", "MANY", "OUT"], part_is_there, same_h5),
     "convert-showerdata": Case(["convert", "MANY", "OUT", "--format", "showerdata"], part_is_there, same_h5),
+    "convert-calochallenge": Case(
+        ["convert", "MANY", "OUT", "--format", "calochallenge", "--geometry", "calochallenge-2"],
+        part_is_there,
+        same_h5,
+    ),
+    "convert-caloclouds": Case(["convert", "MANY", "OUT", "--format", "caloclouds"], part_is_there, same_h5),
+    "convert-ddml": Case(["convert", "MANY", "OUT", "--format", "ddml"], part_is_there, same_h5),
+    "fetch": Case(["data", "fetch", "siw-ecal-photons", "--out", "OUT"], part_is_there, same_bytes),
     "generate": Case(["generate", MODEL, *BEAM, "--out", "OUT"], a_block_is_there, same_h5, ("o.h5.parts",)),
     "generate-2": Case(
         ["generate", MODEL, *BEAM, "--processes", "2", "--out", "OUT"],

@@ -68,6 +68,17 @@ def test_showers_come_out_of_the_package(tmp_path: Path) -> None:
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)
 
 
+def test_what_another_process_fetched_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "geant4.h5"
+    monkeypatch.setattr("caloforge.cli.data.check_file", lambda path, **_: path.write_text("precious"))
+    shown = RUNNER.invoke(app, ["data", "fetch", "siw-ecal-photons", "--out", str(out)])
+    assert shown.exit_code == 2
+    assert "exists already" in shown.stderr
+    assert out.read_text() == "precious"
+
+
 def test_geant4s_data_are_put_where_simulate_looks(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ WRONG = {
     "evaluate --reference nosuch.h5 --generated a=good.h5 --out rep": "There is no shower file nosuch.h5",
     "evaluate --reference good.h5 --generated a=nosuch.h5 --out rep": "There is no shower file nosuch.h5",
     "evaluate --reference good.h5 --generated a=good.h5 --out done": "done has metrics.json already",
+    "evaluate --reference good.h5 --generated a=good.h5 --out mine": "mine has figures already",
     "evaluate --reference good.h5 --generated a=good.h5 --metrics fats --out rep": "fats",
     "evaluate --reference good.h5 --generated a=good.h5 --part first --out rep": "first",
     "evaluate --reference good.h5 --generated a=good.h5 --offset a --out rep": "--offset: got 'a'",
@@ -122,8 +123,8 @@ WRONG = {
 def test_what_is_wrong_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     (tmp_path / "there.h5").write_text("")
     (tmp_path / "good.h5").symlink_to(reference_path())
-    for name in ("done/metrics.json", "full/event.html"):
-        (tmp_path / name).parent.mkdir()
+    for name in ("done/metrics.json", "full/event.html", "mine/figures/of_my_paper.pdf"):
+        (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("")
     for (line, error), found in zip(WRONG.items(), starts(tmp_path, *WRONG), strict=True):
         assert found[0] == 2, line

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caloforge.errors import OutputError
-from caloforge.files import claimed, filling, locked, owned, part_path, replacing, write_text
+from caloforge.files import (
+    check_free,
+    check_output,
+    claimed,
+    filling,
+    locked,
+    owned,
+    part_path,
+    replacing,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HOLDER = """
 import sys
@@ -115,6 +126,63 @@ def test_what_another_process_finished_meanwhile_is_not_replaced(tmp_path: Path)
         pass
     assert path.read_text() == "precious"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "old.txt").write_text("old")
+    for name in ("old.txt", "new.txt"):
+        link = tmp_path / name
+        link.symlink_to(tmp_path / "big" / name)
+        with claimed(link) as part, contextlib.ExitStack() as stack:
+            assert part == tmp_path / "big" / f"{name}.part"
+            stack.enter_context(replacing(link)).write_text("mine")
+        assert link.is_symlink()
+        assert (tmp_path / "big" / name).read_text() == "mine"
+    assert names(tmp_path) == ["big", "new.txt", "old.txt"]
+    assert names(tmp_path / "big") == ["new.txt", "old.txt"]
+
+
+def test_a_link_and_the_file_are_one_output(tmp_path: Path) -> None:
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
+    with (
+        holder("claimed", tmp_path / "a.txt"),
+        pytest.raises(OutputError, match="Another process is writing"),
+    ):
+        write_text(tmp_path / "link.txt", "mine")
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "lost.txt").symlink_to(tmp_path / "no" / "a.txt")
+    with pytest.raises(OutputError, match=r"Cannot write .*lost\.txt: No such file"):
+        write_text(tmp_path / "lost.txt", "mine")
+    (tmp_path / "round.txt").symlink_to(tmp_path / "round.txt")
+    with contextlib.suppress(OutputError):
+        write_text(tmp_path / "round.txt", "mine")
+    assert names(tmp_path) == ["lost.txt", "round.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_devices_and_pipes_are_not_replaced_by_files(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path(os.devnull)):
+        with pytest.raises(OutputError, match="is a device or a pipe, which cannot be replaced: give"):
+            check_output(path, force=True)
+        with pytest.raises(OutputError, match="is a device or a pipe"), replacing(path):
+            pass
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_what_is_in_a_folder_is_replaced_with_force_only(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "c").write_text("")
+    check_free(tmp_path, ["a"], force=False)
+    check_free(tmp_path / "no", ["b"], force=False)
+    check_free(tmp_path, ["a", "b", "c"], force=True)
+    with pytest.raises(OutputError, match="has b, c already: choose another folder, or give --force"):
+        check_free(tmp_path, ["a", "b", "c"], force=False)
 
 
 def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:

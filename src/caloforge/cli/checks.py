@@ -47,20 +47,20 @@ def check_file(path: Path, *, force: bool) -> None:
     check_output(path, force=force)
 
 
-def check_folder(path: Path, *, without: str = "", force: bool = False) -> None:
+def check_folder(path: Path, *, without: Iterable[str] = (), force: bool = False) -> None:
     """Make sure that results may be written into a folder, which need not exist.
 
     Args:
         path: The folder.
-        without: The file that an earlier result would have left in it; "" for none.
-        force: Whether that may be replaced.
+        without: The files and folders that an earlier result would have left in it.
+        force: Whether those may be replaced.
 
     Raises:
-        OutputError: ``path`` is a file, or has ``without`` and ``force`` is not given.
+        OutputError: ``path`` is a file, or has one of ``without`` and ``force`` is not given.
     """
+    from caloforge.files import check_free
+
     if path.exists() and not path.is_dir():
         msg = f"{path} is a file: give the name of a folder."
         raise OutputError(msg)
-    if without and (path / without).exists() and not force:
-        msg = f"{path} has {without} already: choose another folder, or give --force to replace it."
-        raise OutputError(msg)
+    check_free(path, without, force=force)

@@ -89,7 +89,7 @@ def _copy_photons(out: Path, *, force: bool) -> None:
     from caloforge.files import replacing
     from caloforge.zoo.shipped import reference_path
 
-    with replacing(out) as part:
+    with replacing(out, force=force) as part:
         shutil.copyfile(reference_path("siw-ecal"), part)
     typer.echo(f"{out}: 1000 photons of 10 to 100 GeV in siw-ecal, simulated with Geant4")
 

@@ -11,7 +11,8 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
-from caloforge.errors import ConfigError, OutputError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean
+from caloforge.names import EVALUATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,14 +70,15 @@ def demo(
     caloforge demo --out demo --count 200 --seed 2 --force
     caloforge demo --out pyramid --model pyramid --model caloclouds
     """
-    from caloforge.files import made, owned
+    from caloforge.files import check_free, made, owned
     from caloforge.zoo import reference_path
 
     started = time.monotonic()
     reference = reference_path(_GEOMETRY)
     samples = _samples(out, model or _fast())
     display = out / "event.html"
-    _check([*(s.path for s in samples), display, out / "report.html", out / "metrics.json"], force=force)
+    # before minutes are spent
+    check_free(out, [*(s.path.name for s in samples), display.name, *EVALUATION], force=force)
     from caloforge.evaluation import evaluate
 
     count = min(count, _length(reference))
@@ -121,15 +123,6 @@ def _samples(out: Path, names: Sequence[str]) -> list[_Sample]:
             msg = f"There is no trained model {name!r} of {_GEOMETRY}: {did_you_mean(name, known)}."
             raise ConfigError(msg)
     return [_Sample(name, f"{name}:{_GEOMETRY}", out / f"{name}.h5") for name in dict.fromkeys(names)]
-
-
-def _check(files: Sequence[Path], *, force: bool) -> None:
-    """Refuse to overwrite before minutes are spent."""
-    folder = files[0].parent
-    there = [path.name for path in files if path.exists()]
-    if there and not force:
-        msg = f"{folder} has {', '.join(there)} already: choose another folder, or give --force to replace."
-        raise OutputError(msg)
 
 
 def _length(path: Path) -> int:

@@ -14,6 +14,7 @@ from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad
+from caloforge.names import EVALUATION
 
 if TYPE_CHECKING:
     from caloforge.evaluation import Evaluation
@@ -138,7 +139,7 @@ def evaluate(
     models, shift, energies = _models(generated or []), parse_offset(offset), parse_regimes(regimes)
     files = [*reference, *(file for files in models.values() for file in files)]
     check_showers([*files, *([baseline] if baseline else [])])
-    check_folder(out, without="metrics.json", force=force)
+    check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
 
     run = reading_in(energy_unit)(run)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge import __version__
-from caloforge.errors import ConfigError, OutputError, bad
+from caloforge.errors import ConfigError, bad
 from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
 from caloforge.evaluation.challenge import cut_geometry
 from caloforge.evaluation.checksums import checksums
@@ -36,10 +36,11 @@ from caloforge.evaluation.sources import (
     select,
     threshold_warning,
 )
-from caloforge.files import filling, made
+from caloforge.files import check_free, filling, made
 from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
+from caloforge.names import EVALUATION
 from caloforge.showers import Showers
 from caloforge.split import Split, check_part
 
@@ -104,7 +105,7 @@ def evaluate(
         DataError: Samples that cannot be compared, or without showers.
         FormatError: A file cannot be read.
         GeometryError: Samples of different geometries.
-        OutputError: ``out`` holds an evaluation and ``force`` is not given.
+        OutputError: ``out`` holds an evaluation, or files of the same names, and ``force`` is not given.
     """
     check_part(part)
     _check_threshold(threshold)
@@ -185,15 +186,8 @@ def _check_threshold(threshold: float | None) -> None:
 def _folder(out: Path, *, force: bool) -> Iterator[Path]:
     """A folder to write to, whose content moves into ``out`` in the end; ``out`` is made before the work."""
     with made(out), filling(out) as part:
-        if not force:
-            _check_folder(out)
+        check_free(out, EVALUATION, force=force)
         yield part
-
-
-def _check_folder(out: Path) -> None:
-    if (out / "metrics.json").exists():
-        msg = f"{out} holds an evaluation already: choose another folder, or give --force to replace it."
-        raise OutputError(msg)
 
 
 def _open(

@@ -134,6 +134,7 @@ def generate(
     Raises:
         ConfigError: The device is not there, or several processes are to share a GPU.
         DataError: As of ``Simulator.check`` and ``Simulator.points``.
+        FormatError: The showers to append to are damaged.
         OutputError: ``out`` exists, cannot be written, or holds other showers than those to append to.
     """
     _check_processes(processes, generation.device)
@@ -143,6 +144,8 @@ def generate(
         simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
         request = generation.request()
         kept = stack.enter_context(_earlier(out, request, count)) if append and out.exists() else None
+        if kept is not None:
+            kept.verify()
         options: dict[str, Any] = {} if progress is None else {"progress": progress}
         provenance = {"generated": request, "cost": simulator.cost}
         with threads_as_before():
