@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -15,7 +16,7 @@ from caloforge.geometry import Geometry, load_geometry, project
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 SHARED = "CALOFORGE_SHARED"
 
@@ -58,6 +59,16 @@ def pytest_configure() -> None:
     """Jobs in the background of a shell ignore Ctrl-C, and so would the programs that tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Commands that run in this process set up a log of their own."""
+    logger = logging.getLogger("caloforge")
+    before, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,19 @@ def _from_voxels(voxels: np.ndarray, name: str, **other: Any) -> Expected:
     )
 
 
+def _from_cloud(rows: list[np.ndarray], flat: np.ndarray, **other: Any) -> Expected:
+    """What rows of :func:`_cloud` come out as, in layers of the ILD."""
+    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    points = np.column_stack([flat[:, :2], depth])
+    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points, **other)
+
+
+def _write(path: Path, datasets: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        for name, values in datasets.items():
+            file[name] = values
+
+
 def native(path: Path, rng: np.random.Generator) -> Expected:
     counts = [3, 0, 5, 1, 1, 2, 4]
     points, energy = rng.normal(0, 10, (16, 3)).astype("f4"), rng.exponential(1, 16).astype("f4")
@@ -122,10 +135,7 @@ def showerdata(path: Path, rng: np.random.Generator) -> Expected:
         file["pdg"], file["shower_ids"] = np.full(N, 211), np.arange(N)
         file["num_points"] = [len(row) for row in rows]
         file["shape"] = np.array([N, 30, 5])
-    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
-    points = np.column_stack([flat[:, :2], depth])
-    counts = [len(row) for row in rows]
-    return Expected("ild-30x30x30", counts, flat[:, 3], points=points, theta=theta, phi=phi, pdg=211)
+    return _from_cloud(rows, flat, theta=theta, phi=phi, pdg=211)
 
 
 def caloclouds(path: Path, rng: np.random.Generator) -> Expected:
@@ -135,11 +145,8 @@ def caloclouds(path: Path, rng: np.random.Generator) -> Expected:
         place = slice(50 - len(row), 50)
         event[0, place], event[1, place] = row[:, 0], row[:, 2]
         event[2, place], event[3, place] = row[:, 1] + 40.0, row[:, 3] / 1000
-    with h5py.File(path, "w") as file:
-        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
-    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
-    points = np.column_stack([flat[:, :2], depth])
-    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+    _write(path, {"events": events, "energy": ENERGY_GEV[:, None]})
+    return _from_cloud(rows, flat)
 
 
 def caloclouds_points_last(path: Path, rng: np.random.Generator) -> Expected:
@@ -148,11 +155,8 @@ def caloclouds_points_last(path: Path, rng: np.random.Generator) -> Expected:
     events = np.zeros((N, 40, 4), "f4")
     for event, row in zip(events, rows, strict=True):
         event[: len(row)] = np.column_stack([row[:, 0], row[:, 2], row[:, 1] + 40.0, row[:, 3] * 0.03])
-    with h5py.File(path, "w") as file:
-        file["events"], file["energy"] = events, ENERGY_GEV
-    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
-    points = np.column_stack([flat[:, :2], depth])
-    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3] * 30, points=points)
+    _write(path, {"events": events, "energy": ENERGY_GEV})
+    return _from_cloud(rows, flat * [1, 1, 1, 30])
 
 
 def ddml(path: Path, rng: np.random.Generator) -> Expected:
@@ -162,24 +166,19 @@ def ddml(path: Path, rng: np.random.Generator) -> Expected:
     events = np.zeros((N, 40, 4), "f4")
     for event, row in zip(events, rows, strict=True):
         event[: len(row)] = row[:, [0, 2, 1, 3]]
-    with h5py.File(path, "w") as file:
-        file["events"], file["energy"] = events, ENERGY_GEV[:, None]
-    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
-    points = np.column_stack([flat[:, :2], depth])
-    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points)
+    _write(path, {"events": events, "energy": ENERGY_GEV[:, None]})
+    return _from_cloud(rows, flat)
 
 
 def ddml_voxels(path: Path, rng: np.random.Generator) -> Expected:
     voxels = _sparse(rng, 30, 30, 30)
-    with h5py.File(path, "w") as file:
-        file["events"], file["energy"] = voxels, ENERGY_GEV[:, None]
+    _write(path, {"events": voxels, "energy": ENERGY_GEV[:, None]})
     return _from_voxels(voxels, "ild-30x30x30")
 
 
 def clic(path: Path, rng: np.random.Generator) -> Expected:
     voxels, polar = _sparse(rng, 51, 51, 25), np.linspace(1.1, 2.0, N)
-    with h5py.File(path, "w") as file:
-        file["ECAL"], file["energy"], file["theta"] = voxels * 50 / 1000, ENERGY_GEV, polar
+    _write(path, {"ECAL": voxels * 50 / 1000, "energy": ENERGY_GEV, "theta": polar})
     layers_first = np.moveaxis(voxels, -1, 1)
     lean = np.pi / 2 - polar
     side = {"theta": np.abs(lean), "phi": np.sign(lean) * np.pi / 2, "pdg": 11}
@@ -188,30 +187,25 @@ def clic(path: Path, rng: np.random.Generator) -> Expected:
 
 def clic_fixed(path: Path, rng: np.random.Generator) -> Expected:
     voxels = _sparse(rng, 25, 25, 25)
-    with h5py.File(path, "w") as file:
-        file["ECAL"] = voxels / 1000
-        file["target"] = np.column_stack([np.full(N, 22), ENERGY_GEV])
+    _write(path, {"ECAL": voxels / 1000, "target": np.column_stack([np.full(N, 22), ENERGY_GEV])})
     return _from_voxels(np.moveaxis(voxels, -1, 1), "clic-25x25x25")
 
 
 def ild(path: Path, rng: np.random.Generator) -> Expected:
     voxels = _sparse(rng, 30, 30, 30)
-    with h5py.File(path, "w") as file:
-        file["30x30/layers"], file["30x30/energy"] = voxels, ENERGY_GEV[:, None]
+    _write(path, {"30x30/layers": voxels, "30x30/energy": ENERGY_GEV[:, None]})
     return _from_voxels(voxels, "ild-30x30x30")
 
 
 def ild_angles(path: Path, rng: np.random.Generator) -> Expected:
     voxels, polar = _sparse(rng, 30, 30, 60), np.linspace(0.6, 1.5, N)
-    with h5py.File(path, "w") as file:
-        file["ecal/layers"], file["ecal/energy"], file["ecal/theta"] = voxels, ENERGY_GEV, polar
+    _write(path, {"ecal/layers": voxels, "ecal/energy": ENERGY_GEV, "ecal/theta": polar})
     return _from_voxels(voxels, "ild-30x60x30", theta=np.pi / 2 - polar, phi=np.pi / 2)
 
 
 def ild_challenge(path: Path, rng: np.random.Generator) -> Expected:
     voxels = _sparse(rng, 45, 50, 18)
-    with h5py.File(path, "w") as file:
-        file["18x50/layers"], file["18x50/energy"] = voxels.swapaxes(-1, -2), ENERGY_GEV[:, None]
+    _write(path, {"18x50/layers": voxels.swapaxes(-1, -2), "18x50/energy": ENERGY_GEV[:, None]})
     return _from_voxels(voxels, "calochallenge-3", pdg=11, sampling_fraction=0.033)
 
 

@@ -145,13 +145,27 @@ def _sentence(path: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize(("name", "script"), CASES)
+@pytest.fixture(params=[pytest.param(case.values, id=case.id) for case in CASES])
+def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """A small valid file of each kind, after the name of its format."""
+    name, script = request.param
+    script(tmp_path / "a.h5", np.random.default_rng(7))
+    return name, tmp_path / "a.h5"
+
+
+@pytest.fixture
+def cells_file(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> Path:
+    """A native file of cells, as caloforge writes it."""
+    with NativeWriter(tmp_path / "a.h5", geometry=siw) as writer:
+        writer.append(toy_cells)
+    return tmp_path / "a.h5"
+
+
 @pytest.mark.parametrize("mutate", WRONG, ids=lambda f: f.__name__)
 def test_every_dataset_of_every_format(
-    name: str, script: Callable[..., object], mutate: Callable[[h5py.File, str], None], tmp_path: Path
+    foreign: tuple[str, Path], mutate: Callable[[h5py.File, str], None]
 ) -> None:
-    path = tmp_path / "a.h5"
-    script(path, np.random.default_rng(7))
+    name, path = foreign
     for key in _datasets(path):
         optional = key in {"num_points", "theta", "ecal/theta"}
         rows = key == "showers" and name == "showerdata"  # of variable length
@@ -162,22 +176,18 @@ def test_every_dataset_of_every_format(
             assert "lacks" not in text
 
 
-@pytest.mark.parametrize(("name", "script"), CASES)
 @pytest.mark.parametrize("mutate", SAME, ids=lambda f: f.__name__)
 def test_other_types_of_the_same_numbers(
-    name: str, script: Callable[..., object], mutate: Callable[[h5py.File, str], None], tmp_path: Path
+    foreign: tuple[str, Path], mutate: Callable[[h5py.File, str], None]
 ) -> None:
-    path = tmp_path / "a.h5"
-    script(path, np.random.default_rng(7))
+    name, path = foreign
     for key in _datasets(path):
         if not (key == "showers" and name == "showerdata"):
             assert_same(_read(_mutated(path, key, mutate)), _read(path))
 
 
-@pytest.mark.parametrize(("name", "script"), CASES)
-def test_integers_are_whole_and_in_range(name: str, script: Callable[..., object], tmp_path: Path) -> None:
-    path = tmp_path / "a.h5"
-    script(path, np.random.default_rng(7))
+def test_integers_are_whole_and_in_range(foreign: tuple[str, Path]) -> None:
+    _, path = foreign
     for key in _datasets(path):
         if key.split("/")[-1] in INTEGERS:
             _sentence(_mutated(path, key, _put("halves", lambda data: data + 0.5)))
@@ -228,27 +238,19 @@ def test_any_one_number(data: st.DataObject, tmp_path: Path) -> None:
     ]
     + [("meta", '{"sampling_fraction": 0}'), ("meta", '{"fingerprint": 5}'), ("meta", '{"geometry": null}')],
 )
-def test_attributes(attribute: str, value: object, tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
-    path = tmp_path / "a.h5"
-    with NativeWriter(path, geometry=siw) as writer:
-        writer.append(toy_cells)
-    with h5py.File(path, "r+") as file:
+def test_attributes(attribute: str, value: object, cells_file: Path) -> None:
+    with h5py.File(cells_file, "r+") as file:
         del file.attrs[attribute]
         file.attrs[attribute] = value
-    _sentence(path)
+    _sentence(cells_file)
 
 
-def test_cells_of_another_geometry_than_the_stored_one(
-    tmp_path: Path, toy_cells: Showers, siw: Geometry
-) -> None:
-    path = tmp_path / "a.h5"
-    with NativeWriter(path, geometry=siw) as writer:
-        writer.append(toy_cells)
-    with h5py.File(path, "r+") as file:
+def test_cells_of_another_geometry_than_the_stored_one(cells_file: Path) -> None:
+    with h5py.File(cells_file, "r+") as file:
         del file.attrs["caloforge_checksums"]
         meta = json.loads(file.attrs["meta"])
         file.attrs["meta"] = json.dumps({**meta, "fingerprint": "0123456789abcdef"})
-    assert "0123456789abcdef" in _sentence(path)
+    assert "0123456789abcdef" in _sentence(cells_file)
 
 
 def test_a_cell_twice(tmp_path: Path, toy_cells: Showers) -> None:
@@ -317,27 +319,19 @@ def test_checksums_do_not_depend_on_the_blocks(tmp_path: Path, toy_cells: Shower
     assert len(set(stored)) == 1
 
 
-def test_a_pass_over_a_native_file_compares_its_checksums(
-    tmp_path: Path, toy_cells: Showers, siw: Geometry
-) -> None:
-    path = tmp_path / "a.h5"
-    with NativeWriter(path, geometry=siw) as writer:
-        writer.append(toy_cells)
-    with h5py.File(path, "r+") as file:
+def test_a_pass_over_a_native_file_compares_its_checksums(cells_file: Path) -> None:
+    with h5py.File(cells_file, "r+") as file:
         file["hits/energy"][0] *= 2
     with (
-        open_showers(path) as reader,
+        open_showers(cells_file) as reader,
         pytest.raises(FormatError, match="'hits/energy' is not what was written"),
     ):
         list(reader.blocks(5))
 
 
-def test_files_without_checksums_are_read(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
-    path = tmp_path / "a.h5"
-    with NativeWriter(path, geometry=siw) as writer:
-        writer.append(toy_cells)
-    with h5py.File(path, "r+") as file:
+def test_files_without_checksums_are_read(cells_file: Path, toy_cells: Showers) -> None:
+    with h5py.File(cells_file, "r+") as file:
         del file.attrs["caloforge_checksums"]
-    assert_same(_read(path), toy_cells)
-    with format_named("native").reader(path, None) as reader:
+    assert_same(_read(cells_file), toy_cells)
+    with format_named("native").reader(cells_file, None) as reader:
         assert reader.verify() == 0

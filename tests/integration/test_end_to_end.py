@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.formats import open_showers
+from command_line import done
 from toy_training import write
 
 if TYPE_CHECKING:
@@ -22,28 +21,22 @@ if TYPE_CHECKING:
 STEPS = ("shower_flow", "point_diffusion", "distillation")
 
 
-def caloforge(*arguments: object) -> str:
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_from_showers_to_a_model_to_a_report(
     tmp_path: Path, make_toy_showers: Callable[..., Showers], siw: Geometry
 ) -> None:
     data = write(tmp_path / "toy.h5", make_toy_showers(300, seed=2), siw)
     run, generated, report = tmp_path / "run", tmp_path / "generated.h5", tmp_path / "report"
     shorter = [f"training.{stage}.steps=60" for stage in STEPS]
-    told = caloforge("train", "caloclouds-2-cm/smoke", *shorter, "--data", data, "--out", run, "--threads", 1)
+    told = done("train", "caloclouds-2-cm/smoke", *shorter, "--data", data, "--out", run, "--threads", 1)
     assert all(stage in told for stage in (*STEPS, "calibration"))
-    caloforge("generate", run, "--like", data, "--count", 210, "--seed", 3, "--out", generated)
+    done("generate", run, "--like", data, "--count", 210, "--seed", 3, "--out", generated)
     with open_showers(data) as real, open_showers(generated) as fake:
         energy = real.incident().energy[:210]
         np.testing.assert_array_equal(fake.incident().energy, energy)
         showers = fake.read(0, 210)
     # even a network that has hardly learnt sees the incident energy
     assert np.corrcoef(energy, showers.visible_energy)[0, 1] > 0.5
-    told = caloforge("evaluate", "--reference", data, "--generated", f"toy={generated}", "--out", report)
+    told = done("evaluate", "--reference", data, "--generated", f"toy={generated}", "--out", report)
     assert "Separation power" in told
     metrics = json.loads((report / "metrics.json").read_text())
     assert list(metrics["models"]) == ["toy"]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from caloforge.cli.app import app
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from command_line import run
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
@@ -48,15 +44,6 @@ def command_of(words: list[str]) -> Any:
 
 
 @pytest.fixture
-def quietly() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
-
-
-@pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         pytest.fail("The quick start reaches for the network.")
@@ -72,13 +59,13 @@ def test_command_lines_have_known_options(words: list[str]) -> None:
 
 
 def test_the_quick_start_runs_offline_and_without_geant4s_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quietly: None, offline: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CALOFORGE_GEANT4_DATA", str(tmp_path / "nowhere"))
     done = []
     for words in QUICK_START:
-        shown = CliRunner().invoke(app, [*words, *SHORTER.get(words[0], [])])
+        shown = run(*words, *SHORTER.get(words[0], []))
         assert shown.exit_code == 0, (words, shown.output)
         assert shown.stdout.strip(), words
         done.append(words[0])

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import typer
@@ -18,21 +16,9 @@ from caloforge.cli.failures import CommandGroup
 from caloforge.cli.helptext import help_text
 from caloforge.cli.logs import configure_logging
 from caloforge.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from command_line import run
 
 ROOT = Path(__file__).parents[2]
-RUNNER = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
 
 
 def failing(error: BaseException) -> typer.Typer:
@@ -63,7 +49,7 @@ def failing(error: BaseException) -> typer.Typer:
     ],
 )
 def test_bad_input_is_one_line_and_code_2(error: Exception, line: str) -> None:
-    result = RUNNER.invoke(failing(error), ["stops"])
+    result = CliRunner().invoke(failing(error), ["stops"])
     assert result.exit_code == 2
     assert result.stderr.startswith(line)
     assert result.stderr.count("\n") == 1
@@ -71,7 +57,7 @@ def test_bad_input_is_one_line_and_code_2(error: Exception, line: str) -> None:
 
 
 def test_verbose_shows_the_traceback() -> None:
-    result = RUNNER.invoke(failing(DataError("The energy is negative.")), ["--verbose", "stops"])
+    result = CliRunner().invoke(failing(DataError("The energy is negative.")), ["--verbose", "stops"])
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
     assert result.stderr.splitlines()[-1] == "caloforge: error: The energy is negative."
@@ -85,20 +71,20 @@ def test_verbose_shows_the_traceback() -> None:
     ],
 )
 def test_interruption(stop: KeyboardInterrupt, line: str) -> None:
-    result = RUNNER.invoke(failing(stop), ["stops"])
+    result = CliRunner().invoke(failing(stop), ["stops"])
     assert result.exit_code == 130
     assert result.stderr == line
 
 
 def test_defects_keep_their_traceback() -> None:
-    result = RUNNER.invoke(failing(ZeroDivisionError("a defect")), ["stops"])
+    result = CliRunner().invoke(failing(ZeroDivisionError("a defect")), ["stops"])
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)
 
 
 def test_version_and_citation() -> None:
-    assert RUNNER.invoke(app, ["--version"]).stdout == f"caloforge {caloforge.__version__}\n"
-    bibtex = RUNNER.invoke(app, ["--cite"]).stdout
+    assert run("--version").stdout == f"caloforge {caloforge.__version__}\n"
+    bibtex = run("--cite").stdout
     assert bibtex.startswith("@software{caloforge,")
     assert f"version = {{{caloforge.__version__}}}" in bibtex
     assert bibtex.count("{") == bibtex.count("}")
@@ -112,7 +98,7 @@ def test_citation_file_has_the_version() -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
 def test_every_command_has_help_with_an_example(command: object) -> None:
     name = command.name  # type: ignore[attr-defined]
-    result = RUNNER.invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    result = run(name, "--help", env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert f"caloforge {name}" in result.stdout.split("Usage:")[1].split("\n", 1)[1]
 
@@ -142,8 +128,8 @@ def test_no_word_of_the_help_is_taken_for_markup(command: object) -> None:
 
 
 def test_unknown_command_and_no_command() -> None:
-    assert RUNNER.invoke(app, ["simulatte"]).exit_code == 2
-    listing = RUNNER.invoke(app, [])
+    assert run("simulatte").exit_code == 2
+    listing = run()
     for command in COMMANDS:
         assert command.name in listing.output
 

@@ -2,35 +2,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import tarfile
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.formats import open_showers
 from caloforge.geant4 import download
 from caloforge.geant4.data import find_data
 from caloforge.geant4.datasets import DataSet
 from caloforge.zoo import reference_path
+from command_line import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-RUNNER = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
 
 
 @pytest.fixture
@@ -55,7 +41,7 @@ def archive_of(folder: Path, *, size: int) -> DataSet:
 
 def test_showers_come_out_of_the_package(tmp_path: Path) -> None:
     out = tmp_path / "geant4.h5"
-    shown = RUNNER.invoke(app, ["data", "fetch", "siw-ecal-photons", "--out", str(out)])
+    shown = run("data", "fetch", "siw-ecal-photons", "--out", out)
     assert shown.exit_code == 0
     assert out.read_bytes() == reference_path().read_bytes()
     with open_showers(out) as reader:
@@ -64,7 +50,7 @@ def test_showers_come_out_of_the_package(tmp_path: Path) -> None:
         assert reader.geometry.name == "siw-ecal"
         energy = reader.incident().energy
     assert (energy.min() > 10e3, energy.max() < 100e3) == (True, True)
-    again = RUNNER.invoke(app, ["data", "fetch", "siw-ecal-photons", "--out", str(out)])
+    again = run("data", "fetch", "siw-ecal-photons", "--out", out)
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)
 
 
@@ -85,27 +71,27 @@ def test_geant4s_data_are_put_where_simulate_looks(
     one = archive_of(tmp_path, size=3_000_000)
     monkeypatch.setattr(download, "fetch_data", partial(download.fetch_data, data_sets=(one,)))
     fetch = ["data", "fetch", "geant4", "--url", tmp_path.as_uri()]
-    shown = RUNNER.invoke(app, fetch)
+    shown = run(*fetch)
     assert (shown.exit_code, shown.stdout.count("Geant4's data sets are in")) == (0, 1)
     assert "fetching G4EMLOW.8.8.tar.gz: 3 of 3 MB" in shown.stderr
     assert find_data() == {"G4EMLOW": home / ".local" / "share" / "caloforge" / "geant4" / "G4EMLOW8.8"}
-    elsewhere = RUNNER.invoke(app, [*fetch, "--out", str(tmp_path / "there")])
+    elsewhere = run(*fetch, "--out", tmp_path / "there")
     assert f"--geant4-data {tmp_path / 'there'}" in elsewhere.stdout
     assert find_data(tmp_path / "there") == {"G4EMLOW": tmp_path / "there" / "G4EMLOW8.8"}
 
 
 def test_the_list_tells_where_things_are(home: Path) -> None:
-    shown = RUNNER.invoke(app, ["data", "list"]).stdout.splitlines()
+    shown = run("data", "list").stdout.splitlines()
     assert shown[1].split()[0] == "siw-ecal-photons"
     assert shown[1].endswith("in the package")
     assert shown[2].endswith("not here")
     for name in ("G4EMLOW8.8", "G4ENSDFSTATE3.0", "G4PARTICLEXS4.2", "PhotonEvaporation6.1.2"):
         (home / ".local" / "share" / "caloforge" / "geant4" / name).mkdir(parents=True)
-    assert RUNNER.invoke(app, ["data", "list"]).stdout.splitlines()[2].endswith("share/caloforge/geant4")
+    assert run("data", "list").stdout.splitlines()[2].endswith("share/caloforge/geant4")
 
 
 def test_without_a_network_it_is_one_sentence(home: Path, tmp_path: Path) -> None:
-    shown = RUNNER.invoke(app, ["data", "fetch", "geant4", "--url", "http://127.0.0.1:9"])
+    shown = run("data", "fetch", "geant4", "--url", "http://127.0.0.1:9")
     assert shown.exit_code == 2
     assert shown.stderr.startswith("caloforge: error: 127.0.0.1 cannot be reached")
     assert shown.stderr.count("\n") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,48 +9,15 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.formats import NativeWriter, detect_format, open_showers
 from caloforge.geometry import Geometry, geometry_names, load_geometry, project
+from command_line import done, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from click.testing import Result
-
     from caloforge.showers import Showers
-
-RUNNER = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
-
-
-def run(*arguments: object) -> Result:
-    return RUNNER.invoke(app, [str(a) for a in arguments])
-
-
-def done(*arguments: object) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*arguments: object) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if "error" in line]
-    assert len(lines) == 1
-    return lines[0]
 
 
 @pytest.fixture

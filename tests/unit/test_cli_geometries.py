@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from typer.testing import CliRunner
-
-from caloforge.cli.app import app
+from command_line import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +27,7 @@ layers:
 def test_odd_geometries_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
     path.write_text(ODD)
-    result = CliRunner().invoke(app, ["geometries", str(path)])
+    result = run("geometries", path)
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0] == "odd <ü> [bold]"

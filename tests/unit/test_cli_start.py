@@ -8,11 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
 from caloforge.beam import PARTICLES
 from caloforge.cli import complete
-from caloforge.cli.app import COMMANDS, app
+from caloforge.cli.app import COMMANDS
 from caloforge.cli.cards import print_card
 from caloforge.cli.common import progress
 from caloforge.cli.evaluate import Level, Part
@@ -23,12 +22,11 @@ from caloforge.models import model_names
 from caloforge.split import PARTS
 from caloforge.training import preset_names
 from caloforge.zoo import card_of, load_simulator, read_card, reference_path, shipped_models
+from command_line import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-RUNNER = CliRunner()
 
 START = """
 import os, sys
@@ -61,15 +59,6 @@ def starts(folder: Path, *lines: str) -> list[tuple[int, str, set[str]]]:
             error = line
     assert len(found) == len(lines), shown.stderr
     return found
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
 
 
 def test_help_and_lists_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
@@ -149,16 +138,16 @@ def test_the_card_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_quiet_leaves_errors_and_results(tmp_path: Path) -> None:
     line = ["generate", "caloclouds-2-cm:siw-ecal", "--energy", "150", "--count", "2", "--out"]
-    loud = RUNNER.invoke(app, [*line, str(tmp_path / "a.h5")])
-    quiet = RUNNER.invoke(app, ["--quiet", *line, str(tmp_path / "b.h5")])
+    loud = run(*line, tmp_path / "a.h5")
+    quiet = run("--quiet", *line, tmp_path / "b.h5")
     assert (loud.exit_code, quiet.exit_code) == (0, 0)
     assert "generating: 2 of 2 showers" in loud.stderr
     assert quiet.stderr == ""
     assert "wall-clock time" in quiet.stdout
-    again = RUNNER.invoke(app, ["-q", *line, str(tmp_path / "b.h5")])
+    again = run("-q", *line, tmp_path / "b.h5")
     assert again.stderr.startswith("caloforge: error: ")
     assert again.stderr.count("\n") == 1
-    both = RUNNER.invoke(app, ["--quiet", "--verbose", "models"])
+    both = run("--quiet", "--verbose", "models")
     assert both.exit_code == 2
     assert "--quiet and --verbose" in both.stderr
 
@@ -197,7 +186,7 @@ def test_the_shell_completes_names(words: str, found: list[str]) -> None:
         "COMP_WORDS": "\n".join(typed),
         "COMP_CWORD": str(len(typed) - 1),
     }
-    shown = RUNNER.invoke(app, [], env=environment, prog_name="caloforge")
+    shown = run(env=environment)
     assert shown.stdout.split() == found
 
 
@@ -239,7 +228,7 @@ def test_bash_takes_names_apart_at_colons(words: list[str], found: list[str]) ->
 
 
 def test_the_shell_can_be_taught() -> None:
-    assert "_caloforge_completion" in RUNNER.invoke(app, ["--show-completion", "bash"]).stdout
+    assert "_caloforge_completion" in run("--show-completion", "bash").stdout
 
 
 def test_names_are_those_of_what_they_stand_for() -> None:
@@ -260,7 +249,7 @@ def test_a_damaged_card_is_said(tmp_path: Path, card: dict[str, object]) -> None
     simulator = load_simulator("caloclouds-2-cm:siw-ecal")
     simulator.card = card
     simulator.save(tmp_path / "model")
-    shown = RUNNER.invoke(app, ["models", str(tmp_path / "model")])
+    shown = run("models", tmp_path / "model")
     assert shown.exit_code == 2
     assert shown.stderr.startswith("caloforge: error: ")
     assert shown.stderr.count("\n") == 1

@@ -9,13 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.evaluation import evaluate
 from caloforge.formats import FORMATS, open_showers
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, load_geometry
 from caloforge.models import GenerativeModel
+from command_line import run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "foreign-files.md").read_text(encoding="utf-8")
@@ -110,14 +109,14 @@ def test_numpy_arrays_become_a_report(folder: Path) -> None:
 def test_the_commands_of_the_page_run(folder: Path) -> None:
     exec(compile(blocks("python")[0], "foreign-files.md", "exec"), {})
     inspect, evaluation = (line.split()[1:] for line in blocks("bash")[0].splitlines())
-    shown = CliRunner().invoke(app, inspect)
+    shown = run(*inspect)
     assert shown.exit_code == 0
     assert "960 cells" in shown.stdout
     command = ["convert", "geant4.h5", "small.h5", "--input-geometry", "mine.yaml"]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert run(*command).exit_code == 0
     with open_showers("small.h5") as reader:
         assert reader.geometry == load_geometry("mine.yaml")
-    missing = CliRunner().invoke(app, evaluation)  # there is no model.h5 here
+    missing = run(*evaluation)  # there is no model.h5 here
     assert missing.exit_code == 2
     assert "There is no shower file model.h5" in missing.stderr
 
@@ -131,7 +130,7 @@ def test_hits_with_positions_become_showers(folder: Path) -> None:
     assert showers.incident.energy == pytest.approx(1000 * np.load("energy.npy"))
     assert set(showers.incident.pdg.tolist()) == {11}
     command = ["convert", "geant4.h5", "cells.h5", "--project"]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert run(*command).exit_code == 0
     with h5py.File("cells.h5") as file:
         assert "hits/cells" in file
 

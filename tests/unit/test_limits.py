@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.disk import MOST_SHOWERS, check_room
 from caloforge.errors import ConfigError, OutputError
 from caloforge.models import build_model
 from caloforge.models.budget import budget
 from caloforge.training import load_config, preset_names
+from command_line import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +98,7 @@ def test_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_options_are_refused_in_our_words(tmp_path: Path, option: str, message: str) -> None:
     fixed = ["--geometry", "siw-ecal", "--energy", "20", "--count", "1", "--out", str(tmp_path / "out.h5")]
-    result = CliRunner().invoke(app, ["simulate", *fixed, option])
+    result = run("simulate", *fixed, option)
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr) < 300
@@ -109,7 +108,7 @@ def test_options_are_refused_in_our_words(tmp_path: Path, option: str, message: 
 def test_endless_counts_end_at_once(tmp_path: Path) -> None:
     arguments = ["--energy", "20", "--count", str(10**12), "--out", str(tmp_path / "out.h5")]
     for command in (["generate", "caloclouds-2-cm:siw-ecal"], ["simulate", "--geometry", "siw-ecal"]):
-        result = CliRunner().invoke(app, [*command, *arguments])
+        result = run(*command, *arguments)
         assert result.exit_code == 2
         assert "--count: got 1,000,000,000,000" in result.stderr
     assert list(tmp_path.iterdir()) == []

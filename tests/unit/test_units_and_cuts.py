@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from caloforge.cli.app import app
 from caloforge.errors import DataError
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import load_geometry
+from command_line import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from click.testing import Result
 
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-RUNNER = CliRunner()
 CUT = 0.5 / 33  # MeV
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("caloforge")
-    before, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = before
-    logger.setLevel(level)
-
-
-def run(*arguments: object) -> Result:
-    return RUNNER.invoke(app, [str(a) for a in arguments])
 
 
 def told(*arguments: object) -> dict[str, Any]:
