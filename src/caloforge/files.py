@@ -30,6 +30,7 @@ __all__ = [
     "part_path",
     "publish",
     "replacing",
+    "staying",
     "write_text",
 ]
 
@@ -104,7 +105,8 @@ def claimed(path: Path, *, force: bool = True) -> Iterator[Path]:
     busy = f"Another process is writing {path}: wait for it, or choose another name."
     with locked(part_path(path), busy=busy, of=path) as part:
         check_output(path, force=force)  # another process may just have finished it
-        yield part
+        with staying(path.parent):
+            yield part
 
 
 @contextmanager
@@ -186,6 +188,22 @@ def made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def staying(folder: Path) -> Iterator[None]:
+    """Say so when ``folder``, which is written to in the block, is removed meanwhile.
+
+    Raises:
+        OutputError: Something could not be written, and the folder is gone.
+    """
+    try:
+        yield
+    except (OSError, OutputError) as error:
+        if folder.is_dir():
+            raise
+        msg = f"The folder {folder} was removed or renamed while it was written to."
+        raise OutputError(msg) from error
+
+
+@contextmanager
 def owned(folder: Path) -> Iterator[None]:
     """Be the only process that writes into ``folder``, which is there. Nests, also with ``filling``.
 
@@ -193,7 +211,7 @@ def owned(folder: Path) -> Iterator[None]:
         OutputError: Another process does, or the folder cannot be written.
     """
     busy = f"Another process is writing {folder}: wait for it, or choose another folder."
-    with locked(folder / ".lock", busy=busy, of=folder):
+    with locked(folder / ".lock", busy=busy, of=folder), staying(folder):
         yield
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,11 +23,12 @@ from caloforge.files import (
     owned,
     part_path,
     replacing,
+    staying,
     write_text,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HOLDER = """
 import sys
@@ -183,6 +185,27 @@ def test_what_is_in_a_folder_is_replaced_with_force_only(tmp_path: Path) -> None
     check_free(tmp_path, ["a", "b", "c"], force=True)
     with pytest.raises(OutputError, match="has b, c already: choose another folder, or give --force"):
         check_free(tmp_path, ["a", "b", "c"], force=False)
+
+
+def write_after_removal(folder: Path) -> None:
+    shutil.rmtree(folder)
+    (folder / "b.txt").write_text("")
+
+
+@pytest.mark.parametrize("function", [claimed, replacing, owned, filling, staying])
+def test_a_folder_that_is_removed_meanwhile(function: Callable[[Path], Any], tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    path = folder / "a.txt" if function in (claimed, replacing) else folder
+    message = r"The folder .*gone was removed or renamed while it was written to\."
+    with pytest.raises(OutputError, match=message), function(path):
+        write_after_removal(folder)
+    assert names(tmp_path) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), staying(tmp_path):
+        (tmp_path / "no" / "b.txt").write_text("")
 
 
 def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:

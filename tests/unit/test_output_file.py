@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from typing import TYPE_CHECKING
 
 import h5py
@@ -46,6 +47,15 @@ def test_content_and_names(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5") as file:
         np.testing.assert_array_equal(file["a"][:], DATA)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_folder_that_is_removed_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    output = OutputFile(tmp_path / "gone" / "a.h5")
+    fill(output)
+    shutil.rmtree(tmp_path / "gone")
+    with pytest.raises(OutputError, match=r"Cannot write .*a\.h5: No such file or directory\.$"):
+        output.finish()
 
 
 @pytest.mark.parametrize("n_bytes", [0, 3000, 100_000, 1_500_000])

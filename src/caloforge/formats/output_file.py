@@ -104,7 +104,9 @@ class OutputFile:
         self._end()
 
     def _failure(self, error: OSError) -> OutputError:
-        return OutputError(f"Cannot write {self.path}: {error.strerror or error}.")
+        # HDF5 puts its own words around those of the system
+        reason = os.strerror(error.errno) if error.errno else error
+        return OutputError(f"Cannot write {self.path}: {reason}.")
 
 
 def _content(file: h5py.File) -> dict[str, object]:

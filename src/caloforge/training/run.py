@@ -8,7 +8,7 @@ import pickle
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ import yaml
 
 import caloforge
 from caloforge.errors import OutputError, TrainingError
-from caloforge.files import locked, replacing, write_text
+from caloforge.files import locked, replacing, staying, write_text
 from caloforge.markup import parse_yaml, read_text
 from caloforge.signals import deferred
 
@@ -71,7 +71,8 @@ class RunDirectory:
         busy = f"Another process is training in {self.path}: wait for it, or name a new folder."
         with locked(self._lock, busy=busy, of=self.path):
             try:
-                yield
+                with staying(self.path):
+                    yield
             except KeyboardInterrupt as stop:
                 self._tidy()
                 if not self._state.is_file():
@@ -89,8 +90,9 @@ class RunDirectory:
             return
         shutil.rmtree(self.cache, ignore_errors=True)
         self._lock.unlink(missing_ok=True)
-        if self._is_mine and not any(self.path.iterdir()):
-            self.path.rmdir()
+        if self._is_mine:
+            with suppress(OSError):  # something is in it, or it is gone
+                self.path.rmdir()
 
     def finished(self, stages: Iterable[str]) -> bool:
         """Whether all ``stages`` are done and the model is saved."""
