@@ -18,7 +18,7 @@ help:
 	@echo "make venv      install caloforge and its tools into $(VENV)"
 	@echo "make demo      generate showers with a shipped model and compare them with Geant4"
 	@echo "make lint      style and types"
-	@echo "make test      lint and tests (under 20 minutes on two cores, installation included)"
+	@echo "make test      lint and tests (under ten minutes on two cores, after the installation)"
 	@echo "make test-all  lint and all tests, the slow ones too"
 	@echo "make clean     remove what the commands above made"
 

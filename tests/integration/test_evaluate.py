@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,12 @@ def test_summary_is_printed(done: tuple[Result, Path]) -> None:
     assert "Separation power" in result.output
     assert "Classifiers" in result.output
     assert "Geant4 floor" in result.output
+    question = result.stdout.index("Can a classifier tell it from Geant4?")
+    assert re.match(
+        r".*\nfirst: (Yes|No).* AUC .*\nsecond: (Yes|No).* AUC .*\nreport: ", result.stdout[question:]
+    )
+    empty = [line for line in result.stdout.splitlines() if re.fullmatch(r"\w.*\S(\s+–)+", line)]
+    assert empty == []  # a metric that no model has stands in the report, with the reason
     assert f"report: {out / 'report.html'}" in result.output
 
 

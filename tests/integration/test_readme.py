@@ -1,4 +1,4 @@
-"""What the README shows can be typed as it stands there."""
+"""What the README and the pages show can be typed as it stands there."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ import typer
 from caloforge.cli.app import app
 from command_line import run
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Kind and content of the blocks of code of a page."""
+    return re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
 
 
 def calls(text: str) -> list[list[str]]:
     """The lines of a block that call caloforge, as words without its name."""
-    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    lines = [line.split("#")[0].split() for line in text.replace("\\\n", " ").splitlines()]
     return [words[1:] for words in lines if words[:1] == ["caloforge"]]
 
 
-CALLS = [words for kind, text in BLOCKS if kind == "bash" for words in calls(text)]
+CALLS = [words for page in PAGES for kind, text in blocks(page) if kind == "bash" for words in calls(text)]
 QUICK_START = calls(README.split("## Quick start")[1].split("```")[1])
 # what makes a line short: fewer showers and steps (what is typed last counts)
 SHORTER = {
@@ -37,9 +43,8 @@ def command_of(words: list[str]) -> Any:
     """The command that a line calls, which may be one of a group."""
     command = typer.main.get_command(app)
     for word in words:
-        if not hasattr(command, "commands"):
-            break
-        command = command.commands[word]
+        if hasattr(command, "commands") and not word.startswith("--"):
+            command = command.commands[word]
     return command
 
 
@@ -76,7 +81,7 @@ def test_the_quick_start_runs_offline_and_without_geant4s_data(
     assert "plotly" in Path("event.html").read_text(encoding="utf-8").lower()
 
 
-@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+@pytest.mark.parametrize("code", [text for kind, text in blocks(README) if kind == "python"])
 def test_python_runs(code: str) -> None:
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
@@ -85,4 +90,4 @@ def test_python_runs(code: str) -> None:
 
 def test_pictures_and_links_are_there() -> None:
     targets = [t for t in re.findall(r"\]\(([^)]+)\)", README) if not t.startswith("http")]
-    assert [t for t in targets if not (Path(__file__).parents[2] / t).exists()] == []
+    assert [t for t in targets if not (ROOT / t).exists()] == []

@@ -68,6 +68,22 @@ def test_a_fraction_out_of_all_proportion_is_said(clouds: Path) -> None:
     assert run("inspect", clouds, "--energy-unit", "eV").exit_code == 2
 
 
+def test_a_unit_that_lies_below_the_cut_is_said_too(tmp_path: Path) -> None:
+    """Voxels in GeV under a threshold in MeV are all empty: their fraction is that before the cut."""
+    path = tmp_path / "gev.h5"
+    with h5py.File(path, "w") as file:
+        file["showers"] = np.full((2, 6480), 1e-3)  # 6.48 GeV
+        file["incident_energies"] = np.full((2, 1), 200_000.0)
+    text = " ".join(run("inspect", path).stderr.split())
+    assert "hold 3.2e-05 of the incident energy, read in MeV; if they are in GeV, say so" in text
+    assert "12960 voxels below 0.01515 MeV count as empty." in text
+    assert told(path, "--energy-unit", "GeV")["visible_fraction"]["mean"] == pytest.approx(0.0324)
+    with h5py.File(path, "r+") as file:  # the particles in GeV, too
+        file["incident_energies"][...] = 200.0
+    text = " ".join(run("inspect", path).stderr.split())
+    assert "the threshold of 0.01515 MeV leaves 0 of the energy of its first showers" in text
+
+
 def test_clouds_far_off_the_axis_are_said(clouds: Path) -> None:
     with h5py.File(clouds, "r+") as file:
         events = file["events"][:]

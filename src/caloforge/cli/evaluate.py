@@ -177,12 +177,18 @@ def _models(entries: list[str]) -> dict[str, list[Path]]:
 def _print(result: Evaluation) -> None:
     from caloforge.cli.common import print_table
     from caloforge.report import summary
+    from caloforge.report.answers import QUESTION, answers
 
     columns = ["", *(sample.name for sample in result.generated), "Geant4 floor"]
     for section in summary(result):
-        rows = [[row.title, *(_mark(c.text, c.best) for c in row.cells), row.floor] for row in section.rows]
-        print_table(columns, rows, title=section.title)
-        typer.echo("")
+        known = [row for row in section.rows if any(c.value is not None for c in row.cells)]
+        rows = [[row.title, *(_mark(c.text, c.best) for c in row.cells), row.floor] for row in known]
+        if rows:
+            print_table(columns, rows, title=section.title)
+            typer.echo("")
+    typer.echo(QUESTION)
+    for answer in answers(result):
+        typer.echo(f"{answer.model}: {answer.word}{answer.reason}")
 
 
 def _mark(text: str, best: bool) -> str:

@@ -64,6 +64,10 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
 
+    def sample(self, count: int) -> Showers:
+        """The first showers, ``count`` at most, with the hits below a cut that ``read`` leaves out."""
+        return self.read(0, min(count, len(self)))
+
     @abstractmethod
     def close(self) -> None:
         """Close the file."""

@@ -55,6 +55,12 @@ class CaloChallengeReader(Hdf5Reader):
         twin._precise = True
         return twin
 
+    def sample(self, count: int) -> Showers:
+        """The first showers, ``count`` at most, before the cut; negative voxels count as empty."""
+        twin = copy(self)
+        twin._cut = Cut(self.path, 0.0) if self._cut is not None else None
+        return twin.read(0, min(count, len(self)))
+
     def _check(self) -> int:
         count = len(numbers(self._file, "showers", (None, None), told="(N, voxels)"))
         per_shower(self._file, "incident_energies", count)

@@ -135,7 +135,7 @@ def _detect(file: h5py.File) -> bool:
 
 CALOCLOUDS = Format(
     name=CaloCloudsWriter.format_name,
-    description="point clouds of CaloClouds, padded in front",
+    description="point clouds of CaloClouds, padded to one length",
     detect=_detect,
     reader=CaloCloudsReader,
     writer=CaloCloudsWriter,

@@ -52,14 +52,13 @@ class Cut:
     def tell(self) -> None:
         """Say what was cut since the last time, in one warning."""
         if self._below:
+            negative = f", {self._negative} of them negative (down to {self._lowest:.3g} MeV)"
             _logger.warning(
-                "%s: %d voxels below %.4g MeV count as empty, %d of them negative (down to %.3g MeV), as in "
-                "the challenge's script.",
+                "%s: %d voxels below %.4g MeV count as empty%s.",
                 self.path,
                 self._below,
                 self.threshold,
-                self._negative,
-                self._lowest,
+                f"{negative}, as in the challenge's script" if self._negative else "",
             )
         self._below = self._negative = 0
 

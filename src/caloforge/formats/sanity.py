@@ -23,6 +23,7 @@ __all__ = ["ENERGY_UNITS", "assumed_unit", "energy_unit", "unit_of_hits", "warn_
 ENERGY_UNITS = {"MeV": MEV, "GeV": GEV, "keV": KEV}
 _SAMPLE = 8
 _LEAST, _MOST = 1e-4, 2.0  # of the incident energy, visible
+_KEPT = 0.5  # of the visible energy, above the threshold
 _FAR = 20.0  # mm
 _UPRIGHT = 0.1  # rad
 
@@ -60,7 +61,7 @@ def unit_of_hits(reader: ShowerReader) -> float:
 
 def warn_of_proportions(reader: ShowerReader) -> None:
     """Say when the first showers hold far too little or too much energy, or are far off the axis."""
-    showers = reader.read(0, min(_SAMPLE, len(reader)))
+    showers = reader.sample(_SAMPLE)
     visible = showers.visible_energy
     if not np.any(visible > 0):
         return
@@ -73,8 +74,23 @@ def warn_of_proportions(reader: ShowerReader) -> None:
             _name(reader.hit_unit),
             _advice(reader, fraction),
         )
+    else:
+        _warn_of_cut(reader, float(visible.sum()))
     if reader.foreign and showers.points is not None:
         _warn_of_centre(reader, showers)
+
+
+def _warn_of_cut(reader: ShowerReader, visible: float) -> None:
+    """Where particles and hits are in another unit than MeV, all hits may lie below the threshold."""
+    kept = float(reader.read(0, min(_SAMPLE, len(reader))).visible_energy.sum()) / visible
+    if kept < _KEPT:
+        _logger.warning(
+            "%s: the threshold of %.4g MeV leaves %.2g of the energy of its first showers: look at the units "
+            "of the file, and at the threshold.",
+            reader.path,
+            reader.meta.threshold,
+            kept,
+        )
 
 
 def _advice(reader: ShowerReader, fraction: float) -> str:

@@ -108,7 +108,7 @@ def _choose(bins: list[ET.Element], path: Path, particle: str | None) -> ET.Elem
     if particle is None:
         wanted = f"has {len(bins)} particles"
     else:
-        wanted = f"has {len(matching) or 'no'} particle{'s'[: len(matching) != 1]} {shown(particle)}"
+        wanted = f"has {len(matching) or 'no'} particle{'s'[: len(matching) > 1]} {shown(particle)}"
     labels = [label for b in bins for label in _labels(b)]
     unique = next((label for label in labels if labels.count(label) == 1), None)
     advice = f"name one, as in {path.name}#{unique}" if unique else "leave only one of them in the file"
