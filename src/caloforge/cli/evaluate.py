@@ -13,7 +13,7 @@ from caloforge.cli.checks import check_folder, check_showers
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.cli.units import EnergyUnit, reading_in
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 
 if TYPE_CHECKING:
     from caloforge.evaluation import Evaluation
@@ -141,25 +141,25 @@ def evaluate(
     check_folder(out, without="metrics.json", force=force)
     from caloforge.evaluation import evaluate as run
 
-    run = reading_in(energy_unit)(run)
-    run(
-        reference,
-        models,
-        out=out,
-        metrics=metrics.value,
-        geometry=geometry,
-        offset=shift,
-        part=part.value,
-        baseline=baseline,
-        count=count,
-        regimes=energies,
-        threshold=threshold,
-        seed=seed,
-        device=device,
-        threads=threads,
-        force=force,
-        on_results=_print,
-    )
+    with reading_in(energy_unit):
+        run(
+            reference,
+            models,
+            out=out,
+            metrics=metrics.value,
+            geometry=geometry,
+            offset=shift,
+            part=part.value,
+            baseline=baseline,
+            count=count,
+            regimes=energies,
+            threshold=threshold,
+            seed=seed,
+            device=device,
+            threads=threads,
+            force=force,
+            on_results=_print,
+        )
     typer.echo(f"report: {out / 'report.html'}")
 
 
@@ -168,7 +168,7 @@ def _models(entries: list[str]) -> dict[str, list[Path]]:
     for entry in entries:
         name, sign, path = entry.partition("=")
         if not sign or not name or not path:
-            raise ConfigError(bad("--generated", got=repr(entry), expected="NAME=FILE"))
+            raise ConfigError(bad("--generated", got=shown(entry), expected="NAME=FILE"))
         models.setdefault(name, []).append(Path(path))
     return models
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.evaluation import windows
-from caloforge.evaluation.challenge import DISCRETE_ENERGIES
+from caloforge.geometry.challenge import DISCRETE_ENERGIES
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index, resample
 from caloforge.evaluation.results import Value
 from caloforge.features.binning import SPECTRUM_BINS, SPECTRUM_SPLIT

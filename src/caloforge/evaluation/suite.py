@@ -19,7 +19,7 @@ import numpy as np
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError, bad
 from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
-from caloforge.evaluation.challenge import cut_geometry
+from caloforge.geometry.challenge import cut_geometry
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells

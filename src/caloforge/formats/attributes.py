@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from caloforge.errors import DataError, FormatError, GeometryError, bad, clipped
 from caloforge.geometry import geometry_from_json
+from caloforge.markup import parse_json
 from caloforge.showers import ShowerMeta
 
 if TYPE_CHECKING:
@@ -87,10 +87,8 @@ def object_attribute(file: h5py.File, name: str) -> dict[str, Any]:
         FormatError: It is something else.
     """
     text = text_attribute(file, name)
-    try:
-        value = json.loads(text) if text else {}
-    except (ValueError, RecursionError) as error:
-        raise damaged(file, name, error) from error
+    source = f"The attribute {name} of {file.filename} is damaged and"
+    value = parse_json(text, source=source, error=FormatError) if text else {}
     if not isinstance(value, dict):
         raise damaged(file, name, f"got {clipped(text, 40)}, expected a JSON object")
     return value

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError
-from caloforge.geometry import PolarGrid, load_geometry
+from caloforge.geometry.files import load_geometry
+from caloforge.geometry.grids import PolarGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.geometry import Geometry
+    from caloforge.geometry.layers import Geometry
 
 __all__ = ["DISCRETE_ENERGIES", "DataSet", "cut_geometry", "known_set"]
 
