@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "check_folder",
     "check_output",
     "claimed",
     "filling",
@@ -50,6 +51,25 @@ def check_output(path: Path, *, force: bool) -> None:
     if not path.parent.is_dir():
         missing = f"The folder {path.parent} does not exist: create it first."
         raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
+
+
+def check_folder(folder: Path, *, without: str = "", force: bool = False) -> None:
+    """Refuse to put results into a folder, which need not exist, beside or over earlier ones.
+
+    Args:
+        folder: The folder.
+        without: The file that an earlier result would have left in it; "" for none.
+        force: Whether that may be replaced.
+
+    Raises:
+        OutputError: ``folder`` is a file, or has ``without`` and ``force`` is not given.
+    """
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file: give the name of a folder."
+        raise OutputError(msg)
+    if without and (folder / without).exists() and not force:
+        msg = f"{folder} has {without} already: choose another folder, or give --force to replace it."
+        raise OutputError(msg)
 
 
 def part_path(path: Path) -> Path:

@@ -113,7 +113,9 @@ def test_voxels_below_the_cut_count_as_empty(voxels: Path, caplog: pytest.LogCap
     assert caplog.text.count("count as empty") == 1
 
 
-def test_voxels_that_are_read_twice_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_voxels_that_are_read_twice_are_counted_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     showers = np.zeros((12, 6480), "f4")
     showers[:, :2] = [3.0, CUT / 2]
     with h5py.File(tmp_path / "soft.h5", "w") as file:

@@ -11,7 +11,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
-from caloforge.errors import ConfigError, OutputError, did_you_mean
+from caloforge.errors import ConfigError, OutputError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ def _samples(out: Path, names: Sequence[str]) -> list[_Sample]:
     known = _shipped()
     for name in names:
         if name not in known:
-            msg = f"There is no trained model {name!r} of {_GEOMETRY}: {did_you_mean(name, known)}."
+            msg = f"There is no trained model {shown(name)} of {_GEOMETRY}: {did_you_mean(name, known)}."
             raise ConfigError(msg)
     return [_Sample(name, f"{name}:{_GEOMETRY}", out / f"{name}.h5") for name in dict.fromkeys(names)]
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.checks import check_folder, check_showers
+from caloforge.cli.checks import check_showers
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad, shown
+from caloforge.files import check_folder
 
 if TYPE_CHECKING:
     from caloforge.evaluation import Evaluation

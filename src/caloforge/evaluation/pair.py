@@ -13,9 +13,9 @@ from caloforge.geometry.challenge import known_set
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.geometry.challenge import DataSet
     from caloforge.features import Binning, CellStore, FeatureTable
     from caloforge.geometry import Geometry
+    from caloforge.geometry.challenge import DataSet
 
 __all__ = ["LEVELS", "Frame", "Level", "Observed", "Pair"]
 

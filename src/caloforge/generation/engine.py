@@ -175,7 +175,8 @@ def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
         reader = stack.enter_context(NativeReader(out))
         if problem := _misfit(reader, request, count):
             fix = "choose another name, or repeat that request with a larger --count"
-            raise OutputError(f"{out} {problem}: {fix}.")
+            msg = f"{out} {problem}: {fix}."
+            raise OutputError(msg)
         reader.verify()
         stack.pop_all()
     return reader
