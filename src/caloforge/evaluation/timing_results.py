@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.files import write_text
-from caloforge.model_card import CARD, read_card
+from caloforge.trained.card import CARD, read_card
 from caloforge.units import GEV
 from caloforge.zoo import model_folder
 
