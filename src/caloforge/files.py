@@ -160,9 +160,12 @@ def write_text(path: Path, text: str) -> None:
 def made(folder: Path) -> Iterator[None]:
     """Make ``folder`` for the work in the block; when that fails and nothing is in it, it goes away again.
 
+    One that was there stays.
+
     Raises:
         OutputError: It cannot be made.
     """
+    there = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -172,7 +175,8 @@ def made(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         with deferred(), suppress(OSError):  # it is not empty
-            folder.rmdir()
+            if not there:
+                folder.rmdir()
         raise
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from caloforge.errors import OutputError
-from caloforge.files import claimed, filling, locked, owned, part_path, replacing, write_text
+from caloforge.files import claimed, filling, locked, made, owned, part_path, replacing, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,3 +141,11 @@ def test_a_lock_file_is_removed_and_a_folder_that_is_not_there_is_said(tmp_path:
     assert names(tmp_path) == []
     with pytest.raises(OutputError, match="Cannot write"), locked(tmp_path / "no" / "lock", busy="busy"):
         pass
+
+
+def test_a_folder_made_in_vain_goes_away_again(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("there", "new"):
+        with pytest.raises(KeyboardInterrupt), made(tmp_path / name):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
