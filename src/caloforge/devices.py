@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def find_device(name: str) -> torch.device:
     if name in {f"cuda:{number}" for number in range(gpus)}:
         return torch.device(name)
     expected = "cpu, auto or an accelerator that this machine has"
-    raise ConfigError(bad("device", got=f"{name!r:.60}", expected=expected))
+    raise ConfigError(bad("device", got=shown(name), expected=expected))
 
 
 @contextmanager

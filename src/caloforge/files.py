@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "check_free",
+    "check_folder",
     "check_output",
     "claimed",
     "filling",
@@ -58,18 +58,21 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path.parent} is not a folder." if path.parent.exists() else missing)
 
 
-def check_free(folder: Path, names: Iterable[str], *, force: bool) -> None:
-    """Refuse to replace what is in a folder; it need not exist.
+def check_folder(folder: Path, *, without: Iterable[str] = (), force: bool = False) -> None:
+    """Refuse to put results into a folder, which need not exist, over earlier ones.
 
     Args:
-        folder: The folder to write to.
-        names: Of the files and folders to be written there.
-        force: Whether they may be there already.
+        folder: The folder.
+        without: The files and folders that an earlier result would have left in it.
+        force: Whether those may be replaced.
 
     Raises:
-        OutputError: One of them is there and ``force`` is not given.
+        OutputError: ``folder`` is a file, or has one of ``without`` and ``force`` is not given.
     """
-    there = [name for name in names if (folder / name).exists()]
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file: give the name of a folder."
+        raise OutputError(msg)
+    there = [name for name in without if (folder / name).exists()]
     if there and not force:
         msg = f"{folder} has {', '.join(there)} already: choose another folder, or give --force to replace."
         raise OutputError(msg)
@@ -171,9 +174,12 @@ def write_text(path: Path, text: str) -> None:
 def made(folder: Path) -> Iterator[None]:
     """Make ``folder`` for the work in the block; when that fails and nothing is in it, it goes away again.
 
+    One that was there stays.
+
     Raises:
         OutputError: It cannot be made.
     """
+    there = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -183,7 +189,8 @@ def made(folder: Path) -> Iterator[None]:
         yield
     except BaseException:
         with deferred(), suppress(OSError):  # it is not empty
-            folder.rmdir()
+            if not there:
+                folder.rmdir()
         raise
 
 

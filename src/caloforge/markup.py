@@ -217,12 +217,12 @@ def _yaml_reason(problem: Exception) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        msg = f"the key {shown(twice)} comes twice"
-        raise ValueError(msg)
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            msg = f"the key {shown(name)} comes twice"
+            raise ValueError(msg)
+        content[name] = value
     return content
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -71,7 +71,7 @@ def check_preset(name: str) -> None:
             msg = f"There is no configuration file {name}: check the name."
             raise ConfigError(msg)
     elif name not in preset_names():
-        msg = f"Unknown preset {name[:60]!r}: {did_you_mean(name, preset_names())}."
+        msg = f"Unknown preset {shown(name)}: {did_you_mean(name, preset_names())}."
         raise ConfigError(msg)
 
 

@@ -19,9 +19,9 @@ from caloforge.models.assembly import cloud_to_showers, incident_tensors
 from caloforge.models.bounds import FAR
 from caloforge.models.noise import StreamNoise
 from caloforge.records import first_problem
-from caloforge.saved_model import SavedRange, read_model, write_model
 from caloforge.showers import Incident, Showers
-from caloforge.trained import TrainedRange, refuse_absurd
+from caloforge.trained.files import SavedRange, read_model, write_model
+from caloforge.trained.range import TrainedRange, refuse_absurd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ class Simulator:
 
         Raises:
             DataError: Showers far outside of the trained range that cannot be right, see
-                ``trained.absurd``: more than one in ten of a batch.
+                ``caloforge.trained.range.absurd``: more than one in ten of a batch.
         """
         index = first + np.arange(len(incident))
         rows = self._batches(incident, batch_size)

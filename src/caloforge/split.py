@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from scipy.stats import ks_2samp, spearmanr
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def check_part(name: str) -> Part:
     for part in PARTS:
         if part == name:
             return part
-    msg = f"Unknown part {name[:40]!r}: {did_you_mean(name, PARTS)}."
+    msg = f"Unknown part {shown(name)}: {did_you_mean(name, PARTS)}."
     raise ConfigError(msg)
 
 

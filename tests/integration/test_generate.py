@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from caloforge.beam import Beam
 from caloforge.cli.app import app
-from caloforge.errors import ConfigError, DataError, FormatError
+from caloforge.errors import ConfigError, DataError, FormatError, OutputError
 from caloforge.formats import NativeReader, format_named, open_showers
 from caloforge.generation import Generation, LikeFile, engine, generate
 from caloforge.geometry import place, project
@@ -326,13 +326,24 @@ def test_what_does_not_fit_is_not_appended(
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
-def test_damaged_showers_are_not_appended_to(model: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_extended(model: Path, tmp_path: Path) -> None:
+    """Its damage would get a checksum of its own."""
     make(model, tmp_path / "a.h5", count=4)
     with h5py.File(tmp_path / "a.h5", "r+") as file:
-        file["hits/energy"][3] *= 2
-    with pytest.raises(FormatError, match="hits/energy"):
+        file["hits/energy"][0] += 1
+    with pytest.raises(FormatError, match="'hits/energy' is not what was written"):
         make(model, tmp_path / "a.h5", count=8, append=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_damaged_request_is_one_sentence(model: Path, tmp_path: Path) -> None:
+    make(model, tmp_path / "a.h5", count=4)
+    parts = tmp_path / "b.h5.parts"
+    parts.mkdir()
+    (tmp_path / "a.h5").rename(parts / "0000000000.h5")
+    for content in (b"{", b"\xff", b"[" * 100_000):
+        (parts / "request.json").write_bytes(content)
+        with pytest.raises(OutputError, match=r"unfinished showers of another request .* --force to drop"):
+            make(model, tmp_path / "b.h5", count=4)
 
 
 def test_nothing_to_append_to(model: Path, tmp_path: Path, siw: Geometry, toy_showers: Showers) -> None:

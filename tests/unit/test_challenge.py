@@ -12,10 +12,10 @@ import pytest
 
 from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation import evaluate
-from caloforge.evaluation.challenge import cut_geometry, known_set
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index
 from caloforge.features.bins import check_edges
 from caloforge.geometry import Geometry, Layer, PolarGrid, load_geometry
+from caloforge.geometry.challenge import cut_geometry, known_set
 from caloforge.geometry.xml import write_binning_xml
 
 if TYPE_CHECKING:

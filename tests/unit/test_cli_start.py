@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caloforge.beam import PARTICLES
 from caloforge.cli import complete
 from caloforge.cli.app import COMMANDS
 from caloforge.cli.cards import print_card
@@ -233,7 +232,6 @@ def test_the_shell_can_be_taught() -> None:
 
 def test_names_are_those_of_what_they_stand_for() -> None:
     assert sorted(complete.WRITABLE) == sorted(f.name for f in FORMATS if f.writer)
-    assert {PARTICLES[name] for name in complete.PARTICLES} == set(PARTICLES.values())
     assert [level.value for level in Level] == list(LEVELS)
     assert [part.value for part in Part] == list(PARTS)
     assert complete.geometry("") == geometry_names()

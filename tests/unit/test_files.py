@@ -15,11 +15,12 @@ import pytest
 
 from caloforge.errors import OutputError
 from caloforge.files import (
-    check_free,
+    check_folder,
     check_output,
     claimed,
     filling,
     locked,
+    made,
     owned,
     part_path,
     replacing,
@@ -180,11 +181,11 @@ def test_devices_and_pipes_are_not_replaced_by_files(tmp_path: Path) -> None:
 def test_what_is_in_a_folder_is_replaced_with_force_only(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "c").write_text("")
-    check_free(tmp_path, ["a"], force=False)
-    check_free(tmp_path / "no", ["b"], force=False)
-    check_free(tmp_path, ["a", "b", "c"], force=True)
+    check_folder(tmp_path, without=["a"], force=False)
+    check_folder(tmp_path / "no", without=["b"], force=False)
+    check_folder(tmp_path, without=["a", "b", "c"], force=True)
     with pytest.raises(OutputError, match="has b, c already: choose another folder, or give --force"):
-        check_free(tmp_path, ["a", "b", "c"], force=False)
+        check_folder(tmp_path, without=["a", "b", "c"], force=False)
 
 
 def write_after_removal(folder: Path) -> None:
@@ -232,3 +233,11 @@ def test_a_lock_file_is_removed_and_a_folder_that_is_not_there_is_said(tmp_path:
     assert names(tmp_path) == []
     with pytest.raises(OutputError, match="Cannot write"), locked(tmp_path / "no" / "lock", busy="busy"):
         pass
+
+
+def test_a_folder_made_in_vain_goes_away_again(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("there", "new"):
+        with pytest.raises(KeyboardInterrupt), made(tmp_path / name):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

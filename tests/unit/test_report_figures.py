@@ -338,6 +338,12 @@ def test_correlations_of_layers(evaluation: Evaluation) -> None:
     assert np.nanmax(np.abs(layer_correlation(table))) <= 1 + 1e-9
 
 
+def test_without_showers_there_is_no_correlation(evaluation: Evaluation) -> None:
+    nothing = evaluation.reference.table.select(slice(0, 0))
+    assert np.isnan(layer_correlation(nothing)).all()
+    assert np.isnan(layer_pearson(nothing)).all()
+
+
 def test_edges_hold_all_samples_and_follow_the_showers(evaluation: Evaluation) -> None:
     edges, log = common_edges(evaluation, lambda table: table["hits"])
     assert not log

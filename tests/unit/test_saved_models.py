@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from caloforge.errors import FormatError
-from caloforge.model_card import check_card
 from caloforge.models import build_model, model_class
-from caloforge.saved_model import SavedRange, read_model, write_model
+from caloforge.trained.card import check_card
+from caloforge.trained.files import SavedRange, read_model, write_model
 from caloforge.zoo import load_simulator, model_folder, shipped_models
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from caloforge.models.bounds import Bounds
 from caloforge.preprocessing import Conditions
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.simulator import Simulator, TrainedRange
-from caloforge.trained import absurd, refuse_absurd
+from caloforge.trained.range import absurd, refuse_absurd
 from caloforge.units import DEGREE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from caloforge.errors import DataError
 from caloforge.formats import NativeWriter, open_showers
-from caloforge.geometry import load_geometry
+from caloforge.geometry import load_geometry, write_binning_xml
 from command_line import run
 
 if TYPE_CHECKING:
@@ -108,6 +108,29 @@ def test_voxels_below_the_cut_count_as_empty(voxels: Path, caplog: pytest.LogCap
     assert showers.offsets.tolist() == [0, 0, 3]
     assert "2 voxels below 0.01515 MeV count as empty, 1 of them negative (down to -0.001 MeV)" in caplog.text
     assert caplog.text.count("count as empty") == 1
+
+
+def test_voxels_that_are_read_twice_are_counted_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    showers = np.zeros((12, 6480), "f4")
+    showers[:, :2] = [3.0, CUT / 2]
+    with h5py.File(tmp_path / "soft.h5", "w") as file:
+        file["showers"], file["incident_energies"] = showers, np.full((12, 1), 1e4)
+    with caplog.at_level("WARNING", logger="caloforge"), open_showers(tmp_path / "soft.h5") as reader:
+        for _ in reader.blocks(5):  # the first eight were looked at on opening
+            pass
+    assert "12 voxels below 0.01515 MeV count as empty, as in the challenge's script" in caplog.text
+
+
+def test_a_binning_xml_has_the_cut_of_the_data_set(voxels: Path, tmp_path: Path) -> None:
+    with h5py.File(voxels, "r+") as file:
+        file["incident_energies"][...] = 1e4
+    known = load_geometry("calochallenge-2")
+    write_binning_xml(known, tmp_path / "binning.xml")
+    with open_showers(voxels, geometry=load_geometry(tmp_path / "binning.xml")) as reader:
+        assert reader.read(0, 2).energy.tolist() == pytest.approx([3.0, 2.0, CUT])
+        assert reader.meta.threshold == known.threshold
 
 
 def test_negative_voxels_without_a_cut_are_named(voxels: Path) -> None:

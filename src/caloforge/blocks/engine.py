@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge import __version__
 from caloforge.blocks.pool import Task, Worker, run_tasks
-from caloforge.errors import CaloForgeError, OutputError
+from caloforge.errors import CaloForgeError, FormatError, OutputError
 from caloforge.files import claimed, locked
 from caloforge.formats.native import NativeReader, NativeWriter
+from caloforge.markup import parse_json
 from caloforge.signals import deferred
 
 if TYPE_CHECKING:
@@ -250,7 +251,9 @@ class Blocks:
         """What is on disk and how to go on, or nothing."""
         if not any(self._finished()):
             return ""
-        kept = self.count - sum(stop - start for start, stop in self.missing())
+        # by their names: to read them all again would take long after Ctrl-C
+        there = (task for task in self.tasks() if self._is_kept(task) or self.path(task).exists())
+        kept = sum(stop - start for start, stop in there)
         return f"{kept} of {self.count} showers are kept: run the same command again to go on"
 
     def remove(self) -> None:
@@ -263,7 +266,7 @@ class Blocks:
     def _adopt(self, request: Mapping[str, Any], *, force: bool) -> None:
         text = json.dumps({"caloforge": __version__, **request}, indent=1, sort_keys=True)
         stored = self.folder / "request.json"
-        old = stored.read_text(encoding="utf-8") if stored.exists() else ""
+        old = stored.read_text(encoding="utf-8", errors="replace") if stored.exists() else ""
         if old != text:
             if any(self._finished()) and not force:
                 raise OutputError(_other_request(self, old, text))
@@ -314,9 +317,13 @@ def _make(
 
 
 def _other_request(blocks: Blocks, old: str, new: str) -> str:
-    there, here = (json.loads(text) if text else {} for text in (old, new))
+    try:
+        there = parse_json(old or "{}", source="It", error=FormatError)
+        different = differences(there, json.loads(new))
+    except FormatError:
+        different = "its request.json is damaged"
     return (
-        f"{blocks.folder} has unfinished showers of another request ({differences(there, here)}): repeat "
+        f"{blocks.folder} has unfinished showers of another request ({different}): repeat "
         f"that request to finish them, choose another name, or give --force to drop them."
     )
 

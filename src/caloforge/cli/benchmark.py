@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.checks import check_file, check_model
+from caloforge.cli.checks import check_model
 from caloforge.cli.common import energy_range, print_table, progress
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
+from caloforge.files import check_output
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def benchmark(
     """
     energies = energy_range(energy) if energy else None
     numbers = _numbers(threads, "--threads", {"all": 0}), _numbers(batch_sizes, "--batch-sizes", {})
-    check_file(out, force=force)
+    check_output(out, force=force)
     for name in models:
         check_model(name)
     from caloforge.evaluation.timing import BenchmarkSettings
@@ -124,7 +125,7 @@ def _numbers(text: str, option: str, words: Mapping[str, int]) -> tuple[int, ...
     good = [part in words or (part.isdecimal() and int(part) > 0) for part in parts]
     if not all(good):
         expected = " or ".join(["whole numbers from 1 up with commas between", *words])
-        raise ConfigError(bad(option, got=repr(text), expected=expected))
+        raise ConfigError(bad(option, got=shown(text), expected=expected))
     return tuple(words[part] if part in words else int(part) for part in parts)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from caloforge.cli.common import print_table
-from caloforge.errors import FormatError
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -19,20 +18,10 @@ __all__ = ["print_card"]
 
 
 def print_card(name: str, model: ModelCard) -> None:
-    """Print what a model is for, how it was trained, its limits, and its evaluation.
-
-    Raises:
-        FormatError: The card holds something else than caloforge writes.
-    """
-    try:
-        rows = list(_rows(model))
-        evaluation = _evaluation(model.card["evaluation"]) if "evaluation" in model.card else None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        msg = f"The card of {name} is damaged ({error!s:.80}): train the model again, or copy its files anew."
-        raise FormatError(msg) from error
-    print_table(("", name), rows)
-    if evaluation is not None:
-        title, results = evaluation
+    """Print what a model is for, how it was trained, its limits, and its evaluation."""
+    print_table(("", name), list(_rows(model)))
+    if evaluation := model.card.get("evaluation"):
+        title, results = _evaluation(evaluation)
         typer.echo("")
         print_table(("", "", "value", "floor: Geant4 against Geant4"), results, title=title)
 

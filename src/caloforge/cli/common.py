@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import typer
 
 from caloforge.cli.logs import error_console
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def parse_range(text: str, *, log: bool = False, signed: bool = False, what: str
     low, high = ends[0], ends[-1]
     if (low < 0 and not signed) or not math.isfinite(low) or not math.isfinite(high):
         expected = "finite numbers" if signed else "finite numbers from zero upwards"
-        raise ConfigError(bad(what, got=repr(text), expected=expected))
+        raise ConfigError(bad(what, got=shown(text), expected=expected))
     if high < low:
         expected = "the lower end first"
-        raise ConfigError(bad(what, got=repr(text), expected=expected, fix=f"write {high:g}:{low:g}"))
+        raise ConfigError(bad(what, got=shown(text), expected=expected, fix=f"write {high:g}:{low:g}"))
     if log and low == 0:
         fix = "start above zero or leave --log out"
-        raise ConfigError(bad(what, got=repr(text), expected="a logarithmic range above zero", fix=fix))
+        raise ConfigError(bad(what, got=shown(text), expected="a logarithmic range above zero", fix=fix))
     return Range(low, high, log)
 
 
@@ -109,7 +109,7 @@ def _numbers(text: str, what: str) -> list[float]:
     except ValueError:
         ends = []
     if not 1 <= len(ends) <= 2:
-        raise ConfigError(bad(what, got=repr(text), expected="a number (50) or a range (10:100)"))
+        raise ConfigError(bad(what, got=shown(text), expected="a number (50) or a range (10:100)"))
     return ends
 
 
@@ -121,7 +121,7 @@ def energy_range(text: str, *, log: bool = False, what: str = "--energy") -> Ran
     """
     energies = parse_range(text, log=log, what=what)
     if energies.low == 0:
-        raise ConfigError(bad(f"{what} [GeV]", got=repr(text), expected="energies above zero"))
+        raise ConfigError(bad(f"{what} [GeV]", got=shown(text), expected="energies above zero"))
     return energies.scaled(GEV)
 
 
@@ -138,7 +138,7 @@ def angle_range(text: str, *, limit: float = 90.0, what: str = "--theta") -> Ran
     """
     angles = parse_range(text, what=what)
     if angles.high >= limit:
-        raise ConfigError(bad(f"{what} [degrees]", got=repr(text), expected=f"angles below {limit:g}"))
+        raise ConfigError(bad(f"{what} [degrees]", got=shown(text), expected=f"angles below {limit:g}"))
     return angles.scaled(DEGREE)
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from caloforge.names import geometry_names, model_names, preset_names
+from caloforge.particles import PARTICLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
 __all__ = [
-    "PARTICLES",
     "WRITABLE",
     "any_model",
     "data_set",
@@ -26,9 +26,8 @@ __all__ = [
     "writable",
 ]
 
-# as caloforge.formats and caloforge.beam say, which import numpy; tests hold them together
+# as caloforge.formats says, which imports numpy; a test holds them together
 WRITABLE = ("caloclouds", "calochallenge", "ddml", "native", "showerdata")
-PARTICLES = ("gamma", "e-", "e+", "mu-", "mu+", "pi0", "pi+", "pi-", "kaon+", "kaon-", "proton", "neutron")
 
 
 def _completion(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:

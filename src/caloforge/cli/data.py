@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.checks import check_file, check_folder
 from caloforge.cli.common import print_table, progress
 from caloforge.cli.helptext import help_text
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
+from caloforge.files import check_folder, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,12 +80,12 @@ def fetch(
     elif name == GEANT4:
         _fetch_geant4(out, url)
     else:
-        msg = f"There is no data set {name[:60]!r}: {did_you_mean(name, NAMES)}."
+        msg = f"There is no data set {shown(name)}: {did_you_mean(name, NAMES)}."
         raise ConfigError(msg)
 
 
 def _copy_photons(out: Path, *, force: bool) -> None:
-    check_file(out, force=force)
+    check_output(out, force=force)
     from caloforge.files import replacing
     from caloforge.zoo.shipped import reference_path
 

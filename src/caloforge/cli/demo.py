@@ -11,7 +11,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.names import EVALUATION
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def demo(
     caloforge demo --out demo --count 200 --seed 2 --force
     caloforge demo --out pyramid --model pyramid --model caloclouds
     """
-    from caloforge.files import check_free, made, owned
+    from caloforge.files import check_folder, made, owned
     from caloforge.zoo import reference_path
 
     started = time.monotonic()
@@ -78,7 +78,8 @@ def demo(
     samples = _samples(out, model or _fast())
     display = out / "event.html"
     # before minutes are spent
-    check_free(out, [*(s.path.name for s in samples), display.name, *EVALUATION], force=force)
+    results = [*(s.path.name for s in samples), display.name, *EVALUATION]
+    check_folder(out, without=results, force=force)
     from caloforge.evaluation import evaluate
 
     count = min(count, _length(reference))
@@ -120,7 +121,7 @@ def _samples(out: Path, names: Sequence[str]) -> list[_Sample]:
     known = _shipped()
     for name in names:
         if name not in known:
-            msg = f"There is no trained model {name!r} of {_GEOMETRY}: {did_you_mean(name, known)}."
+            msg = f"There is no trained model {shown(name)} of {_GEOMETRY}: {did_you_mean(name, known)}."
             raise ConfigError(msg)
     return [_Sample(name, f"{name}:{_GEOMETRY}", out / f"{name}.h5") for name in dict.fromkeys(names)]
 

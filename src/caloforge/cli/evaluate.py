@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.checks import check_folder, check_showers
+from caloforge.cli.checks import check_showers
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.cli.units import EnergyUnit, reading_in
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
+from caloforge.files import check_folder
 from caloforge.names import EVALUATION
 
 if TYPE_CHECKING:
@@ -142,25 +143,25 @@ def evaluate(
     check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
 
-    run = reading_in(energy_unit)(run)
-    run(
-        reference,
-        models,
-        out=out,
-        metrics=metrics.value,
-        geometry=geometry,
-        offset=shift,
-        part=part.value,
-        baseline=baseline,
-        count=count,
-        regimes=energies,
-        threshold=threshold,
-        seed=seed,
-        device=device,
-        threads=threads,
-        force=force,
-        on_results=_print,
-    )
+    with reading_in(energy_unit):
+        run(
+            reference,
+            models,
+            out=out,
+            metrics=metrics.value,
+            geometry=geometry,
+            offset=shift,
+            part=part.value,
+            baseline=baseline,
+            count=count,
+            regimes=energies,
+            threshold=threshold,
+            seed=seed,
+            device=device,
+            threads=threads,
+            force=force,
+            on_results=_print,
+        )
     typer.echo(f"report: {out / 'report.html'}")
 
 
@@ -169,7 +170,7 @@ def _models(entries: list[str]) -> dict[str, list[Path]]:
     for entry in entries:
         name, sign, path = entry.partition("=")
         if not sign or not name or not path:
-            raise ConfigError(bad("--generated", got=repr(entry), expected="NAME=FILE"))
+            raise ConfigError(bad("--generated", got=shown(entry), expected="NAME=FILE"))
         models.setdefault(name, []).append(Path(path))
     return models
 

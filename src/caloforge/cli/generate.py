@@ -10,12 +10,13 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
-from caloforge.cli.checks import check_file, check_model
+from caloforge.cli.checks import check_model
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
 from caloforge.errors import ConfigError
+from caloforge.files import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +139,7 @@ def generate(
     if append and force:
         raise ConfigError("--append extends the file and --force replaces it: give one of them.")
     check_model(model)
-    check_file(out, force=force or append)
+    check_output(out, force=force or append)
     from caloforge.formats import format_named
     from caloforge.generation import Generation
     from caloforge.generation import generate as run

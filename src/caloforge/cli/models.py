@@ -9,7 +9,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def _show_trained(name: str, *, as_json: bool) -> None:
     known = [*model_names(), *preset_names(), *shipped_models()]
     if name not in known and not Path(name).is_dir():
         choices = did_you_mean(name, known)
-        msg = f"There is no model, preset or run {name!r}: {choices}, or give the folder of a run."
+        msg = f"There is no model, preset or run {shown(name)}: {choices}, or give the folder of a run."
         raise ConfigError(msg)
     model = read_card(name)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 
 __all__ = ["parse_offset"]
 
@@ -20,5 +20,5 @@ def parse_offset(text: str, *, what: str = "--offset") -> tuple[float, float]:
     except ValueError:
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise ConfigError(bad(what, got=repr(text), expected="two numbers in mm such as 1.5,-2"))
+        raise ConfigError(bad(what, got=shown(text), expected="two numbers in mm such as 1.5,-2"))
     return x, y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 
 __all__ = ["parse_regimes"]
 
@@ -22,5 +22,5 @@ def parse_regimes(text: str | None, *, what: str = "--regimes") -> tuple[float, 
     except ValueError:
         low = high = math.nan
     if not 0 < low < high < math.inf:
-        raise ConfigError(bad(what, got=repr(text), expected="two rising energies in MeV such as 0.5,5"))
+        raise ConfigError(bad(what, got=shown(text), expected="two rising energies in MeV such as 0.5,5"))
     return low, high

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.checks import check_folder, check_model, check_showers
+from caloforge.cli.checks import check_model, check_showers
 from caloforge.cli.common import print_table, progress
+from caloforge.files import check_folder
 from caloforge.names import check_preset
 
 if TYPE_CHECKING:

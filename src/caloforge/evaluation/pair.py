@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from caloforge.evaluation.challenge import known_set
+from caloforge.geometry.challenge import known_set
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.evaluation.challenge import DataSet
     from caloforge.features import Binning, CellStore, FeatureTable
     from caloforge.geometry import Geometry
+    from caloforge.geometry.challenge import DataSet
 
 __all__ = ["LEVELS", "Frame", "Level", "Observed", "Pair"]
 

@@ -35,11 +35,11 @@ def recut(showers: ShowerReader | Showers, before: Geometry, after: Geometry) ->
 
 
 class RecutReader(ShowerReader):
-    """Reads a file of cells with another threshold.
+    """Reads a file of cells as those of a geometry with another threshold, which is applied on read-out.
 
     Attributes:
         path: As of the file.
-        meta: As of the file, with the new threshold.
+        meta: As of the file, with the fingerprint of the new geometry.
         geometry: That with the new threshold.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.evaluation.classify.metrics import (
     boosted_metric,
     cloud_metric,
@@ -162,7 +162,7 @@ def level_named(name: str) -> Level:
     for level in LEVELS:
         if level == name:
             return level
-    msg = f"Unknown level of metrics {name!r}: {did_you_mean(name, LEVELS)}."
+    msg = f"Unknown level of metrics {shown(name)}: {did_you_mean(name, LEVELS)}."
     raise ConfigError(msg)
 
 

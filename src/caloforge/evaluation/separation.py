@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.evaluation import windows
-from caloforge.evaluation.challenge import DISCRETE_ENERGIES
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index, resample
 from caloforge.evaluation.results import Value
 from caloforge.features.binning import SPECTRUM_BINS, SPECTRUM_SPLIT
 from caloforge.features.bins import find_bins
 from caloforge.geometry import PolarGrid
+from caloforge.geometry.challenge import DISCRETE_ENERGIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

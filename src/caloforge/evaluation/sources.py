@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from scipy.stats import ks_2samp
 
-from caloforge.errors import DataError, GeometryError, bad
+from caloforge.errors import DataError, GeometryError, bad, shown
 from caloforge.evaluation.recut import recut
 from caloforge.features.hits import read_out
 from caloforge.formats import ShowerReader, open_showers
@@ -261,7 +261,7 @@ def check_particles(reference: Source, generated: Source, geometry: Geometry) ->
     particles = [np.unique(source.incident().pdg).tolist() for source in (reference, generated)]
     if particles[0] != particles[1]:
         got, expected = f"PDG codes {_short(particles[1])}", f"{_short(particles[0])} as in the reference"
-        raise DataError(bad(f"particles of {generated.name[:40]!r}", got=got, expected=expected))
+        raise DataError(bad(f"particles of {shown(generated.name)}", got=got, expected=expected))
     for source in (reference, generated):
         read_out(source.read(0, 1), geometry)
 
@@ -287,7 +287,7 @@ def energy_warning(name: str, reference: FeatureTable, generated: FeatureTable) 
             apart = "all of them lie outside of the reference's range"
         if apart:
             return (
-                f"The {words} of {name[:40]!r} are distributed differently from the reference's "
+                f"The {words} of {shown(name)} are distributed differently from the reference's "
                 f"({apart}): numbers compare the "
                 "choice of particles too; generate with --like the reference file."
             )
@@ -305,6 +305,6 @@ def threshold_warning(source: Source, geometry: Geometry) -> str:
     if not meta.fingerprint or meta.threshold <= geometry.threshold * (1.0 + _OUTSIDE):
         return ""
     return (
-        f"The cells of {source.name[:40]!r} were cut at {meta.threshold:.4g} MeV and are compared at "
+        f"The cells of {shown(source.name)} were cut at {meta.threshold:.4g} MeV and are compared at "
         f"{geometry.threshold:.4g} MeV: give --threshold {meta.threshold:.4g} to compare what all files have."
     )

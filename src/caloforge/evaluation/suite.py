@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge import __version__
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
-from caloforge.evaluation.challenge import cut_geometry
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
@@ -36,10 +35,11 @@ from caloforge.evaluation.sources import (
     select,
     threshold_warning,
 )
-from caloforge.files import check_free, filling, made
+from caloforge.files import check_folder, filling, made
 from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
+from caloforge.geometry.challenge import cut_geometry
 from caloforge.names import EVALUATION
 from caloforge.showers import Showers
 from caloforge.split import Split, check_part
@@ -186,7 +186,7 @@ def _check_threshold(threshold: float | None) -> None:
 def _folder(out: Path, *, force: bool) -> Iterator[Path]:
     """A folder to write to, whose content moves into ``out`` in the end; ``out`` is made before the work."""
     with made(out), filling(out) as part:
-        check_free(out, EVALUATION, force=force)
+        check_folder(out, without=EVALUATION, force=force)
         yield part
 
 
@@ -294,7 +294,7 @@ def _size_warning(name: str, count: int, metrics: tuple[Metric | Comparison, ...
     if not missing:
         return ""
     return (
-        f"There are too few showers for {', '.join(metric.name for metric in missing)} of {name!r}: "
+        f"There are too few showers for {', '.join(metric.name for metric in missing)} of {shown(name)}: "
         f"{count} in the smaller sample, {max(metric.minimum for metric in missing)} are needed."
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.files import write_text
+from caloforge.trained.card import CARD, read_card
 from caloforge.units import GEV
 from caloforge.zoo import model_folder
 
@@ -189,14 +190,15 @@ def record_benchmark(content: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigError: A model is not there any more.
+        FormatError: Its card is damaged.
         OutputError: A card cannot be written.
     """
     shared = {name: content[name] for name in ("date", "machine", "protocol")}
     for entry in content["models"]:
-        path = model_folder(entry["name"]) / "card.json"
-        card = json.loads(path.read_text(encoding="utf-8"))
+        folder = model_folder(entry["name"])
+        card = read_card(folder)
         kept = {name: entry[name] for name in _RECORDED if name in entry}
-        write_text(path, json.dumps({**card, "benchmark": {**shared, **kept}}, indent=2))
+        write_text(folder / CARD, json.dumps({**card, "benchmark": {**shared, **kept}}, indent=2))
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.evaluation.challenge import DISCRETE_ENERGIES
+from caloforge.geometry.challenge import DISCRETE_ENERGIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

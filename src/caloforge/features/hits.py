@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError, DataError, shown
 from caloforge.features.bins import clipped_bins
 from caloforge.formats.base import BLOCK, ShowerReader
 from caloforge.geometry import check_cells, place, project
@@ -100,7 +100,7 @@ def read_out(showers: Showers, geometry: Geometry, *, offset: tuple[float, float
     if not np.isclose(showers.meta.sampling_fraction, geometry.sampling_fraction):
         msg = (
             f"The cell energies were divided by a sampling fraction of {showers.meta.sampling_fraction:g}, "
-            f"those of the geometry {geometry.name!r} by {geometry.sampling_fraction:g}: "
+            f"those of the geometry {shown(geometry.name)} by {geometry.sampling_fraction:g}: "
             "name the geometry that the file was written for."
         )
         raise DataError(msg)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import ConfigError, DataError, bad, did_you_mean
+from caloforge.errors import ConfigError, DataError, bad, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -73,7 +73,7 @@ class FeatureTable:
             ConfigError: There is no such column.
         """
         if name not in self.columns:
-            msg = f"Unknown observable {name!r}: {did_you_mean(name, self.columns)}."
+            msg = f"Unknown observable {shown(name)}: {did_you_mean(name, self.columns)}."
             raise ConfigError(msg)
         return self.columns[name]
 

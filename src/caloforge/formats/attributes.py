@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, GeometryError, bad, clipped
+from caloforge.errors import DataError, FormatError, GeometryError, bad, clipped, shown
 from caloforge.geometry import geometry_from_json
+from caloforge.markup import parse_json
 from caloforge.showers import ShowerMeta
 
 if TYPE_CHECKING:
@@ -87,10 +87,8 @@ def object_attribute(file: h5py.File, name: str) -> dict[str, Any]:
         FormatError: It is something else.
     """
     text = text_attribute(file, name)
-    try:
-        value = json.loads(text) if text else {}
-    except (ValueError, RecursionError) as error:
-        raise damaged(file, name, error) from error
+    source = f"The attribute {name} of {file.filename} is damaged and"
+    value = parse_json(text, source=source, error=FormatError) if text else {}
     if not isinstance(value, dict):
         raise damaged(file, name, f"got {clipped(text, 40)}, expected a JSON object")
     return value
@@ -107,7 +105,7 @@ def meta_attribute(file: h5py.File, name: str) -> ShowerMeta | None:
         return None
     unknown = sorted(set(values) - {field.name for field in fields(ShowerMeta)})
     if unknown:
-        raise damaged(file, name, f"it has the unknown key {clipped(repr(unknown[0]), 40)}")
+        raise damaged(file, name, f"it has the unknown key {shown(unknown[0], limit=40)}")
     try:
         return ShowerMeta(**values)
     except DataError as error:
@@ -134,8 +132,8 @@ def check_fingerprint(file: h5py.File, meta: ShowerMeta, stored: Geometry | None
         FormatError: The fingerprints differ.
     """
     if stored is not None and meta.fingerprint not in {"", stored.fingerprint}:
-        got = f"cells of {clipped(repr(meta.geometry), 40)} ({clipped(meta.fingerprint, 20)})"
-        expected = f"those of its geometry {clipped(repr(stored.name), 40)} ({stored.fingerprint})"
+        got = f"cells of {shown(meta.geometry, limit=40)} ({clipped(meta.fingerprint, 20)})"
+        expected = f"those of its geometry {shown(stored.name, limit=40)} ({stored.fingerprint})"
         fix = "make or fetch the file again"
         raise FormatError(bad(f"{file.filename}", got=got, expected=expected, fix=fix))
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, clipped
+from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryError, clipped, shown
 from caloforge.units import MEV
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ def check_stack(path: Path, stored: Geometry, given: Geometry) -> None:
     """
     if abs(stored.depth - given.depth) > 0.01 * stored.depth:
         msg = (
-            f"{path} was written for the geometry {stored.name!r}, {stored.depth:.4g} mm deep, "
-            f"not for {given.name!r} with {given.depth:.4g} mm."
+            f"{path} was written for the geometry {shown(stored.name)}, {stored.depth:.4g} mm deep, "
+            f"not for {shown(given.name)} with {given.depth:.4g} mm."
         )
         raise GeometryError(msg)
 

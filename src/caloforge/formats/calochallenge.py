@@ -22,6 +22,7 @@ from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.dense import Cut, cells_from_dense
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer
 from caloforge.geometry import load_geometry, to_dense
+from caloforge.geometry.challenge import known_set
 from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class CaloChallengeReader(Hdf5Reader):
 
     def _foreign_meta(self) -> ShowerMeta:
         # data set 1 is stored uncut: its 1 MeV is the evaluation's
-        cut = self.geometry.threshold if self.geometry.is_uniform else 0.0
+        cut = self._usual_cut if self.geometry.is_uniform else 0.0
         return ShowerMeta(
             geometry=self.geometry.name,
             fingerprint=self.geometry.fingerprint,
@@ -104,10 +105,19 @@ class CaloChallengeReader(Hdf5Reader):
         return replace(showers, extras={name: self._file[name][rows] for name in self._columns})
 
     @cached_property
+    def _usual_cut(self) -> float:
+        """The cut of the read-out [MeV]; a binning XML has none, but the data set that it describes has."""
+        if self.geometry.threshold > 0:
+            return self.geometry.threshold
+        known = known_set(self.geometry, self._incident(slice(None)).energy)
+        return 0.0 if known is None else known.geometry.threshold
+
+    @cached_property
     def _cut(self) -> Cut | None:
         """What the challenge's script does to voxels below the cut; our own files have none."""
-        cut = self.meta.threshold or self.geometry.threshold
-        return Cut(self.path, self.meta.threshold) if self.foreign and cut > 0 else None
+        if not self.foreign or not (self.meta.threshold or self._usual_cut):
+            return None
+        return Cut(self.path, self.meta.threshold)
 
     @cached_property
     def _columns(self) -> list[str]:

@@ -36,17 +36,25 @@ class Cut:
         self._below = self._negative = self._read = 0
         self._lowest = 0.0
 
-    def keep(self, energy: NDArray[np.floating], stop: int) -> NDArray[np.bool_] | None:
-        """Which voxels of the showers up to ``stop`` stay, None for all; NaN does, to be refused."""
+    def keep(
+        self, energy: NDArray[np.floating], counts: NDArray[np.integer], first: int
+    ) -> NDArray[np.bool_] | None:
+        """Which voxels stay, None for all; NaN does, to be refused.
+
+        Args:
+            energy: Of the voxels that are not zero, shower after shower [MeV].
+            counts: How many of them every shower has, ``(B,)``.
+            first: Number of the first shower in its file.
+        """
         low = energy < self.threshold
-        new = stop > self._read  # a file may be read several times
-        self._read = max(stop, self._read)
+        known = int(counts[: max(self._read - first, 0)].sum())  # a file may be read several times
+        self._read = max(self._read, first + len(counts))
         if not low.any():
             return None
-        if new:
-            self._below += int(np.count_nonzero(low))
-            self._negative += int(np.count_nonzero(energy < 0))
-            self._lowest = min(self._lowest, float(energy[low].min()))
+        cut = energy[known:][low[known:]]
+        self._below += len(cut)
+        self._negative += int(np.count_nonzero(cut < 0))
+        self._lowest = min(self._lowest, float(cut.min(initial=0.0)))
         return ~low
 
     def tell(self) -> None:
@@ -92,7 +100,7 @@ def cells_from_dense(
     energy = flat[places]
     starts = np.arange(len(dense)) * dense.shape[1]
     if cut is not None:
-        kept = cut.keep(energy, first + len(dense))
+        kept = cut.keep(energy, counts, first)
         if kept is not None:
             places, energy = places[kept], energy[kept]
             counts = np.diff(np.searchsorted(places, [*starts, dense.size]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, FormatError, clipped, did_you_mean
+from caloforge.errors import ConfigError, FormatError, clipped, did_you_mean, shown
 from caloforge.formats.base import reading
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
@@ -39,7 +39,7 @@ def format_named(name: str) -> Format:
     """
     formats = {f.name: f for f in FORMATS}
     if name not in formats:
-        msg = f"Unknown file format {name!r}: {did_you_mean(name, formats)}."
+        msg = f"Unknown file format {shown(name)}: {did_you_mean(name, formats)}."
         raise ConfigError(msg)
     return formats[name]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError
+from caloforge.errors import FormatError, GeometryError, shown
 from caloforge.formats.attributes import (
     check_fingerprint,
     geometry_attribute,
@@ -158,7 +158,9 @@ class Hdf5Reader(ShowerReader):
         if given is None or stored is None:
             return given or stored
         if meta and meta.fingerprint and given.fingerprint != stored.fingerprint:
-            msg = f"{self.path} was written for the geometry {stored.name!r}, not for {given.name!r}."
+            msg = (
+                f"{self.path} was written for the geometry {shown(stored.name)}, not for {shown(given.name)}."
+            )
             raise GeometryError(msg)
         check_stack(self.path, stored, given)
         return given

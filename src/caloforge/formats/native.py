@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, GeometryError, bad
+from caloforge.errors import DataError, FormatError, GeometryError, bad, shown
 from caloforge.formats.attributes import (
     check_fingerprint,
     damaged,
@@ -67,8 +67,8 @@ class NativeReader(ShowerReader):
         self.geometry = stored if geometry is None else geometry
         if geometry and self.meta.fingerprint not in {"", geometry.fingerprint}:
             msg = (
-                f"{self.path} was written for the geometry {self.meta.geometry!r} "
-                f"({self.meta.fingerprint}), not for {geometry.name!r} ({geometry.fingerprint})."
+                f"{self.path} was written for the geometry {shown(self.meta.geometry)} "
+                f"({self.meta.fingerprint}), not for {shown(geometry.name)} ({geometry.fingerprint})."
             )
             raise GeometryError(msg)
         if geometry is not None and stored is not None:
@@ -230,8 +230,8 @@ class NativeWriter(ShowerWriter):
     def _check_geometry(self, meta: ShowerMeta) -> None:
         geometry = self._geometry
         if geometry is not None and meta.fingerprint not in {"", geometry.fingerprint}:
-            got = f"cells of {meta.geometry!r} ({meta.fingerprint})"
-            expected = f"those of {geometry.name!r} ({geometry.fingerprint})"
+            got = f"cells of {shown(meta.geometry)} ({meta.fingerprint})"
+            expected = f"those of {shown(geometry.name)} ({geometry.fingerprint})"
             raise GeometryError(bad(f"showers for {self.path}", got=got, expected=expected))
 
     def _write(self, showers: Showers) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.units import GEV, KEV, MEV
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def energy_unit(name: str) -> float:
         ConfigError: It is not MeV, GeV or keV.
     """
     if name not in ENERGY_UNITS:
-        msg = f"Unknown unit of energy {name[:20]!r}: {did_you_mean(name, ENERGY_UNITS)}."
+        msg = f"Unknown unit of energy {shown(name)}: {did_you_mean(name, ENERGY_UNITS)}."
         raise ConfigError(msg)
     return ENERGY_UNITS[name]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geant4_pybind as g4
 
-from caloforge.errors import GeometryError, bad
+from caloforge.errors import GeometryError, bad, shown
 from caloforge.geant4.stack import half_width, plates
 from caloforge.geometry import BoxGrid
 
@@ -155,7 +155,7 @@ def _material(name: str) -> Any:
         close = difflib.get_close_matches(name, known, n=3)
         hint = f" (near: {', '.join(close)})" if close else ""
         expected = f"a chemical symbol (W) or a NIST name (G4_POLYSTYRENE){hint}"
-        raise GeometryError(bad("material in Geant4", got=repr(name), expected=expected))
+        raise GeometryError(bad("material in Geant4", got=shown(name), expected=expected))
     return manager.FindOrBuildMaterial(name)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from caloforge import __version__
 from caloforge.beam import Beam
 from caloforge.blocks import run_blocks
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, bad, shown
 from caloforge.formats import NativeWriter
 from caloforge.geant4.clusters import POINT_CUT
 from caloforge.geant4.data import check_package, find_data, require
@@ -60,7 +60,7 @@ class Simulation:
     def __post_init__(self) -> None:
         """Check the scoring and the geometry."""
         if self.scoring not in get_args(Scoring):
-            raise ConfigError(bad("scoring", got=repr(self.scoring), expected="'steps' or 'cells'"))
+            raise ConfigError(bad("scoring", got=shown(self.scoring), expected="'steps' or 'cells'"))
         plates(self.geometry)
 
     @property

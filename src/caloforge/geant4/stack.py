@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from caloforge.errors import GeometryError
+from caloforge.errors import GeometryError, shown
 from caloforge.geometry import BoxGrid
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def plates(geometry: Geometry) -> list[Plate]:
     for number, layer in enumerate(geometry.layers):
         if not any(slab.sensitive for slab in layer.slabs):
             msg = (
-                f"Geant4 cannot simulate the geometry {geometry.name!r}: layer {number} has no sensitive "
-                f"slab; give it slabs such as [[W, 2.1], [Si, 0.5, sensitive]]."
+                f"Geant4 cannot simulate the geometry {shown(geometry.name)}: layer {number} has no "
+                f"sensitive slab; give it slabs such as [[W, 2.1], [Si, 0.5, sensitive]]."
             )
             raise GeometryError(msg)
         front = float(geometry.layer_edges[number])

@@ -165,25 +165,34 @@ def generate(
 
 
 def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
-    """Open the finished file of fewer showers of ``request``.
+    """Open the finished file of fewer showers of ``request``; its content is what was written.
 
     Raises:
+        FormatError: It is damaged.
         OutputError: It holds other showers, or more.
     """
-    fix = "choose another name, or repeat that request with a larger --count"
     if detect_format(out) is not NATIVE:
         msg = f"{out} cannot be extended: only caloforge's own format tells how its showers were generated."
         raise OutputError(msg)
-    reader = NativeReader(out)
-    different = differences(reader.provenance.get("generated", {}), json.loads(json.dumps(request)))
-    problem = f"holds showers of another request ({different})" if different else ""
-    if not problem and len(reader) > count:
-        problem = f"has {len(reader)} showers, more than the {count} that --count asks for in all"
-    if problem:
-        reader.close()
-        msg = f"{out} {problem}: {fix}."
-        raise OutputError(msg)
+    with ExitStack() as stack:
+        reader = stack.enter_context(NativeReader(out))
+        if problem := _misfit(reader, request, count):
+            fix = "choose another name, or repeat that request with a larger --count"
+            msg = f"{out} {problem}: {fix}."
+            raise OutputError(msg)
+        reader.verify()
+        stack.pop_all()
     return reader
+
+
+def _misfit(reader: NativeReader, request: dict[str, Any], count: int) -> str:
+    """Why a file is not the start of ``count`` showers of ``request``; "" when it is."""
+    different = differences(reader.provenance.get("generated", {}), json.loads(json.dumps(request)))
+    if different:
+        return f"holds showers of another request ({different})"
+    if len(reader) > count:
+        return f"has {len(reader)} showers, more than the {count} that --count asks for in all"
+    return ""
 
 
 def _check_processes(processes: int, device: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import DataError, GeometryError, bad
+from caloforge.errors import DataError, GeometryError, bad, shown
 from caloforge.showers import Showers
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ def check_cells(showers: Showers, geometry: Geometry) -> None:
     if showers.cells is None:
         raise DataError("These showers are points, not cells: project them first.")
     if showers.meta.fingerprint not in {"", geometry.fingerprint}:
-        got = f"cells of {showers.meta.geometry!r} ({showers.meta.fingerprint})"
-        expected = f"cells of {geometry.name!r} ({geometry.fingerprint})"
+        got = f"cells of {shown(showers.meta.geometry)} ({showers.meta.fingerprint})"
+        expected = f"cells of {shown(geometry.name)} ({geometry.fingerprint})"
         raise GeometryError(bad("showers", got=got, expected=expected, fix="name the geometry of the file"))
     if len(showers.cells) and not 0 <= showers.cells.min() <= showers.cells.max() < geometry.n_cells:
         got = f"indices {showers.cells.min()} to {showers.cells.max()}"

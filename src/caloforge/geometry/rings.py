@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import GeometryError, bad
+from caloforge.errors import GeometryError, bad, shown
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def uniform_grid(geometry: Geometry) -> Grid:
         GeometryError: The layers' grids differ.
     """
     if not geometry.is_uniform:
-        what, got = f"geometry {geometry.name!r}", "layers with different grids"
+        what, got = f"geometry {shown(geometry.name)}", "layers with different grids"
         raise GeometryError(bad(what, got=got, expected="the same grid in every layer"))
     return geometry.layers[0].grid
 

@@ -7,6 +7,7 @@ voxels. Materials, thresholds and energy scales are not part of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -108,9 +109,9 @@ def _choose(bins: list[ET.Element], path: Path, particle: str | None) -> ET.Elem
     if particle is None:
         wanted = f"has {len(bins)} particles"
     else:
-        wanted = f"has {len(matching) or 'no'} particle{'s'[: len(matching) > 1]} {shown(particle)}"
-    labels = [label for b in bins for label in _labels(b)]
-    unique = next((label for label in labels if labels.count(label) == 1), None)
+        wanted = f"has {len(matching) or 'no'} particle{'s'[: len(matching) != 1]} {shown(particle)}"
+    labels = Counter(label for b in bins for label in _labels(b))
+    unique = next((label for label, times in labels.items() if times == 1), None)
     advice = f"name one, as in {path.name}#{unique}" if unique else "leave only one of them in the file"
     msg = f"{path} {wanted}: it has {present}; {advice}."
     raise GeometryError(msg)

@@ -88,7 +88,7 @@ class Bounds:
         if not bool(over.any()):
             return values
         self._tell(over, most, unit)
-        scale = (most / total)[:, None] if values.dim() == 2 else most[:, None] / total[:, None]
+        scale = (most / total)[:, None]
         usable = (total.isfinite() & (total > 0))[:, None]
         cut = (rows.double() * scale).where(usable, 1.0 / rows.shape[1])
         return cut.to(values.dtype).where(over[:, None], rows).reshape(values.shape)

@@ -90,7 +90,7 @@ def _observables(evaluation: Evaluation) -> Iterator[Plot]:
 
 
 def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    centred = values - values.mean(axis=0)
+    centred = values - values.sum(axis=0) / max(len(values), 1)  # there may be no shower with energy
     covariance = centred.T @ centred
     norm = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
     correlation = np.full(covariance.shape, np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caloforge.errors import OutputError, bad
+from caloforge.errors import OutputError, bad, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,4 +26,4 @@ def check_ending(path: Path) -> None:
     if path.suffix not in {PAGE, *PICTURES}:
         name = path.name if len(path.name) <= _LONGEST else f"…{path.name[-_LONGEST:]}"
         expected = f"one of {', '.join((PAGE, *PICTURES))}"
-        raise OutputError(bad("ending of the display's file", got=repr(name), expected=expected))
+        raise OutputError(bad("ending of the display's file", got=shown(name), expected=expected))

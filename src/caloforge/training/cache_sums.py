@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from caloforge.errors import FormatError
+from caloforge.markup import parse_json, read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +33,10 @@ def whole_facts(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts.get("sums", {}) == cache_sums(path.parent):
-            return dict(facts)
-    except (OSError, ValueError, AttributeError, RecursionError):
-        pass  # as damaged as any other
+    with suppress(FormatError):
+        facts = parse_json(read_text(path, what="facts", error=FormatError), source="It", error=FormatError)
+        if isinstance(facts, dict) and facts.get("sums") == cache_sums(path.parent):
+            return facts
     _logger.warning(
         "The cached showers in %s are damaged or of an older version: they are made again.", path.parent
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _stale(stages: Sequence[Stage], there: set[str], retrain: Sequence[str]) -> 
     names = [stage.name for stage in stages if stage.group]
     for name in retrain:
         if name not in names:
-            msg = f"There is no stage {name!r:.60} to train again: {did_you_mean(name, names)}."
+            msg = f"There is no stage {shown(name)} to train again: {did_you_mean(name, names)}."
             raise ConfigError(msg)
     stale = {stage.name for stage in stages if stage.name not in there} | set(retrain)
     while more := _drawn_in(stages, stale, there) - stale:

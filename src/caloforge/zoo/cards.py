@@ -63,6 +63,7 @@ def card_of(simulator: Simulator) -> ModelCard:
 def _shipped(folder: Path) -> ModelCard:
     from caloforge.geometry import Geometry
 
+    # both are our own: what networks need is checked when they are loaded
     config, card = (
         json.loads((folder / f"{n}.json").read_text(encoding="utf-8")) for n in ("config", "card")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caloforge.errors import ConfigError, clipped, did_you_mean
-from caloforge.model_card import CARD, read_card
+from caloforge.trained.card import CARD, read_card
 
 if TYPE_CHECKING:
     from caloforge.simulator import Simulator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from caloforge.errors import ConfigError, did_you_mean
+from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.evaluation.classify.convolutional import ConvolutionalNetwork
 from caloforge.evaluation.classify.examples import CellExamples, ImageExamples, TableExamples
 from caloforge.evaluation.classify.networks import CellNetwork, DenseNetwork
@@ -120,7 +120,7 @@ def classifier_named(name: str) -> Classifier:
         ConfigError: There is no such classifier.
     """
     if name not in CLASSIFIERS:
-        msg = f"Unknown classifier {name!r}: {did_you_mean(name, CLASSIFIERS)}."
+        msg = f"Unknown classifier {shown(name)}: {did_you_mean(name, CLASSIFIERS)}."
         raise ConfigError(msg)
     return CLASSIFIERS[name]
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import ConfigError
-from caloforge.geometry import PolarGrid, load_geometry
+from caloforge.errors import ConfigError, shown
+from caloforge.geometry.files import load_geometry
+from caloforge.geometry.grids import PolarGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.geometry import Geometry
+    from caloforge.geometry.layers import Geometry
 
 __all__ = ["DISCRETE_ENERGIES", "DataSet", "cut_geometry", "known_set"]
 
@@ -86,7 +87,7 @@ def cut_geometry(geometry: Geometry, energies: NDArray[np.floating], threshold: 
         threshold = None if known is None else known.geometry.threshold
         if threshold is None and _tells_no_cut(geometry):
             msg = (
-                f"The geometry {geometry.name[:60]!r} has no cut, as a binning XML never has, and its voxels "
+                f"The geometry {shown(geometry.name)} has no cut, as a binning XML never has, and its voxels "
                 "and energies are of no data set of the CaloChallenge: give --threshold MeV (0 for none)."
             )
             raise ConfigError(msg)

@@ -20,9 +20,9 @@ from caloforge.errors import CaloForgeError, FormatError, OutputError, bad, clip
 from caloforge.files import replacing, write_text
 from caloforge.geometry import geometry_from_dict
 from caloforge.markup import parse_json, read_text
-from caloforge.model_card import CARD, read_card
 from caloforge.models import build_model, model_class
 from caloforge.records import Record, first_problem
+from caloforge.trained.card import CARD, read_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

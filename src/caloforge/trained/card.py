@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (part of the public signature)
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from caloforge.errors import FormatError, bad
 from caloforge.markup import parse_json, read_text
-from caloforge.records import first_problem
+from caloforge.records import first_problem, inconsistent
 
 __all__ = ["CARD", "check_card", "read_card"]
 
@@ -25,9 +25,25 @@ class _Open(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class _Part(_Open):
+    permuted: bool
+
+
 class _Data(_Open):
     showers: _Whole
     files: list[str]
+    trained_on: _Whole | None = None
+    tuned_on: _Whole | None = None
+    reported: _Whole | None = None
+    splits: dict[str, _Part] = {}
+
+    @model_validator(mode="after")
+    def _all_parts(self) -> _Data:
+        parts = (self.trained_on, self.tuned_on, self.reported)
+        if None in parts and any(part is not None for part in parts):
+            got, expected = "some of them", "trained_on, tuned_on and reported, or none"
+            raise inconsistent(got=got, expected=expected)
+        return self
 
 
 class _Time(_Open):
