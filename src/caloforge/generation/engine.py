@@ -175,7 +175,8 @@ def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
         msg = f"{out} cannot be extended: only caloforge's own format tells how its showers were generated."
         raise OutputError(msg)
     with ExitStack() as stack:
-        reader = stack.enter_context(NativeReader(out))
+        reader = NativeReader(out)
+        stack.push(reader)
         if problem := _misfit(reader, request, count):
             fix = "choose another name, or repeat that request with a larger --count"
             msg = f"{out} {problem}: {fix}."
