@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from caloforge.beam import Beam
     from caloforge.blocks import Progress
-    from caloforge.formats.base import WriterFactory
+    from caloforge.formats.base import ShowerReader, WriterFactory
     from caloforge.showers import Showers
     from caloforge.simulator import Simulator
 
@@ -164,7 +164,7 @@ def generate(
             )
 
 
-def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
+def _earlier(out: Path, request: dict[str, Any], count: int) -> ShowerReader:
     """Open the finished file of fewer showers of ``request``; its content is what was written.
 
     Raises:
@@ -186,7 +186,7 @@ def _earlier(out: Path, request: dict[str, Any], count: int) -> NativeReader:
     return reader
 
 
-def _misfit(reader: NativeReader, request: dict[str, Any], count: int) -> str:
+def _misfit(reader: ShowerReader, request: dict[str, Any], count: int) -> str:
     """Why a file is not the start of ``count`` showers of ``request``; "" when it is."""
     different = differences(reader.provenance.get("generated", {}), json.loads(json.dumps(request)))
     if different:
