@@ -120,7 +120,7 @@ def test_voxels_that_are_read_twice_are_counted_once(
     with caplog.at_level("WARNING", logger="caloforge"), open_showers(tmp_path / "soft.h5") as reader:
         for _ in reader.blocks(5):  # the first eight were looked at on opening
             pass
-    assert "12 voxels below 0.01515 MeV count as empty, as in the challenge's script" in caplog.text
+    assert "12 voxels below 0.01515 MeV count as empty." in caplog.text
 
 
 def test_a_binning_xml_has_the_cut_of_the_data_set(voxels: Path, tmp_path: Path) -> None:
