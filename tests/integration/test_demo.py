@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import command_line
 from caloforge.cli.app import app
 from caloforge.formats import open_showers
 from caloforge.zoo import reference_path, shipped, shipped_models
@@ -111,8 +112,13 @@ def test_second_demo_needs_force(done: tuple[Result, Path]) -> None:
 
 
 def test_chosen_models(tmp_path: Path) -> None:
+    """An interrupted demo has left the showers of one model: they stay as they are."""
+    options = "--like", reference_path("siw-ecal"), "--count", "10", "--seed", "1"
+    command_line.done("generate", "calopointflow:siw-ecal", *options, "--out", tmp_path / "calopointflow.h5")
     result = run("--out", str(tmp_path), "--count", "10", "--model", "pyramid", "--model", "calopointflow")
     assert result.exit_code == 0, result.output
+    speeds = next(line for line in result.stdout.splitlines() if line.startswith("wall-clock"))
+    assert re.fullmatch(r".*with start +[\d.e+]+ +- +-", speeds)
     assert "left out" not in result.stdout
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert list(content["models"]) == ["pyramid", "calopointflow"]

@@ -77,18 +77,18 @@ def demo(
     reference = reference_path(_GEOMETRY)
     samples = _samples(out, model or _fast())
     display = out / "event.html"
-    # before minutes are spent
-    results = [*(s.path.name for s in samples), display.name, *EVALUATION]
-    check_folder(out, without=results, force=force)
+    # showers without an evaluation are those of an interrupted demo: they stay, if they are the same
+    goes_on = not force and any(sample.path.exists() for sample in samples)
+    check_folder(out, without=EVALUATION if goes_on else [display.name, *EVALUATION], force=force)
     from caloforge.evaluation import evaluate
 
     count = min(count, _length(reference))
     with made(out), owned(out):
         speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
+        energy = _draw(samples, reference, display, count=count, force=force)
         result = evaluate(
             reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
         )
-        energy = _draw(samples, reference, display, count=count, force=force)
     _print(result, speeds, seconds=time.monotonic() - started)
     typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
     typer.echo(f"report, open it in a browser: {(out / 'report.html').resolve().as_uri()}")
@@ -133,26 +133,35 @@ def _length(path: Path) -> int:
         return len(reader)
 
 
-def _generate(sample: _Sample, reference: Path, *, count: int, seed: int, force: bool) -> float:
-    """Generate showers for the reference's particles; returns wall-clock seconds per shower."""
+def _generate(sample: _Sample, reference: Path, *, count: int, seed: int, force: bool) -> float | None:
+    """Generate showers for the reference's particles, unless an interrupted demo did.
+
+    Returns:
+        Wall-clock seconds per shower, or None for showers that were there.
+    """
     from caloforge.generation import Generation, LikeFile, generate
 
     # processes of one thread each: threads wait for each other when the machine is busy
     generation = Generation(model=sample.model, particles=LikeFile(reference), seed=seed)
-    started = time.monotonic()
+    there, started = sample.path.exists() and not force, time.monotonic()
     generate(
         generation,
         out=sample.path,
         count=count,
         processes=min(os.cpu_count() or 1, _MOST_PROCESSES),
         force=force,
+        append=not force,
         progress=lambda done: progress(f"generating with {sample.model}", count, done=done),
     )
-    return (time.monotonic() - started) / count
+    return None if there else (time.monotonic() - started) / count
 
 
 def _draw(samples: Sequence[_Sample], reference: Path, display: Path, *, count: int, force: bool) -> float:
-    """Draw the shower nearest to the energy to look at, beside Geant4's; returns its energy [GeV]."""
+    """Draw the shower nearest to the energy to look at, beside Geant4's, unless an interrupted demo did.
+
+    Returns:
+        Its energy [GeV].
+    """
     import numpy as np
 
     from caloforge.formats import open_showers
@@ -163,16 +172,19 @@ def _draw(samples: Sequence[_Sample], reference: Path, display: Path, *, count: 
     with open_showers(reference) as reader:
         energies = reader.incident().energy[:count]
     event = int(np.argmin(np.abs(energies - _ENERGY)))
+    energy = float(energies[event] / GEV)
+    if display.exists() and not force:
+        return energy
     geometry = load_geometry(_GEOMETRY)
     panels = []
     for name, path in [("Geant4", reference), *((s.name, s.path) for s in samples)]:
         with open_showers(path) as reader:
             panels.append((name, reader.read(event, event + 1), geometry))
     save_display(panels, display, force=force)
-    return float(energies[event] / GEV)
+    return energy
 
 
-def _print(result: Evaluation, speeds: Sequence[float], *, seconds: float) -> None:
+def _print(result: Evaluation, speeds: Sequence[float | None], *, seconds: float) -> None:
     """The few numbers that a first look needs; all others are in the report."""
     columns = ["", *(sample.name for sample in result.generated), "Geant4"]
     tables = [sample.table for sample in (*result.generated, result.reference)]
@@ -180,7 +192,11 @@ def _print(result: Evaluation, speeds: Sequence[float], *, seconds: float) -> No
         ["visible over incident energy", *(f"{table['fraction'].mean():.4f}" for table in tables)],
         ["cells above threshold", *(f"{table['hits'].mean():.1f}" for table in tables)],
         *(_metric(result, name, title) for name, title in _METRICS.items()),
-        ["wall-clock ms per shower, with start", *(f"{1e3 * speed:.3g}" for speed in speeds), "-"],
+        [
+            "wall-clock ms per shower, with start",
+            *("-" if s is None else f"{1e3 * s:.3g}" for s in speeds),
+            "-",
+        ],
     ]
     print_table(columns, rows, title=f"{len(result.reference.table)} showers of each, {seconds:.0f} s")
 
