@@ -81,6 +81,8 @@ def interrupted(number: int, delay: float) -> Iterator[None]:
                 sender.join()
 
 
+# in a callback of the interpreter, such as a weak reference's, an exception is lost and told on stderr
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["native", "calochallenge", "showerdata", "caloclouds", "ddml"])
 def test_a_file_is_whole_or_not_there(
     name: str, tmp_path: Path, make_toy_showers: Callable[..., Showers], siw: Geometry, moments: int

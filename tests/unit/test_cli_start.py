@@ -226,8 +226,9 @@ def test_bash_takes_names_apart_at_colons(words: list[str], found: list[str]) ->
     assert shown.stderr == "[]\n"
 
 
-def test_the_shell_can_be_taught() -> None:
-    assert "_caloforge_completion" in run("--show-completion", "bash").stdout
+def test_the_shell_can_be_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda *_: ("bash", "/bin/bash"))
+    assert "_caloforge_completion" in run("--show-completion").stdout
 
 
 def test_names_are_those_of_what_they_stand_for() -> None:
