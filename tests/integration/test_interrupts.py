@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -429,7 +429,16 @@ def test_a_command_is_interrupted_at_many_moments(
 @pytest.mark.slow
 @pytest.mark.geant4
 def test_a_simulation_is_interrupted_at_many_moments(
-    commands: Commands, showers: Path, tmp_path: Path, moments: int
+    *,
+    commands: Commands,
+    showers: Path,
+    shared: Path,
+    tmp_path: Path,
+    moments: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    case = CASES["simulate"]
+    arguments = [*case.arguments, "--geant4-data", str(shared / "geant4" / "data")]
+    monkeypatch.setitem(CASES, "simulate", replace(case, arguments=arguments))
     counts = check("simulate", moments, commands, showers, tmp_path)
     assert counts["resumed"] > moments / 2
