@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_SHOWERS", "check_room"]
 
-MOST_SHOWERS = 10**9  # in one file
+MOST_SHOWERS = 10**8  # in one file; one that has more is taken for damaged when it is read
 _SHOWER = 100  # bytes that an almost empty shower takes, its share of a block's file included
 _GB = 1e9
 

@@ -82,7 +82,7 @@ def test_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check_room(out, 10_000)
     with pytest.raises(OutputError, match=r"10,001 showers take more than 0\.0 GB and .* has"):
         check_room(out, 10_001)
-    with pytest.raises(ConfigError, match="expected at most 1,000,000,000 showers"):
+    with pytest.raises(ConfigError, match="expected at most 100,000,000 showers"):
         check_room(out, MOST_SHOWERS + 1)
 
 

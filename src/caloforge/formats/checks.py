@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from caloforge.disk import MOST_SHOWERS
 from caloforge.errors import DataError, FormatError, bad, clipped
 from caloforge.formats.base import missing_key
 from caloforge.showers import row_index
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_HITS",
-    "MOST_SHOWERS",
     "check_count",
     "check_incident",
     "check_once",
@@ -36,8 +36,7 @@ __all__ = [
     "slices",
 ]
 
-#: Showers of a file, hits of a shower: more are taken for damage.
-MOST_SHOWERS = 100_000_000
+#: Hits of a shower: more are taken for damage.
 MOST_HITS = 20_000_000
 # no filter packs numbers much better; chunks that were never written are not stored at all
 _PACKING = 20_000
