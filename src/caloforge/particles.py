@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from caloforge.errors import ConfigError, clipped, did_you_mean
 
-__all__ = ["PARTICLES", "particle_code", "particle_name", "pdg_code"]
+__all__ = ["LARGEST_CODE", "PARTICLES", "particle_code", "particle_name", "pdg_code"]
 
 PARTICLES = {
     "gamma": 22,
@@ -25,7 +25,7 @@ PARTICLES = {
     "neutron": 2112,
 }
 _UNNAMED = "PDG "
-_LARGEST = 2**31 - 1  # files keep codes in 32 bits
+LARGEST_CODE = 2**31 - 1  # files keep codes in 32 bits
 
 
 def pdg_code(name: str) -> int:
@@ -51,7 +51,7 @@ def particle_code(particle: str | int) -> int:
         code = int(text)
     except ValueError:
         return pdg_code(text.lower())
-    if not 0 < abs(code) <= _LARGEST:
+    if not 0 < abs(code) <= LARGEST_CODE:
         msg = f"The particle code {clipped(text, 40)} is none: it is a whole number of 32 bits other than 0."
         raise ConfigError(msg)
     return code

@@ -15,7 +15,7 @@ import pytest
 from caloforge.errors import DataError, GeometryError, OutputError
 from caloforge.geometry import Geometry, load_geometry, project
 from caloforge.report.axes import STAGE_ASPECT, VIEW_ANGLE, scene_layout, seen_points, tick_lines
-from caloforge.report.camera import Camera, Room, fit_camera, project_points
+from caloforge.report.camera import Camera, Room, fit_camera
 from caloforge.report.display import draw_event, figures_3d, html_page, save_display
 from caloforge.report.interactive import turn_table
 from caloforge.report.scene import EnergyScale, build_scenes, row_length
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from caloforge.report.scene import Panel, Scene
 
 WHITE = 0.995
+
+
+def project_points(points: np.ndarray, camera: Camera, *, aspect: float, angle: float) -> np.ndarray:
+    """Where a camera sees points, ``(K, 2)``: -1 to 1 from the left to the right and from low to high."""
+    towards = (camera.eye - camera.centre) / np.linalg.norm(camera.eye - camera.centre)
+    right = np.cross([0.0, 0.0, 1.0], towards)
+    right /= np.linalg.norm(right)
+    away = points - camera.eye
+    seen = np.stack([away @ right / aspect, away @ np.cross(towards, right)], axis=1)
+    return seen / (-np.tan(angle / 2) * (away @ towards))[:, None]
 
 
 def one_hit(geometry: Geometry, cells: list[int], energy: list[float], **incident: float) -> Showers:

@@ -13,7 +13,7 @@ from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
 from caloforge.cli.helptext import help_text
 from caloforge.errors import ConfigError, did_you_mean, shown
-from caloforge.files import check_folder, check_output
+from caloforge.files import check_folder, check_output, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +86,6 @@ def fetch(
 
 def _copy_photons(out: Path, *, force: bool) -> None:
     check_output(out, force=force)
-    from caloforge.files import replacing
     from caloforge.zoo.shipped import reference_path
 
     with replacing(out, force=force) as part:

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Camera", "Room", "fit_camera", "project_points"]
+__all__ = ["Camera", "Room", "fit_camera"]
 
 _UP = np.array([0.0, 0.0, 1.0])
 
@@ -65,17 +65,6 @@ def fit_camera(
         centre += shift * side
         distance = max(distance, needs[0] - shift * slopes[0])
     return Camera(centre + distance * towards, centre)
-
-
-def project_points(
-    points: NDArray[np.floating], camera: Camera, *, aspect: float, angle: float
-) -> NDArray[np.float64]:
-    """Where a camera sees points, ``(K, 2)``: -1 to 1 from the left to the right and from low to high."""
-    right, up, towards = _frame(camera.eye - camera.centre)
-    ahead = (camera.eye - points) @ towards
-    half_height = math.tan(angle / 2)
-    seen = np.stack([(points - camera.eye) @ right / aspect, (points - camera.eye) @ up], axis=1)
-    return np.asarray(seen / (half_height * ahead[:, None]))
 
 
 def _frame(direction: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -21,6 +21,7 @@ from caloforge.files import replacing, write_text
 from caloforge.geometry import geometry_from_dict
 from caloforge.markup import parse_json, read_text
 from caloforge.models import build_model, model_class
+from caloforge.particles import LARGEST_CODE
 from caloforge.records import Record, first_problem
 from caloforge.trained.card import CARD, read_card
 
@@ -36,7 +37,6 @@ __all__ = ["SavedModel", "SavedRange", "read_model", "write_model"]
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _FINGERPRINT = "geometry_fingerprint"
-_LARGEST_CODE = 2**31 - 1
 _Energy = Annotated[float, Field(gt=0)]
 
 
@@ -51,7 +51,7 @@ class SavedRange(Record):
 
     energy: tuple[_Energy, _Energy]
     theta: float = Field(ge=0, le=math.pi / 2)
-    pdg: int = Field(ge=-_LARGEST_CODE, le=_LARGEST_CODE)
+    pdg: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
 
     @field_validator("energy")
     @classmethod
