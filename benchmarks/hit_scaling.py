@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from caloforge.evaluation.machine import describe_machine
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model, model_names
 from caloforge.report.style import model_styles, new_figure, png, style
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
+from caloforge.speed.machine import describe_machine
 from caloforge.training import TrainingData, load_config
 from caloforge.units import GEV
 from caloforge.zoo import load_simulator

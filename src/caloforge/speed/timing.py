@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from caloforge.blocks import run_tasks
-from caloforge.generation.memory import Memory, peak_memory
-from caloforge.generation.parts import evaluation_counts, parameter_counts, watched
-from caloforge.generation.stopwatch import Stopwatch
 from caloforge.geometry import project
 from caloforge.showers import Incident
+from caloforge.speed.memory import Memory, peak_memory
+from caloforge.speed.parts import evaluation_counts, parameter_counts, watched
+from caloforge.speed.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

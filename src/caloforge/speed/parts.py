@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from caloforge.generation.stopwatch import Stopwatch
     from caloforge.models import GenerativeModel
     from caloforge.models.base import Cloud, Noise
     from caloforge.showers import Incident
     from caloforge.simulator import Simulator
+    from caloforge.speed.stopwatch import Stopwatch
 
 __all__ = ["RANDOM", "evaluation_counts", "parameter_counts", "timed_parts", "watched"]
 
