@@ -133,7 +133,7 @@ def measure_at(
 ) -> tuple[float, float, float]:
     """Mean hits, mean and standard deviation of the CPU ms per shower, at one energy."""
     incident = Incident.of([energy] * options.batch_size, pdg=simulator.trained.pdg)
-    hits = simulator.points(incident, seed=1, batch_size=options.batch_size).n_hits.mean()  # and warm up
+    hits = simulator.sample(incident, seed=1, batch_size=options.batch_size).n_hits.mean()  # and warm up
     times = []
     for repetition in range(options.repetitions):
         begin = time.process_time()

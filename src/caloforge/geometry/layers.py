@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_v
 
 from caloforge.errors import ConfigError, GeometryError, bad, did_you_mean
 from caloforge.geometry.grids import MOST_CELLS, BoxGrid, Grid, Length, PolarGrid
-from caloforge.particles import PARTICLES, particle_code, particle_name
+from caloforge.particles import PARTICLES, particle_code, particle_name, particle_word
 from caloforge.records import Record, first_problem, inconsistent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_LAYERS", "Geometry", "Layer", "Slab"]
 
 MOST_LAYERS = 10_000
-_CHALLENGE_NAMES = {22: "photon", 211: "pion", 11: "electron"}  # as in the CaloChallenge's XML
+_CHALLENGE = (22, 211, 11)  # the CaloChallenge's XML names these in words
 
 
 def _printable(text: str) -> str:
@@ -112,7 +112,7 @@ class Geometry(Record):
             hint = did_you_mean(value, PARTICLES) if isinstance(value, str) else "as photon or -211"
             msg = f"a particle's name or PDG code ({hint})"
             raise ValueError(msg)
-        return _CHALLENGE_NAMES.get(code) or particle_name(code)
+        return particle_word(code) if code in _CHALLENGE else particle_name(code)
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Self:

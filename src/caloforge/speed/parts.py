@@ -82,7 +82,7 @@ def evaluation_counts(simulator: Simulator, incident: Incident) -> dict[str, int
     with ExitStack() as stack:
         for layer in (layer for part in parts.values() for layer in _layers(part)):
             stack.callback(layer.register_forward_hook(_counter(counts)).remove)
-        simulator.points(incident, seed=0, batch_size=1)
+        simulator.sample(incident, seed=0, batch_size=1)
     return {
         label: max((counts[id(layer)] for layer in _layers(part)), default=0) for label, part in parts.items()
     }
