@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from caloforge.devices import usable_cores
 from caloforge.errors import ConfigError
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.speed.benchmark import BenchmarkSettings
 from caloforge.speed.estimates import Estimate, mean_time, speed_up
-from caloforge.speed.machine import describe_machine, usable_cores
+from caloforge.speed.machine import describe_machine
 from caloforge.speed.memory import Memory
 from caloforge.speed.results import Benchmark, Configuration, ModelBenchmark, write_benchmark
 from caloforge.speed.stopwatch import Stopwatch

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.devices import find_device
+from caloforge.devices import find_device, usable_cores
 from caloforge.errors import ConfigError, bad
 from caloforge.showers import Incident
 from caloforge.speed.estimates import mean_time, speed_up
-from caloforge.speed.machine import describe_machine, load, usable_cores
+from caloforge.speed.machine import describe_machine, load
 from caloforge.speed.results import Benchmark, Configuration, Geant4Time, ModelBenchmark
 from caloforge.speed.timing import TimingTask, even_energies, time_in_process
 from caloforge.zoo.shipped import load_simulator, model_folder
