@@ -139,7 +139,7 @@ def common_share(moments: Tensor) -> Tensor:
     return share.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
-def _direction(geometry: Geometry) -> NDArray[np.float32]:
+def side_direction(geometry: Geometry) -> NDArray[np.float32]:
     """From the axis to every cell, ``(n_cells, 2)``, of length one; shorter for cells at the axis."""
     place = geometry.cell_positions[:, :2]
     radius = np.linalg.norm(place, axis=1, keepdims=True)
