@@ -191,10 +191,12 @@ def test_the_worst_showers_come_first() -> None:
     reference, generated = broken_columns(300), broken_columns(300)
     generated["weighted_response"][[7, 9]] = [0.65, 0.95]
     generated["r90"][200] = 8.0
+    generated["r90"][100], generated["visible"][100] = 99.0, 0.0  # nothing to see
     found = worst_showers(FeatureTable(reference), FeatureTable(generated), 9)
-    assert found.tolist() == [9, 200, 7]
-    assert worst_showers(FeatureTable(reference), FeatureTable(generated), 1).tolist() == [9]
-    assert worst_showers(FeatureTable(reference), FeatureTable(reference), 5).tolist() == []
+    assert [(odd.number, odd.quantity) for odd in found] == [(9, "energy"), (200, "width"), (7, "energy")]
+    assert [odd.beyond for odd in found] == pytest.approx([0.875, 0.2, 0.125])
+    assert [odd.number for odd in worst_showers(FeatureTable(reference), FeatureTable(generated), 1)] == [9]
+    assert worst_showers(FeatureTable(reference), FeatureTable(reference), 5) == []
 
 
 def shape_columns(count: int, seed: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caloforge.evaluation.papers.bins import Bins
     from caloforge.features import FeatureTable
 
-__all__ = ["MARGIN", "Excess", "broken_metric", "excess_of", "worst_showers"]
+__all__ = ["MARGIN", "Excess", "Odd", "broken_metric", "excess_of", "worst_showers"]
 
 MARGIN = 0.25
 """A shower is broken when it lies beyond the reference's range by more than this share of the range."""
@@ -103,11 +103,31 @@ def excess_of(reference: FeatureTable, generated: FeatureTable) -> Excess:
     return Excess(tuple(_QUANTITIES), beyond, sum(len(sides) for _, sides in _QUANTITIES.values()))
 
 
-def worst_showers(reference: FeatureTable, generated: FeatureTable, most: int) -> NDArray[np.int64]:
-    """Numbers of the generated showers furthest beyond the range, at most ``most``, the worst first."""
-    largest = excess_of(reference, generated).beyond.max(axis=1)
+class Odd(NamedTuple):
+    """A shower outside of the reference's range.
+
+    Attributes:
+        number: Of the shower in its sample.
+        quantity: In which it lies furthest outside.
+        beyond: How far, over the range's length.
+    """
+
+    number: int
+    quantity: str
+    beyond: float
+
+
+def worst_showers(reference: FeatureTable, generated: FeatureTable, most: int) -> list[Odd]:
+    """The generated showers furthest beyond the range, at most ``most``, the worst first.
+
+    Showers without any hit are left out: there is nothing of them to see.
+    """
+    excess = excess_of(reference, generated)
+    largest = np.where(generated["visible"] > 0, excess.beyond.max(axis=1), 0.0)
     order = np.argsort(-largest, kind="stable")[:most]
-    return np.asarray(order[largest[order] > 0], dtype=np.int64)
+    column = excess.beyond[order].argmax(axis=1)
+    found = zip(order.tolist(), column.tolist(), largest[order].tolist(), strict=True)
+    return [Odd(number, excess.names[k], beyond) for number, k, beyond in found if beyond > 0]
 
 
 def _classes(reference: FeatureTable) -> Bins:
