@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["physics_plots"]
 
 _RESPONSE, _SHAPE, _TEXTURE = "Response", "Depth and width", "Texture"
-_WIDE = 20.0
+_WIDE, _STEEP, _PERCENT = 20.0, 10.0, 0.01
 _LINES = {
     "weighted_response": (
         "mean",
-        "weighted sum / incident energy",
+        "weighted sum / incident energy [%]",
         "Response: energy weighted by the absorber of its layer, over the incident energy.",
     ),
     "weighted_resolution": (
         "sigma68",
-        r"$\sigma_{68}$ / mean",
+        r"$\sigma_{68}$ / mean [%]",
         "Resolution of the weighted sum: half of the central 68 % over the mean, without the trend in a bin.",
     ),
     "weighted_resolution_rms": (
         "rms",
-        "RMS / mean",
+        "RMS / mean [%]",
         "Resolution of the weighted sum: standard deviation over the mean, without the trend in a bin.",
     ),
 }
@@ -87,7 +87,7 @@ def _response(evaluation: Evaluation) -> Iterator[Plot]:
         edges = _edges(found) / GEV
         wide = bool(edges[0] > 0 and edges[-1] > _WIDE * edges[0])
         axis = Axis("incident energy [GeV]", label, wide, points=True, from_zero="resolution" in key)
-        yield Plot(key, _RESPONSE, caption, _recorded_figure(found, edges, number, axis))
+        yield Plot(key, _RESPONSE, caption, _recorded_figure(found, edges, number, axis, unit=_PERCENT))
 
 
 def _distribution(evaluation: Evaluation, key: str, label: str, caption: str, section: str) -> Plot:
@@ -140,9 +140,10 @@ def _borders(evaluation: Evaluation) -> Iterator[Plot]:
         parts = {model: settings[axis] for model, settings in found.items()}
         if not parts:
             return
-        count = len(next(iter(parts.values()))["reference"]["share"])
+        shares = next(iter(parts.values()))["reference"]["share"]
+        count, steep = len(shares), _STEEP * min(shares) < max(shares)
         label = "layer" if name == "layer" else f"cell in {name}"
-        drawn = Axis(f"last {label} before the border", "neighbours hit together", points=True)
+        drawn = Axis(f"last {label} before the border", "neighbours hit together", log_y=steep, points=True)
         caption = (
             f"Neighbouring cells in {name if name != 'layer' else 'depth'} of which at least one is hit: how "
             "often both are, by the border between them. Dips of a model at equal distances are the borders "
@@ -158,13 +159,18 @@ def _edges(found: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:
 
 
 def _recorded_figure(
-    found: Mapping[str, Mapping[str, Any]], edges: NDArray[np.float64], number: str, axis: Axis
+    found: Mapping[str, Mapping[str, Any]],
+    edges: NDArray[np.float64],
+    number: str,
+    axis: Axis,
+    *,
+    unit: float = 1.0,
 ) -> Figure:
-    """The curves that a metric recorded, with their errors and their ratios to the reference."""
+    """The curves that a metric recorded, in a unit, with errors and ratios to the reference."""
     first = next(iter(found.values()))["reference"]
     models = {
-        model: recorded_curve(s["generated"][number], s["generated"][f"{number}_error"])
+        model: recorded_curve(s["generated"][number], s["generated"][f"{number}_error"]) / unit
         for model, s in found.items()
     }
-    reference = recorded_curve(first[number], first[f"{number}_error"])
+    reference = recorded_curve(first[number], first[f"{number}_error"]) / unit
     return ratio_figure(edges, reference, models, axis)

@@ -74,7 +74,7 @@ def broken_metric(pair: Pair) -> list[Value]:
     settings = _settings(pair, excess)
     weights = draws(pair, "physics.broken")[1]
     titles = {
-        "broken": f"Broken showers: beyond Geant4's range by over {MARGIN:.0%} of it",
+        "broken": f"Broken showers: beyond Geant4's range by over {100 * MARGIN:.0f} % of it",
         "out_of_range": "Showers outside of Geant4's range",
     }
     values = []
