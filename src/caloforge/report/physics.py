@@ -160,7 +160,7 @@ def _edges(found: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:
 
 def _recorded_figure(
     found: Mapping[str, Mapping[str, Any]],
-    edges: NDArray[np.float64],
+    edges: NDArray[np.floating],
     number: str,
     axis: Axis,
     *,

@@ -80,7 +80,7 @@ class _Ratios:
 
     def at_blocks(self, block: int) -> NDArray[np.bool_]:
         """Which borders are also those of blocks, ``(borders,)``."""
-        at = (np.arange(self.values.shape[1]) + 1) % block == 0
+        at: NDArray[np.bool_] = (np.arange(self.values.shape[1]) + 1) % block == 0
         at[-1:] |= self.closed
         return at
 

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["layer_metric", "layer_residuals"]
 
-_FILLED = 0.05
+_FILLED, _DEGREE = 0.05, 4
 
 
 def layer_metric(pair: Pair) -> list[Value]:
     """RMS difference of the Pearson coefficients of all pairs of layers, without the trend in energy.
 
-    Of the shares of the layers in the incident energy a parabola in log E is taken out, of each sample
-    its own. Layers with energy in fewer than 5 % of the reference's showers are left out. The number of
-    showers alone makes such a difference, which the floor tells.
+    Of the energies over the root of the incident energy, whose fluctuations are alike at all energies, a
+    polynomial in log E is taken out, of each sample its own. Layers with energy in fewer than 5 % of the
+    reference's showers are left out. The number of showers alone makes such a difference, which the floor
+    tells.
     """
     filled = (pair.frame.reference["layer_energy"] > 0).mean(axis=0) >= _FILLED
     name, title = "physics.layer_residuals", "Correlations of layers without the energy, RMS difference"
@@ -43,10 +44,18 @@ def layer_metric(pair: Pair) -> list[Value]:
 
     found = [difference(rows) for rows in zip(*draws(pair, name), strict=True)]
     value, error = value_and_error(found)
-    return [Value(name, title, value, error, {"layers": int(filled.sum()), "trend": "parabola in log E"})]
+    return [
+        Value(
+            name,
+            title,
+            value,
+            error,
+            {"layers": int(filled.sum()), "trend": f"polynomial in log E of degree {_DEGREE}"},
+        )
+    ]
 
 
 def layer_residuals(table: FeatureTable) -> NDArray[np.float64]:
-    """Layers' shares of the incident energy without their trend with it, ``(n, L)``."""
-    shares = table["layer_energy"].astype(np.float64) / table["energy"][:, None]
-    return without_trend(shares, table["energy"])
+    """Layers' energies over the root of the incident one, without the trend [MeV^(1/2)], ``(n, L)``."""
+    scaled = table["layer_energy"].astype(np.float64) / np.sqrt(table["energy"])[:, None]
+    return without_trend(scaled, table["energy"], degree=_DEGREE)

@@ -11,18 +11,20 @@ if TYPE_CHECKING:
 
 __all__ = ["without_trend"]
 
-_DEGREE = 2
 _SAME = 1e-6
 
 
-def without_trend(values: NDArray[np.floating], energy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a parabola in the logarithm of the incident energy leaves of observables, of the same shape.
+def without_trend(
+    values: NDArray[np.floating], energy: NDArray[np.float64], *, degree: int = 2
+) -> NDArray[np.float64]:
+    """What a polynomial in the logarithm of the incident energy leaves of observables, of the same shape.
 
     Of samples with one or two energies a constant or a line; with no showers, nothing.
 
     Args:
         values: Observables, ``(n,)`` or ``(n, F)``.
         energy: Incident energies [MeV], ``(n,)``.
+        degree: Of the polynomial.
     """
     data = np.asarray(values, np.float64)
     if not len(data):
@@ -30,6 +32,6 @@ def without_trend(values: NDArray[np.floating], energy: NDArray[np.float64]) -> 
     log = np.log(energy)
     scaled = (log - log.mean()) / max(float(np.ptp(log)), _SAME)
     levels = len(np.unique(np.round(log / _SAME)))
-    powers = np.vander(scaled, min(_DEGREE, levels - 1) + 1)
+    powers = np.vander(scaled, min(degree, levels - 1) + 1)
     found = np.linalg.lstsq(powers, data, rcond=None)[0]
     return np.asarray(data - powers @ found)
