@@ -12,7 +12,8 @@ from torch import nn
 from caloforge.errors import ConfigError
 from caloforge.evaluation.classify import CLASSIFIERS, Plan, View, classify
 from caloforge.evaluation.classify.convolutional import ConvolutionalNetwork
-from caloforge.evaluation.classify.examples import CellExamples, ImageExamples, Scaling, labels_of
+from caloforge.evaluation.classify.examples import CellExamples, Scaling, labels_of
+from caloforge.evaluation.classify.images import ImageExamples
 from caloforge.evaluation.classify.metrics import low_metric, resnet_metric
 from caloforge.evaluation.classify.networks import CellLinear, CellNetwork, DenseNetwork, initialised
 from caloforge.evaluation.classify.posterior import high_posterior, resnet_posterior

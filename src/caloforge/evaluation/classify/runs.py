@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class Verdict:
         epoch: Whose weights were kept.
         steps: Optimiser steps.
         parameters: Of the network.
+        facts: What of the inputs was made to fit the showers, see ``Examples``.
     """
 
     labels: NDArray[np.int64]
@@ -72,6 +73,7 @@ class Verdict:
     epoch: int
     steps: int
     parameters: int
+    facts: dict[str, Any]
 
     @property
     def auc(self) -> float:
@@ -106,7 +108,7 @@ def classify(
     Args:
         reference: Showers of label 1, with cells unless the classifier is "high".
         generated: Showers of label 0; the larger sample is cut to the smaller.
-        name: "high", "low", "low_normed", "resnet" or "conv".
+        name: "high", "low", "low_normed", "resnet", "conv", "texture" or "pattern".
         geometry: The read-out.
         level: "official" for the published sizes in float64, otherwise scaled to the showers.
         rng: Draws splits, first weights and orders.
@@ -177,4 +179,5 @@ def _verdict(run: Run) -> Verdict:
         run.fitted.epoch,
         run.fitted.steps,
         sum(values.numel() for values in run.fitted.network.parameters()),
+        run.examples.facts,
     )
