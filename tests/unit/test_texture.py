@@ -13,7 +13,7 @@ from caloforge.evaluation.classify.examples import TableExamples
 from caloforge.evaluation.classify.images import Symmetries, Window
 from caloforge.evaluation.classify.networks import DenseNetwork, initialised
 from caloforge.evaluation.classify.texture import TextureNetwork
-from caloforge.evaluation.classify.training import Training, learn
+from caloforge.evaluation.classify.training import Training, learn, logits_of, mean_logits
 from caloforge.evaluation.pair import Observed
 from caloforge.features import CellStore, derive_binning, feature_table
 from caloforge.geometry import Geometry, geometry_from_dict
@@ -137,6 +137,28 @@ def test_network_is_circular_in_the_angle_only() -> None:
         again = torch.roll(first(images), 1, dims=3)
         assert torch.allclose(first(torch.roll(images, 1, dims=3)), again, atol=1e-6) == circular
         assert network(ones, images[:, :, :1, :1, :1]).isfinite().all()
+
+
+@pytest.mark.parametrize("grid", [SQUARE, {**RINGS, "n_alpha": 4}, OBLONG], ids=["square", "rings", "oblong"])
+def test_scores_do_not_depend_on_how_a_shower_is_turned(grid: dict[str, Any]) -> None:
+    geometry = read_out(grid)
+    hits = np.random.default_rng(4).random((6, geometry.n_cells)) < 0.2
+    images = examples(sample(hits, geometry), geometry)
+    symmetries = {"box": 8 if grid is SQUARE else 1, "polar": 8}[grid["kind"]]
+    assert len(images.views()) == images.facts["symmetries"] == symmetries
+    rng = torch.Generator().manual_seed(5)
+    circular = grid["kind"] == "polar"
+    network = initialised(lambda: TextureNetwork(circular=circular), rng, dtype=torch.float64)
+    rows = np.arange(6)
+    expected = mean_logits(network, images, rows)
+    spread = 0.0
+    for turned in images.symmetries.cells:
+        moved = np.zeros_like(hits)
+        moved[:, turned] = hits
+        again = examples(sample(moved, geometry), geometry)
+        np.testing.assert_allclose(mean_logits(network, again, rows), expected, atol=1e-9)
+        spread = max(spread, float(np.abs(logits_of(network, again, rows).numpy() - expected).max()))
+    assert (spread > 1e-5) == (symmetries > 1)
 
 
 def chequered(count: int, geometry: Geometry, *, seed: int, strength: float) -> Observed:

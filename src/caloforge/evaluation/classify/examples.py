@@ -71,6 +71,10 @@ class Examples(Protocol):
         """
         ...
 
+    def views(self) -> tuple[Self, ...]:
+        """The same showers as symmetries of the read-out show them; what is said of all is averaged."""
+        ...
+
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """The scaling that brings these showers to mean 0 and deviation 1."""
         ...
@@ -115,6 +119,10 @@ class TableExamples:
         """See ``Examples``."""
         values = self.values[rows]
         return (torch.from_numpy(_scaled(values, self.scaling)).to(self.dtype),)
+
+    def views(self) -> tuple[Self, ...]:
+        """See ``Examples``."""
+        return (self,)
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """See ``Examples``."""
@@ -215,6 +223,10 @@ class CellExamples:
         layers = np.bincount(key, weights=hits, minlength=len(rows) * geometry.n_layers)
         columns = np.column_stack([columns, np.log10(layers + _FLOOR).reshape(len(rows), -1)])
         return columns, batch, hits / (layers[key] + _TINY)
+
+    def views(self) -> tuple[Self, ...]:
+        """See ``Examples``."""
+        return (self,)
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """See ``Examples``; one factor makes the mean square over all cells 1."""

@@ -24,6 +24,7 @@ __all__ = ["ImageExamples", "Symmetries", "Window"]
 _OUTSIDE = 1e-2  # share of the hits that a window may leave out
 _SEEN = 2000  # showers of each class that decide about the window
 _SAME = 1e-6
+_VIEWS = 8
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,13 @@ class ImageExamples:
         cells: The same showers as cells, whose geometry has one grid for all layers.
         symmetries: Showers are turned at random by these while they are learnt from.
         window: What is seen of them; None: all cells.
+        turn: Symmetry by which they are seen when they are not learnt from.
     """
 
     cells: CellExamples
     symmetries: Symmetries | None = None
     window: Window | None = None
+    turn: int = 0
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -142,8 +145,10 @@ class ImageExamples:
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
         """See ``Examples``."""
         columns, cells, weights = self.cells.sparse(rows)
-        if rng is not None and self.symmetries is not None:
-            choice = rng.integers(len(self.symmetries), size=len(rows))
+        if self.symmetries is not None:
+            choice = np.full(len(rows), self.turn)
+            if rng is not None:
+                choice = rng.integers(len(self.symmetries), size=len(rows))
             columns, moved = self.symmetries.turned(columns, cells.cells, cells.shower, choice)
             cells = replace(cells, cells=moved)
         scaled, place, energy, offsets = self.cells.tensors(columns, cells, weights)
@@ -155,6 +160,13 @@ class ImageExamples:
         image = torch.zeros(len(rows) * size, dtype=energy.dtype)
         image[shower * size + place] = energy
         return scaled, image.view(len(rows), 1, *self.shape)
+
+    def views(self) -> tuple[Self, ...]:
+        """See ``Examples``: eight at most."""
+        if self.symmetries is None:
+            return (self,)
+        step = max(len(self.symmetries) // _VIEWS, 1)
+        return tuple(replace(self, turn=turn) for turn in range(0, len(self.symmetries), step)[:_VIEWS])
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """See ``Examples``."""

@@ -52,10 +52,10 @@ class View:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan, level: Level) -> View:
-        """Directions are shown where they differ, unless the CaloChallenge's own inputs are asked for."""
+    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan) -> View:
+        """Directions are shown where they differ, unless published inputs without them are asked for."""
         differ = any(np.ptp(s.table[name]) > 0 for s in samples for name in ("theta", "phi"))
-        return cls(geometry, differ and level != "official", plan.training.dtype)
+        return cls(geometry, differ and plan.directions, plan.training.dtype)
 
     def conditions(self, sample: Observed) -> NDArray[np.float64]:
         """log10 E_inc, and the direction when it is shown: ``(n, 1)`` or ``(n, 4)``."""
@@ -72,12 +72,14 @@ class Plan:
         scaled: Whether inputs are scaled: columns to mean 0 and deviation 1, cell energies by one
             factor to mean square 1 over all cells.
         width: Of the hidden layers, for dense networks.
+        directions: Whether inputs have the direction of the incident particle where it differs.
     """
 
     training: Training
     trainings: int
     scaled: bool
     width: int = 0
+    directions: bool = True
 
     def on(self, device: str) -> Plan:
         """The same on a device."""
@@ -192,11 +194,13 @@ def _is_circular(view: View) -> bool:
     return isinstance(view.geometry.layers[0].grid, PolarGrid)
 
 
-_CHALLENGE = Plan(Training(2e-4, 1000, 50, precision="float64"), trainings=10, scaled=False, width=2048)
-_CHALLENGE_RESNET = Plan(_CHALLENGE.training, trainings=10, scaled=False)
+_CHALLENGE_RESNET = Plan(
+    Training(2e-4, 1000, 50, precision="float64"), trainings=10, scaled=False, directions=False
+)
+_CHALLENGE = replace(_CHALLENGE_RESNET, width=2048)
 _VISITS = 14_000  # of showers of each class
 _TEXTURE = Training(4e-3, 32, 10, keep="loss", schedule="one_cycle", weight_decay=1e-2)
-_L2LFLOWS = Plan(Training(1e-3, 512, 30), trainings=1, scaled=False)
+_L2LFLOWS = Plan(Training(1e-3, 512, 30), trainings=1, scaled=False, directions=False)
 
 
 def _dense_plan(level: Level, count: int) -> Plan:

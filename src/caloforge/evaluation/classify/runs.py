@@ -14,7 +14,7 @@ from caloforge.evaluation.classify.examples import labels_of
 from caloforge.evaluation.classify.networks import initialised
 from caloforge.evaluation.classify.recipes import View, classifier_named
 from caloforge.evaluation.classify.split import equal_sizes, split
-from caloforge.evaluation.classify.training import learn, logits_of
+from caloforge.evaluation.classify.training import learn, mean_logits
 from caloforge.evaluation.classify.workers import parallel
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Run:
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of some showers, ``(n, outputs)``; rows must rise."""
-        return np.asarray(logits_of(self.fitted.network, self.examples, rows).double().numpy())
+        return mean_logits(self.fitted.network, self.examples, rows)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def classify(
     classifier = classifier_named(name)
     samples = equal_sizes((generated, reference), rng)
     plan = classifier.plan(level, len(samples[0])).on(device)
-    view = View.of(samples, geometry, plan, level)
+    view = View.of(samples, geometry, plan)
     examples = classifier.examples(samples, view)
 
     def verdict(child: np.random.Generator, stop: Event) -> Verdict:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.classify.examples import Examples
 
-__all__ = ["Fitted", "Training", "learn", "logits_of"]
+__all__ = ["Fitted", "Training", "learn", "logits_of", "mean_logits"]
 
 _CHUNK = 256
 
@@ -129,6 +129,12 @@ def logits_of(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -
     with torch.inference_mode():
         parts = [_logits(network, examples, part).cpu() for part in _batches(rows, _CHUNK)]
     return torch.cat(parts)
+
+
+def mean_logits(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logits ``(n, outputs)`` of rising rows, averaged over the views of the showers."""
+    views = [logits_of(network, view, rows) for view in examples.views()]
+    return np.asarray(torch.stack(views).double().mean(dim=0).numpy())
 
 
 def _logits(
