@@ -101,7 +101,7 @@ class Window:
         margin = grid.shape[1] - 1 - second  # rings are cropped outside
         if isinstance(grid, BoxGrid):
             margin = np.minimum.reduce([first, grid.nx - 1 - first, second, grid.ny - 1 - second])
-        hits = sum(_hits(store) for store in stores).reshape(geometry.n_layers, -1).sum(axis=0)
+        hits = np.sum([_hits(store) for store in stores], axis=0).reshape(geometry.n_layers, -1).sum(axis=0)
         per_margin = np.bincount(margin.ravel(), weights=hits)
         cut = int(np.searchsorted(np.cumsum(per_margin), _OUTSIDE * per_margin.sum(), side="right"))
         keep = margin >= min(cut, int(margin.max()))

@@ -48,10 +48,12 @@ class TextureNetwork(nn.Module):
             if circular:
                 layers.append(CircularPad(1))
             convolution = nn.Conv3d(before, after, 3, 1 if number == 0 else 2, padding, bias=False)
+            # half the time of a step on a CPU
+            weight = convolution.weight.contiguous(memory_format=torch.channels_last_3d)
+            convolution.weight = nn.Parameter(weight)
             layers += [convolution, nn.BatchNorm3d(after), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool3d(1), nn.Flatten())
         self.head = nn.Linear(channels[-1] + conditions, outputs)
-        self.to(memory_format=torch.channels_last_3d)  # half the time of a step on a CPU
 
     def forward(self, conditions: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Logits ``(b, outputs)`` of conditions ``(b, C)`` and images ``(b, 1, L, I, J)``."""
