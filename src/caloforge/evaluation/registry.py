@@ -13,7 +13,9 @@ from caloforge.evaluation.classify.metrics import (
     high_metric,
     low_metric,
     low_normed_metric,
+    pattern_metric,
     resnet_metric,
+    texture_metric,
 )
 from caloforge.evaluation.classify.posterior import high_posterior, low_posterior, resnet_posterior
 from caloforge.evaluation.coverage import coverage_metric
@@ -109,6 +111,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("resnet", "classifier", resnet_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("texture", "classifier", texture_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("pattern", "classifier", pattern_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),

@@ -34,7 +34,9 @@ __all__ = [
     "high_metric",
     "low_metric",
     "low_normed_metric",
+    "pattern_metric",
     "resnet_metric",
+    "texture_metric",
 ]
 
 _LABELS = {"reference": 1, "generated": 0}
@@ -95,6 +97,20 @@ def low_normed_metric(pair: Pair) -> list[Value]:
 def resnet_metric(pair: Pair) -> list[Value]:
     """The CaloChallenge's three-dimensional ResNet-18 on cells over the incident energy."""
     return _network_values(pair, CLASSIFIERS["resnet"])
+
+
+def texture_metric(pair: Pair) -> list[Value]:
+    """A small 3-D network on log cell energies, which learns the texture of few showers.
+
+    Showers are turned and mirrored at random while it learns, by the symmetries of the read-out
+    (``symmetries`` in the settings tells how many): what only breaks these, it does not see.
+    """
+    return _network_values(pair, CLASSIFIERS["texture"])
+
+
+def pattern_metric(pair: Pair) -> list[Value]:
+    """The same network on which cells are hit: 1 above the threshold, else 0."""
+    return _network_values(pair, CLASSIFIERS["pattern"])
 
 
 def conv_metric(pair: Pair) -> list[Value]:
@@ -216,6 +232,7 @@ def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -
         "divergences": [verdict.divergence[0] for verdict in verdicts],
         "kept_epochs": [verdict.epoch for verdict in verdicts],
         "steps": [verdict.steps for verdict in verdicts],
+        **verdicts[0].facts,
         "calibration": "isotonic, on the tuning showers",
         "split": "at random; both classes alike",
         "deviations": list(classifier.deviations),
