@@ -27,6 +27,7 @@ class FeatureTable:
 
     ================================ ===================================================================
     ``energy``, ``theta``, ``phi``   incident particle [MeV, rad]
+    ``pdg``                          its PDG code
     ``visible``, ``fraction``        E_vis [MeV] and E_vis / E_inc
     ``hits``                         cells above threshold
     ``cog_x``, ``cog_y``, ``cog_z``  energy-weighted mean position [mm]
@@ -54,7 +55,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
-        if isinstance(self.columns, _Selected):  # of columns that were checked
+        if isinstance(self.columns, (_Selected, _Joined)):  # of columns that were checked
             return
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
@@ -64,6 +65,8 @@ class FeatureTable:
     def __len__(self) -> int:
         if isinstance(self.columns, _Selected):
             return len(self.columns.rows)
+        if isinstance(self.columns, _Joined):
+            return len(self.columns.first) + len(self.columns.second)
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -88,6 +91,15 @@ class FeatureTable:
             return FeatureTable(_Selected(self.columns.whole, self.columns.rows[index]))
         return FeatureTable(_Selected(self, np.arange(len(self))[index]))
 
+    def followed_by(self, other: FeatureTable) -> FeatureTable:
+        """These showers and then those of a table with the same columns, joined when they are asked for.
+
+        Raises:
+            DataError: Their columns differ.
+        """
+        _check_columns([self, other])
+        return FeatureTable(_Joined(self, other))
+
     def derived(self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]]) -> NDArray[Any]:
         """What ``compute`` makes of every shower, ``(n, ...)``; done once for all selections of a table.
 
@@ -97,6 +109,9 @@ class FeatureTable:
         """
         if isinstance(self.columns, _Selected):
             return self.columns.whole.derived(key, compute)[self.columns.rows]
+        if isinstance(self.columns, _Joined):
+            parts = (self.columns.first, self.columns.second)
+            return np.concatenate([part.derived(key, compute) for part in parts])
         if key not in self._derived:
             self._derived[key] = compute(self)
         return self._derived[key]
@@ -115,9 +130,13 @@ class FeatureTable:
         """
         if not parts:
             raise DataError("There are no feature tables to concatenate.")
-        if len({part.names for part in parts}) != 1:
-            raise DataError("Feature tables with different columns cannot be concatenated.")
+        _check_columns(parts)
         return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0].names})
+
+
+def _check_columns(parts: Sequence[FeatureTable]) -> None:
+    if len({part.names for part in parts}) != 1:
+        raise DataError("Feature tables with different columns cannot be concatenated.")
 
 
 @dataclass(frozen=True)
@@ -138,6 +157,26 @@ class _Selected(Mapping[str, "NDArray[Any]"]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.whole.columns
+
+
+@dataclass(frozen=True)
+class _Joined(Mapping[str, "NDArray[Any]"]):
+    """The columns of two tables, one after the other, one column at a time."""
+
+    first: FeatureTable
+    second: FeatureTable
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return np.concatenate([self.first[name], self.second[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first.columns)
+
+    def __len__(self) -> int:
+        return len(self.first.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.first.columns
 
 
 class TableBuilder:
