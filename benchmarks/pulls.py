@@ -50,7 +50,8 @@ def load(path: Path, geometry: str, folder: Path, seed: int) -> tuple[Observed, 
 def draw(whole: Observed, count: int, rng: np.random.Generator, *, shared: bool) -> tuple[Observed, ...]:
     """Two samples, and the showers that are left."""
     if shared:
-        first, second = neighbour_pairs(whole.table, count, rng)
+        both = np.array(neighbour_pairs(whole.table, len(whole) // 2, rng))  # as near as there are
+        first, second = both[:, rng.permutation(both.shape[1])[:count]]
     else:
         first, second = rng.permutation(len(whole))[: 2 * count].reshape(2, count)
     rest = rng.permutation(np.setdiff1d(np.arange(len(whole)), np.concatenate([first, second])))

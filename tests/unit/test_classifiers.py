@@ -26,6 +26,7 @@ from caloforge.evaluation.classify.calibration import (
     mean_auc_error,
     mean_error,
     roc_points,
+    untied,
 )
 from caloforge.evaluation.classify.fits import PUBLISHED_CLOUD_MLP
 from caloforge.evaluation.classify.split import split, split_sizes
@@ -98,6 +99,13 @@ def test_error_of_a_mean_over_trainings_of_the_same_showers() -> None:
     assert mean_auc_error([0.5], tested=100, trained=400) == auc_error(0.5, 100)
     five = mean_auc_error([0.5] * 5, tested=20, trained=80)
     assert five == pytest.approx(auc_error(0.5, 20) * np.sqrt((1 + 4 * 0.2) / 5))
+
+
+def test_ties_take_variance_from_an_area() -> None:
+    assert untied(np.arange(10.0)) == 1.0
+    # two pairs of equal ones among four: 1 - 2 (2^3 - 2) / (4^3 - 4)
+    assert untied(np.array([1.0, 2.0, 1.0, 2.0])) == pytest.approx(0.8)
+    assert untied(np.ones(5)) == 0.0
 
 
 def nearest_mean(

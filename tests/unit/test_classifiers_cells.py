@@ -351,7 +351,8 @@ def test_values_of_a_metric(geometry: Geometry, first: Observed) -> None:
     assert found[0].value == pytest.approx(np.mean(settings["per_training"]))
     assert len(settings["per_training"]) == settings["trainings"] == 3
     assert found[0].error is not None
-    assert found[0].error == mean_auc_error(settings["per_training"], tested=30, trained=90)
+    without_ties = mean_auc_error(settings["per_training"], tested=30, trained=90)
+    assert 0.2 * without_ties < found[0].error < without_ties
     assert len(settings["roc"]["true_positive"]) <= 101
     assert settings["parameters"] == (geometry.n_cells + 2) * 512 + 2 * 513 * 512 + 513
 

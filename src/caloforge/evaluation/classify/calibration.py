@@ -23,6 +23,7 @@ __all__ = [
     "mean_auc_error",
     "mean_error",
     "roc_points",
+    "untied",
 ]
 
 ROC_POINTS = 101
@@ -94,6 +95,15 @@ def mean_auc_error(areas: Sequence[float], *, tested: int, trained: int) -> floa
     """``mean_error`` of areas under the ROC curve, for numbers of showers of each class."""
     error = auc_error(float(np.mean(areas)), tested)
     return mean_error(areas, error, tested=tested, trained=trained)
+
+
+def untied(scores: NDArray[np.floating]) -> float:
+    """Share of the variance of an area that ties leave: calibration by few showers gives many of them equal
+    probabilities, whose pairs count one half. That of the Mann-Whitney statistic for samples of one origin.
+    """
+    equal = np.unique(scores, return_counts=True)[1].astype(np.float64)
+    whole = float(len(scores))
+    return float(1.0 - (equal**3 - equal).sum() / (whole**3 - whole)) if whole > 1 else 1.0
 
 
 def roc_points(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, list[float]]:

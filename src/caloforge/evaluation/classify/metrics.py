@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from caloforge.evaluation.classify.calibration import auc_error, mean_error, roc_points
+from caloforge.evaluation.classify.calibration import auc_error, mean_error, roc_points, untied
 from caloforge.evaluation.classify.crossval import Folds, cross_validate
 from caloforge.evaluation.classify.fits import BOOSTED, CLOUD_MLP, PUBLISHED_CLOUD_MLP
 from caloforge.evaluation.classify.recipes import CLASSIFIERS
@@ -205,7 +205,8 @@ def _verdicts(
 def _area(pair: Pair, verdicts: Sequence[Verdict]) -> tuple[float, float]:
     areas = [verdict.auc for verdict in verdicts]
     mean = float(np.mean(areas))
-    return mean, _error(areas, auc_error(mean, split_sizes(min(pair.sizes))[2]), pair)
+    tied = np.sqrt(np.mean([untied(verdict.probabilities) for verdict in verdicts]))
+    return mean, _error(areas, float(tied) * auc_error(mean, split_sizes(min(pair.sizes))[2]), pair)
 
 
 def _divergence(pair: Pair, verdicts: Sequence[Verdict]) -> tuple[float, float]:
