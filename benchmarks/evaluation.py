@@ -234,7 +234,7 @@ JOBS = {"histograms": histograms, "fast": fast, "classifier": classifier}
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on."""
-    from caloforge.evaluation.machine import describe_machine, load
+    from caloforge.speed.machine import describe_machine, load
 
     return {**describe_machine(), "load": load()}
 

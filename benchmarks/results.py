@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caloforge.evaluation.baseline import BASELINE
+from caloforge.evaluation.baselines import BASELINE
 from caloforge.evaluation.cost import cost_values
 from caloforge.evaluation.results import MetricResult
 from caloforge.report.common import CommonTable, Line, common_table, published_table

@@ -9,7 +9,7 @@ import pytest
 
 from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation import evaluate, metrics_of
-from caloforge.evaluation.baseline import PointPool, ResampledReader, write_baseline
+from caloforge.evaluation.baselines import PointPool, ResampledReader, write_baseline
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
 from caloforge.evaluation.pair import Frame, Observed, Pair

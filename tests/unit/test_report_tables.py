@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from caloforge.evaluation.baseline import BASELINE
+from caloforge.evaluation.baselines import BASELINE
 from caloforge.evaluation.results import MetricResult
 from caloforge.geometry import load_geometry
 from caloforge.report import headline, summary

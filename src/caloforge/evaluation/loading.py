@@ -12,7 +12,15 @@ from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.outcome import SampleData
 from caloforge.evaluation.pair import Frame, Level, Observed
 from caloforge.evaluation.sources import geometry_of
-from caloforge.features import CellRecorder, FeatureTable, derive_binning, feature_table, read_out, scan
+from caloforge.features import (
+    CellRecorder,
+    FeatureTable,
+    KeptBlocks,
+    derive_binning,
+    feature_table,
+    read_out,
+    scan,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +84,7 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
     first = sources[0]
     geometry = geometry_of(first, options.geometry)
     _logger.info("bins from %d showers of %s", len(first), first.path)
+    kept = KeptBlocks()
     binning = derive_binning(
         first.showers,
         geometry,
@@ -83,6 +92,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
         start=first.start,
         stop=first.stop,
         regimes=options.regimes,
+        keep=kept,
+        threads=options.workers,
     )
     energies = np.quantile(first.incident().energy, _EXAMPLES)
 
@@ -97,6 +108,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             start=source.start,
             stop=source.stop,
             record=record,
+            kept=None if number else kept,
+            threads=options.workers,
         )
         chosen = _nearest(done.table["energy"], energies)
         examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
@@ -152,6 +165,7 @@ def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observ
             start=start,
             stop=stop,
             record=record,
+            threads=options.workers,
         )
         for showers, start, stop in first.spare(wanted)
     ]

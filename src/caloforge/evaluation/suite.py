@@ -18,7 +18,7 @@ import numpy as np
 
 from caloforge import __version__
 from caloforge.errors import ConfigError, bad, shown
-from caloforge.evaluation.baseline import BASELINE, ResampledReader, read_pool
+from caloforge.evaluation.baselines import BASELINE, ResampledReader, read_pool
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells

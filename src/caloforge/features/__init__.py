@@ -3,6 +3,7 @@
 from caloforge.features.binning import Binning, derive_binning
 from caloforge.features.cells import CellBatch, CellRecorder, CellStore
 from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
+from caloforge.features.kept import KeptBlocks
 from caloforge.features.observables import observables
 from caloforge.features.scan import MeanImages, Scan, feature_table, scan
 from caloforge.features.shapes import hits_above
@@ -16,6 +17,7 @@ __all__ = [
     "CellStore",
     "FeatureTable",
     "Hits",
+    "KeptBlocks",
     "MeanImages",
     "Scan",
     "calochallenge_vector",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caloforge.features.kept import KeptBlocks
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident, Showers
 
@@ -116,11 +117,15 @@ def cell_blocks(
     start: int = 0,
     stop: int | None = None,
     size: int = BLOCK,
+    kept: KeptBlocks | None = None,
 ) -> Iterator[Showers]:
     """Stream showers ``start`` to ``stop`` as cells of ``geometry``, see ``read_out``.
 
-    Energies are as precise as they are stored.
+    Energies are as precise as they are stored. The first showers come from ``kept`` where it has them.
     """
+    if kept is not None:
+        yield from kept.again()
+        start += kept.showers
     if isinstance(source, ShowerReader):
         blocks = source.precisely().blocks(size, start=start, stop=stop)
     else:

@@ -4,7 +4,6 @@ Geant4 allows one run manager per process, so that showers are made in worker pr
 """
 
 from caloforge.geant4.simulation import Scoring, Simulation, simulate
-from caloforge.geant4.timing import cpu_seconds_per_shower
 from caloforge.geant4.worker import Geant4Worker
 
-__all__ = ["Geant4Worker", "Scoring", "Simulation", "cpu_seconds_per_shower", "simulate"]
+__all__ = ["Geant4Worker", "Scoring", "Simulation", "simulate"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from caloforge.evaluation.baseline import BASELINE
+from caloforge.evaluation.baselines import BASELINE
 from caloforge.report.numbers import number
 
 if TYPE_CHECKING:
