@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm
 from scipy.stats import norm, wasserstein_distance
 
 from caloforge.evaluation import windows
-from caloforge.evaluation.cell_baseline import CellPool
+from caloforge.evaluation.baselines.cells import CellPool
 from caloforge.evaluation.classify.calibration import auc_error, divergence
 from caloforge.evaluation.coverage import coverage_values
 from caloforge.evaluation.downstream.crossing import Reconstructed
@@ -40,7 +40,8 @@ from caloforge.evaluation.scales import spreads
 from caloforge.evaluation.separation import separation_power
 from caloforge.evaluation.standardised import CLIP, challenge_features, standardised_features
 from caloforge.evaluation.wasserstein import wasserstein_metric
-from caloforge.features import CellStore, FeatureTable, derive_binning, feature_table
+from caloforge.features import CellStore, FeatureTable, derive_binning, feature_table, read_out
+from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import geometry_from_dict, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 
@@ -301,8 +302,6 @@ def test_scales_of_features(make_toy_showers: Callable[..., Showers], siw: Geome
 
 
 def cells_of(showers: Showers, geometry: Geometry) -> Pair:
-    from caloforge.features import read_out
-
     cells = read_out(showers, geometry)
     return pair_of(cells, cells, geometry)
 
@@ -532,8 +531,6 @@ def test_hits_in_blocks_by_hand() -> None:
 
 def test_cells_of_the_baseline_are_drawn_by_their_share(tmp_path: Path) -> None:
     """Of four showers three hit cell 1 beside another one; those with one hit have it in most cases."""
-    from caloforge.formats import NativeWriter, open_showers
-
     geometry = box()
     cells = [[1], [1], [1], [9]] * 10
     path = tmp_path / "pool.h5"
