@@ -100,6 +100,25 @@ def test_sampling_starts_at_the_highest_level() -> None:
     torch.testing.assert_close(drawn.detach(), 0.5 * noise, rtol=0.02, atol=1e-3)
 
 
+@pytest.mark.parametrize("consistency", [False, True])
+def test_points_of_many_showers_are_sampled_with_their_own_condition(consistency: bool) -> None:
+    """More points than go through the network at once: each shower comes out as it does alone."""
+    torch.manual_seed(0)
+    model = PointDiffusion(PointDiffusionConfig(hidden=(4,), time_features=4), 1)
+    counts, condition = torch.tensor([8190, 30, 8200]), torch.tensor([[-1.0], [0.0], [1.0]])
+    index = torch.arange(3).repeat_interleave(counts)
+    noise, sampler = torch.randn(len(index), 4, generator=rng()), SamplerConfig(steps=2)
+    with torch.no_grad():
+        together = model.sample(noise, condition, index, sampler, consistency=consistency)
+        for shower in range(3):
+            rows = index == shower
+            zeros = torch.zeros(int(rows.sum()), dtype=torch.int64)
+            alone = model.sample(
+                noise[rows], condition[shower : shower + 1], zeros, sampler, consistency=consistency
+            )
+            torch.testing.assert_close(together[rows], alone, rtol=2e-3, atol=2e-3)
+
+
 @pytest.mark.parametrize("rule", [heun, euler])
 def test_the_ode_of_normal_data_has_its_known_solution(rule: object) -> None:
     """x(sigma) is proportional to (sigma^2 + sigma_data^2)^(1/2)."""

@@ -142,9 +142,30 @@ def test_rings_have_their_mid_angles_and_radii() -> None:
         meta=ShowerMeta(geometry="rings", fingerprint=geometry.fingerprint),
     )
     table = feature_table(showers, geometry)
+    assert table["visible"].tolist() == [2.0]
+    assert table["layer_energy"].tolist() == [[2.0]]
+    assert table["layer_hits"].tolist() == [[1.0]]
+    assert table["sparsity"][0] == pytest.approx([7 / 8])
     assert table["layer_x"][0] == pytest.approx([20 * math.cos(math.pi / 4)])
     assert table["layer_y"][0] == pytest.approx([20 * math.sin(math.pi / 4)])
     assert table["layer_r"][0] == pytest.approx([20.0])
+
+
+def test_widths_of_rings_by_hand() -> None:
+    """A quarter of the energy at 5 mm and three at 20 mm, on opposite sides."""
+    grid = {"kind": "polar", "n_alpha": 2, "r_edges": [0, 10, 30]}
+    geometry = geometry_from_dict({"name": "rings", "layers": [{"grid": grid}]}, source="test")
+    showers = Showers(
+        incident=Incident.of([100.0]),
+        offsets=[0, 2],
+        energy=[1.0, 3.0],
+        cells=[0, 3],
+        meta=ShowerMeta(geometry="rings", fingerprint=geometry.fingerprint),
+    )
+    table = feature_table(showers, geometry)
+    assert table["layer_y"][0] == pytest.approx([-0.25 * 5 + 0.75 * 20])
+    assert table["width_y"][0] == pytest.approx([3**0.5 / 4 * 25])
+    assert table["width_r"][0] == pytest.approx([3**0.5 / 4 * 15])
 
 
 def test_distances_are_those_to_a_tilted_axis() -> None:

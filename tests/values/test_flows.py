@@ -72,6 +72,26 @@ def test_linear_rational_splines_pass_their_meeting_points() -> None:
     torch.testing.assert_close(torch.stack([spline(value) for value in x]), met)
 
 
+def test_linear_rational_splines_follow_algorithm_1() -> None:
+    """Both pieces of a bin: weighted means of their ends, the weights linear in the place."""
+    raw = torch.randn(4, 3, generator=generator(8), dtype=torch.float64)
+    spline = MonotonicLRSTransform(raw[0], raw[1], raw[2, 1:], raw[3], bound=2.0)
+    lam = 0.025 + 0.95 * torch.sigmoid(raw[3])
+    for k in range(3):
+        x, y, d = (values[k : k + 2] for values in (spline.x, spline.y, spline.d))
+        w0, w1 = 1.0, (d[0] / d[1]).sqrt()
+        middle = ((1 - lam[k]) * w0 * y[0] + lam[k] * w1 * y[1]) / ((1 - lam[k]) * w0 + lam[k] * w1)
+        slope = (y[1] - y[0]) / (x[1] - x[0])
+        wm = (lam[k] * w0 * d[0] + (1 - lam[k]) * w1 * d[1]) / slope
+        for share in (0.2, 0.7):
+            low = lam[k] * share
+            value = (w0 * (1 - share) * y[0] + wm * share * middle) / (w0 * (1 - share) + wm * share)
+            torch.testing.assert_close(spline(x[0] + low * (x[1] - x[0])), value)
+            high = lam[k] + (1 - lam[k]) * share
+            value = (wm * (1 - share) * middle + w1 * share * y[1]) / (wm * (1 - share) + w1 * share)
+            torch.testing.assert_close(spline(x[0] + high * (x[1] - x[0])), value)
+
+
 def test_linear_rational_splines_have_the_derivatives_of_their_knots() -> None:
     raw = torch.randn(4, 5, generator=generator(4), dtype=torch.float64)
     spline = MonotonicLRSTransform(raw[0], raw[1], raw[2, 1:], raw[3], bound=3.0)

@@ -131,6 +131,11 @@ def test_clouds_turn_counter_clockwise_with_their_particle() -> None:
     assert moved.points is not None
     np.testing.assert_allclose(moved.points[0], [10.0, 23.0, 1.0], atol=1e-6)
     assert moved.incident.phi[0] == pytest.approx(0.2 + math.pi / 2)
+    turned = place(points_at(0.0, 3.0, 1.0, 1.0), rotation=math.pi / 2)
+    assert turned.points is not None
+    np.testing.assert_allclose(turned.points[0], [-3.0, 0.0, 1.0], atol=1e-6)
+    assert place(turned).points is not None
+    np.testing.assert_array_equal(place(turned).points, turned.points)
 
 
 def test_directions_by_hand() -> None:

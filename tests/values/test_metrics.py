@@ -19,7 +19,7 @@ from caloforge.evaluation.downstream.quantities import accuracy, area, bias, res
 from caloforge.evaluation.frechet import Draws, Moments, extrapolate, frechet_distance
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index
 from caloforge.evaluation.jackknife import jackknife_error, unbiased_estimate
-from caloforge.evaluation.kernel import discrepancy
+from caloforge.evaluation.kernel import discrepancy, kernel_metric
 from caloforge.evaluation.neighbours import Vectors, neighbourhoods
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.papers import (
@@ -39,7 +39,7 @@ from caloforge.evaluation.papers.pyramid import coefficients
 from caloforge.evaluation.scales import spreads
 from caloforge.evaluation.separation import separation_power
 from caloforge.evaluation.standardised import CLIP, challenge_features, standardised_features
-from caloforge.evaluation.wasserstein import wasserstein_metric
+from caloforge.evaluation.wasserstein import standardised_distance, wasserstein_metric
 from caloforge.features import CellStore, FeatureTable, derive_binning, feature_table, read_out
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import geometry_from_dict, load_geometry
@@ -120,6 +120,12 @@ def test_distances_of_observables_are_hundredths_of_a_deviation() -> None:
     real, made = np.array([1.0, 2.0, 4.0, 5.0]) / 100, np.array([2.0, 2.0, 4.0, 8.0]) / 100
     expected = 100 * wasserstein_distance(real, made) / real.std()
     assert number(by_name(wasserstein_metric(pair))["fraction"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_single_distances_are_in_deviations() -> None:
+    reference, generated = np.array([1.0, 2.0, 4.0, 5.0]), np.array([2.0, 2.0, 4.0, 8.0])
+    expected = wasserstein_distance(reference, generated) / reference.std()
+    assert standardised_distance(reference, generated) == pytest.approx(expected)
 
 
 def test_spreads_are_standard_deviations() -> None:
@@ -241,6 +247,18 @@ def test_kernel_distances_are_sums_over_pairs() -> None:
     assert discrepancy(first, second)[0] == pytest.approx(own + other - 2 * cross)
 
 
+def test_kernel_distances_of_batches_have_half_of_the_central_interval_as_error() -> None:
+    rng = np.random.default_rng(0)
+    geometry = box()
+    pairs = [showers_of(geometry, rng.exponential(2.0, (200, 3)).tolist()) for _ in range(2)]
+    values = {value.name: value for value in kernel_metric(pair_of(*pairs, geometry))}
+    found = values["distance.kpd"]
+    batches = np.array(found.settings["values"])
+    assert number(found) == pytest.approx(np.median(batches))
+    low, high = np.percentile(batches, [16.275, 83.725])
+    assert found.error == pytest.approx((high - low) / 2)
+
+
 def test_jackknife_of_a_mean_is_its_textbook_error() -> None:
     values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
     without = np.array([np.delete(values, k).mean() for k in range(5)])
@@ -324,6 +342,9 @@ def test_divergences_are_in_bits() -> None:
     value, error = divergence(probabilities, labels)
     assert value == pytest.approx(1 - math.log2(4 / 3))
     assert error == pytest.approx(0.0, abs=1e-12)
+    value, error = divergence(np.array([0.5, 0.125, 0.5, 0.125]), np.ones(4))
+    assert value == pytest.approx(1 - 2.0)  # one and three bits
+    assert error == pytest.approx(1.0 / 4**0.5)
 
 
 # downstream
@@ -523,6 +544,8 @@ def test_hits_in_blocks_by_hand() -> None:
     assert value.settings["reference"][:4] == pytest.approx([0.5, 0.0, 0.5, 0.0])
     assert value.settings["scale"] == pytest.approx(1.0)
     assert number(value) == pytest.approx(1.0)
+    correlation = values["pyramid_hit_correlation"]
+    assert correlation.value is None  # no cell is hit sometimes
     # neighbours in the layer: 5-6 and 6-7, against 0-1 and 5-6
     pairs = values["pyramid_pairs"].settings
     assert pairs["reference"] == pytest.approx(2 / 4)

@@ -72,6 +72,21 @@ def test_totals_of_calopointflow_2_come_back_and_are_standardised() -> None:
     np.testing.assert_allclose(visible, total, rtol=1e-5)
 
 
+def test_totals_with_a_trend_are_standard_normal_at_every_energy() -> None:
+    """Mean and width change with the energy by a factor of two and more."""
+    generator = rng(6)
+    condition = torch.rand(6000, 1, generator=generator) * 2 - 1
+    factor = torch.randn(6000, 2, generator=generator, dtype=torch.float64)
+    raw = 3.0 + condition.double() + (0.8 * condition.double()).exp() * 0.1 * factor
+    totals = Totals(degree=1)
+    totals.fit(raw, condition)
+    target = totals(raw, condition)
+    for part in (condition[:, 0] < -0.5, condition[:, 0] > 0.5):
+        assert target[part].std(0).tolist() == pytest.approx([1.0, 1.0], rel=0.05)
+        assert target[part].mean(0).tolist() == pytest.approx([0.0, 0.0], abs=0.08)
+    torch.testing.assert_close(totals.inverse(target, condition), raw, rtol=1e-5, atol=1e-5)
+
+
 # choice of cells
 
 
@@ -142,6 +157,20 @@ def test_points_fill_a_ring_by_its_area() -> None:
     # mean of r with density 2 r / (R^2 - r^2)
     assert float(radius.mean()) == pytest.approx(2 / 3 * (30**3 - 10**3) / (30**2 - 10**2), rel=0.01)
     assert float(angle.mean()) == pytest.approx(-0.75 * math.pi, abs=0.02)
+
+
+def test_points_keep_energies_and_fill_the_innermost_ring() -> None:
+    geometry, count = ring(), 5000
+    points = CellPoints(geometry, scaling="linear")
+    energy = torch.linspace(0.1, 5.0, count)
+    cells = CellSet(torch.tensor([count]), torch.zeros(count, dtype=torch.int64), energy)
+    points.fit(cells, rng())
+    values = points.inverse(points(cells, rng(1)))
+    np.testing.assert_allclose(values[:, 3], energy, rtol=1e-5)
+    radius = values[:, :2].norm(dim=1)
+    assert float(radius.mean()) == pytest.approx(20 / 3, rel=0.02)
+    assert float(radius.min()) < 0.8
+    assert float((radius < 1).double().mean()) == pytest.approx(0.01, abs=0.006)
 
 
 def test_slopes_of_quantiles_are_densities() -> None:

@@ -44,9 +44,11 @@ def test_energies_map_linearly_from_the_trained_range() -> None:
 
 def test_logarithms_map_linearly_from_the_trained_range() -> None:
     conditions = Conditions(angles=False, log=True)
-    conditions.fit(mev(1.0, 10.0, 10_000.0), torch.zeros(3))
+    conditions.fit(mev(10.0, 100.0, 100_000.0), torch.zeros(3))
     expected = [-1.0, -0.5, 0.0, 1.0, 1.5]
-    assert scaled(conditions, 1.0, 10.0, 100.0, 10_000.0, 100_000.0) == pytest.approx(expected, abs=1e-6)
+    assert scaled(conditions, 10.0, 100.0, 1000.0, 100_000.0, 1_000_000.0) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_angles_are_kept_beside_the_energy() -> None:
@@ -147,6 +149,22 @@ def test_whitened_counts_sum_to_the_total_that_is_drawn(content: str) -> None:
     np.testing.assert_allclose(found.energies.sum(1), raw[:, 1].exp(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("content", ["layers", "counts"])
+def test_whitened_summaries_come_back_with_their_empty_layers(content: str) -> None:
+    summary, condition = summaries()
+    counts = summary.counts * (torch.rand(summary.counts.shape, generator=rng(9)) < 0.8)
+    counts[:, 0] += 1
+    energies = counts * 1.25
+    summary = Summary(counts, energies, summary.centre)
+    if content == "counts":
+        summary = Summary(counts, energies.sum(1, keepdim=True), summary.centre[:, :0])
+    transform = make_summary_transform("whitened", 3, 1, content=content)  # type: ignore[arg-type]
+    transform.fit(summary, condition, rng())
+    back = transform.inverse(transform(summary, condition, rng(3)), condition)
+    torch.testing.assert_close(back.counts, counts, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(back.energies, summary.energies, rtol=1e-3, atol=1e-3)
+
+
 def test_whitened_summaries_follow_directions_and_their_product_with_the_energy() -> None:
     generator = rng(2)
     energy = torch.rand(3000, 1, generator=generator) * 2 - 1
@@ -172,6 +190,16 @@ def test_standard_features_are_half_a_deviation_wide() -> None:
     assert features[:, :2].square().mean().sqrt().item() == pytest.approx(0.5, rel=1e-2)
     assert features[:, 2:].std(0).tolist() == pytest.approx([0.5, 0.5], rel=1e-3)
     assert features[:, 2:].mean(0).tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
+
+
+def test_published_features_of_points() -> None:
+    """Lateral positions over 200 mm, four layers to -1 to 1, energies as they are."""
+    transform = PointTransform(PointTransformConfig(kind="linear"), torch.arange(4.0))
+    transform.fit(torch.ones(1, 1, 4), torch.zeros(1, 2))
+    points = torch.tensor([[50.0, -100.0, 3.0, 0.25]])
+    features = transform(points, torch.zeros(2))
+    assert features[0].tolist() == pytest.approx([0.25, -0.5, 0.5, 0.25])
+    torch.testing.assert_close(transform.inverse(features), points)
 
 
 @pytest.mark.parametrize("kind", ["linear", "standard"])
