@@ -82,6 +82,12 @@ def test_energy_without_any_wanted_layer_goes_by_numbers_of_points() -> None:
     assert found.tolist() == pytest.approx([3.0, 3.0, 3.0])
 
 
+def test_points_without_energy_share_that_of_their_layer() -> None:
+    energy, group = torch.tensor([0.0, 0.0, 5.0]), torch.tensor([0, 0, 1])
+    found = rescale(energy, group, torch.tensor([[2, 1]]), torch.tensor([[6.0, 2.0]]))
+    assert found.tolist() == pytest.approx([3.0, 3.0, 2.0])
+
+
 def test_shifts_by_hand() -> None:
     """3 MeV at x = 1 mm and 1 MeV at x = 5 mm lie at 2 mm; they are wanted at 2.5 mm, and at y = -1 mm."""
     lateral, energy = torch.tensor([[1.0, 0.0], [5.0, 0.0]]), torch.tensor([3.0, 1.0])

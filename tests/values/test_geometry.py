@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ def test_numbers_of_polar_cells_by_hand() -> None:
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     found = geometry.find_cells(x, y, np.zeros(4, np.int64))
     assert found.tolist() == [0, 3 * 2 + 1, 4 * 2, 6 * 2 + 1]
+    edges = geometry.find_cells(np.array([0.0, 10.0, 30.0, -5.0]), np.zeros(4), np.zeros(4, np.int64))
+    assert edges.tolist() == [4 * 2, 4 * 2 + 1, -1, 7 * 2]  # at half a turn the last angle
     middle = 22.5 * DEGREE
     expected = [20 * math.cos(middle), 20 * math.sin(middle), 2.25]
     np.testing.assert_allclose(geometry.cell_positions[9], expected, rtol=1e-5)
@@ -136,6 +139,14 @@ def test_clouds_turn_counter_clockwise_with_their_particle() -> None:
     np.testing.assert_allclose(turned.points[0], [-3.0, 0.0, 1.0], atol=1e-6)
     assert place(turned).points is not None
     np.testing.assert_array_equal(place(turned).points, turned.points)
+
+
+def test_quarter_turns_keep_the_grid_of_a_cloud() -> None:
+    cloud = points_at(0.5, 1.5, 1.0, 1.0)
+    cloud = replace(cloud, meta=replace(cloud.meta, pitch=1.0))
+    assert place(cloud, rotation=math.pi / 2).meta.pitch == 1.0
+    assert place(cloud, rotation=0.1).meta.pitch == 0.0
+    assert place(cloud, offset=(0.1, 0.0)).meta.pitch == 0.0
 
 
 def test_directions_by_hand() -> None:

@@ -23,6 +23,7 @@ from caloforge.evaluation.kernel import discrepancy, kernel_metric
 from caloforge.evaluation.neighbours import Vectors, neighbourhoods
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.papers import (
+    angle_metric,
     bin_metric,
     energy_metric,
     hit_pattern_metric,
@@ -420,6 +421,28 @@ def test_azimuths_are_angles_in_space_and_close_on_themselves() -> None:
     )
     around = 2 * math.pi - 6.2
     np.testing.assert_allclose(residuals(table), [[0.02, around * math.sin(0.5)]])
+
+
+def test_reconstructed_angles_are_compared_in_resolutions() -> None:
+    """Residuals twice as wide, and moved by a half of the reference's resolution."""
+    geometry, count = box(), 400
+    z = norm.ppf((np.arange(count) + 0.5) / count)
+    z = np.random.default_rng(2).permutation(z)
+    particles = {"energy": np.full(count, 1e4), "theta": np.full(count, 0.5), "phi": np.full(count, 1.0)}
+
+    def table(width: float, shift: float) -> FeatureTable:
+        residual = 0.1 * (width * z + shift)
+        seen = {"axis_theta": 0.5 + residual, "axis_phi": 1.0 + residual / math.sin(0.5)}
+        return FeatureTable({**particles, **seen})
+
+    scale = float(core(z)[1])
+    first, second = Observed(table(1.0, 0.0)), Observed(table(2.0, 0.5 * scale))
+    binning = derive_binning(showers_of(geometry, [[1.0]]), geometry)
+    pair = Pair(first, second, Frame(geometry, binning, first.table, seed=1), resamples=4)
+    values = by_name(angle_metric(pair))
+    for what in ("theta", "azimuth"):
+        assert number(values[f"bibae_{what}_resolution"]) == pytest.approx(1.0, rel=1e-5)
+        assert number(values[f"bibae_{what}_response"]) == pytest.approx(0.5, abs=0.05)
 
 
 def test_correlations_are_those_of_numpy() -> None:

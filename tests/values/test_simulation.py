@@ -42,6 +42,11 @@ def test_points_on_rings_have_mid_angles_and_radii() -> None:
     [point] = Clusters(geometry_of(RINGS))(steps).points
     middle = math.pi / 4
     np.testing.assert_allclose(point, [20 * math.cos(middle), 20 * math.sin(middle), 2.5], rtol=1e-5)
+    [half] = Clusters(geometry_of(RINGS))(np.array([[-5.0, 0.0, 2.5, 1.0]])).points
+    np.testing.assert_allclose(half, [-5 * math.cos(middle), 5 * math.sin(middle), 2.5], rtol=1e-5)
+    # outside of the window rings go on as wide as the last one
+    [far] = Clusters(geometry_of(RINGS))(np.array([[0.0, 45.0, 2.5, 1.0]])).points
+    assert math.hypot(far[0], far[1]) == pytest.approx(40.0, rel=1e-5)
 
 
 @pytest.mark.parametrize(("energy", "points"), [(1.01e-4, 1), (0.99e-4, 0)])
