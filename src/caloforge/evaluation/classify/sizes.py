@@ -12,12 +12,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.pair import Observed, Pair
 
-__all__ = ["by_size", "rising_note"]
+__all__ = ["at_most", "by_size", "rising_note"]
 
 _FEWEST = 50
 _SURE = 2.0
+
+
+def at_most(pair: Pair, name: str, most: int) -> Pair:
+    """The pair with so many showers of each sample at most, chosen at random.
+
+    Of two samples of the same size they are the showers with the same numbers, which may share a particle.
+
+    Args:
+        pair: All showers.
+        name: Of the random numbers.
+        most: Showers of a sample.
+    """
+
+    def some(sample: Observed) -> Observed:
+        if len(sample) <= most:
+            return sample
+        order = pair.frame.rng(f"{name}.most").permutation(len(sample))
+        return sample.select(np.sort(order[:most]))
+
+    return replace(pair, first=some(pair.first), second=some(pair.second))
 
 
 def by_size(
