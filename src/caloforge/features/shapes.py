@@ -53,9 +53,9 @@ def hits_above(table: FeatureTable, thresholds: NDArray[np.integer]) -> NDArray[
         table: Holds the column ``spectrum``.
         thresholds: Numbers of the edges of ``Binning.spectrum``, ``(k,)``.
     """
-    found = np.empty((len(table), len(thresholds)), np.int64)
-    for rows, some in table.parts():
+
+    def count(some: FeatureTable) -> NDArray[np.int64]:
         spectrum = some["spectrum"]
-        for number, edge in enumerate(thresholds):
-            found[rows, number] = spectrum[:, edge:].sum(axis=1, dtype=np.int64)
-    return found
+        return np.column_stack([spectrum[:, edge:].sum(axis=1, dtype=np.int64) for edge in thresholds])
+
+    return table.derived(("hits above", *map(int, thresholds)), count)
