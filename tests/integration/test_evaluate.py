@@ -67,7 +67,8 @@ def test_summary_is_printed(done: tuple[Result, Path]) -> None:
     assert "Geant4 floor" in result.output
     question = result.stdout.index("Can a classifier tell it from Geant4?")
     assert re.match(
-        r".*\nfirst: (Yes|No).* AUC .*\nsecond: (Yes|No).* AUC .*\nreport: ", result.stdout[question:]
+        r".*\nfirst: (Yes|No).* auc\.boosted.*\nsecond: (Yes|No).* auc\.boosted.*\nreport: ",
+        result.stdout[question:],
     )
     empty = [line for line in result.stdout.splitlines() if re.fullmatch(r"\w.*\S(\s+–)+", line)]
     assert empty == []  # a metric that no model has stands in the report, with the reason

@@ -187,6 +187,8 @@ def _print(result: Evaluation) -> None:
         if rows:
             print_table(columns, rows, title=section.title)
             typer.echo("")
+    typer.echo("*: no model is better by more than the combined error; none where that holds for all")
+    typer.echo("")
     typer.echo(QUESTION)
     for answer in answers(result):
         typer.echo(f"{answer.model}: {answer.word}{answer.reason}")

@@ -145,7 +145,7 @@ def resample(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np
     """How often each of ``count`` showers is drawn, with replacement, ``(count, resamples)``."""
     draws = np.empty((count, resamples), dtype=np.float32)
     for column in draws.T:
-        column[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+        column[:] = np.bincount(rng.integers(0, max(count, 1), count), minlength=count)
     return draws
 
 

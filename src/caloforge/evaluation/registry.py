@@ -103,7 +103,7 @@ class Comparison:
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 3, 0.0),
     Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),

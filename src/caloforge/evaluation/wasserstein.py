@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from caloforge.evaluation.histograms import Histogram, resample, weighted_sums
+from caloforge.evaluation.histograms import Histogram, weighted_sums
 from caloforge.evaluation.results import Value
 from caloforge.evaluation.scales import spreads
 
@@ -64,8 +64,7 @@ def wasserstein_metric(pair: Pair) -> list[Value]:
     where the paper compares the first cells of its showers. The error comes from resampled showers,
     where the paper gives the spread of ten samples of 50 000 showers.
     """
-    rng = pair.frame.rng("wasserstein")
-    weights = _Weights(*(_with_whole(resample(size, pair.resamples, rng)) for size in pair.sizes))
+    weights = _Weights(*(_with_whole(drawn) for drawn in pair.draws(pair.frame.rng("wasserstein"))))
     values = [_measure(pair, weights, name, title) for name, title in _OBSERVABLES]
     return [*values[:2], _cell_energy(pair, weights), *values[2:]]
 
