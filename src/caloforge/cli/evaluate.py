@@ -142,12 +142,12 @@ def evaluate(
     check_showers([*files, *([baseline] if baseline else [])])
     check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
+    from caloforge.report.writing import evaluation_folder, write_files
 
-    with reading_in(energy_unit):
-        run(
+    with reading_in(energy_unit), evaluation_folder(out, force=force) as folder:
+        result = run(
             reference,
             models,
-            out=out,
             metrics=metrics.value,
             geometry=geometry,
             offset=shift,
@@ -159,9 +159,9 @@ def evaluate(
             seed=seed,
             device=device,
             threads=threads,
-            force=force,
-            on_results=_print,
         )
+        _print(result)
+        write_files(result, folder)
     typer.echo(f"report: {out / 'report.html'}")
 
 

@@ -11,7 +11,7 @@ from caloforge.evaluation.classify.crossval import Folds, cross_validate
 from caloforge.evaluation.classify.fits import BOOSTED, CLOUD_MLP, PUBLISHED_CLOUD_MLP
 from caloforge.evaluation.classify.recipes import CLASSIFIERS
 from caloforge.evaluation.classify.runs import classify
-from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, by_size, rising_note
+from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, at_most, by_size, rising_note
 from caloforge.evaluation.classify.split import split_sizes
 from caloforge.evaluation.results import Value
 from caloforge.features import cloud_vector, conditions, layer_vector, shower_vector
@@ -50,6 +50,7 @@ def boosted_metric(pair: Pair) -> list[Value]:
     the shapes of the whole shower (``SHOWER_SHAPES``) beside them.
     """
     geometry = pair.frame.geometry
+    pair = at_most(pair, "boosted", BOOSTED.most)
 
     def inputs(table: FeatureTable, *, hits: bool) -> NDArray[np.float64]:
         return np.column_stack([conditions(table), layer_vector(table, geometry, hits=hits)])
