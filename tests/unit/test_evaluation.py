@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,15 +138,15 @@ def test_floor_from_spare_showers_has_the_same_size(
     floor = floors["separation.layer_energy"]
     assert floor.sizes == (800, 400)
     assert floor.factor == 1.0
-    assert floor.pairs == 2
+    assert floor.pairs == 5  # two disjoint ones, and three with exchanged showers
 
 
 def test_floor_of_a_single_pair_has_the_error_of_that_pair(
     tables: tuple[Frame, FeatureTable, FeatureTable],
 ) -> None:
-    """As many spare showers as the model has are one pair: its error is resampled as that of a model."""
+    """Where one pair is enough, its error is resampled as that of a model."""
     frame, reference, other = tables
-    metric = metrics_of("fast")[0]
+    metric = replace(metrics_of("fast")[0], floor_pairs=1)
     floors = FloorMaker(frame, Observed(reference), Observed(other)).floors(metric, len(other))
     value = {v.name: v for v in metric.compute(Pair(Observed(reference), Observed(other), frame))}
     floor = floors["separation.layer_energy"]

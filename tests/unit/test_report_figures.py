@@ -178,7 +178,7 @@ def test_headline_is_a_plain_answer_for_every_model(evaluation: Evaluation) -> N
     page = page_html(given(evaluation, name="auc.x", group="classifier", value=0.7), [])
     top = page[page.index('id="answer"') : page.index('id="summary"')]
     assert "Can a classifier tell it from Geant4?" in top
-    assert "&lt;b&gt;: <b>Yes</b>: AUC 0.70 ± 0.02 (title of auc.x), Geant4 floor 0.50 ± 0.02." in top
+    assert "&lt;b&gt;: <b>Yes</b>: auc.x 0.700 ± 0.020, floor 0.500 ± 0.020 (title of auc.x)." in top
     assert top.count("<b>Yes</b>") == 2
 
 

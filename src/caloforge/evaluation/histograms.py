@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Histogram", "ShowerBins", "bootstrap", "find_index", "resample"]
+    from caloforge.features import FeatureTable
+
+__all__ = ["Histogram", "ShowerBins", "bootstrap", "find_index", "resample", "weighted_sums"]
 
 _ROWS = 4096
 
@@ -143,8 +145,23 @@ def resample(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np
     """How often each of ``count`` showers is drawn, with replacement, ``(count, resamples)``."""
     draws = np.empty((count, resamples), dtype=np.float32)
     for column in draws.T:
-        column[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+        column[:] = np.bincount(rng.integers(0, max(count, 1), count), minlength=count)
     return draws
+
+
+def weighted_sums(table: FeatureTable, column: str, weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sums of a column over the showers for several weights of them, part by part: exact ones of counts.
+
+    Args:
+        table: Of ``n`` showers.
+        column: Its name; ``(n, k)``.
+        weights: How often each shower counts, ``(R, n)``.
+
+    Returns:
+        ``(R, k)``.
+    """
+    sums = [weights[:, rows] @ some[column].astype(np.float64) for rows, some in table.parts()]
+    return np.asarray(np.sum(sums, axis=0))
 
 
 def bootstrap(

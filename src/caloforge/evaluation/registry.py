@@ -13,7 +13,9 @@ from caloforge.evaluation.classify.metrics import (
     high_metric,
     low_metric,
     low_normed_metric,
+    pattern_metric,
     resnet_metric,
+    texture_metric,
 )
 from caloforge.evaluation.classify.posterior import high_posterior, low_posterior, resnet_posterior
 from caloforge.evaluation.coverage import coverage_metric
@@ -111,12 +113,14 @@ class Comparison:
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 3, 0.0),
     Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("resnet", "classifier", resnet_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("texture", "classifier", texture_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("pattern", "classifier", pattern_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),

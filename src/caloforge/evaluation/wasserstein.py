@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
+from caloforge.evaluation.histograms import Histogram, weighted_sums
 from caloforge.evaluation.results import Value
 from caloforge.evaluation.scales import spreads
 
@@ -64,8 +64,7 @@ def wasserstein_metric(pair: Pair) -> list[Value]:
     where the paper compares the first cells of its showers. The error comes from resampled showers,
     where the paper gives the spread of ten samples of 50 000 showers.
     """
-    rng = pair.frame.rng("wasserstein")
-    weights = _Weights(*(_with_whole(resample(size, pair.resamples, rng)) for size in pair.sizes))
+    weights = _Weights(*(_with_whole(drawn) for drawn in pair.draws(pair.frame.rng("wasserstein"))))
     values = [_measure(pair, weights, name, title) for name, title in _OBSERVABLES]
     return [*values[:2], _cell_energy(pair, weights), *values[2:]]
 
@@ -128,11 +127,11 @@ def _cell_energy(pair: Pair, weights: _Weights) -> Value:
     edges = pair.frame.binning.spectrum
     centres = np.sqrt(edges[1:] * edges[:-1])
     tables = (pair.reference, weights.first), (pair.generated, weights.second)
-    counts = [ShowerBins(edges[None], counts=t["spectrum"]).fill(w)[:, 0] for t, w in tables]
+    counts = [weighted_sums(table, "spectrum", own.T) for table, own in tables]
     if not all(c[0].any() for c in counts):
         which = "reference" if not counts[0][0].any() else "generated sample"
         return _absent(name, title, f"The {which} has no cells above the threshold.")
-    whole = pair.frame.reference["spectrum"].sum(axis=0)
+    whole = pair.frame.reference.total("spectrum")
     mean = np.average(centres, weights=whole)
     scale = float(np.sqrt(np.average((centres - mean) ** 2, weights=whole)))
     if not scale > _FLAT * mean:

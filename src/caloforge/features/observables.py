@@ -54,7 +54,8 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
 
 
 def _incident(hits: Hits) -> dict[str, NDArray[Any]]:
-    return {"energy": hits.incident.energy, "theta": hits.incident.theta, "phi": hits.incident.phi}
+    particle = hits.incident
+    return {"energy": particle.energy, "theta": particle.theta, "phi": particle.phi, "pdg": particle.pdg}
 
 
 def _whole(

@@ -61,7 +61,8 @@ def layer_correlation(table: FeatureTable) -> NDArray[np.float64]:
     Ranks, because a few showers with energy in the last layers would decide Pearson's.
     """
     seen = table["visible"] > 0
-    return _correlation(rankdata(table["layer_energy"][seen] / table["visible"][seen, None], axis=0))
+    shares = table["layer_energy"][seen] / table["visible"][seen, None]
+    return _correlation(np.column_stack([rankdata(column) for column in shares.T]))
 
 
 def layer_pearson(table: FeatureTable) -> NDArray[np.float64]:

@@ -22,8 +22,10 @@ def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float6
     Returns:
         Of the reference, ``(1 + R, n)``, and of the generated sample, ``(1 + R, m)``.
     """
-    rng = pair.frame.rng(name)
-    first, second = (_draws(count, pair.resamples, rng) for count in pair.sizes)
+    first, second = (
+        np.concatenate([np.ones((1, len(drawn))), drawn.T.astype(np.float64)])
+        for drawn in pair.draws(pair.frame.rng(name))
+    )
     return first, second
 
 
@@ -77,11 +79,6 @@ def listed(values: NDArray[np.floating]) -> list[object]:
     content = np.asarray(values, dtype=np.float64).astype(object)
     content[~np.isfinite(np.asarray(values, dtype=np.float64))] = None
     return list(content.tolist())
-
-
-def _draws(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)
-    return np.concatenate([np.ones((1, count)), drawn.astype(np.float64)])
 
 
 def _cumulative(weights: NDArray[np.float64], place: NDArray[np.int64], count: int) -> NDArray[np.float64]:
