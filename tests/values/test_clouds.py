@@ -250,6 +250,40 @@ def test_distillation_steps_down_from_one_level_to_the_next(
     torch.testing.assert_close(lower, levels[place + 1], rtol=1e-4, atol=0)
 
 
+def test_distillation_is_the_square_of_the_distance_to_the_target(
+    siw: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = CaloClouds2CM(CaloClouds2CMConfig.model_validate(SMALL), siw)
+    batch = batch_of_points(siw, 900.0)
+    model.prepare(batch, rng())
+    model.begin_stage("distillation")
+    monkeypatch.setattr(caloclouds2_cm, "consistency_pair", lambda _, x, *__: (x, x))
+    said = {"student": 3.0, "target": 1.0}
+    for role, value in said.items():
+        network, ones = model.trainees[role], torch.ones(8, 6, 4)
+        monkeypatch.setattr(network, "denoise", lambda *_, v=value, x=ones, **__: v * x)
+    assert float(model.loss(batch, group="student", rng=rng())["loss"]) == pytest.approx(4.0)
+
+
+def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> None:
+    """Standard normal vectors under a flow that does nothing: (1 + ln 2 pi) / 2."""
+    encoder = {"width": 8, "latent": 4, "layers": 1}
+    config = {**SMALL, "encoder": encoder, "latent_flow": {"transforms": 2}}
+    model = CaloClouds(CaloCloudsConfig.model_validate(config), siw)
+    with torch.no_grad():
+        for module in (model.encoder.mean, model.encoder.log_variance):
+            for name, parameter in module.named_parameters():
+                parameter.fill_(1.0 if "original1" in name else 0.0)
+        for parameter in model.latent_flow.parameters():
+            parameter.zero_()
+    batch = batch_of_points(siw, 900.0)
+    summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
+    batch = Batch(batch.energy, batch.direction, summary, points=batch.points)
+    model.prepare(batch, rng())
+    losses = [float(model.loss(batch, group="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
+    assert float(np.mean(losses)) == pytest.approx(0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
+
+
 @pytest.mark.parametrize(("free", "expected"), [(0.0, 2.0), (1.0, 2.0), (50.0, 50.0)])
 def test_the_divergence_counts_as_what_is_free_at_least(siw: Geometry, free: float, expected: float) -> None:
     """A posterior with mean 1 in four directions and unit width: 2 nats."""
