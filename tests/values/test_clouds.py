@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,15 @@ import torch
 
 from caloforge.diffusion import karras_sigmas
 from caloforge.models import Batch, ModelConfig
-from caloforge.models.assembly import depth_order, recentre, rescale, rows_of, thinned, whole_counts
+from caloforge.models.assembly import (
+    count_by_layer,
+    depth_order,
+    recentre,
+    rescale,
+    rows_of,
+    thinned,
+    whole_counts,
+)
 from caloforge.models.base import slope_of
 from caloforge.models.bounds import Bounds
 from caloforge.models.clouds import caloclouds2_cm
@@ -24,13 +33,14 @@ from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing import Conditions, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models import Stage
     from caloforge.models.base import Noise
+    from caloforge.showers import Showers
 
 FLOW = {"blocks": 1, "couplings": 1, "hidden": (8,), "spline_hidden": (8,)}
 SMALL: dict[str, Any] = {"shower_flow": FLOW, "points": {"hidden": (8,)}}
@@ -187,6 +197,25 @@ def test_deep_points_get_deep_layers_and_the_axis_of_their_particle(
         assert bool((place[order].diff() >= 0).all())
         assert len(place.unique()) == 30
     assert float(upright[:, 1].abs().max()) < 1e-3
+
+
+def test_the_mean_scale_is_that_of_all_points(
+    siw: Geometry, make_toy_showers: Callable[..., Showers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log of a calibration tells: points that are drawn over those of Geant4."""
+    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "calibration_rounds": 1})
+    model = Ladder(config, siw, content="layers")
+    block = replace(make_toy_showers(20), extras={"index": np.arange(20)})
+    counts = count_by_layer(block, siw)
+    summary = Summary(counts.float(), counts.float(), torch.zeros(20, 3))
+    energy = torch.tensor(block.incident.energy)
+    model.prepare(Batch(energy, torch.zeros(20, 2), summary, points=torch.ones(20, 3, 4)), rng())
+    monkeypatch.setattr(model.shower_flow, "sample", lambda *_: summary)
+    found = model.fit_stage("calibration", lambda: [block], seed=1)
+    expected = float(model.calibration(counts).sum() / counts.sum())
+    assert found["mean_scale"] == pytest.approx(expected)
+    assert found["showers"] == 20
+    assert 0.05 <= expected <= 1.0
 
 
 def batch_of_points(siw: Geometry, total: float) -> Batch:

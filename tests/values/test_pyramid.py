@@ -91,6 +91,7 @@ def test_cells_know_all_cells_around() -> None:
     beside = set(range(18, 27)) - {middle}
     assert set(model.around[middle].tolist()) == beside | {middle + 9 * k for k in (-2, -1, 1, 2)}
     assert set(model.around[4].tolist()) == (set(range(9)) - {4}) | {13, 22, -1}
+    assert set(model.around[3].tolist()) == {0, 1, 4, 6, 7, 12, 21, -1}
 
 
 def showers(geometry: Geometry, count: int = 80, hits: int = 12) -> tuple[Parents, Tensor]:
