@@ -94,7 +94,7 @@ def test_numbers_are_repeatable_in_range_and_have_errors(
         assert value.error > 0 or group == "physics"
         assert value.settings
         assert json.loads(json.dumps(value.settings, allow_nan=False)) == value.settings
-        assert group in {"distance", "downstream"} or value.value >= 0
+        assert group in {"distance", "downstream"} or value.value >= 0 or value.title.endswith("signed")
         assert group in {"wasserstein", "distance", "physics", "downstream"} or value.value <= (
             2 if "density" in value.name else 1
         )

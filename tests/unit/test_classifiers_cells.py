@@ -13,7 +13,8 @@ from caloforge.errors import ConfigError
 from caloforge.evaluation.classify import CLASSIFIERS, Plan, View, classify
 from caloforge.evaluation.classify.calibration import mean_auc_error
 from caloforge.evaluation.classify.convolutional import ConvolutionalNetwork
-from caloforge.evaluation.classify.examples import CellExamples, ImageExamples, Scaling, labels_of
+from caloforge.evaluation.classify.examples import CellExamples, Scaling, labels_of
+from caloforge.evaluation.classify.images import ImageExamples
 from caloforge.evaluation.classify.metrics import low_metric, resnet_metric
 from caloforge.evaluation.classify.networks import CellLinear, CellNetwork, DenseNetwork, initialised
 from caloforge.evaluation.classify.posterior import high_posterior, resnet_posterior
@@ -282,11 +283,11 @@ def test_official_recipe(geometry: Geometry, first: Observed) -> None:
         assert plan.training == Training(2e-4, 1000, 50, "accuracy", None, "float64")
         assert (plan.trainings, plan.scaled) == (10, False)
         assert plan.width == (0 if name == "resnet" else 2048)
-        shown = View.of((first, first), geometry, plan, "official")
+        shown = View.of((first, first), geometry, plan)
         columns = {**first.table.columns, "theta": np.linspace(0, 1, 500)}
         tilted = Observed(replace(first.table, columns=columns), first.cells)
-        assert not View.of((first, tilted), geometry, plan, "official").directions
-        assert View.of((first, tilted), geometry, plan, "standard").directions
+        assert not View.of((first, tilted), geometry, plan).directions
+        assert View.of((first, tilted), geometry, CLASSIFIERS[name].plan("standard", 100)).directions
         assert shown.dtype is torch.float64
 
 

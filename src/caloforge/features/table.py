@@ -51,6 +51,10 @@ class FeatureTable:
     ``first_part``, ``early_share``  shares of E_vis in the first 8/25 and 3/25 of the layers
     ``regime_hits``                  cells of low, middle and high energy (``Binning.regimes``)
     ``regime_energy``                energy in these cells [MeV]
+    ``weighted``                     energy weighted by the absorber of its layer [MeV]
+    ``core_share``, ``r50``, ...     shapes of the whole shower, see ``SHOWER_SHAPES``
+    ``borders_first``, ...           neighbouring hits by border between cells, see ``occupancy_columns``
+    ``columns_first``, ...           hits in the columns of cells that these borders part
     ================================ ===================================================================
     """
 

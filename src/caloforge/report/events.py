@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from caloforge.report.interactive import TurnTable
     from caloforge.report.scene import Panel
 
-__all__ = ["event_plots", "event_table"]
+__all__ = ["event_plots", "event_table", "odd_plots"]
 
 _MOST = 6
+_ODD_SECTION = "Broken showers"
 _LOW, _MIDDLE = 0, 1
 _LARGEST = 5_000_000
 
@@ -37,6 +38,26 @@ def event_plots(evaluation: Evaluation) -> Iterator[Plot]:
         for hits in figure.findobj(Collection):
             hits.set_rasterized(True)  # thousands of faces
         yield Plot(f"event_{number}", "Events", caption, figure, row_length(len(panels)))
+
+
+def odd_plots(evaluation: Evaluation) -> Iterator[Plot]:
+    """Draw the showers of every model that lie furthest outside of Geant4's range."""
+    for sample in evaluation.generated:
+        if not sample.odd:
+            continue
+        panels = [
+            (f"{odd.quantity}: {odd.beyond:.2g} ranges beyond", shower, evaluation.geometry)
+            for odd, shower in sample.odd
+        ]
+        figure = draw_event(panels)
+        for hits in figure.findobj(Collection):
+            hits.set_rasterized(True)
+        caption = (
+            f"Showers of {sample.name} furthest outside of the range that {REFERENCE} has at their energy, "
+            "in lengths of that range. Geant4 has some beyond its own range too: see the floor of the table."
+        )
+        key = "broken_" + "".join(c if c.isalnum() else "_" for c in sample.name)
+        yield Plot(key, _ODD_SECTION, caption, figure, row_length(len(panels)))
 
 
 def event_table(evaluation: Evaluation) -> TurnTable | None:

@@ -14,7 +14,7 @@ from caloforge.evaluation.classify.runs import classify
 from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, at_most, by_size, rising_note
 from caloforge.evaluation.classify.split import split_sizes
 from caloforge.evaluation.results import Value
-from caloforge.features import cloud_vector, conditions, layer_vector
+from caloforge.features import cloud_vector, conditions, layer_vector, shower_vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,9 @@ __all__ = [
     "high_metric",
     "low_metric",
     "low_normed_metric",
+    "pattern_metric",
     "resnet_metric",
+    "texture_metric",
 ]
 
 _LABELS = {"reference": 1, "generated": 0}
@@ -44,7 +46,8 @@ _FEWER_FOLDS = 3  # tested where only part of the showers is looked at
 def boosted_metric(pair: Pair) -> list[Value]:
     """Boosted trees on E_inc, direction, and energies, centres and widths per layer; then with hits too.
 
-    The pair of numbers measures the ceiling of independent points (reference section 8.8).
+    The pair of numbers measures the ceiling of independent points (reference section 8.8). The third has
+    the shapes of the whole shower (``SHOWER_SHAPES``) beside them.
     """
     geometry = pair.frame.geometry
     pair = at_most(pair, "boosted", BOOSTED.most)
@@ -55,7 +58,12 @@ def boosted_metric(pair: Pair) -> list[Value]:
     title, folds = "boosted trees: layer energies, centres, widths", Folds(5, 5)
     plain = _Folded("boosted", title, lambda table: inputs(table, hits=False), BOOSTED, folds)
     hits = _Folded("boosted_hits", f"{title}, hits", lambda table: inputs(table, hits=True), BOOSTED, folds)
-    return [_folded_value(pair, plain, sizes=True), _folded_value(pair, hits, sizes=True)]
+
+    def shapes(table: FeatureTable) -> NDArray[np.float64]:
+        return np.column_stack([inputs(table, hits=True), shower_vector(table)])
+
+    shower = _Folded("boosted_shower", "boosted trees: layers, shapes of the shower", shapes, BOOSTED, folds)
+    return [_folded_value(pair, entry, sizes=True) for entry in (plain, hits, shower)]
 
 
 def cloud_metric(pair: Pair) -> list[Value]:
@@ -96,6 +104,20 @@ def low_normed_metric(pair: Pair) -> list[Value]:
 def resnet_metric(pair: Pair) -> list[Value]:
     """The CaloChallenge's three-dimensional ResNet-18 on cells over the incident energy."""
     return _network_values(pair, CLASSIFIERS["resnet"])
+
+
+def texture_metric(pair: Pair) -> list[Value]:
+    """A small 3-D network on log cell energies, which learns the texture of few showers.
+
+    Showers are turned and mirrored at random while it learns, by the symmetries of the read-out
+    (``symmetries`` in the settings tells how many): what only breaks these, it does not see.
+    """
+    return _network_values(pair, CLASSIFIERS["texture"])
+
+
+def pattern_metric(pair: Pair) -> list[Value]:
+    """The same network on which cells are hit: 1 above the threshold, else 0."""
+    return _network_values(pair, CLASSIFIERS["pattern"])
 
 
 def conv_metric(pair: Pair) -> list[Value]:
@@ -235,6 +257,7 @@ def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -
         "divergences": [verdict.divergence[0] for verdict in verdicts],
         "kept_epochs": [verdict.epoch for verdict in verdicts],
         "steps": [verdict.steps for verdict in verdicts],
+        **verdicts[0].facts,
         "calibration": "isotonic, on the tuning showers",
         "split": "at random; both classes alike",
         "deviations": list(classifier.deviations),

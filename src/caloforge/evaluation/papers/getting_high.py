@@ -79,7 +79,8 @@ def energy_metric(pair: Pair) -> list[Value]:
     In bins of the incident energy (one for each energy when they are discrete) of E_vis / E_inc, so
     that the width of a bin adds nothing; the resolution is sigma90 / mu90. Values are the mean and
     the largest relative deviation from the reference over the bins; errors from resampling within
-    the bins.
+    the bins. As in the paper the sum is not weighted with the absorber, and deviations have no sign: see
+    ``physics.response`` for both.
     """
     bins = energy_bins(pair.frame.reference, _BINS)
     rng = pair.frame.rng("physics.gettinghigh_energy")
