@@ -12,10 +12,10 @@ from caloforge.evaluation.papers.bins import Bins
 from caloforge.evaluation.physics import (
     border_metric,
     broken_metric,
+    hit_texture_metric,
     layer_metric,
     response_metric,
     shape_metric,
-    texture_metric,
     worst_showers,
 )
 from caloforge.evaluation.physics.borders import joint_rates
@@ -288,7 +288,7 @@ def test_texture_is_compared_over_all_hits() -> None:
     )
     generated["isolated"] = 1.25 * generated["isolated"]
     generated["hits"] = 1.1 * generated["hits"]  # of the same visible energy
-    found = named(texture_metric(pair_of(reference, generated)))
+    found = named(hit_texture_metric(pair_of(reference, generated)))
     assert found["pairs_lateral"].value == pytest.approx(-0.5)
     assert found["isolated"].value == pytest.approx(0.25)
     assert found["neighbours"].value == pytest.approx(0.0, abs=1e-12)
