@@ -10,9 +10,11 @@ import numpy as np
 
 from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.evaluation.classify.convolutional import ConvolutionalNetwork
-from caloforge.evaluation.classify.examples import CellExamples, ImageExamples, TableExamples
+from caloforge.evaluation.classify.examples import CellExamples, TableExamples
+from caloforge.evaluation.classify.images import ImageExamples, Symmetries, Window
 from caloforge.evaluation.classify.networks import CellNetwork, DenseNetwork
 from caloforge.evaluation.classify.resnet import ResidualNetwork
+from caloforge.evaluation.classify.texture import TextureNetwork
 from caloforge.evaluation.classify.training import Training
 from caloforge.features import calochallenge_vector, conditions
 from caloforge.geometry import PolarGrid
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from caloforge.evaluation.classify.examples import Examples
+    from caloforge.evaluation.classify.examples import Examples, Unit
     from caloforge.evaluation.pair import Level, Observed
     from caloforge.geometry import Geometry
 
@@ -50,10 +52,10 @@ class View:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan, level: Level) -> View:
-        """Directions are shown where they differ, unless the CaloChallenge's own inputs are asked for."""
+    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan) -> View:
+        """Directions are shown where they differ, unless published inputs without them are asked for."""
         differ = any(np.ptp(s.table[name]) > 0 for s in samples for name in ("theta", "phi"))
-        return cls(geometry, differ and level != "official", plan.training.dtype)
+        return cls(geometry, differ and plan.directions, plan.training.dtype)
 
     def conditions(self, sample: Observed) -> NDArray[np.float64]:
         """log10 E_inc, and the direction when it is shown: ``(n, 1)`` or ``(n, 4)``."""
@@ -70,12 +72,14 @@ class Plan:
         scaled: Whether inputs are scaled: columns to mean 0 and deviation 1, cell energies by one
             factor to mean square 1 over all cells.
         width: Of the hidden layers, for dense networks.
+        directions: Whether inputs have the direction of the incident particle where it differs.
     """
 
     training: Training
     trainings: int
     scaled: bool
     width: int = 0
+    directions: bool = True
 
     def on(self, device: str) -> Plan:
         """The same on a device."""
@@ -133,15 +137,27 @@ def _vectors(samples: Sequence[Observed], view: View) -> TableExamples:
     return TableExamples.of([vector(sample) for sample in samples], view.dtype)
 
 
-def _cells(
-    samples: Sequence[Observed], view: View, *, unit: Literal["incident", "layer"] = "incident"
-) -> CellExamples:
+def _cells(samples: Sequence[Observed], view: View, *, unit: Unit = "incident") -> CellExamples:
     columns = np.concatenate([view.conditions(sample) for sample in samples])
     return CellExamples.of(samples, columns, unit, view.dtype)
 
 
 def _images(samples: Sequence[Observed], view: View) -> ImageExamples:
     return ImageExamples(_cells(samples, view))
+
+
+def _cropped(samples: Sequence[Observed], view: View, *, unit: Unit) -> ImageExamples:
+    cells = _cells(samples, view, unit=unit)
+    return ImageExamples(cells, _symmetries(samples, view), Window.of(cells.stores))
+
+
+def _symmetries(samples: Sequence[Observed], view: View) -> Symmetries:
+    """Those of the read-out; where networks are not told the direction, those that leave it as it is."""
+    if view.directions:
+        return Symmetries.of(view.geometry)
+    tables = [sample.table for sample in samples]
+    theta, phi = (np.concatenate([table[name] for table in tables]) for name in ("theta", "phi"))
+    return Symmetries.of(view.geometry, np.sin(theta)[:, None] * np.stack([np.cos(phi), np.sin(phi)], axis=1))
 
 
 def _images_in_mev(samples: Sequence[Observed], view: View) -> ImageExamples:
@@ -165,14 +181,26 @@ def _residual(examples: ImageExamples, _: View, __: int, outputs: int) -> nn.Mod
 
 
 def _convolutional(examples: ImageExamples, view: View, _: int, outputs: int) -> nn.Module:
-    circular = isinstance(view.geometry.layers[0].grid, PolarGrid)
-    shape = view.geometry.dense_shape
-    return ConvolutionalNetwork(shape, circular=circular, conditions=examples.cells.columns, outputs=outputs)
+    return ConvolutionalNetwork(
+        examples.shape, circular=_is_circular(view), conditions=examples.cells.columns, outputs=outputs
+    )
 
 
-_CHALLENGE = Plan(Training(2e-4, 1000, 50, precision="float64"), trainings=10, scaled=False, width=2048)
-_CHALLENGE_RESNET = Plan(_CHALLENGE.training, trainings=10, scaled=False)
-_L2LFLOWS = Plan(Training(1e-3, 512, 30), trainings=1, scaled=False)
+def _texture(examples: ImageExamples, view: View, _: int, outputs: int) -> nn.Module:
+    return TextureNetwork(circular=_is_circular(view), conditions=examples.cells.columns, outputs=outputs)
+
+
+def _is_circular(view: View) -> bool:
+    return isinstance(view.geometry.layers[0].grid, PolarGrid)
+
+
+_CHALLENGE_RESNET = Plan(
+    Training(2e-4, 1000, 50, precision="float64"), trainings=10, scaled=False, directions=False
+)
+_CHALLENGE = replace(_CHALLENGE_RESNET, width=2048)
+_VISITS = 14_000  # of showers of each class
+_TEXTURE = Training(4e-3, 32, 10, keep="loss", schedule="one_cycle", weight_decay=1e-2)
+_L2LFLOWS = Plan(Training(1e-3, 512, 30), trainings=1, scaled=False, directions=False)
 
 
 def _dense_plan(level: Level, count: int) -> Plan:
@@ -196,6 +224,14 @@ def _convolutional_plan(level: Level, count: int) -> Plan:
     if level == "official":
         return _L2LFLOWS
     return Plan(Training(1e-3, _batch(count, 50, 512), 4), trainings=1, scaled=True)
+
+
+def _texture_plan(level: Level, count: int) -> Plan:
+    """About 500 steps for a thousand showers; 3 to 20 epochs of at most 64 showers a step."""
+    epochs = int(np.clip(_VISITS / count, 3, 20))
+    if level == "official":
+        return Plan(replace(_TEXTURE, batch=64, epochs=30), trainings=10, scaled=True)
+    return Plan(replace(_TEXTURE, batch=_batch(count, 50, 64), epochs=epochs), trainings=3, scaled=True)
 
 
 def _batch(count: int, steps: int, most: int) -> int:
@@ -239,6 +275,22 @@ CLASSIFIERS: Mapping[str, Classifier] = {
             _convolutional_plan,
             uniform=True,
             deviations=("no activation behind the last layer, where the published code has one",),
+        ),
+        Classifier(
+            "texture",
+            "3-D network: log cells",
+            partial(_cropped, unit="log"),
+            _texture,
+            _texture_plan,
+            uniform=True,
+        ),
+        Classifier(
+            "pattern",
+            "3-D network: which cells are hit",
+            partial(_cropped, unit="hit"),
+            _texture,
+            _texture_plan,
+            uniform=True,
         ),
     )
 }
