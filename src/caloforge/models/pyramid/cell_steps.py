@@ -12,9 +12,9 @@ from torch import nn
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_of_cell
 from caloforge.models.pyramid.lots import highest, hits_of_step
-from caloforge.models.pyramid.tree import Parents
 from caloforge.models.pyramid.regions import ring_of_cell
 from caloforge.models.pyramid.side import side_direction
+from caloforge.models.pyramid.tree import Parents
 from caloforge.models.pyramid.window import LAYER_WINDOW, PLANE_WINDOW, colours, window
 from caloforge.nn import Conditioner
 
@@ -56,16 +56,39 @@ class _Block:
     state: Tensor
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Cells that a network is asked about.
+
+    Attributes:
+        shower: Their showers, ``(M,)``.
+        cell: Their numbers.
+        seen: What is known around them, ``(M, N)`` int8.
+        left: Hits that are left to their groups.
+        free: Cells that are left to their groups, they among them.
+    """
+
+    shower: Tensor
+    cell: Tensor
+    seen: Tensor
+    left: Tensor
+    free: Tensor
+
+    def of(self, rows: Tensor) -> _Cells:
+        """Some of them."""
+        return _Cells(self.shower[rows], self.cell[rows], self.seen[rows], self.left[rows], self.free[rows])
+
+
 class CellSteps(nn.Module):
     """Which cells of groups with known numbers of hits are hit.
 
     Layers are drawn by levels, those far apart first, and the cells of a layer in four colours, so
     that no two cells which touch are drawn together. A network tells the probability of every cell
     from the cells around it that were drawn before: 24 in its layer, 13 in the nearest drawn layer in front
-    and as many behind; from the side that the shower lies on; from the hits that are left to its group, and the totals of the layer and of
-    those beside it. How many of the hits left are of the colour is drawn next (``hits_of_step``), and those
-    are the cells of the highest scores (logit plus noise), as in the Gumbel top-k of the poster: numbers of
-    hits come out exactly.
+    and as many behind; from the side that the shower lies on; from the hits that are left to its group,
+    and the totals of the layer and of those beside it. How many of the hits left are of the colour is
+    drawn next (``hits_of_step``), and those are the cells of the highest scores (logit plus noise), as in
+    the Gumbel top-k of the poster: numbers of hits come out exactly.
 
     There are no blocks, so that none shows.
 
@@ -137,15 +160,15 @@ class CellSteps(nn.Module):
         block = self._block(totals, condition, side)
         hit = torch.zeros(block.showers, self.n_cells, dtype=torch.bool, device=condition.device)
         hit[hits.shower, hits.number] = True
-        left, open_cells = self._left_over(block, hit)
+        left, free = self._left_over(block, hit)
         shower, cell = self._open(block)
         chosen = torch.randint(len(shower), (self.rows,), generator=rng, device=shower.device)
         shower, cell = shower[chosen], cell[chosen]
         key = self._key(shower, cell) * _COLOURS + self.step[cell] % _COLOURS
         truth = torch.where(hit, _HIT, _MISS).to(torch.int8)
         seen = self._seen(torch.cat([truth, block.state[:, -2:]], dim=1), shower, cell, block)
-        logit = self._logit(block, shower, cell, seen, left[key], open_cells[key])
-        certain = (left[key] <= 0) | (left[key] >= open_cells[key])
+        logit = self._logit(block, _Cells(shower, cell, seen, left[key], free[key]))
+        certain = (left[key] <= 0) | (left[key] >= free[key])
         target = hit[shower, cell].to(logit.dtype)
         losses = nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
         return losses.masked_fill(certain, 0.0).sum() / (~certain).sum().clamp_min(1)
@@ -159,7 +182,7 @@ class CellSteps(nn.Module):
         lots = noise.uniform("numbers", 1, len(self.capacity) * _COLOURS).reshape(-1, _COLOURS)
         key = self._key(shower, cell)
         left = block.counts.flatten().clone()
-        open_cells = torch.bincount(key, minlength=len(left))
+        free = torch.bincount(key, minlength=len(left))
         order = self.step[cell].argsort(stable=True)
         sizes = torch.bincount(self.step[cell], minlength=self.n_steps).tolist()
         for number_of_step, rows in enumerate(order.split(sizes)):
@@ -167,9 +190,10 @@ class CellSteps(nn.Module):
                 continue
             seen = self._seen(block.state, shower[rows], cell[rows], block)
             own = key[rows]
-            logit = self._logits_by_zone(block, shower[rows], cell[rows], seen, left[own], open_cells[own])
-            open_cells -= torch.bincount(own, minlength=len(left))
-            number = hits_of_step(logit, own, left, open_cells, lots[:, number_of_step % _COLOURS])
+            cells = _Cells(shower[rows], cell[rows], seen, left[own], free[own])
+            logit = self._logits_by_zone(block, cells)
+            free -= torch.bincount(own, minlength=len(left))
+            number = hits_of_step(logit, own, left, free, lots[:, number_of_step % _COLOURS])
             hit = highest(logit + race[rows], own, number)
             left -= number
             block.state[shower[rows], cell[rows]] = torch.where(hit, _HIT, _MISS).to(torch.int8)
@@ -219,8 +243,8 @@ class CellSteps(nn.Module):
         cells = torch.bincount(self.group * _COLOURS + colour, minlength=len(self.capacity) * _COLOURS)
         hits = hits.reshape(-1, _COLOURS)
         left = hits.flip(1).cumsum(1).flip(1)
-        open_cells = cells.reshape(-1, _COLOURS).flip(1).cumsum(1).flip(1)
-        return left.flatten(), open_cells.repeat(block.showers, 1).flatten()
+        free = cells.reshape(-1, _COLOURS).flip(1).cumsum(1).flip(1)
+        return left.flatten(), free.repeat(block.showers, 1).flatten()
 
     def _seen(self, state: Tensor, shower: Tensor, cell: Tensor, block: _Block) -> Tensor:
         """The cells around, ``(M, N)`` int8; those that come later are not known."""
@@ -235,35 +259,28 @@ class CellSteps(nn.Module):
         later = step[place] >= self.step[cell][:, None]
         return seen.masked_fill(later & undecided, _UNKNOWN)
 
-    def _logits_by_zone(
-        self, block: _Block, shower: Tensor, cell: Tensor, seen: Tensor, left: Tensor, open_cells: Tensor
-    ) -> Tensor:
+    def _logits_by_zone(self, block: _Block, cells: _Cells) -> Tensor:
         """The same as ``_logit``, once for all cells of a zone that see no hit: most are such."""
-        zone = (shower * self.n_layers + self.layer[cell]) * self.n_zones + self.zone[cell]
-        zone = torch.where((seen == _HIT).any(1), block.showers * self.n_layers * self.n_zones, zone)
+        none = block.showers * self.n_layers * self.n_zones
+        zone = (cells.shower * self.n_layers + self.layer[cells.cell]) * self.n_zones + self.zone[cells.cell]
+        zone = torch.where((cells.seen == _HIT).any(1), none, zone)
         own = torch.arange(len(zone), device=zone.device)
-        first = own.new_full((block.showers * self.n_layers * self.n_zones + 1,), len(zone))
-        first.scatter_reduce_(0, zone, own, "amin")
-        chosen = torch.where(zone == len(first) - 1, own, first[zone])
-        asked = (chosen == own).nonzero()[:, 0]
-        rows = (shower, cell, seen, left, open_cells)
-        logit = self._logit(block, *(values[asked] for values in rows))
-        place = (chosen == own).cumsum(0) - 1
-        return logit[place[chosen]]
+        first = own.new_full((none + 1,), len(zone)).scatter_reduce_(0, zone, own, "amin")
+        chosen = torch.where(zone == none, own, first[zone])
+        asked = chosen == own
+        logit = self._logit(block, cells.of(asked.nonzero()[:, 0]))
+        return logit[(asked.cumsum(0) - 1)[chosen]]
 
-    def _logit(
-        self, block: _Block, shower: Tensor, cell: Tensor, seen: Tensor, left: Tensor, open_cells: Tensor
-    ) -> Tensor:
-        colour = nn.functional.one_hot(self.step[cell] % _COLOURS, _COLOURS)
-        ring = nn.functional.one_hot(self.ring[cell], self.n_rings)
-        left, rest = left.to(self.radius.dtype), (open_cells - left).to(self.radius.dtype)
+    def _logit(self, block: _Block, cells: _Cells) -> Tensor:
+        colour = nn.functional.one_hot(self.step[cells.cell] % _COLOURS, _COLOURS)
+        ring = nn.functional.one_hot(self.ring[cells.cell], self.n_rings)
+        left, rest = (values.to(self.radius.dtype) for values in (cells.left, cells.free - cells.left))
         odds = (left + 0.5).log() - (rest + 0.5).log()
-        side = (block.side[shower] * self.direction[cell]).sum(1)
-        extra = torch.stack([self.radius[cell], side, left.log1p() / 2 - 0.5, odds / 2], dim=1)
-        parts = [part.to(extra.dtype) for part in (seen, colour, ring)]
-        element = torch.cat([*parts, extra], dim=1)
-        row = shower * self.n_layers + self.layer[cell]
-        logit: Tensor = odds + self.net(element, block.layers, row)[:, 0]
+        side = (block.side[cells.shower] * self.direction[cells.cell]).sum(1)
+        extra = torch.stack([self.radius[cells.cell], side, left.log1p() / 2 - 0.5, odds / 2], dim=1)
+        parts = [part.to(extra.dtype) for part in (cells.seen, colour, ring)]
+        row = cells.shower * self.n_layers + self.layer[cells.cell]
+        logit: Tensor = odds + self.net(torch.cat([*parts, extra], dim=1), block.layers, row)[:, 0]
         return logit
 
 

@@ -110,9 +110,7 @@ class HitEnergies(nn.Module):
         known = self._known(hits, step, self.sums(hits, energy))
         return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
 
-    def sample(
-        self, hits: Parents, totals: Tensor, condition: Tensor, side: Tensor, noise: Noise
-    ) -> Tensor:
+    def sample(self, hits: Parents, totals: Tensor, condition: Tensor, side: Tensor, noise: Noise) -> Tensor:
         """Energies ``(H,)`` [MeV] of the cells.
 
         Args:

@@ -29,13 +29,14 @@ class Donors(nn.Module):
         terms: Numbers that the tree asks for.
         columns: Columns of a residual, ``D``.
         leaves: Most leaves.
-        size: Most donors.
+        size: Most donors, no fewer than leaves.
         leaf: Fewest training rows of a leaf.
     """
 
     feature: Tensor
     cut: Tensor
     below: Tensor
+    depth: Tensor
     first: Tensor
     number: Tensor
     residual: Tensor
@@ -48,6 +49,7 @@ class Donors(nn.Module):
         self.register_buffer("feature", torch.zeros(nodes, dtype=torch.int16))
         self.register_buffer("cut", torch.zeros(nodes, dtype=torch.float32))
         self.register_buffer("below", torch.zeros(nodes, 2, dtype=torch.int16))
+        self.register_buffer("depth", torch.zeros((), dtype=torch.int32))
         self.register_buffer("first", torch.zeros(nodes, dtype=torch.int32))
         self.register_buffer("number", torch.ones(nodes, dtype=torch.int32))
         self.register_buffer("residual", torch.zeros(size, columns, dtype=torch.float16))
@@ -63,16 +65,14 @@ class Donors(nn.Module):
         )
         tree.fit(x, target)
         self._keep_tree(tree.tree_)
-        kept = torch.randperm(len(x), generator=rng)[: len(self.residual)].sort().values.numpy()
-        # a leaf of which none was kept gets one: every walk must end at a donor
-        leaf = tree.apply(x)
-        missing = np.setdiff1d(leaf, leaf[kept])
-        if len(missing):
-            kept[: len(missing)] = [int(np.flatnonzero(leaf == one)[0]) for one in missing]
-        self._keep_donors(leaf[kept], residual.cpu().numpy()[kept])
+        leaf, order = tree.apply(x), torch.randperm(len(x), generator=rng).numpy()
+        # one of every leaf first: every walk must end at a donor
+        first = np.unique(leaf[order], return_index=True)[1]
+        order = np.concatenate([order[first], np.delete(order, first)])[: len(self.residual)]
+        self._keep_donors(leaf[order], residual.cpu().numpy()[order])
 
     def forward(self, terms: Tensor, uniform: Tensor) -> Tensor:
-        """Draw residuals ``(N, D)`` float64 for ``terms`` ``(N, T)`` with ``uniform`` numbers ``(N,)``; or NaN."""
+        """Draw residuals ``(N, D)`` float64 or NaN for ``terms`` ``(N, T)`` with ``uniform`` ``(N,)``."""
         node = self._leaf_of(terms.to(torch.float32))
         number = self.number[node]
         row = self.first[node] + (uniform * number).to(torch.int32).clamp(max=number - 1)
@@ -80,24 +80,14 @@ class Donors(nn.Module):
 
     def _leaf_of(self, terms: Tensor) -> Tensor:
         node = torch.zeros(len(terms), dtype=torch.int64, device=terms.device)
-        for _ in range(self.depth):
+        for _ in range(int(self.depth)):
             asked = self.feature[node].long()
             right = terms.gather(1, asked[:, None])[:, 0] > self.cut[node]
             node = self.below[node, right.long()].long()
         return node
 
-    @property
-    def depth(self) -> int:
-        """Longest way from the root to a leaf."""
-        depth, nodes = 0, torch.zeros(1, dtype=torch.int64)
-        links = self.below.cpu().long()
-        while True:
-            following = links[nodes].flatten().unique()
-            if torch.equal(following, nodes):
-                return depth
-            depth, nodes = depth + 1, following
-
     def _keep_tree(self, tree: Any) -> None:
+        self.depth.fill_(tree.max_depth)
         own = np.arange(tree.node_count)
         inner = tree.children_left >= 0
         below = np.where(inner[:, None], np.stack([tree.children_left, tree.children_right], 1), own[:, None])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from caloforge.models.totals.donors import Donors
@@ -15,7 +15,7 @@ from caloforge.models.totals.nodes import Node, splits_of
 from caloforge.models.totals.root import Root
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import powers
-from caloforge.records import Record
+from caloforge.records import Record, inconsistent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +44,13 @@ class LayerTotalsConfig(Record):
     donors: int = Field(default=2048, ge=1, le=10**6)
     leaf: int = Field(default=40, ge=1, le=10**6)
     smooth: float = Field(default=0.25, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LayerTotalsConfig:
+        if self.donors < self.leaves:
+            got = f"{self.donors} for {self.leaves} leaves"
+            raise inconsistent("donors", got=got, expected="as many as leaves or more")
+        return self
 
 
 @dataclass
@@ -112,7 +119,7 @@ class LayerTotals(Fitted):
             front = node.halves[0]
             halves = counts[:, front.start : front.stop].sum(1), energy[:, front.start : front.stop].sum(1)
             terms = self._terms(node, drawn, condition)
-            value = split.fit(terms, drawn.hits[node], drawn.energy[node], *halves, rng)
+            value = split.fit(terms, (drawn.hits[node], drawn.energy[node]), halves, rng)
             _share(drawn, node, *halves, value)
         self._done()
 
@@ -174,13 +181,19 @@ class _Split(nn.Module):
     def fit(
         self,
         terms: Tensor,
-        hits: Tensor,
-        energy: Tensor,
-        front_hits: Tensor,
-        front_energy: Tensor,
+        whole: tuple[Tensor, Tensor],
+        front: tuple[Tensor, Tensor],
         rng: torch.Generator,
     ) -> Tensor:
-        """Take the trend and residuals; returns the split variables ``(B, 2 R)``."""
+        """Take the trend and residuals; returns the split variables ``(B, 2 R)``.
+
+        Args:
+            terms: What the split is drawn by, ``(B, T)``.
+            whole: Hits and energies of the node, ``(B, R)`` each.
+            front: Those of its front half.
+            rng: Draws the hits' fractions, and the donors that are kept.
+        """
+        (hits, energy), (front_hits, front_energy) = whole, front
         low, high = self._range(hits)
         fraction = torch.rand(hits.shape, generator=rng, dtype=hits.dtype, device=hits.device)
         angle = ((front_hits - low + fraction) / (high - low + 1)).sqrt().asin()

@@ -42,7 +42,7 @@ class LinearTrend(nn.Module):
         self.register_buffer("high", torch.zeros(columns, dtype=torch.float64))
 
     def fit(self, terms: Tensor, target: Tensor, known: Tensor) -> None:
-        """Regress ``target`` ``(N, D)`` on ``terms`` ``(N, T)``, each column on the rows where it is ``known``."""
+        """Regress ``target`` ``(N, D)`` on ``terms`` ``(N, T)``; each column where it is ``known``."""
         self.mean.copy_(terms.mean(0))
         self.width.copy_(terms.std(0, correction=0) + _NARROWEST)
         matrix = self._standardised(terms)
