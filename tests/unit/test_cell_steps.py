@@ -13,11 +13,12 @@ from caloforge.models.noise import StreamNoise
 from caloforge.models.pyramid.cell_steps import CellSteps
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_sums
-from caloforge.models.pyramid.lots import binomial, highest, hits_of_step
+from caloforge.models.pyramid.lots import binomial, chosen, hits_of_step
 from caloforge.models.pyramid.regions import region_of_cell
 from caloforge.models.pyramid.tree import Parents
 from caloforge.models.pyramid.window import LAYER_WINDOW, PLANE_WINDOW, colours, window
 from caloforge.nn import ConditionerConfig
+from caloforge.nn.topk import gumbel
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
@@ -106,7 +107,20 @@ def test_one_hit_that_is_left_falls_as_often_as_its_cells_say() -> None:
 def test_highest_scores_of_every_group() -> None:
     score = torch.tensor([0.1, 3.0, 2.0, -1.0, 5.0, 4.0])
     key = torch.tensor([1, 0, 1, 0, 1, 2])
-    assert highest(score, key, torch.tensor([1, 2, 0])).tolist() == [False, True, True, False, True, False]
+    hit = chosen(score, torch.zeros(6), key, torch.tensor([1, 2, 0]))
+    assert hit.tolist() == [False, True, True, False, True, False]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_hit_and_one_miss_fall_as_odds_say(number: int) -> None:
+    """Odds 3, 1/49 and 1/49: one of three is hit, or missed, in proportion to the odds of that pattern."""
+    odds, groups = torch.tensor([3.0, 1 / 49, 1 / 49]), 20_000
+    key = torch.arange(groups).repeat_interleave(3)
+    race = gumbel(torch.rand(3 * groups, generator=rng(), dtype=torch.float64))
+    hit = chosen(odds.log().repeat(groups).double(), race, key, torch.full((groups,), number))
+    share = hit.reshape(groups, 3).double().mean(0)
+    expected = odds / odds.sum() if number == 1 else 1 - (1 / odds) / (1 / odds).sum()
+    torch.testing.assert_close(share.float(), expected, rtol=0, atol=0.01)
 
 
 def steps(geometry: Geometry, *, hidden: int = 16, rows: int = 500) -> CellSteps:
@@ -169,7 +183,7 @@ def test_cells_follow_those_in_front() -> None:
     """Layers 0 and 2 are random; of the hits of layer 1 three in four lie behind one of layer 0."""
     geometry, generator = box(10, 3), rng(3)
     model = steps(geometry, hidden=32, rows=2000)
-    optimiser = torch.optim.Adam(model.parameters(), 0.02)
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
     condition, side = torch.zeros(100, 1), torch.zeros(100, 2)
 
     def layers() -> torch.Tensor:
@@ -179,7 +193,7 @@ def test_cells_follow_those_in_front() -> None:
         hit[:, 1] = (hit[:, 0] & kept) | (~hit[:, 0] & noise)
         return hit
 
-    for step in range(150):
+    for step in range(250):
         hits = Parents.marked(layers().flatten(1))
         totals = group_sums(hits, model.group, torch.ones(len(hits.number)), len(model.capacity))
         optimiser.zero_grad()
@@ -191,5 +205,5 @@ def test_cells_follow_those_in_front() -> None:
     made[drawn.shower, drawn.number] = True
     front, middle, back = made.reshape(100, 3, 100).unbind(1)
     # 0.1 x 0.75 of all cells beside 0.9 x 0.025
-    assert float((front & middle).sum() / middle.sum()) == pytest.approx(0.769, abs=0.05)
+    assert float((front & middle).sum() / middle.sum()) == pytest.approx(0.769, abs=0.06)
     assert float((back & middle).sum() / middle.sum()) == pytest.approx(0.1, abs=0.05)

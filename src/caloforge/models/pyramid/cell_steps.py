@@ -11,12 +11,13 @@ from torch import nn
 
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_of_cell
-from caloforge.models.pyramid.lots import highest, hits_of_step
+from caloforge.models.pyramid.lots import chosen, hits_of_step
 from caloforge.models.pyramid.regions import ring_of_cell
 from caloforge.models.pyramid.side import side_direction
 from caloforge.models.pyramid.tree import Parents
 from caloforge.models.pyramid.window import LAYER_WINDOW, PLANE_WINDOW, colours, window
 from caloforge.nn import Conditioner
+from caloforge.nn.topk import gumbel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +88,8 @@ class CellSteps(nn.Module):
     from the cells around it that were drawn before: 24 in its layer, 13 in the nearest drawn layer in front
     and as many behind; from the side that the shower lies on; from the hits that are left to its group,
     and the totals of the layer and of those beside it. How many of the hits left are of the colour is
-    drawn next (``hits_of_step``), and those are the cells of the highest scores (logit plus noise), as in
-    the Gumbel top-k of the poster: numbers of hits come out exactly.
+    drawn next (``hits_of_step``), and which cells these are by the Gumbel top-k of the poster: numbers of
+    hits come out exactly.
 
     There are no blocks, so that none shows.
 
@@ -178,7 +179,7 @@ class CellSteps(nn.Module):
         block = self._block(totals, condition, side)
         shower, cell = self._open(block)
         uniform = noise.uniform("cells", torch.bincount(shower, minlength=block.showers), 1)[:, 0]
-        race = torch.logit(uniform.clamp(1e-12, 1 - 1e-12)).to(torch.float32)
+        race = gumbel(uniform).to(torch.float32)
         lots = noise.uniform("numbers", 1, len(self.capacity) * _COLOURS).reshape(-1, _COLOURS)
         key = self._key(shower, cell)
         left = block.counts.flatten().clone()
@@ -194,7 +195,7 @@ class CellSteps(nn.Module):
             logit = self._logits_by_zone(block, cells)
             free -= torch.bincount(own, minlength=len(left))
             number = hits_of_step(logit, own, left, free, lots[:, number_of_step % _COLOURS])
-            hit = highest(logit + race[rows], own, number)
+            hit = chosen(logit, race[rows], own, number)
             left -= number
             block.state[shower[rows], cell[rows]] = torch.where(hit, _HIT, _MISS).to(torch.int8)
         return Parents.marked(block.state[:, : self.n_cells] == _HIT)

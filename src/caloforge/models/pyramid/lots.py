@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["binomial", "highest", "hits_of_step"]
+__all__ = ["binomial", "chosen", "hits_of_step"]
 
 _FEW = 8  # terms of a sum over numbers of hits
 _MANY = 2.5  # hits on average, from which on a normal distribution is as good
@@ -59,17 +59,23 @@ def binomial(mean: Tensor, variance: Tensor, uniform: Tensor) -> Tensor:
     return torch.where(mean < _MANY, few, spread).clamp_min(0.0).long()
 
 
-def highest(score: Tensor, key: Tensor, number: Tensor) -> Tensor:
-    """Mark the cells of the highest scores in every group, ``(M,)`` bool.
+def chosen(logit: Tensor, race: Tensor, key: Tensor, number: Tensor) -> Tensor:
+    """Mark cells by Gumbel top-k in every group, or the cells that are not hit where these are fewer.
+
+    One hit of a group, and one miss, fall on cells exactly as independent cells would if they were drawn
+    again until their number is right.
 
     Args:
-        score: Of the cells, ``(M,)``.
+        logit: Of the probability that a cell is hit, ``(M,)``.
+        race: Gumbel numbers, ``(M,)``.
         key: Their groups.
         number: Cells to mark in every group, ``(G,)``.
     """
+    cells = torch.bincount(key, minlength=len(number))
+    crowded = 2 * number > cells
+    score = logit + torch.where(crowded[key], -race, race)
     order = score.argsort(descending=True, stable=True)
     order = order[key[order].argsort(stable=True)]
-    cells = torch.bincount(key, minlength=len(number))
     rank = torch.arange(len(key), device=key.device) - (cells.cumsum(0) - cells)[key[order]]
     hit = torch.zeros_like(key, dtype=torch.bool)
     hit[order] = rank < number[key[order]]
