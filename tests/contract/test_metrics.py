@@ -50,6 +50,10 @@ def second(frame: Frame, make_toy_showers: Callable[..., Showers]) -> Observed:
     return observed(read_out(make_toy_showers(240, seed=5), frame.geometry), frame)
 
 
+def test_every_metric_computes_something_of_its_own() -> None:
+    assert len({metric.compute for metric in METRICS}) == len({m.name for m in METRICS}) == len(METRICS)
+
+
 every = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 
 

@@ -12,10 +12,10 @@ from caloforge.evaluation.papers.bins import Bins
 from caloforge.evaluation.physics import (
     border_metric,
     broken_metric,
+    hit_texture_metric,
     layer_metric,
     response_metric,
     shape_metric,
-    texture_metric,
     worst_showers,
 )
 from caloforge.evaluation.physics.borders import joint_rates
@@ -157,6 +157,9 @@ def test_broken_showers_are_counted_by_hand() -> None:
     assert settings["largest_excess"] == pytest.approx(26 / 4)
     # eight ends of ranges, 300 showers in one class
     assert settings["expected_outside"] == pytest.approx(8 * 300 / 301)
+    assert settings["expected"]["energy"] == pytest.approx(2 * 300 / 301)
+    assert settings["outside_by_class"] == [settings["outside"]]
+    assert settings["range_error"] == pytest.approx(np.sqrt(8) / 301)
 
 
 def test_a_sample_of_the_same_origin_leaves_the_range_as_often_as_expected() -> None:
@@ -285,7 +288,7 @@ def test_texture_is_compared_over_all_hits() -> None:
     )
     generated["isolated"] = 1.25 * generated["isolated"]
     generated["hits"] = 1.1 * generated["hits"]  # of the same visible energy
-    found = named(texture_metric(pair_of(reference, generated)))
+    found = named(hit_texture_metric(pair_of(reference, generated)))
     assert found["pairs_lateral"].value == pytest.approx(-0.5)
     assert found["isolated"].value == pytest.approx(0.25)
     assert found["neighbours"].value == pytest.approx(0.0, abs=1e-12)
@@ -319,9 +322,21 @@ def test_borders_of_blocks_stand_out() -> None:
     assert found["borders_max"].value == pytest.approx(1 - ratio)
     assert found["borders_max"].settings["by_block"]["5"] == pytest.approx(ratio - 1)
     assert found["borders_depth"].value == pytest.approx(0.0, abs=1e-12)
-    # two of 14 borders of blocks of 2 are those of 5 as well, and three of the 15 others
-    expected = np.exp(np.log(ratio) * (2 / 14 - 3 / 15)) - 1
-    assert found["borders_2"].value == pytest.approx(expected)
+    # of 14 borders of blocks of 2 two are those of 5 as well, six lie beside one of these
+    assert found["borders_2"].value == pytest.approx(np.exp(np.log(ratio) * (2 - 6 / 2) / 14) - 1, rel=0.05)
+
+
+def test_a_ratio_that_falls_with_the_distance_is_no_border() -> None:
+    reference, generated = border_columns(400), border_columns(400)
+    fall = np.exp(-0.12 * np.abs(np.arange(29) - 14.0))
+    for axis in ("first", "second"):  # as of models of independent points, which have no blocks
+        reference[f"borders_{axis}"] = np.full((400, 29), 4)
+        generated[f"borders_{axis}"] = np.random.default_rng(1).poisson(4 * fall, (400, 29))
+    found = named(border_metric(pair_of(reference, generated, resamples=30)))
+    for block in (2, 3, 5, 6):
+        value = found[f"borders_{block}"]
+        assert value.error is not None
+        assert value.value == pytest.approx(0.0, abs=max(4 * value.error, 0.06))
 
 
 def test_shares_of_pairs_by_hand() -> None:
@@ -354,6 +369,26 @@ def test_ragged_layers_have_no_border_numbers() -> None:
     found = border_metric(pair_of(border_columns(2), border_columns(2), geometry=ragged))
     assert [value.value for value in found] == [None]
     assert "one grid" in found[0].note
+
+
+def test_borders_of_one_origin_have_ratios_about_one_and_true_errors() -> None:
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(40):
+        samples = []
+        for _ in range(2):
+            columns = border_columns(60)
+            for name, values in columns.items():  # few pairs: three in four showers at half of the borders
+                low = np.where(np.arange(values.shape[1]) % 2, 0.05, 0.5) if "borders" in name else 1.0
+                columns[name] = rng.poisson(values * low)
+            samples.append(columns)
+        value = named(border_metric(pair_of(*samples, resamples=30)))["borders_2"]
+        assert value.value is not None
+        assert value.error is not None
+        found.append((value.value, value.error))
+    values, errors = np.array(found).T
+    assert np.mean(values) == pytest.approx(0.0, abs=4 * np.std(values) / np.sqrt(40))
+    assert np.std(values / errors) == pytest.approx(1.0, abs=0.4)
 
 
 def test_few_pairs_make_no_ratio() -> None:

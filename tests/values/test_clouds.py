@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,15 @@ import torch
 
 from caloforge.diffusion import karras_sigmas
 from caloforge.models import Batch, ModelConfig
-from caloforge.models.assembly import depth_order, recentre, rescale, rows_of, thinned, whole_counts
+from caloforge.models.assembly import (
+    count_by_layer,
+    depth_order,
+    recentre,
+    rescale,
+    rows_of,
+    thinned,
+    whole_counts,
+)
 from caloforge.models.base import slope_of
 from caloforge.models.bounds import Bounds
 from caloforge.models.clouds import caloclouds2_cm
@@ -24,13 +33,14 @@ from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing import Conditions, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models import Stage
     from caloforge.models.base import Noise
+    from caloforge.showers import Showers
 
 FLOW = {"blocks": 1, "couplings": 1, "hidden": (8,), "spline_hidden": (8,)}
 SMALL: dict[str, Any] = {"shower_flow": FLOW, "points": {"hidden": (8,)}}
@@ -189,6 +199,25 @@ def test_deep_points_get_deep_layers_and_the_axis_of_their_particle(
     assert float(upright[:, 1].abs().max()) < 1e-3
 
 
+def test_the_mean_scale_is_that_of_all_points(
+    siw: Geometry, make_toy_showers: Callable[..., Showers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log of a calibration tells: points that are drawn over those of Geant4."""
+    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "calibration_rounds": 1})
+    model = Ladder(config, siw, content="layers")
+    block = replace(make_toy_showers(20), extras={"index": np.arange(20)})
+    counts = count_by_layer(block, siw)
+    summary = Summary(counts.float(), counts.float(), torch.zeros(20, 3))
+    energy = torch.tensor(block.incident.energy)
+    model.prepare(Batch(energy, torch.zeros(20, 2), summary, points=torch.ones(20, 3, 4)), rng())
+    monkeypatch.setattr(model.shower_flow, "sample", lambda *_: summary)
+    found = model.fit_stage("calibration", lambda: [block], seed=1)
+    expected = float(model.calibration(counts).sum() / counts.sum())
+    assert found["mean_scale"] == pytest.approx(expected)
+    assert found["showers"] == 20
+    assert 0.05 <= expected <= 1.0
+
+
 def batch_of_points(siw: Geometry, total: float) -> Batch:
     counts = torch.full((8, 30), total / 30)
     summary = Summary(counts, counts.clone(), torch.zeros(8, 3))
@@ -248,6 +277,40 @@ def test_distillation_steps_down_from_one_level_to_the_next(
     assert set(place.tolist()) == set(range(6))
     torch.testing.assert_close(upper, levels[place], rtol=1e-4, atol=0)
     torch.testing.assert_close(lower, levels[place + 1], rtol=1e-4, atol=0)
+
+
+def test_distillation_is_the_square_of_the_distance_to_the_target(
+    siw: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = CaloClouds2CM(CaloClouds2CMConfig.model_validate(SMALL), siw)
+    batch = batch_of_points(siw, 900.0)
+    model.prepare(batch, rng())
+    model.begin_stage("distillation")
+    monkeypatch.setattr(caloclouds2_cm, "consistency_pair", lambda _, x, *__: (x, x))
+    said = {"student": 3.0, "target": 1.0}
+    for role, value in said.items():
+        network, ones = model.trainees[role], torch.ones(8, 6, 4)
+        monkeypatch.setattr(network, "denoise", lambda *_, v=value, x=ones, **__: v * x)
+    assert float(model.loss(batch, group="student", rng=rng())["loss"]) == pytest.approx(4.0)
+
+
+def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> None:
+    """Standard normal vectors under a flow that does nothing: (1 + ln 2 pi) / 2."""
+    encoder = {"width": 8, "latent": 4, "layers": 1}
+    config = {**SMALL, "encoder": encoder, "latent_flow": {"transforms": 2}}
+    model = CaloClouds(CaloCloudsConfig.model_validate(config), siw)
+    with torch.no_grad():
+        for module in (model.encoder.mean, model.encoder.log_variance):
+            for name, parameter in module.named_parameters():
+                parameter.fill_(1.0 if "original1" in name else 0.0)
+        for parameter in model.latent_flow.parameters():
+            parameter.zero_()
+    batch = batch_of_points(siw, 900.0)
+    summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
+    batch = Batch(batch.energy, batch.direction, summary, points=batch.points)
+    model.prepare(batch, rng())
+    losses = [float(model.loss(batch, group="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
+    assert float(np.mean(losses)) == pytest.approx(0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
 
 
 @pytest.mark.parametrize(("free", "expected"), [(0.0, 2.0), (1.0, 2.0), (50.0, 50.0)])

@@ -15,6 +15,7 @@ from caloforge.diffusion import (
     edm_scalings,
     euler,
     heun,
+    heun_step,
     karras_sigmas,
     log_normal_sigmas,
     noised,
@@ -130,6 +131,15 @@ def test_the_ode_of_normal_data_has_its_known_solution(rule: object) -> None:
     x = torch.tensor([1.0, -3.0], dtype=torch.float64)
     found = rule(denoise, x, levels)  # type: ignore[operator]
     torch.testing.assert_close(found, x * 0.5 / math.hypot(10.0, 0.5), rtol=1e-2, atol=0)
+
+
+def test_a_step_of_heun_by_hand() -> None:
+    """From 2 to 1 with D = x / 4 + sigma: slopes 3/4 (x = 6, sigma = 2) and then at the guess."""
+    step = heun_step(lambda x, s: x / 4 + s, torch.tensor(6.0), torch.tensor(2.0), torch.tensor(1.0))
+    slope = (6 - (6 / 4 + 2)) / 2
+    guess = 6 - slope
+    expected = 6 - 0.5 * (slope + guess - (guess / 4 + 1))
+    assert float(step) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("rule", [heun, euler])

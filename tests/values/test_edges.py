@@ -67,6 +67,18 @@ def test_correlations_of_hits_are_compared_by_their_rms() -> None:
     first, second = (np.corrcoef(sample.T.astype(float))[above] for sample in hits)
     assert found.value == pytest.approx(float(np.sqrt(np.mean((first - second) ** 2))), rel=1e-6)
     assert found.settings["cells"] == 72
+    # pairs of neighbours by direction: the mean coefficient of each, the mean difference of these
+    near = next(v for v in values if v.name == "physics.pyramid_neighbours")
+    full = [np.corrcoef(sample.T.astype(float)) for sample in hits]
+    number = np.arange(72).reshape(2, 6, 6)
+    pairs = [
+        (number[:, :-1], number[:, 1:]),
+        (number[:, :, :-1], number[:, :, 1:]),
+        (number[:1], number[1:]),
+    ]
+    means = [[matrix[a.ravel(), b.ravel()].mean() for a, b in pairs] for matrix in full]
+    assert near.settings["reference"] == pytest.approx(means[0], abs=1e-6)
+    assert near.value == pytest.approx(np.abs(np.subtract(*means)).mean(), rel=1e-5)
     edges = np.array(found.settings["edges"])
     np.testing.assert_allclose(edges, np.linspace(-1, 1, 101), atol=1e-12)
     counts = np.histogram(second, edges)[0]
@@ -84,6 +96,14 @@ def test_a_layer_without_energy_has_bins_from_the_cut_on() -> None:
     edges = windows.energy_edges(frame)
     assert edges[1][[0, -1]].tolist() == pytest.approx([low, 1.01 * low])
     assert edges[0][[0, -1]].tolist() == pytest.approx([low, 1.0])
+
+
+def test_sparsities_have_the_range_of_the_reference() -> None:
+    """One to three of 36 cells: half a cell more on both sides."""
+    cells = [[0], [0, 1, 2], [3, 4]] * 5
+    frame = pair_of(cells, cells).frame
+    ends = windows.sparsity_edges(frame)[0][[0, -1]]
+    assert ends.tolist() == pytest.approx([32.5 / 36, 35.5 / 36])
 
 
 def test_angles_without_any_spread_are_compared_in_radians() -> None:

@@ -14,6 +14,7 @@ from caloforge.features import (
     derive_binning,
     feature_table,
     hits_above,
+    hits_of,
     scan,
 )
 from caloforge.features.axis import layer_angle, principal_axis
@@ -178,6 +179,13 @@ def test_distances_are_those_to_a_tilted_axis() -> None:
     np.testing.assert_array_equal(table["radial_bins"][0], expected)
 
 
+def test_particles_enter_in_the_middle() -> None:
+    geometry = box(1)
+    showers = shower(geometry, [(5.0, 5.0, 0, 1.0), (-15.0, 5.0, 0, 1.0)])
+    bins = hits_of(showers, geometry).distance_bins(np.array([0.0, 7.0, 8.0, 15.0, 16.0]))
+    assert sorted(bins.tolist()) == [1, 3]  # 7.07 and 15.8 mm
+
+
 # bins
 
 
@@ -199,6 +207,10 @@ def test_spectrum_of_the_challenge_has_49_logarithmic_bins() -> None:
     geometry = box(1)
     binning = derive_binning(shower(geometry, [(5.0, 5.0, 0, 1.0), (15.0, 5.0, 0, 50.0)]), geometry)
     np.testing.assert_allclose(binning.official_spectrum, np.geomspace(0.5, 50.0, 50), rtol=1e-6)
+    # each in four, and on over one more decade
+    steps = np.diff(np.log(binning.spectrum))
+    np.testing.assert_allclose(steps, math.log(100) / 196, rtol=1e-5)
+    assert 500.0 <= binning.spectrum[-1] < 500.0 * math.exp(1.01 * steps[0])
 
 
 def test_regimes_end_at_a_half_and_nine_tenths_of_the_cells() -> None:

@@ -72,6 +72,15 @@ def test_linear_rational_splines_pass_their_meeting_points() -> None:
     torch.testing.assert_close(torch.stack([spline(value) for value in x]), met)
 
 
+def test_knots_of_linear_rational_splines_are_shares_of_the_domain() -> None:
+    raw = torch.randn(4, 3, generator=generator(8), dtype=torch.float64)
+    spline = MonotonicLRSTransform(raw[0], raw[1], raw[2, 1:], raw[3], bound=2.0)
+    for knots, sizes in ((spline.x, raw[0]), (spline.y, raw[1])):
+        shares = (sizes / (1 + (2 * sizes / math.log(1e-3)).abs())).softmax(0)
+        torch.testing.assert_close(knots.diff(), 4.0 * shares)
+        assert float(knots[0]) == -2.0
+
+
 def test_linear_rational_splines_follow_algorithm_1() -> None:
     """Both pieces of a bin: weighted means of their ends, the weights linear in the place."""
     raw = torch.randn(4, 3, generator=generator(8), dtype=torch.float64)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from caloforge.errors import DataError, GeometryError
 from caloforge.geometry import (
     BoxGrid,
     Geometry,
     PolarGrid,
     cell_symmetries,
+    check_cells,
     find_rings,
     geometry_from_dict,
     load_geometry,
@@ -76,6 +78,8 @@ def test_numbers_of_square_cells_by_hand() -> None:
     x, y, layer = np.array([-20.0, 5.0, 19.9]), np.array([-15.0, -1.0, 14.9]), np.array([0, 0, 1])
     assert geometry.find_cells(x, y, layer).tolist() == [0, 2 * 6 + 2, 24 + 3 * 6 + 5]
     np.testing.assert_allclose(geometry.cell_positions[14], [5.0, -2.5, 2.25])
+    x, y = np.array([20.0, 0.0, -20.1, 0.0]), np.array([0.0, 15.0, 0.0, -15.1])
+    assert geometry.find_cells(x, y, np.zeros(4, np.int64)).tolist() == [-1] * 4
 
 
 def test_numbers_of_polar_cells_by_hand() -> None:
@@ -170,6 +174,19 @@ def test_cells_at_the_threshold_are_read_out(energy: float, hits: int) -> None:
     assert cells.n_hits.tolist() == [hits]
 
 
+def test_particles_have_energy() -> None:
+    with pytest.raises(DataError, match="finite and positive"):
+        Incident.of([0.0])
+
+
+def test_cells_have_numbers_of_the_geometry() -> None:
+    geometry = geometry_of(BOX)
+    for cell in (-1, 24):
+        one = Showers(incident=Incident.of([1.0]), offsets=[0, 2], energy=[1.0, 1.0], cells=[cell, 3])
+        with pytest.raises(GeometryError, match="0 to 23"):
+            check_cells(one, geometry)
+
+
 # neighbours and symmetries
 
 
@@ -189,6 +206,9 @@ def test_blocks_that_do_not_divide_the_grid() -> None:
     group, count = cell_groups(geometry_of(BOX, 2), block=4)
     assert count == 4
     assert group.reshape(2, 4, 6)[0].tolist() == [[0, 0, 0, 0, 1, 1]] * 4
+    odd, count = cell_groups(geometry_of({**BOX, "ny": 5}), block=2)
+    assert count == 6
+    assert odd.reshape(4, 5)[2].tolist() == [3, 3, 4, 4, 5]
     small, count = cell_groups(geometry_of(BOX), block=2)
     assert count == 6
     assert small.reshape(4, 6)[3].tolist() == [3, 3, 4, 4, 5, 5]

@@ -27,6 +27,7 @@ from caloforge.evaluation.papers import (
     bin_metric,
     energy_metric,
     hit_pattern_metric,
+    mip_metric,
     profile_metric,
     rare_metric,
     regime_metric,
@@ -396,6 +397,12 @@ def test_core_of_a_normal_sample() -> None:
 def test_resolutions_are_relative_to_the_response() -> None:
     geometry = box()
     energies = 8.0 + 4.0 * np.linspace(0.0, 1.0, 40) ** 2
+    less = pair_of(
+        showers_of(geometry, [[e] for e in energies]),
+        showers_of(geometry, [[0.9 * e] for e in energies]),
+        geometry,
+    )
+    assert number(by_name(energy_metric(less))["gettinghigh_linearity"]) == pytest.approx(0.1, rel=1e-4)
     pair = pair_of(
         showers_of(geometry, [[e] for e in energies]),
         showers_of(geometry, [[2 * e] for e in energies]),
@@ -436,7 +443,7 @@ def test_reconstructed_angles_are_compared_in_resolutions() -> None:
         return FeatureTable({**particles, **seen})
 
     scale = float(core(z)[1])
-    first, second = Observed(table(1.0, 0.0)), Observed(table(2.0, 0.5 * scale))
+    first, second = Observed(table(1.0, 0.3)), Observed(table(2.0, 0.3 + 0.5 * scale))
     binning = derive_binning(showers_of(geometry, [[1.0]]), geometry)
     pair = Pair(first, second, Frame(geometry, binning, first.table, seed=1), resamples=4)
     values = by_name(angle_metric(pair))
@@ -481,13 +488,31 @@ def test_peaks_are_those_of_the_density() -> None:
     """A normal peak of 20 % in ln e of the density, not of the counts in logarithmic bins."""
     edges = np.geomspace(0.1, 10.0, 201)
     centres = np.sqrt(edges[1:] * edges[:-1])
-    density = np.exp(-0.5 * (np.log(centres / 0.9) / 0.2) ** 2)
+    density = np.exp(-0.5 * (np.log(centres / 1.0) / 0.2) ** 2)  # at the edge of two bins
     peak = spectrum_peak(edges, 1e5 * density * np.diff(edges))
     assert peak is not None
-    assert peak.position == pytest.approx(0.9, rel=0.01)
+    assert peak.position == pytest.approx(1.0, rel=0.003)
     assert peak.height == pytest.approx(1e5, rel=0.01)
     half = 0.2 * (2 * math.log(1 / 0.8)) ** 0.5
-    assert peak.width == pytest.approx(0.9 * (math.exp(half) - math.exp(-half)), rel=0.05)
+    assert peak.width == pytest.approx(1.0 * (math.exp(half) - math.exp(-half)), rel=0.05)
+
+
+def test_peaks_of_scaled_cells_are_off_by_the_scale() -> None:
+    """Log-normal cells of 2 MeV against others of 2.4 MeV: higher by a fifth in place and width."""
+    geometry, count = box(), 2000
+    z = norm.ppf((np.arange(3 * count) + 0.5) / (3 * count))
+    cells = 2.0 * np.exp(0.25 * np.random.default_rng(4).permutation(z)).reshape(count, 3)
+    pair = pair_of(
+        showers_of(geometry, cells.tolist()), showers_of(geometry, (1.2 * cells).tolist()), geometry
+    )
+    values = by_name(mip_metric(pair))
+    assert number(values["gettinghigh_mip_position"]) == pytest.approx(0.2, abs=0.03)
+    assert number(values["gettinghigh_mip_width"]) == pytest.approx(0.2, abs=0.06)
+    assert number(values["gettinghigh_mip_height"]) == pytest.approx(1 - 1 / 1.2, abs=0.04)
+    edges = pair.frame.binning.spectrum
+    bins = len(edges) - 1
+    expected = bins / math.log10(edges[-1] / edges[0])
+    assert values["gettinghigh_mip_width"].settings["bins_per_decade"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_regimes_are_compared_in_deviations() -> None:

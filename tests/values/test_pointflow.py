@@ -180,6 +180,8 @@ def test_slopes_of_quantiles_are_densities() -> None:
     values = torch.randn(200_000, 4, generator=rng(), dtype=torch.float64)
     values[:, 3] = values[:, 3].abs()
     scaling.fit(values)
+    knots = scaling.get_submodule("tables.3").get_buffer("knots")
+    assert float(knots[-1]) == pytest.approx(float(values[:, 3].max()) * 257 / 256)
     t = torch.linspace(-1.5, 1.5, 31)[:, None].expand(-1, 4)
     expected = torch.special.ndtr(t[:, 3].double())
     # |z| has the density 2 phi(z): ln 2 + ln phi(x) - ln phi(t) at x = Phi^-1((1 + F) / 2)
@@ -259,9 +261,9 @@ def test_the_latent_term_is_the_divergence_from_a_standard_normal(
     model.prepare(batch, rng())
     silence(model.latent)
     set_posterior(model.encoder, mean, log_variance)
-    found = np.mean(
-        [float(model.loss(batch, group="points", rng=rng(k))["latent"].detach()) for k in range(8)]
-    )
+    terms = [model.loss(batch, group="points", rng=rng(k)) for k in range(8)]
+    found = float(torch.stack([t["latent"] for t in terms]).mean().detach())
+    torch.testing.assert_close(terms[0]["loss"], terms[0]["hits"] + terms[0]["latent"])
     each = 0.5 * (mean**2 + math.exp(log_variance) - log_variance - 1)
     expected = each if balance == "published" else 16 * each / (5 * 3)
     assert found == pytest.approx(expected, rel=0.03, abs=0.02)
@@ -270,16 +272,23 @@ def test_the_latent_term_is_the_divergence_from_a_standard_normal(
 def test_the_bound_of_calopointflow_holds_the_divergence(siw: Geometry) -> None:
     """Prior plus entropy: the divergence of the latent vector, and the density of the totals, a hit."""
     small = {"element": (4,), "pooled": (4,), "latent": 16}
-    config = {"encoder": small, "latent_flow": {**DENSE, "base": "standard"}, "point_flow": DENSE}
+    flow = {**DENSE, "base": "standard"}
+    config = {"encoder": small, "latent_flow": flow, "point_flow": flow}
     model = CaloPointFlow(CaloPointFlowConfig.model_validate(config), siw)
     batch = cells_of(siw)
     model.prepare(batch, rng())
     silence(model.latent_flow)
+    silence(model.point_flow)
     values = []
     for log_variance in (0.0, -2.0):
         set_posterior(model.encoder, 0.0, log_variance)
         terms = [model.loss(batch, group="elbo", rng=rng(k)) for k in range(8)]
         values.append(np.mean([float((t["prior"] + t["entropy"]).detach()) for t in terms]))
+    terms = [model.loss(batch, group="elbo", rng=rng(k)) for k in range(4)]
+    recon = np.mean([float(t["recon"].detach()) for t in terms])
+    assert recon == pytest.approx(4 * 0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
+    whole = sum(float(terms[0][name].detach()) for name in ("recon", "prior", "entropy"))
+    assert float(terms[0]["loss"].detach()) == pytest.approx(whole, rel=1e-5)
     divergence = 16 * 0.5 * (math.exp(-2.0) + 2.0 - 1) / 5
     assert values[1] - values[0] == pytest.approx(divergence, rel=0.05)
     totals = 2 * 0.5 * (1 + math.log(2 * math.pi)) / 5  # of two standardised numbers

@@ -69,6 +69,31 @@ def test_a_tilt_by_hand(latent: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_a_tilt_of_a_row_of_cells_by_hand() -> None:
+    """Cells at -15, -5, 5 and 15 mm: directions are shorter close to the axis."""
+    side = side_of(box(4, 1, 1), common=0.5, scale=2.0)
+    hits = Parents(torch.zeros(4, dtype=torch.int64), torch.arange(4), torch.tensor([4]))
+    excess, x = np.array([1.0, 4.0, 3.0, 2.0]), np.array([-15.0, -5.0, 5.0, 15.0])
+    energy = excess + THRESHOLD
+    way = x / (np.abs(x) + 0.01 * 10.0)
+    share = energy / energy.sum()
+    lever = (share * x * way).sum() - (share * x).sum() * (share * way).sum()
+    tilted = excess * np.exp(0.4 * 0.5**0.5 * 2.0 / lever * way)
+    expected = THRESHOLD + tilted * 10.0 / tilted.sum()
+    found = side.tilted(hits, torch.tensor(energy).float(), torch.tensor([[0.4, 0.0]]), torch.zeros(1, 1))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_cells_know_all_cells_around() -> None:
+    """In the middle of 3 x 3 cells the eight others, and those one and two layers behind and before."""
+    model = HitEnergies(SMALL, box(3, 3, 5), 1)
+    middle = 2 * 9 + 4
+    beside = set(range(18, 27)) - {middle}
+    assert set(model.around[middle].tolist()) == beside | {middle + 9 * k for k in (-2, -1, 1, 2)}
+    assert set(model.around[4].tolist()) == (set(range(9)) - {4}) | {13, 22, -1}
+    assert set(model.around[3].tolist()) == {0, 1, 4, 6, 7, 12, 21, -1}
+
+
 def showers(geometry: Geometry, count: int = 80, hits: int = 12) -> tuple[Parents, Tensor]:
     """As many random hits in every layer of every shower."""
     per_layer = geometry.n_cells // geometry.n_layers

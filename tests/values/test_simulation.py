@@ -11,6 +11,7 @@ import pytest
 from caloforge.beam import Beam
 from caloforge.geant4 import Simulation
 from caloforge.geant4.clusters import Clusters
+from caloforge.geant4.stack import half_width
 from caloforge.geometry import Geometry, geometry_from_dict
 from caloforge.split import Split
 from caloforge.streams import Streams, philox
@@ -62,6 +63,11 @@ def test_the_cut_of_points_is_on_the_scale_of_the_file() -> None:
     assert (raw.threshold, raw.pitch, raw.sampling_fraction) == (1e-4, 2.0, 1.0)
     scaled = Simulation(geometry_of(BOX, sampling_fraction=0.025), beam).meta
     assert (scaled.threshold, scaled.sampling_fraction) == (pytest.approx(4e-3), 0.025)
+
+
+def test_plates_reach_three_depths_beyond_the_window() -> None:
+    assert half_width(geometry_of(BOX)) == pytest.approx(20.0 + 3 * 6.0)
+    assert half_width(geometry_of(RINGS)) == pytest.approx(30.0 + 3 * 6.0)
 
 
 def test_showers_of_seeds_that_follow_each_other_are_different() -> None:

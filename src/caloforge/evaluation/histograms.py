@@ -12,13 +12,13 @@ from caloforge.errors import DataError
 from caloforge.features.bins import check_edges, find_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
     from caloforge.features import FeatureTable
 
-__all__ = ["Histogram", "ShowerBins", "bootstrap", "find_index", "resample", "weighted_sums"]
+__all__ = ["Histogram", "ShowerBins", "find_index", "resample", "weighted_sums"]
 
 _ROWS = 4096
 
@@ -162,30 +162,6 @@ def weighted_sums(table: FeatureTable, column: str, weights: NDArray[np.floating
     """
     sums = [weights[:, rows] @ some[column].astype(np.float64) for rows, some in table.parts()]
     return np.asarray(np.sum(sums, axis=0))
-
-
-def bootstrap(
-    statistic: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-    sizes: tuple[int, int],
-    *,
-    resamples: int,
-    rng: np.random.Generator,
-) -> float | None:
-    """Standard deviation of ``statistic`` under resampling of the showers of both samples.
-
-    Args:
-        statistic: Function of how often each shower of the reference ``(n,)`` and of the
-            generated sample ``(m,)`` counts.
-        sizes: Showers ``n`` and ``m``.
-        resamples: Repetitions; None is returned for fewer than two.
-        rng: Draws the showers.
-    """
-    if resamples < 2:
-        return None
-    draws = [
-        [rng.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64) for n in sizes] for _ in range(resamples)
-    ]
-    return float(np.std([statistic(first, second) for first, second in draws], ddof=1))
 
 
 def _find(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -37,10 +37,10 @@ from caloforge.evaluation.papers import (
 from caloforge.evaluation.physics import (
     border_metric,
     broken_metric,
+    hit_texture_metric,
     layer_metric,
     response_metric,
     shape_metric,
-    texture_metric,
 )
 from caloforge.evaluation.results import sound
 from caloforge.evaluation.separation import separation_metric
@@ -113,7 +113,7 @@ class Comparison:
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 3, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
     Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
@@ -138,7 +138,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("broken", "physics", broken_metric, "fast", "1", 200, 5, 1.0),
     Metric("shapes", "physics", shape_metric, "fast", "1", 100, 5, 0.5),
     Metric("layer_residuals", "physics", layer_metric, "fast", "1", 100, 5, 0.5),
-    Metric("hit_texture", "physics", texture_metric, "fast", "1", 100, 5, 0.5),
+    Metric("hit_texture", "physics", hit_texture_metric, "fast", "1", 100, 5, 0.5),
     Metric("borders", "physics", border_metric, "fast", "1", 100, 5, 0.5),
     Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
 )

@@ -100,12 +100,12 @@ def cell_symmetries(geometry: Geometry) -> NDArray[np.int32]:
 def symmetry_turns(geometry: Geometry) -> NDArray[np.float32]:
     """What the symmetries of ``cell_symmetries`` do to (x, y), in their order: ``(S, 2, 2)``."""
     grid = geometry.layers[0].grid
-    turns = np.eye(2)[None]
+    turns = np.eye(2, dtype=np.float32)[None]
     if geometry.is_uniform and isinstance(grid, PolarGrid):
-        turns = _polar_turns(grid.n_alpha)
+        turns = _polar_turns(grid.n_alpha).astype(np.float32)
     elif geometry.is_uniform and isinstance(grid, BoxGrid) and _is_square(grid):
         turns = SQUARE_TURNS
-    return turns.astype(np.float32)
+    return turns
 
 
 def _radii(geometry: Geometry) -> NDArray[np.float64]:

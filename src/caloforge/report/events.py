@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.collections import Collection
 
 from caloforge.report.interactive import turn_table
+from caloforge.report.physics import BROKEN
 from caloforge.report.plot import Plot
 from caloforge.report.scene import row_length
 from caloforge.report.still import draw_event
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["event_plots", "event_table", "odd_plots"]
 
 _MOST = 6
-_ODD_SECTION = "Broken showers"
 _LOW, _MIDDLE = 0, 1
 _LARGEST = 5_000_000
 
@@ -57,7 +57,7 @@ def odd_plots(evaluation: Evaluation) -> Iterator[Plot]:
             "in lengths of that range. Geant4 has some beyond its own range too: see the floor of the table."
         )
         key = "broken_" + "".join(c if c.isalnum() else "_" for c in sample.name)
-        yield Plot(key, _ODD_SECTION, caption, figure, row_length(len(panels)))
+        yield Plot(key, BROKEN, caption, figure, row_length(len(panels)))
 
 
 def event_table(evaluation: Evaluation) -> TurnTable | None:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from caloforge.evaluation.outcome import Evaluation
     from caloforge.features import FeatureTable
 
-__all__ = ["physics_plots"]
+__all__ = ["BROKEN", "physics_plots"]
+
+BROKEN = "Broken showers"
+"""Section of what lies outside of Geant4's range."""
 
 _RESPONSE, _SHAPE, _TEXTURE = "Response", "Depth and width", "Texture"
 _WIDE, _STEEP, _PERCENT = 20.0, 10.0, 0.01
@@ -79,6 +82,7 @@ def physics_plots(evaluation: Evaluation) -> Iterator[Plot]:
         yield _distribution(evaluation, key, label, caption, _TEXTURE)
     yield from _hits(evaluation)
     yield from _borders(evaluation)
+    yield from _outside(evaluation)
 
 
 def _response(evaluation: Evaluation) -> Iterator[Plot]:
@@ -151,6 +155,26 @@ def _borders(evaluation: Evaluation) -> Iterator[Plot]:
         )
         figure = _recorded_figure(parts, np.arange(count + 1) - 0.5, "share", drawn)
         yield Plot(f"borders_{axis}", _TEXTURE, caption, figure)
+
+
+def _outside(evaluation: Evaluation) -> Iterator[Plot]:
+    """Showers beyond Geant4's range by quantity, beside how many a perfect model would have."""
+    found = recorded(evaluation, "physics.out_of_range")
+    if not found:
+        return
+    counts = {model: np.array(list(s["outside"].values()), np.float64) for model, s in found.items()}
+    names = tuple(next(iter(found.values()))["outside"])
+    showers = {sample.name: len(sample.table) for sample in evaluation.generated}
+    models = {model: Curve(n, np.sqrt(n)) / (_PERCENT * showers[model]) for model, n in counts.items()}
+    first = next(iter(found))
+    expected = np.array(list(found[first]["expected"].values())) / (_PERCENT * showers[first])
+    axis = Axis("", "showers outside [%]", points=True, names=names)
+    figure = ratio_figure(np.arange(len(names) + 1) - 0.5, Curve(expected, 0.0 * expected), models, axis)
+    caption = (
+        "Showers outside of the range of Geant4's showers of their energy. The line is how many of a perfect "
+        "model would be: one in n + 1 for each end of a range of n showers."
+    )
+    yield Plot("out_of_range", BROKEN, caption, figure)
 
 
 def _edges(found: Mapping[str, Mapping[str, Any]]) -> NDArray[np.float64]:

@@ -25,25 +25,26 @@ __all__ = ["BLOCKS", "border_metric", "joint_rates"]
 BLOCKS = (2, 3, 5, 6)
 """Lengths of the blocks [cells] whose borders are looked at; they start at the first cell."""
 
-_FEWEST = 30
+_FEWEST, _LEAST = 60, 0.25
 _LATERAL = AXES[:2]
 _COLUMNS = {"first": "columns_first", "second": "columns_second", "depth": "layer_hits"}
 
 
 def border_metric(pair: Pair) -> list[Value]:
-    """Of neighbouring cells of which one is hit at least: how often both are, at borders and elsewhere.
+    """Of neighbouring cells of which one is hit at least: how often both are, at borders of blocks.
 
     A border between cell k B - 1 and k B of an axis is one of blocks of B cells. At every border of cells
-    the share of such pairs hit together is compared with the reference's (log of the ratio); the value
-    for B is the mean over the blocks' borders less the mean over the others, as a ratio less 1: 0 for
-    Geant4, -0.5 when neighbours across the borders of blocks are hit together half as often as others
-    are. x and y (or radius and angle, which is closed) count together, depth apart. Borders of which the
-    reference has fewer than 30 pairs hit together are left out. ``physics.borders_max`` is the largest
-    amount for any B.
+    the share of such pairs hit together is compared with the reference's (log of the ratio), and this
+    with the mean of the borders before and behind it, so that a ratio that changes with the distance to
+    the axis adds nothing. The value for B is the mean over the blocks' borders, as a ratio less 1: 0 for
+    Geant4, -0.5 when neighbours across the borders of blocks are hit together half as often as those
+    beside them. Borders weigh by their counts, but none more than a ratio known to a quarter. x and y (or
+    radius and angle, which is closed) count together, depth apart. Borders with fewer than 60 pairs hit
+    together in both samples together are left out. ``physics.borders_max`` is the largest amount for any B.
 
     It needs one grid for all layers.
     """
-    titles = {b: f"Pairs of hits across blocks of {b} cells against others" for b in BLOCKS}
+    titles = {b: f"Pairs of hits across blocks of {b} cells against those beside" for b in BLOCKS}
     if not pair.frame.geometry.is_uniform:
         note = "It needs one grid for all layers, which this read-out does not have."
         return [
@@ -71,12 +72,32 @@ class _Ratios:
     """Logarithms of the model's share over the reference's at the borders of an axis.
 
     Attributes:
-        values: Of the samples and their resamplings, ``(1 + R, borders)``.
+        values: Of the samples and their resamplings, ``(1 + R, borders)``; NaN with too few pairs.
+        variance: Of the samples' values, by counting, ``(borders,)``.
         closed: Whether the last border joins the last and the first cell.
     """
 
     values: NDArray[np.float64]
+    variance: NDArray[np.float64]
     closed: bool
+
+    def dips(self, block: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Values at borders of blocks less the mean of those beside them, and weights.
+
+        Returns:
+            ``(1 + R, k)`` and ``(k,)``, of borders that lie between two others, which no blocks have.
+        """
+        blocks = self.at_blocks(block)
+        usable = np.isfinite(self.values[0])
+        beside = usable & ~blocks
+        chosen = blocks & usable & np.roll(beside, 1) & np.roll(beside, -1)
+        if not self.closed:
+            chosen[[0, -1]] = False
+        at = np.flatnonzero(chosen)
+        before, behind = at - 1, (at + 1) % len(blocks)
+        values = self.values[:, at] - 0.5 * (self.values[:, before] + self.values[:, behind])
+        variance = self.variance[at] + 0.25 * (self.variance[before] + self.variance[behind])
+        return values, 1.0 / (variance + _LEAST**2)
 
     def at_blocks(self, block: int) -> NDArray[np.bool_]:
         """Which borders are also those of blocks, ``(borders,)``."""
@@ -106,23 +127,24 @@ def joint_rates(
 
 def _log_ratios(pair: Pair, axis: str, weights: tuple[NDArray[np.float64], NDArray[np.float64]]) -> _Ratios:
     """The model's shares over the reference's; NaN with too few pairs."""
-    shares = []
+    shares, variance = [], np.zeros(pair.reference[f"borders_{axis}"].shape[1])
     for table, rows in zip((pair.reference, pair.generated), weights, strict=True):
         both, some = joint_rates(table, axis, rows)
         shares.append((both + 0.5) / (some + 1.0))
-    plain = pair.reference[f"borders_{axis}"].sum(axis=0, dtype=np.int64)
-    values = np.where(plain >= _FEWEST, np.log(shares[1] / shares[0]), np.nan)
-    return _Ratios(values, closed=len(plain) == pair.reference[_COLUMNS[axis]].shape[1])
+        variance += 1.0 / (both[0] + 0.5)
+    # in both together: chosen by the reference alone, it would have more at chosen borders by chance
+    pairs = sum(t[f"borders_{axis}"].sum(axis=0, dtype=np.int64) for t in (pair.reference, pair.generated))
+    values = np.where(pairs >= _FEWEST, np.log(shares[1] / shares[0]), np.nan)
+    return _Ratios(values, variance, closed=values.shape[1] == pair.reference[_COLUMNS[axis]].shape[1])
 
 
 def _contrast(ratios: Sequence[_Ratios], block: int) -> NDArray[np.float64]:
-    """Ratio at the borders of blocks over that elsewhere, less 1, ``(1 + R,)``; NaN when there are none."""
-    known = [np.isfinite(r.values[0]) for r in ratios]
-    at = np.concatenate([r.at_blocks(block)[mask] for r, mask in zip(ratios, known, strict=True)])
-    values = np.concatenate([r.values[:, mask] for r, mask in zip(ratios, known, strict=True)], axis=1)
-    if not at.any() or at.all():
-        return np.full(len(values), np.nan)
-    return np.asarray(np.expm1(values[:, at].mean(axis=1) - values[:, ~at].mean(axis=1)))
+    """Ratio at the borders of blocks over that beside them, less 1, ``(1 + R,)``; NaN when there are none."""
+    values, weights = zip(*(r.dips(block) for r in ratios), strict=True)
+    weight = np.concatenate(weights)
+    if not len(weight):
+        return np.full(len(values[0]), np.nan)
+    return np.asarray(np.expm1(np.concatenate(values, axis=1) @ weight / weight.sum()))
 
 
 def _largest(name: str, title: str, found: dict[int, NDArray[np.float64]], settings: dict[str, Any]) -> Value:

@@ -80,6 +80,8 @@ def broken_metric(pair: Pair) -> list[Value]:
     values = []
     for (name, title), flags in zip(titles.items(), (excess.broken, excess.outside), strict=True):
         value, error = value_and_error(weights @ flags / len(flags))
+        if error is not None and name == "out_of_range":
+            error = float(np.hypot(error, settings["range_error"]))
         shared = {**settings, "showers": int(flags.sum())}
         values.append(Value(f"physics.{name}", title, value, _counted(error, flags), shared))
     return values
@@ -150,19 +152,32 @@ def _unit(values: NDArray[np.float64]) -> float:
 
 def _settings(pair: Pair, excess: Excess) -> dict[str, Any]:
     bins = _classes(pair.reference)
+    group = _group(pair.generated, bins)
     inside = np.bincount(_group(pair.reference, bins), minlength=len(bins))
-    showers = np.bincount(_group(pair.generated, bins), minlength=len(bins))
-    expected = excess.sides * float((showers / (inside + 1)).sum())
+    showers = np.bincount(group, minlength=len(bins))
+    # what lies beyond the largest of n has a share of 1 / (n + 1), with a standard deviation as large
+    beyond = showers / (inside + 1)
+    sides = {name: len(ends) for name, (_, ends) in _QUANTITIES.items()}
     return {
         "classes": bins.intervals,
-        "outside": dict(zip(excess.names, (excess.beyond > 0).sum(axis=0).tolist(), strict=True)),
-        "broken": dict(zip(excess.names, (excess.beyond > MARGIN).sum(axis=0).tolist(), strict=True)),
+        "outside": _counts(excess, 0.0),
+        "broken": _counts(excess, MARGIN),
+        "outside_by_class": [_counts(excess, 0.0, group == number) for number in range(len(bins))],
+        "broken_by_class": [_counts(excess, MARGIN, group == number) for number in range(len(bins))],
+        "expected": {name: number * float(beyond.sum()) for name, number in sides.items()},
+        "expected_outside": excess.sides * float(beyond.sum()),
+        "range_error": float(np.sqrt(excess.sides * np.square(beyond).sum()) / len(group)),
         "empty": int((pair.generated["visible"] <= 0).sum()),
         "empty_reference": int((pair.reference["visible"] <= 0).sum()),
         "largest_excess": float(excess.beyond.max(initial=0.0)),
-        "expected_outside": min(expected, float(showers.sum())),
         "margin": MARGIN,
     }
+
+
+def _counts(excess: Excess, margin: float, rows: NDArray[np.bool_] | None = None) -> dict[str, int]:
+    """Showers beyond the range by more than a margin, by quantity."""
+    beyond = excess.beyond if rows is None else excess.beyond[rows]
+    return dict(zip(excess.names, (beyond > margin).sum(axis=0).tolist(), strict=True))
 
 
 def _counted(error: float | None, flags: NDArray[np.bool_]) -> float | None:

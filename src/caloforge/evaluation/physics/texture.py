@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caloforge.evaluation.results import Value
     from caloforge.features import FeatureTable
 
-__all__ = ["texture_metric"]
+__all__ = ["hit_texture_metric"]
 
 _RATES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "pairs_lateral": (("pairs_first", "pairs_second"), "Neighbouring hits in a layer, per hit"),
@@ -31,7 +31,7 @@ _RATES: Mapping[str, tuple[tuple[str, ...], str]] = {
 _BINS, _PER_BIN, _FEWEST = 8, 60, 10
 
 
-def texture_metric(pair: Pair) -> list[Value]:
+def hit_texture_metric(pair: Pair) -> list[Value]:
     """Rates over all hits of the sample, against the reference's, signed; and hits for a visible energy.
 
     Pairs of neighbouring hits in a layer and in depth for each hit, hits round a hit (3 x 3 x 3), hits
