@@ -82,7 +82,10 @@ def residual_plan(level: Level, count: int) -> Plan:
     if level == "official":
         return _CHALLENGE_RESNET
     return Plan(
-        _few_cycles(replace(_TEXTURE, learning_rate=2e-3), count), trainings=3, scaled=True, turned=True
+        _few_cycles(replace(_TEXTURE, learning_rate=2e-3), count, most=10),
+        trainings=3,
+        scaled=True,
+        turned=True,
     )
 
 
@@ -97,11 +100,12 @@ def texture_plan(level: Level, count: int) -> Plan:
     """500 steps for a thousand showers, in 3 to 20 epochs; at level "official" 30 epochs, ten trainings."""
     if level == "official":
         return Plan(replace(_TEXTURE, batch=64, epochs=30), trainings=10, scaled=True, turned=True)
-    return Plan(_few_cycles(_TEXTURE, count), trainings=3, scaled=True, turned=True)
+    return Plan(_few_cycles(_TEXTURE, count, most=20), trainings=3, scaled=True, turned=True)
 
 
-def _few_cycles(training: Training, count: int) -> Training:
-    epochs = int(np.clip(_VISITS / count, 3, 20))
+def _few_cycles(training: Training, count: int, *, most: int) -> Training:
+    """As many epochs as the showers need, 3 at least, and fifty steps or more in each."""
+    epochs = int(np.clip(_VISITS / count, 3, most))
     return replace(training, batch=_batch(count, 50, 64), epochs=epochs)
 
 
