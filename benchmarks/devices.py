@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caloforge.evaluation.machine import describe_machine
 from caloforge.showers import Incident
+from caloforge.speed.machine import describe_machine
 from caloforge.zoo import load_simulator, shipped_models
 from tables import table
 

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from caloforge.evaluation.machine import describe_machine
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model, model_names
 from caloforge.report.style import model_styles, new_figure, png, style
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
+from caloforge.speed.machine import describe_machine
 from caloforge.training import TrainingData, load_config
 from caloforge.units import GEV
 from caloforge.zoo import load_simulator
@@ -133,7 +133,7 @@ def measure_at(
 ) -> tuple[float, float, float]:
     """Mean hits, mean and standard deviation of the CPU ms per shower, at one energy."""
     incident = Incident.of([energy] * options.batch_size, pdg=simulator.trained.pdg)
-    hits = simulator.points(incident, seed=1, batch_size=options.batch_size).n_hits.mean()  # and warm up
+    hits = simulator.sample(incident, seed=1, batch_size=options.batch_size).n_hits.mean()  # and warm up
     times = []
     for repetition in range(options.repetitions):
         begin = time.process_time()

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.beam import particle_name
+from caloforge.particles import particle_name
 from caloforge.simulator import Simulator
 from caloforge.units import DEGREE, GEV
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError
-from caloforge.particles import PARTICLES, particle_name, pdg_code
 from caloforge.showers import Incident
 from caloforge.streams import Streams
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PARTICLES", "Beam", "particle_name", "pdg_code"]
+__all__ = ["Beam"]
 
 
 @dataclass(frozen=True)

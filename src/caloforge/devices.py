@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["find_device", "threads_as_before"]
+__all__ = ["find_device", "threads_as_before", "usable_cores"]
 
 
 def find_device(name: str) -> torch.device:
@@ -47,3 +48,10 @@ def threads_as_before() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from caloforge.errors import ConfigError, clipped, did_you_mean
 
-__all__ = ["LARGEST_CODE", "PARTICLES", "particle_code", "particle_name", "pdg_code"]
+__all__ = [
+    "LARGEST_CODE",
+    "PARTICLES",
+    "particle_code",
+    "particle_label",
+    "particle_name",
+    "particle_word",
+    "pdg_code",
+]
 
-PARTICLES = {
-    "gamma": 22,
-    "photon": 22,
-    "e-": 11,
-    "electron": 11,
-    "e+": -11,
-    "positron": -11,
-    "pi0": 111,
-    "pi+": 211,
-    "pion": 211,
-    "pi-": -211,
-    "mu-": 13,
-    "mu+": -13,
-    "kaon+": 321,
-    "kaon-": -321,
-    "proton": 2212,
-    "neutron": 2112,
-}
+
+class _Particle(NamedTuple):
+    code: int
+    name: str
+    word: str = ""  # another name of it, the CaloChallenge's where that has it
+    label: str = ""  # as people write it, where that is neither of these
+
+
+_TABLE = (
+    _Particle(22, "gamma", "photon"),
+    _Particle(11, "e-", "electron"),
+    _Particle(-11, "e+", "positron"),
+    _Particle(111, "pi0", label="π⁰"),
+    _Particle(211, "pi+", "pion", label="π⁺"),
+    _Particle(-211, "pi-", label="π⁻"),
+    _Particle(13, "mu-", label="muon"),
+    _Particle(-13, "mu+", label="μ⁺"),
+    _Particle(321, "kaon+", label="K⁺"),
+    _Particle(-321, "kaon-", label="K⁻"),
+    _Particle(2212, "proton"),
+    _Particle(2112, "neutron"),
+)
+_KNOWN = {particle.code: particle for particle in _TABLE}
+PARTICLES = {name: p.code for p in _TABLE for name in (p.name, p.word) if name}
+"""Codes by name, the names of one particle beside each other."""
 _UNNAMED = "PDG "
 LARGEST_CODE = 2**31 - 1  # files keep codes in 32 bits
 
@@ -59,4 +76,16 @@ def particle_code(particle: str | int) -> int:
 
 def particle_name(code: int) -> str:
     """The name of a particle code; codes without one are numbers, as "PDG 130"."""
-    return next((name for name, known in PARTICLES.items() if known == code), f"{_UNNAMED}{code}")
+    return _KNOWN[code].name if code in _KNOWN else f"{_UNNAMED}{code}"
+
+
+def particle_word(code: int) -> str:
+    """The name in words, as "photon" and "pion"; where there is none, ``particle_name``."""
+    return (code in _KNOWN and _KNOWN[code].word) or particle_name(code)
+
+
+def particle_label(code: int) -> str:
+    """The name as people write it, as "photon" and "π⁺"; codes without one are "particle 130"."""
+    if code not in _KNOWN:
+        return f"particle {code}"
+    return _KNOWN[code].label or _KNOWN[code].word or _KNOWN[code].name

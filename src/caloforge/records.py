@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,16 +11,20 @@ from pydantic_core import PydanticCustomError
 from caloforge.errors import clipped, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import ValidationError
 
 __all__ = [
     "Count",
+    "Key",
     "Problem",
     "Record",
     "Width",
     "Widths",
     "first_problem",
     "inconsistent",
+    "record_keys",
 ]
 
 # far beyond what anyone trains, and small enough that nothing hangs or fills the memory
@@ -62,9 +66,12 @@ _WORDS = {
 
 
 class Record(BaseModel):
-    """Base of all that is read from YAML or JSON; unknown keys are errors, numbers are finite."""
+    """Base of all that is read from YAML or JSON; unknown keys are errors, numbers are finite.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    The text under a field says what it means, also to ``record_keys``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +82,38 @@ class Record(BaseModel):
             if field is not None and field.annotation not in (bool, Any) and _has_truth(value):
                 raise inconsistent(got=f"{name}: {shown(value)}", expected="neither true nor false there")
         return content
+
+
+class Key(NamedTuple):
+    """One key of a record.
+
+    Attributes:
+        name: With dots between the sections.
+        default: Its value when nothing is said; None when there is none.
+        meaning: The text under the field.
+    """
+
+    name: str
+    default: Any
+    meaning: str
+
+
+def record_keys(kind: type[BaseModel], section: str = "") -> Iterator[Key]:
+    """All keys of a record, those of nested ones in their place.
+
+    Args:
+        kind: The record's class.
+        section: Put before all names.
+    """
+    for name, field in kind.model_fields.items():
+        path = f"{section}.{name}" if section else name
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from record_keys(inner, path)
+        else:
+            default = None if field.is_required() else field.get_default(call_default_factory=True)
+            meaning = (field.description or "").replace("``", "")
+            yield Key(path, default, " ".join(meaning.split()))
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from caloforge.beam import particle_name
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, project
 from caloforge.models import build_model
 from caloforge.models.assembly import cloud_to_showers, incident_tensors
 from caloforge.models.bounds import FAR
 from caloforge.models.noise import StreamNoise
+from caloforge.particles import particle_name
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
 from caloforge.trained.files import SavedRange, read_model, write_model
@@ -104,18 +104,18 @@ class Simulator:
             offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
 
         Raises:
-            DataError: As of ``check`` and ``points``; or an ``offset`` for a model of cells.
+            DataError: As of ``check`` and ``sample``; or an ``offset`` for a model of cells.
         """
         self.check(incident, strict=strict, allow_extrapolation=allow_extrapolation)
-        showers = self.points(incident, seed=seed, first=first, batch_size=batch_size)
+        showers = self.sample(incident, seed=seed, first=first, batch_size=batch_size)
         showers = self.moved(showers, offset)
         return project(showers, self.geometry) if readout else showers
 
-    def points(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
-        """Generate clouds without asking whether the particles are in the trained range.
+    def sample(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
+        """Draw what the model makes, points or cells, for whatever particles: ``check`` is not asked.
 
-        Arguments as of ``__call__``. A particle far above the trained energies counts as several in a
-        batch, for its shower takes as much memory.
+        Nothing is projected to the read-out. Arguments as of ``__call__``. A particle far above the
+        trained energies counts as several in a batch, for its shower takes as much memory.
 
         Raises:
             DataError: Showers far outside of the trained range that cannot be right, see

@@ -170,7 +170,7 @@ def test_samples_are_showers(name: str, data: TrainingData) -> None:
 
 def test_same_seed_same_showers(name: str, data: TrainingData) -> None:
     simulator = simulator_of(name, data)
-    first, again, other = (simulator.points(INCIDENT[:8], seed=s) for s in (1, 1, 2))
+    first, again, other = (simulator.sample(INCIDENT[:8], seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first.points, again.points)
     np.testing.assert_array_equal(first.energy, again.energy)
     assert not np.array_equal(first.energy, other.energy)
@@ -179,19 +179,19 @@ def test_same_seed_same_showers(name: str, data: TrainingData) -> None:
 def test_a_shower_agrees_to_rounding_whatever_the_batch(name: str, data: TrainingData) -> None:
     simulator = simulator_of(name, data)
     incident = Incident.of(np.geomspace(1e4, 1e5, 128))
-    alone, together = (simulator.points(incident, seed=1, first=7, batch_size=size) for size in (1, 64))
+    alone, together = (simulator.sample(incident, seed=1, first=7, batch_size=size) for size in (1, 64))
     same = alone.n_hits == together.n_hits
     assert same.mean() > 0.99
     np.testing.assert_allclose(alone.visible_energy[same], together.visible_energy[same], rtol=1e-4)
-    shifted = simulator.points(incident[100:110], seed=1, first=107, batch_size=1)
+    shifted = simulator.sample(incident[100:110], seed=1, first=107, batch_size=1)
     np.testing.assert_array_equal(shifted.energy, alone[np.arange(100, 110)].energy)
 
 
 def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, data: TrainingData) -> None:
     simulator = simulator_of(name, data)
-    expected = simulator.points(INCIDENT[:4], seed=1)
+    expected = simulator.sample(INCIDENT[:4], seed=1)
     with torch.device("meta"):  # where new tensors go that no device is given
-        found = simulator.points(INCIDENT[:4], seed=1)
+        found = simulator.sample(INCIDENT[:4], seed=1)
         for stage in simulator.model.stages():
             simulator.model.begin_stage(stage.name)
             owned = [simulator.model.get_submodule(module) for module in stage.modules]
@@ -217,7 +217,7 @@ def test_noise_is_made_by_the_streams_and_moved_to_the_device(name: str, data: T
     simulator = simulator_of(name, data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("caloforge.simulator.StreamNoise", Recording)
-        simulator.to("cpu").points(INCIDENT[:4], seed=5)
+        simulator.to("cpu").sample(INCIDENT[:4], seed=5)
     assert asked == [(5, torch.device("cpu"))]
 
 
@@ -232,7 +232,7 @@ def test_saved_models_generate_the_same_to_the_bit(name: str, data: TrainingData
     assert loaded.trained == RANGE
     assert loaded.geometry == data.geometry
     assert not loaded.model.training
-    first, again = (s.points(INCIDENT[:16], seed=1) for s in (simulator, loaded))
+    first, again = (s.sample(INCIDENT[:16], seed=1) for s in (simulator, loaded))
     np.testing.assert_array_equal(first.points, again.points)
     np.testing.assert_array_equal(first.energy, again.energy)
     assert sorted(p.name for p in (tmp_path / "a" / "model").iterdir()) == [
@@ -251,7 +251,7 @@ def test_half_precision_weights_generate_nearly_the_same(
     sizes = [(tmp_path / str(half) / "model.safetensors").stat().st_size for half in (False, True)]
     assert sizes[1] < sizes[0]
     loaded = Simulator.load(tmp_path / "True")
-    full, half = (s.points(INCIDENT, seed=1) for s in (simulator, loaded))
+    full, half = (s.sample(INCIDENT, seed=1) for s in (simulator, loaded))
     np.testing.assert_allclose(half.n_hits, full.n_hits, rtol=0.05, atol=5)
     np.testing.assert_allclose(half.visible_energy, full.visible_energy, rtol=0.05)
 

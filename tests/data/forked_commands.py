@@ -20,10 +20,10 @@ def warm_up() -> None:
     import torch
 
     import caloforge.cli.app
-    import caloforge.evaluation.timing
     import caloforge.generation
     import caloforge.report
     import caloforge.report.still
+    import caloforge.speed.benchmark
     import caloforge.training  # noqa: F401
 
     torch.set_num_threads(1)

@@ -117,15 +117,15 @@ def test_seed_count_offset_and_sampler(model: Path, tmp_path: Path, siw: Geometr
 
 def recorded(monkeypatch: pytest.MonkeyPatch, *, interrupt_at: int = -1) -> list[int]:
     """The first shower of every block that is made from now on."""
-    original, calls = Simulator.points, list[int]()
+    original, calls = Simulator.sample, list[int]()
 
-    def points(self: Simulator, incident: Incident, **options: Any) -> Showers:
+    def sample(self: Simulator, incident: Incident, **options: Any) -> Showers:
         calls.append(options["first"])
         if len(calls) == interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, incident, **options)
 
-    monkeypatch.setattr(Simulator, "points", points)
+    monkeypatch.setattr(Simulator, "sample", sample)
     return calls
 
 
@@ -146,7 +146,7 @@ def test_killed_it_goes_on_with_the_blocks_that_are_finished(
     other = run(model, out, *options, "--seed", "5")
     assert other.exit_code == 2
     assert "another request (seed 1 there and 5 here)" in other.stderr
-    expected = load_simulator(model).points(BEAM.sample(1, 0, 25), seed=1)
+    expected = load_simulator(model).sample(BEAM.sample(1, 0, 25), seed=1)
     calls = recorded(monkeypatch)
     assert run(model, out, *options).exit_code == 0
     assert calls == list(range(100 * finished, 1000, 100))

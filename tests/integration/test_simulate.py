@@ -15,9 +15,10 @@ from caloforge.blocks import run_tasks
 from caloforge.cli.app import app
 from caloforge.errors import CaloForgeError, GeometryError
 from caloforge.formats import NativeReader, open_showers
-from caloforge.geant4 import Geant4Worker, Simulation, cpu_seconds_per_shower
+from caloforge.geant4 import Geant4Worker, Simulation
 from caloforge.geometry import geometry_from_dict, load_geometry, project
 from caloforge.showers import Incident
+from caloforge.speed.geant4 import cpu_seconds_per_shower
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caloforge.beam import PARTICLES, Beam, pdg_code
+from caloforge.beam import Beam
 from caloforge.errors import ConfigError
+from caloforge.particles import PARTICLES, particle_label, pdg_code
 
 TILTED = Beam((1e3, 1e5), log=True, theta=(0.1, 0.9), pdg=11)
 
@@ -83,3 +84,6 @@ def test_particles() -> None:
     with pytest.raises(ConfigError, match="did you mean 'electron'"):
         pdg_code("elektron")
     assert set(PARTICLES.values()) >= {22, 11, -11, 111, 211, -211, 2212}
+    labels = {22: "photon", -11: "positron", 111: "π⁰", -211: "π⁻", 13: "muon", 2112: "neutron"}
+    assert {code: particle_label(code) for code in labels} == labels
+    assert particle_label(130) == "particle 130"

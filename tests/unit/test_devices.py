@@ -11,8 +11,8 @@ from caloforge.evaluation import evaluate
 from caloforge.evaluation.classify import CLOUD_MLP
 from caloforge.evaluation.classify.recipes import CLASSIFIERS
 from caloforge.evaluation.cost import cost_values
-from caloforge.evaluation.timing import BenchmarkSettings
 from caloforge.generation.engine import _check_processes
+from caloforge.speed.benchmark import BenchmarkSettings
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_classifiers_go_to_the_device_and_tell_it() -> None:
 def test_times_on_a_gpu_are_told_by_the_wall_clock() -> None:
     spread = {"mean": 2.0, "std": 0.1}
     entry = {"threads": 1, "batch_size": 1000, "wall_ms": spread, "cpu_ms": {"mean": 9.0, "std": 0.2}}
+    entry |= {"memory_mb": {"peak": 500.0}}
     machine = {"gpu": "Some GPU"}
     gpu, cpu = (
         next(cost_values({"benchmark": {"machine": machine, "configurations": [{**entry, **device}]}}))

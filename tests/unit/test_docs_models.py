@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from caloforge.models import model_names
+import pytest
+
+from caloforge.models import StageConfig, model_class, model_names
+from caloforge.records import record_keys
 from caloforge.training import preset_names
 from caloforge.zoo import shipped_models
 
@@ -44,3 +47,16 @@ def test_zoo_table_has_known_models_and_presets() -> None:
     assert {f"{row[1].strip()}/{row[3].strip()}" for row in fields} <= set(preset_names())
     names = [(row[0].strip(), row[5].strip()) for row in fields]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_key_of_a_model_says_what_it_means(name: str) -> None:
+    keys = list(record_keys(model_class(name).config_class, "model"))
+    assert not [key.name for key in keys if not key.meaning]
+
+
+def test_keys_have_defaults_and_the_text_under_the_field() -> None:
+    keys = {key.name: key for key in record_keys(StageConfig, "training.STAGE")}
+    clip, keep = keys["training.STAGE.clip"], keys["training.STAGE.keep"]
+    assert (clip.default, clip.meaning) == (10.0, "Largest gradient norm.")
+    assert keep.meaning == "Weights of the last step or of the best validation."

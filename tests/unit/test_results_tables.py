@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from caloforge.evaluation.baseline import BASELINE
+from caloforge.evaluation.baselines import BASELINE
 from caloforge.evaluation.results import MetricResult
 from caloforge.report.common import FLOOR, common_table, published_table
 

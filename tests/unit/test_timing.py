@@ -12,16 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from caloforge.devices import usable_cores
 from caloforge.errors import ConfigError
-from caloforge.evaluation.machine import describe_machine, usable_cores
-from caloforge.evaluation.speed import Estimate, mean_time, speed_up
-from caloforge.evaluation.timing import BenchmarkSettings
-from caloforge.evaluation.timing_results import Benchmark, Configuration, ModelBenchmark, write_benchmark
-from caloforge.generation.memory import Memory
-from caloforge.generation.stopwatch import Stopwatch
-from caloforge.generation.timing import Measurement, ShowerTiming, TimingTask, even_energies, time_simulator
 from caloforge.models.base import Cloud, GenerativeModel, ModelConfig
 from caloforge.simulator import Simulator, TrainedRange
+from caloforge.speed.benchmark import BenchmarkSettings
+from caloforge.speed.estimates import Estimate, mean_time, speed_up
+from caloforge.speed.machine import describe_machine
+from caloforge.speed.memory import Memory
+from caloforge.speed.results import Benchmark, Configuration, ModelBenchmark, write_benchmark
+from caloforge.speed.stopwatch import Stopwatch
+from caloforge.speed.timing import Measurement, ShowerTiming, TimingTask, even_energies, time_simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +150,7 @@ def test_the_model_is_as_before(toy: Simulator) -> None:
 def test_peak_memory_is_of_this_process_and_sees_what_is_allocated() -> None:
     inherited = np.ones(1 << 29, np.uint8)  # half a GB in the parent must not show in the child
     code = (
-        "from caloforge.generation.memory import peak_memory; before = peak_memory(); "
+        "from caloforge.speed.memory import peak_memory; before = peak_memory(); "
         "block = bytearray(64 << 20); print(before, peak_memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -194,11 +194,11 @@ def test_a_shower_of_many_times_the_energy_takes_the_place_of_many(siw: Geometry
     simulator = toy(siw, lambda energy: 0 * energy + FRACTION)
     model = simulator.model
     assert isinstance(model, Toy)
-    simulator.points(Incident.of(np.full(25, 1.9e5)), seed=1, batch_size=10)
+    simulator.sample(Incident.of(np.full(25, 1.9e5)), seed=1, batch_size=10)
     assert model.batches == [10, 10, 5]  # in and near the range as ever
     simulator._usual = {1e5: FRACTION}
     model.batches.clear()
-    simulator.points(Incident.of([1e6, 1e6, 1e6, 1e7, 5e4, 5e4]), seed=1, batch_size=10)
+    simulator.sample(Incident.of([1e6, 1e6, 1e6, 1e7, 5e4, 5e4]), seed=1, batch_size=10)
     assert model.batches == [2, 1, 1, 2]  # of five, of fifty, of one each
 
 

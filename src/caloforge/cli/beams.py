@@ -26,7 +26,8 @@ def beam_of(*, energy: str, log: bool, theta: str, phi: str | None, particle: st
     Raises:
         ConfigError: An option cannot be read or is out of bounds.
     """
-    from caloforge.beam import Beam, pdg_code
+    from caloforge.beam import Beam
+    from caloforge.particles import pdg_code
 
     energies, angles = energy_range(energy, log=log), angle_range(theta)
     azimuths = parse_range(phi, signed=True, what="--phi").scaled(DEGREE) if phi is not None else None

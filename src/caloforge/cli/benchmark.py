@@ -19,7 +19,7 @@ from caloforge.units import GEV
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from caloforge.evaluation.timing_results import Benchmark, Configuration, ModelBenchmark
+    from caloforge.speed.results import Benchmark, Configuration, ModelBenchmark
 
 __all__ = ["benchmark"]
 
@@ -90,10 +90,10 @@ def benchmark(
     check_output(out, force=force)
     for name in models:
         check_model(name)
-    from caloforge.evaluation.timing import BenchmarkSettings
-    from caloforge.evaluation.timing import benchmark as run
-    from caloforge.evaluation.timing_results import record_benchmark, write_benchmark
     from caloforge.files import claimed
+    from caloforge.speed.benchmark import BenchmarkSettings
+    from caloforge.speed.benchmark import benchmark as run
+    from caloforge.speed.results import record_benchmark, write_benchmark
 
     settings = BenchmarkSettings(
         threads=numbers[0],

@@ -59,7 +59,7 @@ def _short(value: float) -> str:
 
 
 def _particles(model: ModelCard) -> str:
-    from caloforge.beam import particle_name
+    from caloforge.particles import particle_name
 
     low, high = (end / GEV for end in model.energy)
     angle = model.theta / DEGREE

@@ -156,7 +156,7 @@ def _geometry_rows(geometry: Mapping[str, Any] | None) -> Iterator[tuple[str, st
 
 
 def _shower_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    from caloforge.beam import particle_name
+    from caloforge.particles import particle_name
 
     counts = ((particle_name(int(code)), n) for code, n in told["particles"].items())
     yield "particles", ", ".join(f"{n:,} {name}" for name, n in counts)

@@ -112,7 +112,7 @@ def _show_model(name: str) -> None:
 
     from caloforge.geometry import load_geometry
     from caloforge.models import model_class
-    from caloforge.training.keys import config_keys
+    from caloforge.records import record_keys
 
     kind = model_class(name)
     typer.echo((inspect.getdoc(inspect.getmodule(kind)) or "").replace("``", ""))
@@ -122,7 +122,7 @@ def _show_model(name: str) -> None:
         list(_presets(name, load_geometry(_GEOMETRY))),
     )
     typer.echo("")
-    rows = [(key.name, _text(key.default), key.meaning) for key in config_keys(kind.config_class, "model")]
+    rows = [(key.name, _text(key.default), key.meaning) for key in record_keys(kind.config_class, "model")]
     print_table(("key", "published", "meaning"), rows)
     typer.echo("")
     _print_stage_keys()
@@ -143,9 +143,9 @@ def _presets(name: str, geometry: Geometry) -> Iterator[tuple[str, str, str]]:
 
 def _print_stage_keys() -> None:
     from caloforge.models import StageConfig
-    from caloforge.training.keys import config_keys
+    from caloforge.records import record_keys
 
-    rows = [(key.name, _text(key.default), key.meaning) for key in config_keys(StageConfig, "training.STAGE")]
+    rows = [(key.name, _text(key.default), key.meaning) for key in record_keys(StageConfig, "training.STAGE")]
     print_table(("key of every stage", "default", "meaning"), rows)
 
 

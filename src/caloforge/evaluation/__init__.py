@@ -1,7 +1,13 @@
 """How close generated showers are to Geant4: metrics with errors and floors, the suite, a baseline."""
 
-from caloforge.evaluation.baseline import BASELINE, PointPool, ResampledReader, read_pool, write_baseline
-from caloforge.evaluation.cell_baseline import CellPool
+from caloforge.evaluation.baselines import (
+    BASELINE,
+    CellPool,
+    PointPool,
+    ResampledReader,
+    read_pool,
+    write_baseline,
+)
 from caloforge.evaluation.outcome import Evaluation, SampleData, write_metrics
 from caloforge.evaluation.pair import LEVELS, Frame, Observed, Pair
 from caloforge.evaluation.registry import METRICS, Metric, metrics_of

@@ -11,8 +11,17 @@ import numpy as np
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.outcome import SampleData
 from caloforge.evaluation.pair import Frame, Level, Observed
+from caloforge.evaluation.physics import worst_showers
 from caloforge.evaluation.sources import geometry_of
-from caloforge.features import CellRecorder, FeatureTable, derive_binning, feature_table, read_out, scan
+from caloforge.features import (
+    CellRecorder,
+    FeatureTable,
+    KeptBlocks,
+    derive_binning,
+    feature_table,
+    read_out,
+    scan,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +36,7 @@ __all__ = ["Options", "Samples", "load_samples", "without_cells"]
 
 _EXAMPLES = (0.15, 0.5, 0.9)
 _SPARE_SAMPLES = 5
+_ODD = 3
 _logger = logging.getLogger(__name__)
 
 
@@ -76,6 +86,7 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
     first = sources[0]
     geometry = geometry_of(first, options.geometry)
     _logger.info("bins from %d showers of %s", len(first), first.path)
+    kept = KeptBlocks()
     binning = derive_binning(
         first.showers,
         geometry,
@@ -83,6 +94,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
         start=first.start,
         stop=first.stop,
         regimes=options.regimes,
+        keep=kept,
+        threads=options.workers,
     )
     energies = np.quantile(first.incident().energy, _EXAMPLES)
 
@@ -97,6 +110,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             start=source.start,
             stop=source.stop,
             record=record,
+            kept=None if number else kept,
+            threads=options.workers,
         )
         chosen = _nearest(done.table["energy"], energies)
         examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
@@ -110,7 +125,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             cost=source.cost,
         )
 
-    reference, *generated = (load(*numbered) for numbered in enumerate(sources))
+    reference, *loaded = (load(*numbered) for numbered in enumerate(sources))
+    generated = [_with_odd(s, reference, x, options) for s, x in zip(loaded, sources[1:], strict=True)]
     frame = Frame(
         geometry,
         binning,
@@ -123,6 +139,15 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     floors = FloorMaker(frame, reference.observed, spare)
     return Samples(frame, reference, tuple(generated), floors)
+
+
+def _with_odd(sample: SampleData, reference: SampleData, source: Source, options: Options) -> SampleData:
+    """The sample with its showers furthest outside of the reference's range, read once more."""
+    geometry = geometry_of(source, options.geometry)
+    found = worst_showers(reference.table, sample.table, _ODD)
+    showers = [source.read(odd.number, odd.number + 1) for odd in found]
+    cells = [read_out(shower, geometry, offset=options.offset) for shower in showers]
+    return replace(sample, odd=tuple(zip(found, cells, strict=True)))
 
 
 def without_cells(sample: SampleData) -> SampleData:
@@ -152,6 +177,7 @@ def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observ
             start=start,
             stop=stop,
             record=record,
+            threads=options.workers,
         )
         for showers, start, stop in first.spare(wanted)
     ]

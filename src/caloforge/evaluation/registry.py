@@ -34,6 +34,14 @@ from caloforge.evaluation.papers import (
     rare_metric,
     regime_metric,
 )
+from caloforge.evaluation.physics import (
+    border_metric,
+    broken_metric,
+    hit_texture_metric,
+    layer_metric,
+    response_metric,
+    shape_metric,
+)
 from caloforge.evaluation.results import sound
 from caloforge.evaluation.separation import separation_metric
 from caloforge.evaluation.wasserstein import wasserstein_metric
@@ -105,7 +113,7 @@ class Comparison:
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
     Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
@@ -126,6 +134,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("regimes", "physics", regime_metric, "fast", "1", 50, 5, 0.5),
     Metric("layers", "physics", layer_correlation_metric, "fast", "1", 50, 5, 0.5),
     Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 1, 0.5, cells=True),
+    Metric("response", "physics", response_metric, "fast", "1", 100, 5, 0.5),
+    Metric("broken", "physics", broken_metric, "fast", "1", 200, 5, 1.0),
+    Metric("shapes", "physics", shape_metric, "fast", "1", 100, 5, 0.5),
+    Metric("layer_residuals", "physics", layer_metric, "fast", "1", 100, 5, 0.5),
+    Metric("hit_texture", "physics", hit_texture_metric, "fast", "1", 100, 5, 0.5),
+    Metric("borders", "physics", border_metric, "fast", "1", 100, 5, 0.5),
     Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
 )
 

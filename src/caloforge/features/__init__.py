@@ -3,19 +3,29 @@
 from caloforge.features.binning import Binning, derive_binning
 from caloforge.features.cells import CellBatch, CellRecorder, CellStore
 from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
+from caloforge.features.kept import KeptBlocks
 from caloforge.features.observables import observables
 from caloforge.features.scan import MeanImages, Scan, feature_table, scan
 from caloforge.features.shapes import hits_above
 from caloforge.features.table import FeatureTable
-from caloforge.features.vectors import calochallenge_vector, cloud_vector, conditions, layer_vector
+from caloforge.features.vectors import (
+    calochallenge_vector,
+    cloud_vector,
+    conditions,
+    layer_vector,
+    shower_vector,
+)
+from caloforge.features.whole import SHOWER_SHAPES
 
 __all__ = [
+    "SHOWER_SHAPES",
     "Binning",
     "CellBatch",
     "CellRecorder",
     "CellStore",
     "FeatureTable",
     "Hits",
+    "KeptBlocks",
     "MeanImages",
     "Scan",
     "calochallenge_vector",
@@ -30,4 +40,5 @@ __all__ = [
     "observables",
     "read_out",
     "scan",
+    "shower_vector",
 ]

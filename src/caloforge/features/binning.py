@@ -10,15 +10,17 @@ import numpy as np
 from caloforge.errors import DataError
 from caloforge.features.bins import check_edges
 from caloforge.features.hits import cell_blocks, hits_of
+from caloforge.features.pipeline import pipelined
 from caloforge.features.regimes import CellQuantiles, check_regimes
 from caloforge.geometry import BoxGrid, PolarGrid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from caloforge.features.hits import Hits
+    from caloforge.features.kept import KeptBlocks
     from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
@@ -85,6 +87,8 @@ def derive_binning(
     stop: int | None = None,
     radial: Literal["auto", "published", "quantile"] = "auto",
     regimes: tuple[float, float] | None = None,
+    keep: KeptBlocks | None = None,
+    threads: int | None = None,
 ) -> Binning:
     """Derive the bins from showers ``start`` to ``stop`` of the reference.
 
@@ -92,14 +96,16 @@ def derive_binning(
     reference's energy each (as CaloClouds' bins did for its own data). "auto" takes CaloClouds'
     published radial edges for box grids and quantiles for rings. ``regimes`` are the cell energies
     [MeV] between the three regimes; by default half and nine tenths of the reference's cells lie
-    below them.
+    below them. ``keep`` gets the cells, for the ``scan`` that follows; ``threads`` as of ``scan``.
 
     Raises:
         ConfigError: ``regimes`` do not rise.
         DataError: No cell of the reference is above the threshold.
     """
     blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop)
-    sums = _sum((hits_of(block, geometry, offset=offset) for block in blocks), geometry)
+    if keep is not None:
+        blocks = keep.keeping(blocks)
+    sums = _sum(blocks, geometry, offset, threads)
     if radial == "auto":
         radial = "published" if isinstance(geometry.layers[0].grid, BoxGrid) else "quantile"
     edges = np.array(PUBLISHED_RADIAL_EDGES) if radial == "published" else _quantiles(sums.radial, sums.steps)
@@ -124,23 +130,46 @@ class _Sums:
     cells: CellQuantiles
 
 
-def _sum(blocks: Iterable[Hits], geometry: Geometry) -> _Sums:
+def _sum(
+    blocks: Iterator[Showers], geometry: Geometry, offset: tuple[float, float], threads: int | None
+) -> _Sums:
     steps = np.linspace(0.0, _reach(geometry), _RADIAL_STEPS + 1)
+
+    def of_block(block: Showers) -> _Sums | None:
+        hits = hits_of(block, geometry, offset=offset)
+        return _sums_of(hits, steps) if len(hits.energy) else None
+
     layers, radial = np.zeros(geometry.n_layers), np.zeros(_RADIAL_STEPS)
     smallest, cells = np.inf, CellQuantiles()
     largest: float | np.floating = 0.0
-    for hits in blocks:
-        if not len(hits.energy):
+    for part in pipelined(blocks, of_block, threads=threads):
+        if part is None:
             continue
-        smallest = min(smallest, hits.energy.min())
-        largest = max(largest, hits.precision.type(hits.energy.max()))
-        cells.add(hits.energy)
-        layers += np.bincount(hits.layer, weights=hits.energy, minlength=geometry.n_layers)
-        radial += np.bincount(hits.distance_bins(steps), weights=hits.energy, minlength=_RADIAL_STEPS)
+        smallest, largest = min(smallest, part.smallest), max(largest, part.largest)
+        cells.merge(part.cells)
+        layers += part.layers
+        radial += part.radial
     if largest == 0.0:
         msg = f"No cell of the reference is above the threshold of {geometry.threshold:g} MeV."
         raise DataError(msg)
     return _Sums(smallest, largest, layers, radial, steps, cells)
+
+
+def _sums_of(hits: Hits, steps: NDArray[np.float64]) -> _Sums:
+    cells = CellQuantiles()
+    cells.add(hits.energy)
+    return _Sums(
+        smallest=float(hits.energy.min()),
+        largest=hits.precision.type(hits.energy.max()),
+        layers=_energies(hits, hits.layer, hits.geometry.n_layers),
+        radial=_energies(hits, hits.distance_bins(steps), len(steps) - 1),
+        steps=steps,
+        cells=cells,
+    )
+
+
+def _energies(hits: Hits, index: NDArray[np.integer], size: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(index, weights=hits.energy, minlength=size), dtype=np.float64)
 
 
 def _reach(geometry: Geometry) -> float:

@@ -120,6 +120,12 @@ class CellRecorder:
         self._counts.append(showers.n_hits)
         self._incident.append((showers.incident.energy, showers.incident.pdg))
 
+    def recording(self, blocks: Iterator[Showers]) -> Iterator[Showers]:
+        """The same blocks, added on the way."""
+        for block in blocks:
+            self.append(block)
+            yield block
+
     def finish(self) -> CellStore:
         """Close the files and map them."""
         for file in self._files.values():

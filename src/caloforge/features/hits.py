@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caloforge.features.kept import KeptBlocks
     from caloforge.geometry import Geometry
     from caloforge.showers import Incident, Showers
 
@@ -63,7 +64,12 @@ class Hits:
         """
         if self._is_straight:
             return clipped_bins(self._cell_distance, edges)[self.cell]
-        return clipped_bins(self._distance, edges)
+        return clipped_bins(self.distance, edges)
+
+    @cached_property
+    def distance(self) -> NDArray[np.float64]:
+        """Distances of the cell centres to the incident axis [mm], ``(H,)``."""
+        return self._cell_distance[self.cell] if self._is_straight else self._slanted_distance()
 
     @cached_property
     def _is_straight(self) -> bool:
@@ -75,8 +81,7 @@ class Hits:
         x, y = self.geometry.cell_positions[:, :2].T.astype(np.float64)
         return np.asarray(np.hypot(x - self.offset[0], y - self.offset[1]))
 
-    @cached_property
-    def _distance(self) -> NDArray[np.float64]:
+    def _slanted_distance(self) -> NDArray[np.float64]:
         direction = self.incident.direction[self.shower]
         relative = self.position - [*self.offset, 0.0]
         along = np.einsum("hc,hc->h", relative, direction)
@@ -116,11 +121,15 @@ def cell_blocks(
     start: int = 0,
     stop: int | None = None,
     size: int = BLOCK,
+    kept: KeptBlocks | None = None,
 ) -> Iterator[Showers]:
     """Stream showers ``start`` to ``stop`` as cells of ``geometry``, see ``read_out``.
 
-    Energies are as precise as they are stored.
+    Energies are as precise as they are stored. The first showers come from ``kept`` where it has them.
     """
+    if kept is not None:
+        yield from kept.again()
+        start += kept.showers
     if isinstance(source, ShowerReader):
         blocks = source.precisely().blocks(size, start=start, stop=stop)
     else:

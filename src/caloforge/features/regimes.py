@@ -39,6 +39,10 @@ class CellQuantiles:
         np.clip(index, 0, len(self._counts) - 1, out=index)
         self._counts += np.bincount(index, minlength=len(self._counts))
 
+    def merge(self, other: CellQuantiles) -> None:
+        """Add what another one has counted."""
+        self._counts += other._counts
+
     def edges(self) -> NDArray[np.float64]:
         """The two inner edges [MeV], ``(2,)``; far apart from each other at least by a factor of two."""
         share = np.cumsum(self._counts) / max(self._counts.sum(), 1)

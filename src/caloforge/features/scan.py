@@ -11,6 +11,7 @@ from caloforge.errors import DataError
 from caloforge.features.binning import Binning, derive_binning
 from caloforge.features.hits import cell_blocks, hits_of
 from caloforge.features.observables import observables
+from caloforge.features.pipeline import pipelined
 from caloforge.features.rings import has_rings_only
 from caloforge.features.table import FeatureTable, TableBuilder
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from caloforge.features.cells import CellRecorder
     from caloforge.features.hits import Hits
+    from caloforge.features.kept import KeptBlocks
     from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
@@ -65,6 +67,8 @@ def scan(
     start: int = 0,
     stop: int | None = None,
     record: CellRecorder | None = None,
+    kept: KeptBlocks | None = None,
+    threads: int | None = None,
 ) -> Scan:
     """Compute the features of showers ``start`` to ``stop``, streaming.
 
@@ -76,6 +80,8 @@ def scan(
         start: First shower.
         stop: Behind the last shower; all when None.
         record: Gets the cells too.
+        kept: The first of these showers as ``derive_binning`` kept them; they are not read again.
+        threads: Of reading and computing; by default one a core. Numbers do not depend on it.
 
     Raises:
         DataError: There are no showers, or none has energy and ``binning`` is not given.
@@ -86,13 +92,18 @@ def scan(
     count = (len(source) if stop is None else min(stop, len(source))) - start
     if count <= 0:
         raise DataError("There are no showers to compute features of.")
-    table, sums = TableBuilder(count), np.zeros(geometry.n_cells)
-    for block in cell_blocks(source, geometry, offset=offset, start=start, stop=stop):
-        if record is not None:
-            record.append(block)
+    blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop, kept=kept)
+    if record is not None:
+        blocks = record.recording(blocks)
+
+    def features(block: Showers) -> tuple[FeatureTable, NDArray[np.float64]]:
         hits = hits_of(block, geometry, offset=offset)
-        table.append(observables(hits, geometry, binning))
-        sums += _quantised_sums(hits, geometry)
+        return observables(hits, geometry, binning), _quantised_sums(hits, geometry)
+
+    table, sums = TableBuilder(count), np.zeros(geometry.n_cells)
+    for part, energies in pipelined(blocks, features, threads=threads):
+        table.append(part)
+        sums += energies
     return Scan(table.finish(), _images(sums, geometry, binning, count))
 
 
@@ -105,9 +116,20 @@ def feature_table(
     start: int = 0,
     stop: int | None = None,
     record: CellRecorder | None = None,
+    threads: int | None = None,
 ) -> FeatureTable:
     """The observables of showers ``start`` to ``stop``, see ``scan`` and ``FeatureTable``."""
-    return scan(source, geometry, binning=binning, offset=offset, start=start, stop=stop, record=record).table
+    done = scan(
+        source,
+        geometry,
+        binning=binning,
+        offset=offset,
+        start=start,
+        stop=stop,
+        record=record,
+        threads=threads,
+    )
+    return done.table
 
 
 def _quantised_sums(hits: Hits, geometry: Geometry) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.errors import ConfigError, DataError, bad, did_you_mean, shown
+from caloforge.features.columns import ColumnFile, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["FeatureTable", "TableBuilder"]
+
+_IN_MEMORY = 1 << 25
+"""Bytes of a table that is kept in memory; larger ones are kept in a file, so that memory stays flat."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class FeatureTable:
 
     ================================ ===================================================================
     ``energy``, ``theta``, ``phi``   incident particle [MeV, rad]
+    ``pdg``                          its PDG code
     ``visible``, ``fraction``        E_vis [MeV] and E_vis / E_inc
     ``hits``                         cells above threshold
     ``cog_x``, ``cog_y``, ``cog_z``  energy-weighted mean position [mm]
@@ -46,6 +51,10 @@ class FeatureTable:
     ``first_part``, ``early_share``  shares of E_vis in the first 8/25 and 3/25 of the layers
     ``regime_hits``                  cells of low, middle and high energy (``Binning.regimes``)
     ``regime_energy``                energy in these cells [MeV]
+    ``weighted``                     energy weighted by the absorber of its layer [MeV]
+    ``core_share``, ``r50``, ...     shapes of the whole shower, see ``SHOWER_SHAPES``
+    ``borders_first``, ...           neighbouring hits by border between cells, see ``occupancy_columns``
+    ``columns_first``, ...           hits in the columns of cells that these borders part
     ================================ ===================================================================
     """
 
@@ -54,7 +63,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
-        if isinstance(self.columns, _Selected):  # of columns that were checked
+        if isinstance(self.columns, _Selected | _Stored | _Joined):  # of columns that were checked
             return
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
@@ -64,6 +73,10 @@ class FeatureTable:
     def __len__(self) -> int:
         if isinstance(self.columns, _Selected):
             return len(self.columns.rows)
+        if isinstance(self.columns, _Stored):
+            return len(self.columns.file)
+        if isinstance(self.columns, _Joined):
+            return len(self.columns.first) + len(self.columns.second)
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -88,6 +101,15 @@ class FeatureTable:
             return FeatureTable(_Selected(self.columns.whole, self.columns.rows[index]))
         return FeatureTable(_Selected(self, np.arange(len(self))[index]))
 
+    def followed_by(self, other: FeatureTable) -> FeatureTable:
+        """These showers and then those of a table with the same columns, which stay where they are.
+
+        Raises:
+            DataError: Their columns differ.
+        """
+        _check_columns([self, other])
+        return FeatureTable(_Joined(self, other))
+
     def derived(self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]]) -> NDArray[Any]:
         """What ``compute`` makes of every shower, ``(n, ...)``; done once for all selections of a table.
 
@@ -96,10 +118,40 @@ class FeatureTable:
             compute: From a table to an array with one row per shower, which depends on it alone.
         """
         if isinstance(self.columns, _Selected):
-            return self.columns.whole.derived(key, compute)[self.columns.rows]
+            return self.columns.whole.derived_rows(key, compute, self.columns.rows)
+        if isinstance(self.columns, _Stored):
+            return self.columns.derived(key, compute, self, np.arange(len(self)))
+        if isinstance(self.columns, _Joined):
+            return self.derived_rows(key, compute, np.arange(len(self)))
         if key not in self._derived:
             self._derived[key] = compute(self)
         return self._derived[key]
+
+    def derived_rows(
+        self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]], rows: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Some rows of ``derived``, in their order."""
+        if isinstance(self.columns, _Stored):
+            return self.columns.derived(key, compute, self, rows)
+        if isinstance(self.columns, _Joined):
+            return self.columns.pick(rows, lambda table, own: table.derived_rows(key, compute, own))
+        return self.derived(key, compute)[rows]
+
+    def rows_of(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows of a column, in their order."""
+        return (
+            self.columns.take(name, rows) if isinstance(self.columns, _Stored | _Joined) else self[name][rows]
+        )
+
+    def parts(self) -> Iterator[tuple[slice, FeatureTable]]:
+        """The table in parts of some thousand showers, for what adds up over them."""
+        for rows in chunks(len(self)):
+            yield rows, self.select(rows)
+
+    def total(self, name: str) -> NDArray[np.int64]:
+        """Sum of a column of counts over the showers, ``()`` or ``(k,)``."""
+        sums = [np.asarray(part[name].sum(axis=0, dtype=np.int64)) for _, part in self.parts()]
+        return np.asarray(np.sum(sums, axis=0, dtype=np.int64))
 
     def matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
         """The named columns side by side, ``(n, F)``."""
@@ -115,9 +167,17 @@ class FeatureTable:
         """
         if not parts:
             raise DataError("There are no feature tables to concatenate.")
-        if len({part.names for part in parts}) != 1:
-            raise DataError("Feature tables with different columns cannot be concatenated.")
-        return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0].names})
+        _check_columns(parts)
+        builder = TableBuilder(sum(map(len, parts)))
+        for part in parts:
+            for _, some in part.parts():
+                builder.append(some)
+        return builder.finish()
+
+
+def _check_columns(parts: Sequence[FeatureTable]) -> None:
+    if len({part.names for part in parts}) != 1:
+        raise DataError("Feature tables with different columns cannot be concatenated.")
 
 
 @dataclass(frozen=True)
@@ -128,7 +188,7 @@ class _Selected(Mapping[str, "NDArray[Any]"]):
     rows: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.whole[name][self.rows]
+        return self.whole.rows_of(name, self.rows)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.whole.columns)
@@ -140,25 +200,132 @@ class _Selected(Mapping[str, "NDArray[Any]"]):
         return name in self.whole.columns
 
 
-class TableBuilder:
-    """Collects the tables of blocks into one of ``count`` showers, without a second copy of them."""
+@dataclass(frozen=True)
+class _Stored(Mapping[str, "NDArray[Any]"]):
+    """Columns in a file."""
 
-    def __init__(self, count: int) -> None:
-        self._count, self._filled = count, 0
+    file: ColumnFile
+    names: tuple[str, ...]
+
+    def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self.file.take(name, rows)
+
+    def derived(
+        self,
+        key: Hashable,
+        compute: Callable[[FeatureTable], NDArray[Any]],
+        table: FeatureTable,
+        rows: NDArray[np.int64],
+    ) -> NDArray[Any]:
+        """Some rows of what is computed from the table, and kept in the file beside its columns."""
+        place = ("derived", key)
+        if place not in self.file:
+            for part, some in table.parts():
+                values = compute(some)
+                if not part.start:
+                    self.file.create(place, values)
+                self.file.write(place, part.start, values)
+        return self.file.take(place, rows)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.file.read(name, 0, len(self.file))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+
+@dataclass(frozen=True)
+class _Joined(Mapping[str, "NDArray[Any]"]):
+    """The columns of two tables, one after the other."""
+
+    first: FeatureTable
+    second: FeatureTable
+
+    def pick(
+        self, rows: NDArray[np.int64], of: Callable[[FeatureTable, NDArray[np.int64]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Rows of both tables, ``of`` each its own, in their order."""
+        is_first = rows < len(self.first)
+        one, two = of(self.first, rows[is_first]), of(self.second, rows[~is_first] - len(self.first))
+        found = np.empty((len(rows), *one.shape[1:]), np.result_type(one, two))
+        found[is_first], found[~is_first] = one, two
+        return found
+
+    def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self.pick(rows, lambda table, own: table.rows_of(name, own))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return np.concatenate([self.first[name], self.second[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first.columns)
+
+    def __len__(self) -> int:
+        return len(self.first.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.first.columns
+
+
+class TableBuilder:
+    """Collects the tables of blocks into one of ``count`` showers, without a second copy of them.
+
+    Args:
+        count: Showers.
+        memory: Bytes that the table may take of the memory; a larger one is kept in a file.
+    """
+
+    def __init__(self, count: int, *, memory: int = _IN_MEMORY) -> None:
+        self._count, self._memory, self._filled = count, memory, 0
         self._columns: dict[str, NDArray[Any]] = {}
+        self._file: ColumnFile | None = None
+        self._names: tuple[str, ...] = ()
 
     def append(self, part: FeatureTable) -> None:
         """Add the showers of a block; all blocks have the same columns."""
-        stop = self._filled + len(part)
+        if not self._filled and not self._names:
+            self._start(part)
         for name in part.names:
-            values = part[name]
-            if name not in self._columns:
-                self._columns[name] = np.empty((self._count, *values.shape[1:]), dtype=values.dtype)
-            if values.dtype.itemsize > self._columns[name].dtype.itemsize:  # a more precise file follows
-                self._columns[name] = self._columns[name].astype(values.dtype)
-            self._columns[name][self._filled : stop] = values
-        self._filled = stop
+            if self._file is None:
+                self._fill(name, part[name])
+            else:
+                self._write(self._file, name, part[name])
+        self._filled += len(part)
+
+    def _start(self, part: FeatureTable) -> None:
+        self._names = part.names
+        row = sum(part[name].nbytes for name in part.names) / max(len(part), 1)
+        if row * self._count > self._memory:
+            self._file = ColumnFile(self._count)
+
+    def _fill(self, name: str, values: NDArray[Any]) -> None:
+        if name not in self._columns:
+            self._columns[name] = np.empty((self._count, *values.shape[1:]), dtype=values.dtype)
+        if values.dtype.itemsize > self._columns[name].dtype.itemsize:  # a more precise file follows
+            self._columns[name] = self._columns[name].astype(values.dtype)
+        self._columns[name][self._filled : self._filled + len(values)] = values
+
+    def _write(self, file: ColumnFile, name: str, values: NDArray[Any]) -> None:
+        if name not in file:
+            file.create(name, values)
+        elif values.dtype.itemsize > file.dtype(name).itemsize:  # a more precise file follows
+            before = file.read(name, 0, self._filled)
+            file.create(name, values)
+            file.write(name, 0, before)
+        file.write(name, self._filled, values)
 
     def finish(self) -> FeatureTable:
         """The table."""
+        if self._file is not None and self._filled == self._count:
+            return FeatureTable(_Stored(self._file, self._names))
+        if self._file is not None:  # fewer came than were announced
+            return FeatureTable(_Stored(self._file, self._names)).select(slice(0, self._filled))
         return FeatureTable({name: values[: self._filled] for name, values in self._columns.items()})

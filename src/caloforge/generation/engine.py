@@ -99,7 +99,7 @@ class _Worker:
 
 def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
     incident = generation.particles.sample(generation.seed, start, stop)
-    showers = simulator.points(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
+    showers = simulator.sample(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
     showers = simulator.moved(showers, generation.offset)
     return project(showers, simulator.geometry) if generation.readout else showers
 
@@ -133,7 +133,7 @@ def generate(
 
     Raises:
         ConfigError: The device is not there, or several processes are to share a GPU.
-        DataError: As of ``Simulator.check`` and ``Simulator.points``.
+        DataError: As of ``Simulator.check`` and ``Simulator.sample``.
         FormatError: The showers to append to are damaged.
         OutputError: ``out`` exists, cannot be written, or holds other showers than those to append to.
     """

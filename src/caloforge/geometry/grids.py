@@ -23,20 +23,17 @@ _Position = Annotated[float, Field(ge=-LARGEST_LENGTH, le=LARGEST_LENGTH)]
 
 
 class BoxGrid(Record):
-    """Rectangular cells; y runs fastest.
-
-    Attributes:
-        nx: Cells in x, up to a million.
-        ny: Cells in y, up to a million.
-        pitch: Cell size in x and y, 1e-6 to 1e6 [mm].
-        centre: Centre of the window, -1e6 to 1e6 [mm].
-    """
+    """Rectangular cells; y runs fastest."""
 
     kind: Literal["box"] = "box"
     nx: _Cells
+    """Cells in x, up to a million."""
     ny: _Cells
+    """Cells in y, up to a million."""
     pitch: tuple[Length, Length]
+    """Cell size in x and y, 1e-6 to 1e6 [mm]."""
     centre: tuple[_Position, _Position] = (0.0, 0.0)
+    """Centre of the window, -1e6 to 1e6 [mm]."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,15 +82,13 @@ class PolarGrid(Record):
     """Rings cut into equal angles; r runs fastest, as in the CaloChallenge.
 
     Angle bins partition [-pi, pi] uniformly.
-
-    Attributes:
-        r_edges: Radial edges, rising from 0 or above to 1e6 at most [mm].
-        n_alpha: Angle bins, up to a million.
     """
 
     kind: Literal["polar"] = "polar"
     r_edges: tuple[float, ...] = Field(min_length=2)
+    """Radial edges, rising from 0 or above to 1e6 at most [mm]."""
     n_alpha: _Cells
+    """Angle bins, up to a million."""
 
     @field_validator("r_edges")
     @classmethod
@@ -120,12 +115,17 @@ class PolarGrid(Record):
 
     def find(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
         """The cell under every position, ``(H,)``; -1 outside of the outermost ring."""
-        r = np.hypot(x, y)
-        ring = np.searchsorted(self.r_edges, r, side="right") - 1
-        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
-        alpha = np.minimum((turn * self.n_alpha).astype(np.int64), self.n_alpha - 1)
+        alpha, ring = self.alpha_and_ring(x, y)
         inside = (ring >= 0) & (ring < self.n_r)
         return np.where(inside, alpha * self.n_r + ring, -1)
+
+    def alpha_and_ring(
+        self, x: NDArray[np.floating], y: NDArray[np.floating]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Angle and ring of every position, ``(H,)``; rings -1 and ``n_r``: inside and outside of all."""
+        ring = np.searchsorted(self.r_edges, np.hypot(x, y), side="right") - 1
+        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
+        return np.minimum((turn * self.n_alpha).astype(np.int64), self.n_alpha - 1), ring
 
     def centres(self) -> NDArray[np.float64]:
         """x and y of the cell centres [mm] (mid radius, mid angle), ``(n_cells, 2)``."""

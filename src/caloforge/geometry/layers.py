@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_v
 
 from caloforge.errors import ConfigError, GeometryError, bad, did_you_mean
 from caloforge.geometry.grids import MOST_CELLS, BoxGrid, Grid, Length, PolarGrid
-from caloforge.particles import PARTICLES, particle_code, particle_name
+from caloforge.particles import PARTICLES, particle_code, particle_name, particle_word
 from caloforge.records import Record, first_problem, inconsistent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_LAYERS", "Geometry", "Layer", "Slab"]
 
 MOST_LAYERS = 10_000
-_CHALLENGE_NAMES = {22: "photon", 211: "pion", 11: "electron"}  # as in the CaloChallenge's XML
+_CHALLENGE = (22, 211, 11)  # the CaloChallenge's XML names these in words
 
 
 def _printable(text: str) -> str:
@@ -39,31 +39,25 @@ _Name = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
 
 class Slab(Record):
-    """A plate of one material.
-
-    Attributes:
-        material: Chemical symbol (W, Si, Pb, ...), a NIST name of Geant4 (G4_POLYSTYRENE), or "vacuum".
-        thickness: Along the depth, 1e-6 to 1e6 [mm].
-        sensitive: Whether its energy deposits are read out.
-    """
+    """A plate of one material."""
 
     material: _Name
+    """Chemical symbol (W, Si, Pb, ...), a NIST name of Geant4 (G4_POLYSTYRENE), or "vacuum"."""
     thickness: Length
+    """Along the depth, 1e-6 to 1e6 [mm]."""
     sensitive: bool = False
+    """Whether its energy deposits are read out."""
 
 
 class Layer(Record):
-    """One read-out layer: its plates in order of depth, and its grid.
-
-    Attributes:
-        slabs: Plates from front to back; empty when the detector's materials are not known.
-        grid: Read-out cells.
-        id: The layer's number in the experiment, 0 to 9999 (ds1 of the CaloChallenge has 0, 1, 2, 3, 12).
-    """
+    """One read-out layer: its plates in order of depth, and its grid."""
 
     slabs: tuple[Slab, ...] = Field(default=(), max_length=1000)
+    """Plates from front to back; empty when the detector's materials are not known."""
     grid: Grid
+    """Read-out cells."""
     id: int = Field(ge=0, lt=MOST_LAYERS)
+    """The layer's number in the experiment, 0 to 9999 (ds1 of the CaloChallenge has 0, 1, 2, 3, 12)."""
 
     @property
     def thickness(self) -> float:
@@ -86,29 +80,26 @@ class Geometry(Record):
 
     Cells are numbered layer by layer; inside a layer the last axis of its grid runs fastest
     (box: x, y; polar: alpha, r).
-
-    Attributes:
-        name: Name in the catalogue, or the file's own.
-        particle: What its showers start from: a name (photon, pion, electron, pi-, e+, proton, ...) or
-            "PDG 130"; names and codes of all particles are understood.
-        layers: From front to back, 10 000 at most, each with a number (id) of its own; their cells are
-            fewer than 2^31.
-        threshold: Cells below are not read out [MeV, after the energy scale], up to 1e6.
-        sampling_fraction: Sensor deposits are divided by it before they are stored (1: raw energy),
-            1e-6 to 1e6.
-        points_per_cell: Clouds are kept on a lateral grid finer than the cells by this factor, up to 1000.
-        description: One line for people.
     """
 
     model_config = ConfigDict(ignored_types=(cached_property,))
 
     name: _Name
+    """Name in the catalogue, or the file's own."""
     description: str = Field(default="", max_length=10_000)
+    """One line for people."""
     particle: str = "photon"
+    """What its showers start from: a name (photon, pion, electron, pi-, e+, proton, ...) or "PDG 130"; names
+    and codes of all particles are understood."""
     layers: tuple[Layer, ...] = Field(min_length=1, max_length=MOST_LAYERS)
+    """From front to back, 10 000 at most, each with a number (id) of its own; their cells are fewer than
+    2^31."""
     threshold: float = Field(default=0.0, ge=0, le=1e6)
+    """Cells below are not read out [MeV, after the energy scale], up to 1e6."""
     sampling_fraction: float = Field(default=1.0, ge=1e-6, le=1e6)
+    """Sensor deposits are divided by it before they are stored (1: raw energy), 1e-6 to 1e6."""
     points_per_cell: int = Field(default=1, ge=1, le=1000)
+    """Clouds are kept on a lateral grid finer than the cells by this factor, up to 1000."""
 
     @field_validator("particle", mode="before")
     @classmethod
@@ -121,7 +112,7 @@ class Geometry(Record):
             hint = did_you_mean(value, PARTICLES) if isinstance(value, str) else "as photon or -211"
             msg = f"a particle's name or PDG code ({hint})"
             raise ValueError(msg)
-        return _CHALLENGE_NAMES.get(code) or particle_name(code)
+        return particle_word(code) if code in _CHALLENGE else particle_name(code)
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Self:

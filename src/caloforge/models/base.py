@@ -31,43 +31,40 @@ class ModelConfig(Record):
 
 
 class StageConfig(Record):
-    """How one stage is trained.
-
-    Attributes:
-        steps: Optimiser steps, up to 1e9.
-        batch_size: Showers per step, up to 1e6.
-        points: Points drawn per shower and step, with replacement: points are independent given
-            the condition, so any number estimates the same loss. 0 for stages without points.
-        optimiser: Its name.
-        learning_rate: At the start (after the warm-up), up to 10.
-        schedule: ``constant`` or ``cosine`` down to ``final_learning_rate``.
-        final_learning_rate: Where the cosine ends.
-        warmup: Steps of linear warm-up.
-        weight_decay: Of the optimiser.
-        clip: Largest gradient norm.
-        ema: Largest decay of the moving average of the weights; 0 for none. The decay warms up as
-            1 - (1 + step)^(-2/3).
-        validate_every: Steps between two validations on the tune part.
-        validation_batches: Batches of one validation.
-        keep: Weights of the ``last`` step or of the ``best`` validation.
-        patience: Validations without a better loss after which the stage stops; 0 for never.
-    """
+    """How one stage is trained."""
 
     steps: int = Field(default=0, ge=0, le=10**9)
+    """Optimiser steps, up to 1e9."""
     batch_size: int = Field(default=64, ge=1, le=10**6)
+    """Showers per step, up to 1e6."""
     points: int = Field(default=0, ge=0, le=10**6)
+    """Points drawn per shower and step, with replacement: points are independent given the condition, so any
+    number estimates the same loss. 0 for stages without points."""
     optimiser: Literal["adam", "adamw", "radam"] = "adam"
+    """Its name."""
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    """At the start (after the warm-up), up to 10."""
     schedule: Literal["constant", "cosine"] = "cosine"
+    """``constant`` or ``cosine`` down to ``final_learning_rate``."""
     final_learning_rate: float = Field(default=0.0, ge=0, le=10)
+    """Where the cosine ends."""
     warmup: int = Field(default=0, ge=0, le=10**9)
+    """Steps of linear warm-up."""
     weight_decay: float = Field(default=0.0, ge=0, le=1000)
+    """Of the optimiser."""
     clip: float = Field(default=10.0, gt=0, le=1e9)
+    """Largest gradient norm."""
     ema: float = Field(default=0.0, ge=0, lt=1)
+    """Largest decay of the moving average of the weights; 0 for none. The decay warms up as 1 - (1 +
+    step)^(-2/3)."""
     validate_every: int = Field(default=500, ge=1, le=10**9)
+    """Steps between two validations on the tune part."""
     validation_batches: int = Field(default=4, ge=1, le=10**6)
+    """Batches of one validation."""
     keep: Literal["last", "best"] = "last"
+    """Weights of the ``last`` step or of the ``best`` validation."""
     patience: int = Field(default=0, ge=0, le=10**9)
+    """Validations without a better loss after which the stage stops; 0 for never."""
 
 
 @dataclass(frozen=True)

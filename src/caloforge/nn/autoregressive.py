@@ -13,17 +13,14 @@ __all__ = ["AutoregressiveFlow", "AutoregressiveFlowConfig"]
 
 
 class AutoregressiveFlowConfig(Record):
-    """Sizes of an autoregressive flow; the defaults are those of CaloPointFlow II.
-
-    Attributes:
-        transforms: Transformations; every second one in the features' opposite order.
-        bins: Bins of the splines.
-        hidden: Hidden layers.
-    """
+    """Sizes of an autoregressive flow; the defaults are those of CaloPointFlow II."""
 
     transforms: Count = 12
+    """Transformations; every second one in the features' opposite order."""
     bins: int = Field(default=12, gt=1, le=1024)
+    """Bins of the splines."""
     hidden: Widths = Field(default=(128, 128, 128), min_length=1)
+    """Hidden layers."""
 
 
 class AutoregressiveFlow(ZukoFlow):

@@ -20,18 +20,15 @@ __all__ = ["Conditioner", "ConditionerConfig"]
 
 
 class ConditionerConfig(Record):
-    """Sizes of a conditioner.
-
-    Attributes:
-        kind: ``mlp``: hidden layers with ReLU; ``residual``: blocks of two layers around a skip
-            connection, all as wide as the first hidden layer, gated by the shared condition.
-        hidden: Widths of the hidden layers.
-        blocks: Blocks of the residual kind.
-    """
+    """Sizes of a conditioner."""
 
     kind: Literal["mlp", "residual"] = "mlp"
+    """``mlp``: hidden layers with ReLU; ``residual``: blocks of two layers around a skip connection, all as
+    wide as the first hidden layer, gated by the shared condition."""
     hidden: Widths = Field(default=(128, 128, 128), min_length=1)
+    """Widths of the hidden layers."""
     blocks: Count = 2
+    """Blocks of the residual kind."""
 
 
 class Conditioner(nn.Module):

@@ -32,46 +32,40 @@ _HALF_LOG_TWO_PI = 0.9189385332046727
 
 
 class SetSummaryConfig(Record):
-    """Sizes of the summary of a set.
-
-    Attributes:
-        element: Hidden layers of the network of single elements.
-        pooled: Features that are averaged over the elements.
-        reduced: Hidden layers behind the average.
-        outputs: Features of the summary.
-    """
+    """Sizes of the summary of a set."""
 
     element: Widths = (64, 128, 512)
+    """Hidden layers of the network of single elements."""
     pooled: Width = 512
+    """Features that are averaged over the elements."""
     reduced: Widths = (256,)
+    """Hidden layers behind the average."""
     outputs: Width = 128
+    """Features of the summary."""
 
 
 class SplineFlowConfig(Record):
-    """Sizes of a flow of spline couplings.
-
-    Attributes:
-        transforms: Couplings.
-        bins: Bins of the splines.
-        bound: The splines act on [-bound, bound].
-        masks: What a coupling keeps: every second feature in turns (``alternate``), or random
-            halves, each followed by its complement (``random``).
-        conditioner: The network that makes the splines' parameters.
-        base: ``standard`` normal, or a normal whose mean and width depend on the condition.
-        base_hidden: Hidden features of the network of a conditional base.
-        summary: Sizes of a permutation-invariant summary, or None.
-        seed: Of the random masks.
-    """
+    """Sizes of a flow of spline couplings."""
 
     transforms: Count = 8
+    """Couplings."""
     bins: int = Field(default=8, gt=1, le=1024)
+    """Bins of the splines."""
     bound: float = Field(default=5.0, ge=0.1, le=1000)
+    """The splines act on [-bound, bound]."""
     masks: Literal["alternate", "random"] = "alternate"
+    """What a coupling keeps: every second feature in turns (``alternate``), or random halves, each followed
+    by its complement (``random``)."""
     conditioner: ConditionerConfig = ConditionerConfig()
+    """The network that makes the splines' parameters."""
     base: Literal["standard", "conditional"] = "standard"
+    """``standard`` normal, or a normal whose mean and width depend on the condition."""
     base_hidden: Width = 32
+    """Hidden features of the network of a conditional base."""
     summary: SetSummaryConfig | None = None
+    """Sizes of a permutation-invariant summary, or None."""
     seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the random masks."""
 
 
 class SplineFlow(nn.Module):

@@ -22,19 +22,16 @@ _LOG_ENERGIES = (-20.0, 16.0)  # ln MeV, for the same reason
 
 
 class PointTransformConfig(Record):
-    """How points become features.
-
-    Attributes:
-        kind: ``linear`` is the paper's (lateral positions over ``half_width``, depth to [-1, 1],
-            energies in MeV as they are); ``standard`` takes asinh of the lateral position and the
-            logarithm of the energy, which keeps energies positive, and standardises everything.
-        half_width: Lateral positions of the linear kind are divided by it [mm].
-        core: The asinh of the standard kind is linear below this distance from the axis [mm].
-    """
+    """How points become features."""
 
     kind: Literal["linear", "standard"] = "standard"
+    """``linear`` is the paper's (lateral positions over ``half_width``, depth to [-1, 1], energies in MeV as
+    they are); ``standard`` takes asinh of the lateral position and the logarithm of the energy, which keeps
+    energies positive, and standardises everything."""
     half_width: float = Field(default=200.0, ge=1e-3, le=1e6)
+    """Lateral positions of the linear kind are divided by it [mm]."""
     core: float = Field(default=3.0, ge=1e-3, le=1e6)
+    """The asinh of the standard kind is linear below this distance from the axis [mm]."""
 
 
 class PointTransform(Fitted):

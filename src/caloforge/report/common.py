@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caloforge.evaluation.baseline import BASELINE
+from caloforge.evaluation.baselines import BASELINE
 from caloforge.report.leaderboard import challenge_boards, leaderboard
 from caloforge.report.tables import Cell, row
 

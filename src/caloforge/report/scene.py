@@ -11,6 +11,7 @@ import numpy as np
 
 from caloforge.errors import DataError, bad
 from caloforge.geometry import BoxGrid, check_cells
+from caloforge.particles import particle_label
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ __all__ = ["EnergyScale", "Panel", "Scene", "build_scenes", "circle_around", "ro
 Panel = tuple[str, "Showers", "Geometry"]
 """Label, one shower, its geometry."""
 
-_NAMES = {22: "photon", 11: "electron", -11: "positron", 111: "π⁰", 211: "π⁺", -211: "π⁻", 13: "muon"}
 _DECADES = 4.0
 _FAINT = 0.03
 _SMALLEST = 0.35
@@ -98,8 +98,7 @@ class Scene:
     @property
     def particle(self) -> str:
         """Name of the incident particle."""
-        code = int(self.shower.incident.pdg[0])
-        return _NAMES.get(code, f"particle {code}")
+        return particle_label(int(self.shower.incident.pdg[0]))
 
     @property
     def title(self) -> str:

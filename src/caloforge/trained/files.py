@@ -41,17 +41,14 @@ _Energy = Annotated[float, Field(gt=0)]
 
 
 class SavedRange(Record):
-    """Where a model was trained, as it is stored.
-
-    Attributes:
-        energy: Lowest and highest incident energy [MeV].
-        theta: Largest angle from the normal [rad].
-        pdg: Particle code.
-    """
+    """Where a model was trained, as it is stored."""
 
     energy: tuple[_Energy, _Energy]
+    """Lowest and highest incident energy [MeV]."""
     theta: float = Field(ge=0, le=math.pi / 2)
+    """Largest angle from the normal [rad]."""
     pdg: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
+    """Particle code."""
 
     @field_validator("energy")
     @classmethod

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.beam import particle_name
 from caloforge.errors import DataError, bad
 from caloforge.models.bounds import FAR
+from caloforge.particles import particle_name
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:

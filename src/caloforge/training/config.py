@@ -22,28 +22,25 @@ _Config = TypeVar("_Config", bound=Record)
 
 
 class TrainConfig(Record):
-    """All that determines a training run beside the data and the seed.
-
-    Attributes:
-        model_name: Registered model.
-        model: Its configuration.
-        training: Stage name to how it is trained.
-        geometry: Read-out: a name of the catalogue or a file; "" takes the data file's own.
-        symmetry: ``square`` turns and mirrors every shower at random, which is exact for square
-            cells; ``none`` leaves them.
-        log_steps: Steps between two lines of the log.
-        checkpoint_steps: Steps between two checkpoints; a multiple of ``log_steps``.
-    """
+    """All that determines a training run beside the data and the seed."""
 
     model_config = ConfigDict(protected_namespaces=())
 
     model_name: str
+    """Registered model."""
     model: ModelConfig
+    """Its configuration."""
     training: dict[str, StageConfig]
+    """Stage name to how it is trained."""
     geometry: str = ""
+    """Read-out: a name of the catalogue or a file; "" takes the data file's own."""
     symmetry: Literal["square", "none"] = "square"
+    """``square`` turns and mirrors every shower at random, which is exact for square cells; ``none`` leaves
+    them."""
     log_steps: int = Field(default=100, ge=1, le=10**9)
+    """Steps between two lines of the log."""
     checkpoint_steps: int = Field(default=500, ge=1, le=10**9)
+    """Steps between two checkpoints; a multiple of ``log_steps``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as a YAML file holds them."""

@@ -49,42 +49,36 @@ _FEATURES = 4
 
 
 class EncoderConfig(ModelConfig):
-    """Sizes of the encoder and weight of its term; the defaults are the published ones.
-
-    Attributes:
-        width: Features of a point inside of the encoder.
-        latent: Size of the latent vector.
-        layers: EPiC layers.
-        weight: Of the Kullback-Leibler divergence from a standard normal distribution.
-        free: The divergence, summed over the latent vector and averaged over a batch, counts as
-            this [nats] where it is smaller: so much may be encoded for nothing.
-    """
+    """Sizes of the encoder and weight of its term; the defaults are the published ones."""
 
     width: Width = 128
+    """Features of a point inside of the encoder."""
     latent: Width = 256
+    """Size of the latent vector."""
     layers: Count = 3
+    """EPiC layers."""
     weight: float = Field(default=1e-3, ge=0, le=1e6)
+    """Of the Kullback-Leibler divergence from a standard normal distribution."""
     free: float = Field(default=1.0, ge=0, le=1e6)
+    """The divergence, summed over the latent vector and averaged over a batch, counts as this [nats] where it
+    is smaller: so much may be encoded for nothing."""
 
 
 class CaloCloudsConfig(PointCloudConfig):
-    """Configuration of CaloClouds; the defaults are the published sizes.
-
-    Attributes:
-        shower_flow: Sizes of the flow.
-        encoder: Sizes of the encoder.
-        latent_flow: Sizes of the latent vector's flow.
-        points: Sizes and schedule of the point network.
-        sampler: How points are drawn.
-    """
+    """Configuration of CaloClouds; the defaults are the published sizes."""
 
     shower_flow: ShowerFlowConfig = ShowerFlowConfig(hidden=(320, 320), spline_hidden=(128, 128))
+    """Sizes of the flow."""
     encoder: EncoderConfig = EncoderConfig()
+    """Sizes of the encoder."""
     latent_flow: SplineFlowConfig = SplineFlowConfig(
         transforms=10, bins=10, bound=10.0, conditioner=ConditionerConfig(hidden=(128, 128))
     )
+    """Sizes of the latent vector's flow."""
     points: PointDDPMConfig = PointDDPMConfig()
+    """Sizes and schedule of the point network."""
     sampler: AncestralConfig = AncestralConfig()
+    """How points are drawn."""
 
 
 class CaloClouds(PointCloudModel):

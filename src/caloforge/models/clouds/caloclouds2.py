@@ -35,20 +35,17 @@ __all__ = ["CaloClouds2", "CaloClouds2Config"]
 
 
 class CaloClouds2Config(PointCloudConfig):
-    """Configuration of CaloClouds II; the defaults are the published sizes.
-
-    Attributes:
-        points: Sizes of the point network.
-        sampler: How points are drawn.
-        recentre: The centre of gravity is reached by moving the ``cloud`` (published), or its
-            ``tail``: moving a core that is narrower than a cell changes the cells too much.
-        core: Points closer to the axis than this [mm] are its core.
-    """
+    """Configuration of CaloClouds II; the defaults are the published sizes."""
 
     points: PointDiffusionConfig = PointDiffusionConfig()
+    """Sizes of the point network."""
     sampler: SamplerConfig = SamplerConfig()
+    """How points are drawn."""
     recentre: Literal["cloud", "tail"] = "cloud"
+    """The centre of gravity is reached by moving the ``cloud`` (published), or its ``tail``: moving a core
+    that is narrower than a cell changes the cells too much."""
     core: float = Field(default=10.0, ge=1e-3, le=1e6)
+    """Points closer to the axis than this [mm] are its core."""
 
 
 class CaloClouds2(PointCloudModel):

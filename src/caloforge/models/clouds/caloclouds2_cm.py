@@ -32,15 +32,12 @@ __all__ = ["CaloClouds2CM", "CaloClouds2CMConfig"]
 
 
 class CaloClouds2CMConfig(CaloClouds2Config):
-    """Configuration of the consistency model.
-
-    Attributes:
-        levels: Noise levels of the distillation.
-        target_decay: Decay of the target's moving average.
-    """
+    """Configuration of the consistency model."""
 
     levels: int = Field(default=18, gt=1, le=1024)
+    """Noise levels of the distillation."""
     target_decay: float = Field(default=0.95, ge=0, lt=1)
+    """Decay of the target's moving average."""
 
 
 class CaloClouds2CM(CaloClouds2):

@@ -50,26 +50,23 @@ __all__ = ["Draft", "PointCloudConfig", "PointCloudModel", "PointRows"]
 
 
 class PointCloudConfig(ModelConfig):
-    """What the configurations of all models of independent points have.
-
-    Attributes:
-        angles: Whether the incidence angles are conditions.
-        largest_count: Numbers of points are divided by it for the point network.
-        transform: How points become features.
-        shower_flow: Sizes of the flow.
-        calibration: Scale numbers of points by shower (published) or by layer.
-        calibration_rounds: Times that generated showers are thinned and the calibration is fitted:
-            fewer points carry more energy each, so one round does not land on the number of cells.
-        calibration_blocks: Blocks of 200 showers of the tune part that it is fitted to.
-    """
+    """What the configurations of all models of independent points have."""
 
     angles: bool = False
+    """Whether the incidence angles are conditions."""
     largest_count: float = Field(default=6000.0, ge=1, le=1e9)
+    """Numbers of points are divided by it for the point network."""
     transform: PointTransformConfig = PointTransformConfig(kind="linear")
+    """How points become features."""
     shower_flow: ShowerFlowConfig = ShowerFlowConfig()
+    """Sizes of the flow."""
     calibration: CalibrationKind = "total"
+    """Scale numbers of points by shower (published) or by layer."""
     calibration_rounds: Count = 6
+    """Times that generated showers are thinned and the calibration is fitted: fewer points carry more energy
+    each, so one round does not land on the number of cells."""
     calibration_blocks: Count = 5
+    """Blocks of 200 showers of the tune part that it is fitted to."""
 
 
 @dataclass(frozen=True)

@@ -26,36 +26,30 @@ _FEATURES = 4
 
 
 class AncestralConfig(ModelConfig):
-    """How points are drawn.
-
-    Attributes:
-        flexibility: Noise that a step adds: that of the posterior (0, published), which makes
-            narrow features narrower in a hundred steps, that of the forward step (1), or between.
-    """
+    """How points are drawn."""
 
     flexibility: float = Field(default=0.0, ge=0, le=1)
+    """Noise that a step adds: that of the posterior (0, published), which makes narrow features narrower in a
+    hundred steps, that of the forward step (1), or between."""
 
 
 class PointDDPMConfig(ModelConfig):
-    """Sizes and schedule; the defaults are the published ones.
-
-    Attributes:
-        hidden: Widths between the four inputs and the four outputs.
-        steps: Steps of the schedule.
-        first: Variance that the first step adds.
-        last: Variance that the last step adds. With the published one 48 % of the data's variance
-            outlive all steps, though sampling starts from noise alone.
-        time: The network knows the step from ``beta`` (with its sine and cosine: published), or
-            from a ``fourier`` embedding of the noise level, as in CaloClouds II.
-        time_features: Size of the latter.
-    """
+    """Sizes and schedule; the defaults are the published ones."""
 
     hidden: Widths = (128, 256, 512, 256, 128)
+    """Widths between the four inputs and the four outputs."""
     steps: int = Field(default=100, gt=1, le=10**5)
+    """Steps of the schedule."""
     first: float = Field(default=1e-4, gt=0, lt=1)
+    """Variance that the first step adds."""
     last: float = Field(default=0.02, gt=0, lt=1)
+    """Variance that the last step adds. With the published one 48 % of the data's variance outlive all steps,
+    though sampling starts from noise alone."""
     time: Literal["beta", "fourier"] = "beta"
+    """The network knows the step from ``beta`` (with its sine and cosine: published), or from a ``fourier``
+    embedding of the noise level, as in CaloClouds II."""
     time_features: Width = 32
+    """Size of the latter."""
 
 
 class PointDDPM(nn.Module):

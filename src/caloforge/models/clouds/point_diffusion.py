@@ -30,39 +30,33 @@ _FEATURES = 4
 
 
 class SamplerConfig(ModelConfig):
-    """How points are drawn.
-
-    Attributes:
-        kind: ODE rule.
-        steps: Noise levels; Heun takes 2 steps - 1 evaluations, Euler as many as steps.
-        sigma_min: Lowest noise level.
-        sigma_max: Highest noise level.
-        rho: Spacing of the levels.
-    """
+    """How points are drawn."""
 
     kind: Literal["heun", "euler"] = "heun"
+    """ODE rule."""
     steps: int = Field(default=13, ge=1, le=10**5)
+    """Noise levels; Heun takes 2 steps - 1 evaluations, Euler as many as steps."""
     sigma_min: float = Field(default=0.002, ge=1e-6, le=1e6)
+    """Lowest noise level."""
     sigma_max: float = Field(default=80.0, ge=1e-6, le=1e6)
+    """Highest noise level."""
     rho: float = Field(default=7.0, ge=0.1, le=100)
+    """Spacing of the levels."""
 
 
 class PointDiffusionConfig(ModelConfig):
-    """Sizes and noise levels; the defaults are the published ones.
-
-    Attributes:
-        hidden: Widths between the four inputs and the four outputs.
-        time_features: Size of the embedding of the noise level.
-        sigma_data: Standard deviation of a feature.
-        noise_mean: Mean of ln sigma in training.
-        noise_std: Standard deviation of ln sigma in training.
-    """
+    """Sizes and noise levels; the defaults are the published ones."""
 
     hidden: Widths = (128, 256, 512, 256, 128)
+    """Widths between the four inputs and the four outputs."""
     time_features: Width = 64
+    """Size of the embedding of the noise level."""
     sigma_data: float = Field(default=0.5, ge=1e-6, le=1e6)
+    """Standard deviation of a feature."""
     noise_mean: float = Field(default=-1.2, ge=-100, le=100)
+    """Mean of ln sigma in training."""
     noise_std: float = Field(default=1.2, gt=0, le=100)
+    """Standard deviation of ln sigma in training."""
 
 
 class PointDiffusion(nn.Module):

@@ -23,25 +23,22 @@ __all__ = ["ShowerFlow", "ShowerFlowConfig"]
 
 
 class ShowerFlowConfig(ModelConfig):
-    """Sizes of the shower flow; the defaults are those of CaloClouds II.
-
-    Attributes:
-        scaling: ``paper`` or ``whitened``, see ``preprocessing.summary``.
-        blocks: Blocks of the flow.
-        couplings: Affine couplings on either side of a block's spline.
-        hidden: Hidden layers of the couplings.
-        spline_hidden: Hidden layers of the splines.
-        bins: Bins of the splines.
-        spline: Kind of the splines.
-    """
+    """Sizes of the shower flow; the defaults are those of CaloClouds II."""
 
     scaling: Literal["paper", "whitened"] = "paper"
+    """``paper`` or ``whitened``, see ``preprocessing.summary``."""
     blocks: Count = 10
+    """Blocks of the flow."""
     couplings: Count = 3
+    """Affine couplings on either side of a block's spline."""
     hidden: Widths = (650, 650)
+    """Hidden layers of the couplings."""
     spline_hidden: Widths = (260, 260)
+    """Hidden layers of the splines."""
     bins: int = Field(default=8, gt=1, le=1024)
+    """Bins of the splines."""
     spline: Literal["linear-rational", "rational-quadratic"] = "linear-rational"
+    """Kind of the splines."""
 
 
 class ShowerFlow(nn.Module):

@@ -41,21 +41,18 @@ _MOST_HITS = 10  # times as many as the fullest shower of the training: beyond, 
 
 
 class CellSamplerConfig(ModelConfig):
-    """How cells are drawn.
-
-    Attributes:
-        draws: Points per shower.
-        draws_per_hit: More points for showers of many hits: as many times the number of hits.
-        noise: ``random``, or a ``lattice`` with a random shift: as unbiased, but more even.
-        weights: What a cell's probability is made of, see ``cell_choice.find_candidates``.
-        placement: How cells are drawn by it, see ``cell_choice.choose``.
-    """
+    """How cells are drawn."""
 
     draws: int = Field(default=10_000, ge=1, le=10**6)
+    """Points per shower."""
     draws_per_hit: float = Field(default=0.0, ge=0, le=1000)
+    """More points for showers of many hits: as many times the number of hits."""
     noise: Literal["random", "lattice"] = "random"
+    """``random``, or a ``lattice`` with a random shift: as unbiased, but more even."""
     weights: Weights = "density"
+    """What a cell's probability is made of, see ``cell_choice.find_candidates``."""
     placement: Placement = "gumbel"
+    """How cells are drawn by it, see ``cell_choice.choose``."""
 
 
 class CaloPointFlowConfig(ModelConfig):
@@ -63,21 +60,14 @@ class CaloPointFlowConfig(ModelConfig):
 
     In the published code the first coupling of every pair acts on [-1, 1] only, as its bound was not
     passed on; here all act on the whole domain.
-
-    Attributes:
-        scaling: Of the points, see ``cell_points.CellPoints``.
-        totals_degree: Of the polynomials that take the response out of the totals, see ``totals``.
-        encoder: Sizes of the encoder.
-        latent_flow: Sizes of the flow of latent vector and totals.
-        point_flow: Sizes of the flow of points.
-        recon_points: Cells of a shower that the flow of points sees in a step of training, drawn
-            with replacement; 0 for all. The encoder always sees all.
-        sampler: How cells are drawn.
     """
 
     scaling: PointScaling = "linear"
+    """Of the points, see ``cell_points.CellPoints``."""
     totals_degree: int = Field(default=0, ge=0, le=3)
+    """Of the polynomials that take the response out of the totals, see ``totals``."""
     encoder: PointEncoderConfig = PointEncoderConfig()
+    """Sizes of the encoder."""
     latent_flow: SplineFlowConfig = SplineFlowConfig(
         transforms=8,
         bins=8,
@@ -87,6 +77,7 @@ class CaloPointFlowConfig(ModelConfig):
         base="conditional",
         base_hidden=32,
     )
+    """Sizes of the flow of latent vector and totals."""
     point_flow: SplineFlowConfig = SplineFlowConfig(
         transforms=16,
         bins=12,
@@ -96,8 +87,12 @@ class CaloPointFlowConfig(ModelConfig):
         base="conditional",
         base_hidden=64,
     )
+    """Sizes of the flow of points."""
     recon_points: int = Field(default=0, ge=0, le=10**6)
+    """Cells of a shower that the flow of points sees in a step of training, drawn with replacement; 0 for
+    all. The encoder always sees all."""
     sampler: CellSamplerConfig = CellSamplerConfig()
+    """How cells are drawn."""
 
 
 class CaloPointFlow(GenerativeModel):

@@ -68,61 +68,52 @@ _ROOM = 1.001  # the energy sum over what the hits need at the threshold
 
 
 class TotalsConfig(ModelConfig):
-    """The flow of the number of hits and the energy sum.
-
-    Attributes:
-        flow: Its sizes.
-        trend: Degree of the polynomials in ln E that mean and width follow; 0 as published.
-    """
+    """The flow of the number of hits and the energy sum."""
 
     flow: AutoregressiveFlowConfig = AutoregressiveFlowConfig()
+    """Its sizes."""
     trend: int = Field(default=0, ge=0, le=5)
+    """Degree of the polynomials in ln E that mean and width follow; 0 as published."""
 
 
 class PlacementConfig(ModelConfig):
-    """How hits get their cells.
-
-    Attributes:
-        surplus: Hits beyond a ring's number of cells ``add`` their energy to the others
-            (published), or ``move`` to the nearest ring of the layer with free cells.
-        draws_per_hit: Points that are drawn for a hit. 1, as published: every point is one. More are an
-            estimate of the cells' probabilities, by which different cells are drawn as in
-            CaloPointFlow; a surplus adds to the probabilities then.
-    """
+    """How hits get their cells."""
 
     surplus: Literal["add", "move"] = "add"
+    """Hits beyond a ring's number of cells ``add`` their energy to the others (published), or ``move`` to the
+    nearest ring of the layer with free cells."""
     draws_per_hit: int = Field(default=1, ge=1, le=1000)
+    """Points that are drawn for a hit. 1, as published: every point is one. More are an estimate of the
+    cells' probabilities, by which different cells are drawn as in CaloPointFlow; a surplus adds to the
+    probabilities then."""
 
 
 class CaloPointFlow2Config(ModelConfig):
-    """Configuration of CaloPointFlow II; the defaults are the published sizes.
-
-    Attributes:
-        hits: ``rings``: a point is layer, ring, energy (II); ``cells``: layer, two lateral
-            coordinates, energy (I).
-        energy: Scaling of the hits' energies, see ``hit_energy.HitEnergy``.
-        rings_by_layer: Whether every layer has a distribution of rings of its own.
-        balance: Weights of the loss: ``published``, or the evidence lower bound per hit (``elbo``).
-        totals: The flow of the number of hits and the energy sum.
-        encoder: Sizes of the encoder.
-        latent: Sizes of the latent vector's flow.
-        points: Sizes of the hits' flow; without ``summary`` hits are independent, given z.
-        sampler: How hits get their cells.
-    """
+    """Configuration of CaloPointFlow II; the defaults are the published sizes."""
 
     hits: Literal["rings", "cells"] = "rings"
+    """``rings``: a point is layer, ring, energy (II); ``cells``: layer, two lateral coordinates, energy (I).
+    """
     energy: Literal["fraction", "quantile"] = "fraction"
+    """Scaling of the hits' energies, see ``hit_energy.HitEnergy``."""
     rings_by_layer: bool = False
+    """Whether every layer has a distribution of rings of its own."""
     balance: Literal["published", "elbo"] = "published"
+    """Weights of the loss: ``published``, or the evidence lower bound per hit (``elbo``)."""
     totals: TotalsConfig = TotalsConfig()
+    """The flow of the number of hits and the energy sum."""
     encoder: PointEncoderConfig = PointEncoderConfig(
         element=(64, 128, 1024), pooled=(1024, 512, 512), latent=128, activation="gelu"
     )
+    """Sizes of the encoder."""
     latent: SplineFlowConfig = SplineFlowConfig(
         masks="random", conditioner=ConditionerConfig(hidden=(1024, 1024, 1024))
     )
+    """Sizes of the latent vector's flow."""
     points: SplineFlowConfig = SplineFlowConfig(transforms=12, masks="random", summary=SetSummaryConfig())
+    """Sizes of the hits' flow; without ``summary`` hits are independent, given z."""
     sampler: PlacementConfig = PlacementConfig()
+    """How hits get their cells."""
 
 
 class CaloPointFlow2(GenerativeModel):

@@ -27,20 +27,16 @@ _LOG_VARIANCE = (-16.0, 8.0)  # a width far out is not learnt from, but overflow
 
 
 class PointEncoderConfig(ModelConfig):
-    """Sizes of an encoder; the defaults are those of CaloPointFlow.
-
-    Attributes:
-        element: Widths before the mean, each with an activation; one more layer as wide as the last
-            follows without.
-        pooled: Widths behind the mean, each with an activation.
-        latent: Latent numbers.
-        activation: Between the layers.
-    """
+    """Sizes of an encoder; the defaults are those of CaloPointFlow."""
 
     element: Widths = Field(default=(8, 16, 32, 64, 128, 256), min_length=1)
+    """Widths before the mean, each with an activation; one more layer as wide as the last follows without."""
     pooled: Widths = (256, 256, 256, 256)
+    """Widths behind the mean, each with an activation."""
     latent: Width = 256
+    """Latent numbers."""
     activation: Literal["relu", "leaky-relu", "gelu"] = "leaky-relu"
+    """Between the layers."""
 
 
 class PointEncoder(nn.Module):

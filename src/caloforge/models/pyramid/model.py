@@ -56,29 +56,26 @@ _SETS = SplineFlowConfig(transforms=10, conditioner=_WIDE, summary=_SUMMARY)
 
 
 class PyramidConfig(ModelConfig):
-    """Configuration of the pyramid; the sizes are ours, for the poster has none.
-
-    Attributes:
-        block: Cells along a side of the blocks of square cells.
-        layers: Flow of the hit layers.
-        clusters: Flow of the hit rings or blocks.
-        cells: Flow of the hit cells.
-        totals: Flow of the layers' numbers of hits and energies.
-        energies: Flow of the cells' energies.
-        contained: Whether showers are contained, so that the visible energy fluctuates less than any
-            layer's energy: these are scaled to it then.
-        reach: Noise of the clusters and cells beyond it counts as it; 0: all noise as it is. A flow
-            that is not perfect leaks in its tails, where single hits far from the axis come from.
-    """
+    """Configuration of the pyramid; the sizes are ours, for the poster has none."""
 
     block: int = Field(default=5, ge=1, le=1000)
+    """Cells along a side of the blocks of square cells."""
     layers: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
+    """Flow of the hit layers."""
     clusters: SplineFlowConfig = _SETS
+    """Flow of the hit rings or blocks."""
     cells: SplineFlowConfig = _SETS
+    """Flow of the hit cells."""
     totals: SplineFlowConfig = SplineFlowConfig(transforms=8, conditioner=_WIDE)
+    """Flow of the layers' numbers of hits and energies."""
     energies: SplineFlowConfig = SplineFlowConfig(transforms=2, bins=16, conditioner=_WIDE)
+    """Flow of the cells' energies."""
     contained: bool = False
+    """Whether showers are contained, so that the visible energy fluctuates less than any layer's energy:
+    these are scaled to it then."""
     reach: float = Field(default=0.0, ge=0, le=1e6)
+    """Noise of the clusters and cells beyond it counts as it; 0: all noise as it is. A flow that is not
+    perfect leaks in its tails, where single hits far from the axis come from."""
 
 
 class Pyramid(GenerativeModel):

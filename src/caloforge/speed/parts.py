@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from caloforge.generation.stopwatch import Stopwatch
     from caloforge.models import GenerativeModel
     from caloforge.models.base import Cloud, Noise
     from caloforge.showers import Incident
     from caloforge.simulator import Simulator
+    from caloforge.speed.stopwatch import Stopwatch
 
 __all__ = ["RANDOM", "evaluation_counts", "parameter_counts", "timed_parts", "watched"]
 
@@ -82,7 +82,7 @@ def evaluation_counts(simulator: Simulator, incident: Incident) -> dict[str, int
     with ExitStack() as stack:
         for layer in (layer for part in parts.values() for layer in _layers(part)):
             stack.callback(layer.register_forward_hook(_counter(counts)).remove)
-        simulator.points(incident, seed=0, batch_size=1)
+        simulator.sample(incident, seed=0, batch_size=1)
     return {
         label: max((counts[id(layer)] for layer in _layers(part)), default=0) for label, part in parts.items()
     }

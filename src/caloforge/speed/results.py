@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from caloforge.evaluation.speed import Estimate
-    from caloforge.generation.timing import Measurement
+    from caloforge.speed.estimates import Estimate
+    from caloforge.speed.timing import Measurement
 
 __all__ = [
     "Benchmark",

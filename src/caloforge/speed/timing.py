@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from caloforge.blocks import run_tasks
-from caloforge.generation.memory import Memory, peak_memory
-from caloforge.generation.parts import evaluation_counts, parameter_counts, watched
-from caloforge.generation.stopwatch import Stopwatch
 from caloforge.geometry import project
 from caloforge.showers import Incident
+from caloforge.speed.memory import Memory, peak_memory
+from caloforge.speed.parts import evaluation_counts, parameter_counts, watched
+from caloforge.speed.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,8 +169,8 @@ def _repetition(simulator: Simulator, incident: Incident, task: TimingTask, watc
 
 def _generate(simulator: Simulator, incident: Incident, task: TimingTask, watch: Stopwatch) -> None:
     """Make showers as ``Simulator`` does: points, then cells, batch after batch."""
-    points, cells = watch.timed(_ASSEMBLY, simulator.points), watch.timed(_PROJECTION, project)
+    sample, cells = watch.timed(_ASSEMBLY, simulator.sample), watch.timed(_PROJECTION, project)
     size = task.batch_size
     for first in range(0, len(incident), size):
         batch = incident[first : first + size]
-        cells(points(batch, seed=task.seed, first=first, batch_size=size), simulator.geometry)
+        cells(sample(batch, seed=task.seed, first=first, batch_size=size), simulator.geometry)

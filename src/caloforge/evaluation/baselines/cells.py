@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError
-from caloforge.evaluation.pools import gather, nearest
+from caloforge.evaluation.baselines.pools import NEIGHBOURS, gather, nearest
 from caloforge.features import read_out
 from caloforge.showers import Showers
 
@@ -49,7 +49,13 @@ class CellPool:
 
     @classmethod
     def read(
-        cls, source: ShowerReader, geometry: Geometry, *, start: int, stop: int | None, neighbours: int
+        cls,
+        source: ShowerReader,
+        geometry: Geometry,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        neighbours: int = NEIGHBOURS,
     ) -> CellPool:
         """Read showers ``start`` to ``stop`` of a file of cells.
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.devices import find_device
+from caloforge.devices import find_device, usable_cores
 from caloforge.errors import ConfigError, bad
-from caloforge.evaluation.machine import describe_machine, load, usable_cores
-from caloforge.evaluation.speed import mean_time, speed_up
-from caloforge.evaluation.timing_results import Benchmark, Configuration, Geant4Time, ModelBenchmark
-from caloforge.generation.timing import TimingTask, even_energies, time_in_process
 from caloforge.showers import Incident
+from caloforge.speed.estimates import mean_time, speed_up
+from caloforge.speed.machine import describe_machine, load
+from caloforge.speed.results import Benchmark, Configuration, Geant4Time, ModelBenchmark
+from caloforge.speed.timing import TimingTask, even_energies, time_in_process
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Geant4:
         return self._known[key]
 
     def _measure(self, simulator: Simulator, energy: tuple[float, float]) -> Geant4Time:
-        from caloforge.geant4 import cpu_seconds_per_shower
+        from caloforge.speed.geant4 import cpu_seconds_per_shower
 
         settings, pdg = self._settings, simulator.trained.pdg
         energies = even_energies(energy, settings.geant4_showers, seed=settings.seed)

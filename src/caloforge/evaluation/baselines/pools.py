@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["gather", "nearest"]
+__all__ = ["NEIGHBOURS", "gather", "nearest"]
+
+NEIGHBOURS = 40  # showers of nearly the same energy that points or cells are drawn from
 
 
 def gather(
