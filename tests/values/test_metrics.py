@@ -296,6 +296,8 @@ def test_neighbourhoods_on_a_line_by_hand() -> None:
     errors = {value.name: value.error for value in coverage_values(found, 1)}
     assert errors["coverage.precision"] == pytest.approx((0.6 * 0.4 / 3) ** 0.5)  # (2 + 1) / (3 + 2)
     assert errors["coverage.recall"] == pytest.approx((5 / 6 * 1 / 6 / 4) ** 0.5)
+    density = next(v for v in coverage_values(found, 2) if v.name == "coverage.density")
+    assert density.error == pytest.approx(float(np.std([1, 1, 0])) / 3**0.5)
     halved = {value.name: value.value for value in coverage_values(found, 2)}
     assert halved["coverage.density"] == pytest.approx(2 / 3)
 
