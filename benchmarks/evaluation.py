@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="keeps the drawn showers")
     parser.add_argument("--showers", type=Path, help="CaloChallenge file to draw showers for histograms from")
     parser.add_argument("--counts", default="10000,100000", help="how many, with commas between")
+    parser.add_argument("--fast-counts", default="", help="of the same showers, through all fast metrics")
     parser.add_argument("--fast", type=Path, nargs=2, help="two shower files for all fast metrics")
     parser.add_argument("--fast-count", type=int, default=1000, help="showers of each of them")
     parser.add_argument("--cells", type=Path, help="CaloChallenge file to draw showers for a classifier from")
@@ -60,10 +61,10 @@ def _options() -> argparse.Namespace:
 
 def _measure_all(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if options.showers:
-        counts = [int(count) for count in options.counts.split(",")]
-        for count in counts:
-            files = [drawn(options.showers, options.folder, count, seed) for seed in (1, 2)]
-            yield measure(job("histograms", options, files, count), "histograms", count)
+        for name, counts in (("histograms", options.counts), ("fast", options.fast_counts)):
+            for count in (int(word) for word in counts.split(",") if word):
+                files = [drawn(options.showers, options.folder, count, seed) for seed in (1, 2)]
+                yield measure(job(name, options, files, count), name, count)
     if options.fast:
         yield measure(job("fast", options, options.fast, options.fast_count), "fast", options.fast_count)
         yield measure(command(options), "command", options.fast_count, output=False)

@@ -75,7 +75,8 @@ READING = """S: separation power × 1000. W: Wasserstein-1 distance × 100. FPD 
 of few showers, per standardised feature. R: correlations of hits (Calorimeter Pyramid), RMS difference of
 the Pearson coefficients of the 400 most varying cells, and mean difference of those of neighbours. Hits
 per ring: distance of the numbers of hits in rings (blocks of 5 x 5 square cells) that have any. Neighbour
-pairs: relative deviation of their number per hit. Bold: the best model."""
+pairs: relative deviation of their number per hit. Bold: no model is better by more than the combined error
+of the two; nothing where that holds for all."""
 FEW = (
     "separation.sparsity",
     "separation.cell_energy",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 __all__ = [
+    "DATA_SETS",
     "EVALUATION",
     "GEOMETRIES",
     "PRESETS",
@@ -26,6 +27,8 @@ __all__ = [
 
 PRESETS: Traversable = resources.files("caloforge") / "presets"
 GEOMETRIES: Traversable = resources.files("caloforge") / "geometry" / "catalog"
+DATA_SETS = ("siw-ecal-photons", "geant4")
+"""What ``caloforge data`` brings."""
 EVALUATION = ("metrics.json", "report.html", "figures")
 """What an evaluation leaves in its folder."""
 

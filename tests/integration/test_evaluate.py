@@ -16,6 +16,8 @@ from caloforge.errors import ConfigError, OutputError
 from caloforge.evaluation import BASELINE, evaluate
 from caloforge.formats import NativeWriter
 from caloforge.geometry import load_geometry, project
+from caloforge.report import write_evaluation
+from caloforge.report.writing import evaluation_folder
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def test_summary_is_printed(done: tuple[Result, Path]) -> None:
     assert "Geant4 floor" in result.output
     question = result.stdout.index("Can a classifier tell it from Geant4?")
     assert re.match(
-        r".*\nfirst: (Yes|No).* AUC .*\nsecond: (Yes|No).* AUC .*\nreport: ", result.stdout[question:]
+        r".*\nfirst: (Yes|No).* auc\.boosted.*\nsecond: (Yes|No).* auc\.boosted.*\nreport: ",
+        result.stdout[question:],
     )
     empty = [line for line in result.stdout.splitlines() if re.fullmatch(r"\w.*\S(\s+–)+", line)]
     assert empty == []  # a metric that no model has stands in the report, with the reason
@@ -125,9 +128,9 @@ def test_page_needs_nothing_else(done: tuple[Result, Path]) -> None:
     assert "second" in page
 
 
-def test_nothing_is_overwritten_without_force(files: dict[str, Path], done: tuple[Result, Path]) -> None:
-    with pytest.raises(OutputError, match="--force"):
-        evaluate(files["reference"], {"a": files["points"]}, out=done[1])
+def test_nothing_is_overwritten_without_force(done: tuple[Result, Path]) -> None:
+    with pytest.raises(OutputError, match="--force"), evaluation_folder(done[1]):
+        pytest.fail("the folder is looked at before the work")
 
 
 def test_rings_have_a_report_too(tmp_path: Path) -> None:
@@ -139,7 +142,8 @@ def test_rings_have_a_report_too(tmp_path: Path) -> None:
         cells=[0, 10, 200, 367, 30],
         meta=ShowerMeta(geometry=geometry.name, fingerprint=geometry.fingerprint),
     )
-    result = evaluate(showers, {"same": showers}, out=tmp_path / "out", geometry=geometry)
+    result = evaluate(showers, {"same": showers}, geometry=geometry)
+    write_evaluation(result, tmp_path / "out")
     assert all(r.value is None for r in result.results["same"])
     assert (tmp_path / "out" / "figures" / "image_lateral.png").stat().st_size > 10_000
 

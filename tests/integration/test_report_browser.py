@@ -11,6 +11,7 @@ pytest.importorskip("websockets")
 from browser import Page, chromium, open_page
 from caloforge.evaluation import evaluate
 from caloforge.geometry import project
+from caloforge.report import write_evaluation
 from caloforge.report.display import save_display
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def report(
 ) -> Path:
     out = tmp_path_factory.mktemp("report") / "out"
     models = {name: project(make_toy_showers(110, seed=seed), siw) for seed, name in enumerate("abc", 2)}
-    evaluate(make_toy_showers(120, seed=1), models, out=out, geometry=siw)
+    write_evaluation(evaluate(make_toy_showers(120, seed=1), models, geometry=siw), out)
     return out / "report.html"
 
 

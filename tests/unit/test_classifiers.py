@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,9 +20,21 @@ from caloforge.evaluation.classify import (
     auc_error,
     cross_validate,
 )
-from caloforge.evaluation.classify.calibration import calibrated, divergence, roc_points
+from caloforge.evaluation.classify.calibration import (
+    calibrated,
+    divergence,
+    mean_auc_error,
+    mean_error,
+    roc_points,
+    untied,
+)
 from caloforge.evaluation.classify.fits import PUBLISHED_CLOUD_MLP
 from caloforge.evaluation.classify.split import split, split_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 
 @pytest.mark.parametrize("fit", [BOOSTED, CLOUD_MLP])
@@ -71,6 +86,67 @@ def test_error_of_an_area_is_that_of_a_rank_sum() -> None:
     assert auc_error(0.5, 100) == pytest.approx(np.sqrt(201 / 120_000), rel=1e-6)
     assert auc_error(1.0, 100) == 0.0
     assert auc_error(0.2, 50) == auc_error(0.8, 50)
+
+
+def test_error_of_a_mean_over_trainings_of_the_same_showers() -> None:
+    """Trainings that divide the same showers are correlated: a quarter of 80 is tested here."""
+    equal = mean_error([0.5, 0.5, 0.5], 0.1, tested=20, trained=60)
+    assert equal == pytest.approx(np.sqrt(0.1**2 * (1 + 2 * 0.25) / 3))
+    # a variance of 0.04 is more than four times the 0.01 that is allowed; chance goes up to 4.6
+    assert mean_error([0.3, 0.5, 0.7], 0.1, tested=20, trained=60) == equal
+    wide = mean_error([0.25, 0.5, 0.75], 0.1, tested=20, trained=60)
+    assert wide == pytest.approx(np.sqrt(0.25**2 * (1 + 2 * 0.25) / 3))
+    assert mean_auc_error([0.5], tested=100, trained=400) == auc_error(0.5, 100)
+    five = mean_auc_error([0.5] * 5, tested=20, trained=80)
+    assert five == pytest.approx(auc_error(0.5, 20) * np.sqrt((1 + 4 * 0.2) / 5))
+
+
+def test_ties_take_variance_from_an_area() -> None:
+    assert untied(np.arange(10.0)) == 1.0
+    # two pairs of equal ones among four: 1 - 2 (2^3 - 2) / (4^3 - 4)
+    assert untied(np.array([1.0, 2.0, 1.0, 2.0])) == pytest.approx(0.8)
+    assert untied(np.ones(5)) == 0.0
+
+
+def nearest_mean(
+    train: Sample, tune: Sample, seed: int, stop: object = None
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The quickest classifier there is."""
+    del seed, stop
+    direction = np.concatenate([train.reference, tune.reference]).mean(axis=0)
+    direction = direction - np.concatenate([train.generated, tune.generated]).mean(axis=0)
+    return lambda inputs: inputs @ direction
+
+
+def pulls(samples: Callable[[np.random.Generator], tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Any:
+    """Of areas for samples of one origin, ``(200,)``."""
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng([7, seed])
+        area = cross_validate(*samples(rng), nearest_mean, folds=Folds(), rng=rng, workers=1)
+        found.append((area.value - 0.5) / area.error)
+    return np.array(found)
+
+
+def test_errors_of_areas_cover_one_half() -> None:
+    """200 comparisons of samples of one origin: the pulls have mean 0 and width 1."""
+    found = pulls(lambda rng: (rng.normal(size=(100, 6)), rng.normal(size=(100, 6))))
+    assert abs(found.mean()) < 3 * found.std() / np.sqrt(200)
+    assert 0.85 < found.std() < 1.15
+
+
+def test_samples_that_share_particles_must_be_divided_alike() -> None:
+    """What tests are biased by: with the same energies in other rows, those that one fold has too many of
+    the others have too few of. With the twins in one fold nothing is left of it."""
+
+    def samples(rng: np.random.Generator, *, alike: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        energy = rng.uniform(size=100)
+        other = energy if alike else rng.permutation(energy)
+        return tuple(e[:, None] + 0.02 * rng.normal(size=(100, 6)) for e in (energy, other))
+
+    alike, apart = (pulls(partial(samples, alike=alike)) for alike in (True, False))
+    assert abs(alike.mean()) < 3 * alike.std() / np.sqrt(200)
+    assert apart.mean() < -0.5
 
 
 def test_divergence_of_equal_and_of_disjoint_samples() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,12 @@ from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation import evaluate, metrics_of
 from caloforge.evaluation.baselines import PointPool, ResampledReader, write_baseline
 from caloforge.evaluation.floors import FloorMaker
-from caloforge.evaluation.histograms import Histogram, ShowerBins, bootstrap
+from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
 from caloforge.evaluation.pair import Frame, Observed, Pair
+from caloforge.evaluation.papers.resampling import distances
 from caloforge.evaluation.separation import separation_metric, separation_power
 from caloforge.evaluation.sources import energy_warning
-from caloforge.evaluation.wasserstein import standardised_distance, wasserstein_metric
+from caloforge.evaluation.wasserstein import wasserstein_metric
 from caloforge.features import derive_binning, feature_table
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import project
@@ -68,18 +70,17 @@ def test_shower_bins_agree_with_numpy() -> None:
 def test_bootstrap_error_of_a_mean() -> None:
     rng = np.random.default_rng(3)
     values = rng.normal(0.0, 2.0, 400)
-    error = bootstrap(lambda w, _: float(np.average(values, weights=w)), (400, 400), resamples=400, rng=rng)
-    assert error == pytest.approx(2.0 / 20.0, rel=0.15)
-    assert bootstrap(lambda *_: 0.0, (4, 4), resamples=0, rng=rng) is None
+    means = values @ resample(400, 400, rng) / 400
+    assert means.std(ddof=1) == pytest.approx(2.0 / 20.0, rel=0.15)
+    assert resample(4, 0, rng).shape == (4, 0)
 
 
 def test_distance_of_shifted_gaussians_is_the_shift() -> None:
-    values = np.random.default_rng(4).normal(10.0, 3.0, 5000)
-    assert standardised_distance(values, values) == 0.0
-    assert standardised_distance(values, values + 1.5, scale=3.0) == pytest.approx(0.5)
-    weights = np.zeros(5000)
-    weights[:10] = 1.0
-    assert standardised_distance(values, values[:10], weights, scale=3.0) == pytest.approx(0.0, abs=1e-12)
+    values, ones = np.random.default_rng(4).normal(10.0, 3.0, 5000), np.ones((1, 5000))
+    assert distances((values, values), (ones, ones)).tolist() == [0.0]
+    assert distances((values, values + 1.5), (ones, ones)) == pytest.approx([1.5])
+    few = np.where(np.arange(5000) < 10, 1.0, 0.0)[None]
+    assert distances((values, values[:10]), (few, ones[:, :10])) == pytest.approx([0.0], abs=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +138,15 @@ def test_floor_from_spare_showers_has_the_same_size(
     floor = floors["separation.layer_energy"]
     assert floor.sizes == (800, 400)
     assert floor.factor == 1.0
-    assert floor.pairs == 2
+    assert floor.pairs == 5  # two disjoint ones, and three with exchanged showers
 
 
 def test_floor_of_a_single_pair_has_the_error_of_that_pair(
     tables: tuple[Frame, FeatureTable, FeatureTable],
 ) -> None:
-    """As many spare showers as the model has are one pair: its error is resampled as that of a model."""
+    """Where one pair is enough, its error is resampled as that of a model."""
     frame, reference, other = tables
-    metric = metrics_of("fast")[0]
+    metric = replace(metrics_of("fast")[0], floor_pairs=1)
     floors = FloorMaker(frame, Observed(reference), Observed(other)).floors(metric, len(other))
     value = {v.name: v for v in metric.compute(Pair(Observed(reference), Observed(other), frame))}
     floor = floors["separation.layer_energy"]

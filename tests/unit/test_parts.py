@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
+from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation.histograms import ShowerBins, resample
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.wasserstein import wasserstein_metric
-from caloforge.features import FeatureTable, derive_binning, feature_table, scan
+from caloforge.features import FeatureTable, KeptBlocks, derive_binning, feature_table, scan
 from caloforge.features.bins import clipped_bins, find_bins
+from caloforge.features.pipeline import pipelined
 from caloforge.features.table import TableBuilder
 from caloforge.formats import open_showers
 from caloforge.formats.joined import JoinedReader, Piece
@@ -25,7 +27,7 @@ from caloforge.geometry import load_geometry
 from caloforge.showers import Incident, PreciseShowers, ShowerMeta, Showers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from caloforge.features import Scan
@@ -201,3 +203,90 @@ def test_distances_of_resamplings_are_scipys(make_toy_showers: Callable[..., Sho
     value = found["wasserstein.cell_energy"]
     expected = 100 * wasserstein_distance(centres, centres, *counts) / value.settings["scales"][0]
     assert value.value == pytest.approx(expected, rel=1e-9)
+
+
+def in_a_file(table: FeatureTable) -> FeatureTable:
+    """The table as one that is too large for memory is kept, filled in three parts."""
+    builder = TableBuilder(len(table), memory=0)
+    for rows in np.array_split(np.arange(len(table)), 3):
+        builder.append(table.select(rows))
+    return builder.finish()
+
+
+def test_tables_in_a_file_are_those_in_memory() -> None:
+    rng = np.random.default_rng(3)
+    columns = {"a": rng.normal(size=9000), "b": rng.integers(0, 9, (9000, 4)).astype(np.int32)}
+    whole = FeatureTable(columns)
+    stored = in_a_file(whole)
+    assert stored.names == ("a", "b")
+    assert len(stored) == 9000
+    choices = (slice(4000, 8200), rng.permutation(9000)[:50], columns["a"] > 1.0, np.array([7, 7, 2]))
+    for name, values in columns.items():
+        assert stored[name].dtype == values.dtype
+        np.testing.assert_array_equal(stored[name], values)
+        for chosen in choices:
+            np.testing.assert_array_equal(stored.select(chosen)[name], values[chosen])
+    np.testing.assert_array_equal(stored.total("b"), columns["b"].sum(axis=0))
+    both = FeatureTable.concatenate([stored, whole.select(slice(0, 5))])
+    np.testing.assert_array_equal(both["b"][-5:], columns["b"][:5])
+    with pytest.raises(ConfigError, match="Unknown observable 'c'"):
+        stored["c"]
+
+
+def test_what_is_derived_of_a_table_in_a_file_is_computed_once_in_parts() -> None:
+    stored, sizes = in_a_file(FeatureTable({"a": np.arange(9000.0)})), []
+
+    def double(part: FeatureTable) -> np.ndarray:
+        sizes.append(len(part))
+        return 2 * part["a"]
+
+    some = stored.select(np.array([8999, 3])).derived("double", double)
+    np.testing.assert_array_equal(some, [17998.0, 6.0])
+    np.testing.assert_array_equal(stored.derived("double", double), 2 * np.arange(9000.0))
+    assert sum(sizes) == 9000
+    assert max(sizes) < 5000
+
+
+def test_a_more_precise_file_that_follows_makes_a_column_in_a_file_precise() -> None:
+    builder = TableBuilder(3, memory=0)
+    builder.append(FeatureTable({"a": np.array([0.1, 0.2], np.float32)}))
+    builder.append(FeatureTable({"a": np.array([1.0 + 1e-12])}))
+    np.testing.assert_array_equal(builder.finish()["a"], [np.float32(0.1), np.float32(0.2), 1.0 + 1e-12])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_give_results_in_order(threads: int) -> None:
+    done = pipelined(iter(range(50)), lambda number: number * number, threads=threads)
+    assert list(done) == [number * number for number in range(50)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_read_little_ahead_and_stop_at_an_error(threads: int) -> None:
+    read: list[int] = []
+
+    def blocks() -> Iterator[int]:
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        if number == 5:
+            raise DataError("the sixth")
+        return number
+
+    with pytest.raises(DataError, match="the sixth"):
+        list(pipelined(blocks(), work, threads=threads))
+    assert 6 <= len(read) < 20
+
+
+@pytest.mark.parametrize("most", [0, 1, 1 << 30])
+def test_cells_that_are_kept_are_not_read_again(most: int) -> None:
+    showers, geometry = in_rings("calochallenge-2", PreciseShowers)
+    kept = KeptBlocks(most)
+    binning = derive_binning(showers, geometry, keep=kept, threads=1)
+    assert kept.showers == (0 if most == 0 else COUNT)  # one block, which is kept even if it is too large
+    table = scan(showers, geometry, binning=binning, kept=kept).table
+    again = scan(showers, geometry, binning=binning, threads=1).table
+    assert table["layer_energy"].dtype == np.float64
+    for name in again.names:
+        np.testing.assert_array_equal(table[name], again[name])

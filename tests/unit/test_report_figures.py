@@ -111,10 +111,39 @@ def test_all_figures_are_made(evaluation: Evaluation) -> None:
         "Layers",
         "Cells",
         "Response",
+        "Depth and width",
+        "Texture",
         "Correlations",
         "Images",
+        "Broken showers",
         "Events",
     ]
+
+
+def test_the_physics_is_drawn_with_its_errors_and_ratios(evaluation: Evaluation) -> None:
+    plots = {plot.key: plot for plot in all_plots(evaluation)}
+    shapes = ("mean_layer", "layer_length", "last_third", "core_share", "r50", "r90", "isolated")
+    wanted = {"weighted_response", "weighted_resolution", "conversion", "hits_by_visible", "layer_residuals"}
+    assert wanted | {f"shape_{name}" for name in shapes} <= set(plots)
+    values, ratios = ratio_axes(plots["weighted_resolution"].figure)
+    assert (values.get_ylabel(), ratios.get_ylabel()) == (r"$\sigma_{68}$ / mean [%]", "ratio")
+    recorded = next(r for r in evaluation.results["other"] if r.name == "physics.response").settings
+    sigma = 100 * np.array(recorded["generated"]["sigma68"])
+    drawn = {bars.get_label(): bars for bars in values.containers}
+    np.testing.assert_allclose(drawn["other"].lines[0].get_ydata(), sigma)
+
+
+def test_showers_outside_of_the_range_are_shown_worst_first(evaluation: Evaluation) -> None:
+    for sample in evaluation.generated:
+        beyond = [odd.beyond for odd, _ in sample.odd]
+        assert 0 < len(beyond) <= 3
+        assert beyond == sorted(beyond, reverse=True)
+        for odd, shower in sample.odd:
+            assert shower.incident.energy[0] == sample.table["energy"][odd.number]
+            assert len(shower.energy) == sample.table["hits"][odd.number]
+    titles = [plot.caption for plot in all_plots(evaluation) if plot.section == "Broken showers"]
+    assert len(titles) == 2
+    assert "<b>" in titles[0]
 
 
 def test_pictures_know_their_size(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -149,7 +178,7 @@ def test_headline_is_a_plain_answer_for_every_model(evaluation: Evaluation) -> N
     page = page_html(given(evaluation, name="auc.x", group="classifier", value=0.7), [])
     top = page[page.index('id="answer"') : page.index('id="summary"')]
     assert "Can a classifier tell it from Geant4?" in top
-    assert "&lt;b&gt;: <b>Yes</b>: AUC 0.70 ± 0.02 (title of auc.x), Geant4 floor 0.50 ± 0.02." in top
+    assert "&lt;b&gt;: <b>Yes</b>: auc.x 0.700 ± 0.020, floor 0.500 ± 0.020 (title of auc.x)." in top
     assert top.count("<b>Yes</b>") == 2
 
 

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
-from caloforge.names import geometry_names, model_names, preset_names
+from caloforge.names import DATA_SETS, geometry_names, model_names, preset_names
 from caloforge.particles import PARTICLES
 
 if TYPE_CHECKING:
@@ -45,12 +45,6 @@ def _shipped() -> list[str]:
     return shipped_models()
 
 
-def _data_sets() -> Iterable[str]:
-    from caloforge.cli.data import NAMES
-
-    return NAMES
-
-
 geometry = _completion(geometry_names)
 preset = _completion(preset_names)
 particle = _completion(lambda: PARTICLES)
@@ -58,7 +52,7 @@ writable = _completion(lambda: WRITABLE)
 trained_model = _completion(_shipped)
 trained_name = _completion(lambda: sorted({name.split(":")[0] for name in _shipped()}))
 any_model = _completion(lambda: [*model_names(), *preset_names(), *_shipped()])
-data_set = _completion(_data_sets)
+data_set = _completion(lambda: DATA_SETS)
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from caloforge.cli.common import print_table, progress
 from caloforge.cli.helptext import help_text
 from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.files import check_folder, check_output, replacing
+from caloforge.names import DATA_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["NAMES", "data"]
+__all__ = ["data"]
 
-PHOTONS, GEANT4 = "siw-ecal-photons", "geant4"
-NAMES = (PHOTONS, GEANT4)
+PHOTONS, GEANT4 = DATA_SETS
 
 _FETCH = r"""Copy showers out of the package, or download Geant4's data sets.
 
@@ -74,13 +74,13 @@ def fetch(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file.")] = False,
 ) -> None:
-    """Bring one of ``NAMES`` to this machine."""
+    """Bring one of ``DATA_SETS`` to this machine."""
     if name == PHOTONS:
         _copy_photons(out or Path(f"{PHOTONS}.h5"), force=force)
     elif name == GEANT4:
         _fetch_geant4(out, url)
     else:
-        msg = f"There is no data set {shown(name)}: {did_you_mean(name, NAMES)}."
+        msg = f"There is no data set {shown(name)}: {did_you_mean(name, DATA_SETS)}."
         raise ConfigError(msg)
 
 

@@ -81,14 +81,16 @@ def demo(
     goes_on = not force and any(sample.path.exists() for sample in samples)
     check_folder(out, without=EVALUATION if goes_on else [display.name, *EVALUATION], force=force)
     from caloforge.evaluation import evaluate
+    from caloforge.report.writing import evaluation_folder, write_files
 
     count = min(count, _length(reference))
     with made(out), owned(out):
         speeds = [_generate(sample, reference, count=count, seed=seed, force=force) for sample in samples]
         energy = _draw(samples, reference, display, count=count, force=force)
-        result = evaluate(
-            reference, {s.name: s.path for s in samples}, out=out, count=count, seed=seed, force=force
-        )
+        with evaluation_folder(out, force=force) as folder:
+            files = {sample.name: sample.path for sample in samples}
+            result = evaluate(reference, files, count=count, seed=seed)
+            write_files(result, folder)
     _print(result, speeds, seconds=time.monotonic() - started)
     typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
     typer.echo(f"report, open it in a browser: {(out / 'report.html').resolve().as_uri()}")

@@ -142,12 +142,12 @@ def evaluate(
     check_showers([*files, *([baseline] if baseline else [])])
     check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
+    from caloforge.report.writing import evaluation_folder, write_files
 
-    with reading_in(energy_unit):
-        run(
+    with reading_in(energy_unit), evaluation_folder(out, force=force) as folder:
+        result = run(
             reference,
             models,
-            out=out,
             metrics=metrics.value,
             geometry=geometry,
             offset=shift,
@@ -159,9 +159,9 @@ def evaluate(
             seed=seed,
             device=device,
             threads=threads,
-            force=force,
-            on_results=_print,
         )
+        _print(result)
+        write_files(result, folder)
     typer.echo(f"report: {out / 'report.html'}")
 
 
@@ -187,6 +187,8 @@ def _print(result: Evaluation) -> None:
         if rows:
             print_table(columns, rows, title=section.title)
             typer.echo("")
+    typer.echo("*: no model is better by more than the combined error; none where that holds for all")
+    typer.echo("")
     typer.echo(QUESTION)
     for answer in answers(result):
         typer.echo(f"{answer.model}: {answer.word}{answer.reason}")

@@ -12,11 +12,13 @@ from caloforge.errors import DataError
 from caloforge.features.bins import check_edges, find_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Histogram", "ShowerBins", "bootstrap", "find_index", "resample"]
+    from caloforge.features import FeatureTable
+
+__all__ = ["Histogram", "ShowerBins", "find_index", "resample", "weighted_sums"]
 
 _ROWS = 4096
 
@@ -143,32 +145,23 @@ def resample(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np
     """How often each of ``count`` showers is drawn, with replacement, ``(count, resamples)``."""
     draws = np.empty((count, resamples), dtype=np.float32)
     for column in draws.T:
-        column[:] = np.bincount(rng.integers(0, count, count), minlength=count)
+        column[:] = np.bincount(rng.integers(0, max(count, 1), count), minlength=count)
     return draws
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-    sizes: tuple[int, int],
-    *,
-    resamples: int,
-    rng: np.random.Generator,
-) -> float | None:
-    """Standard deviation of ``statistic`` under resampling of the showers of both samples.
+def weighted_sums(table: FeatureTable, column: str, weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sums of a column over the showers for several weights of them, part by part: exact ones of counts.
 
     Args:
-        statistic: Function of how often each shower of the reference ``(n,)`` and of the
-            generated sample ``(m,)`` counts.
-        sizes: Showers ``n`` and ``m``.
-        resamples: Repetitions; None is returned for fewer than two.
-        rng: Draws the showers.
+        table: Of ``n`` showers.
+        column: Its name; ``(n, k)``.
+        weights: How often each shower counts, ``(R, n)``.
+
+    Returns:
+        ``(R, k)``.
     """
-    if resamples < 2:
-        return None
-    draws = [
-        [rng.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64) for n in sizes] for _ in range(resamples)
-    ]
-    return float(np.std([statistic(first, second) for first, second in draws], ddof=1))
+    sums = [weights[:, rows] @ some[column].astype(np.float64) for rows, some in table.parts()]
+    return np.asarray(np.sum(sums, axis=0))
 
 
 def _find(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.intp]:

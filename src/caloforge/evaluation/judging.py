@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from caloforge.evaluation.cost import cost_values
+from caloforge.evaluation.matching import share_particles
 from caloforge.evaluation.pair import Pair
 from caloforge.evaluation.registry import comparisons_of, metrics_of
 from caloforge.evaluation.results import MetricResult, sound
@@ -36,13 +37,14 @@ def judge(samples: Samples) -> dict[str, tuple[MetricResult, ...]]:
 
 
 def _metrics(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
-    pair = Pair(samples.reference.observed, sample.observed, samples.frame)
+    shared = share_particles(samples.reference.table, sample.table)
+    pair = Pair(samples.reference.observed, sample.observed, samples.frame, shared=shared)
     for metric in metrics_of(samples.frame.level):
         if min(pair.sizes) < metric.minimum:
             yield _too_few(metric, pair)
             continue
         _logger.info("%s: %s", sample.name, metric.name)
-        values, floors = metric.values(pair), samples.floors.floors(metric, pair.sizes[1])
+        values, floors = metric.values(pair), samples.floors.floors(metric, pair.sizes[1], shared=shared)
         for note in dict.fromkeys(value.note for value in values if value.value is None):
             _logger.info("%s: %s: %s", sample.name, metric.name, note)
         for value in values:
@@ -72,7 +74,7 @@ def _costs(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
 def _result(value: Value, floor: Floor | None, group: Group, version: str, pair: Pair) -> MetricResult:
     settings = dict(value.settings)
     if floor is not None:
-        settings["floor"] = {"sizes": list(floor.sizes), "factor": floor.factor, "pairs": floor.pairs}
+        settings["floor"] = floor.facts
     return MetricResult(
         name=value.name,
         title=value.title,

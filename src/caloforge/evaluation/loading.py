@@ -11,6 +11,7 @@ import numpy as np
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.outcome import SampleData
 from caloforge.evaluation.pair import Frame, Level, Observed
+from caloforge.evaluation.physics import worst_showers
 from caloforge.evaluation.sources import geometry_of
 from caloforge.features import (
     CellRecorder,
@@ -35,6 +36,7 @@ __all__ = ["Options", "Samples", "load_samples", "without_cells"]
 
 _EXAMPLES = (0.15, 0.5, 0.9)
 _SPARE_SAMPLES = 5
+_ODD = 3
 _logger = logging.getLogger(__name__)
 
 
@@ -123,7 +125,8 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             cost=source.cost,
         )
 
-    reference, *generated = (load(*numbered) for numbered in enumerate(sources))
+    reference, *loaded = (load(*numbered) for numbered in enumerate(sources))
+    generated = [_with_odd(s, reference, x, options) for s, x in zip(loaded, sources[1:], strict=True)]
     frame = Frame(
         geometry,
         binning,
@@ -136,6 +139,15 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     floors = FloorMaker(frame, reference.observed, spare)
     return Samples(frame, reference, tuple(generated), floors)
+
+
+def _with_odd(sample: SampleData, reference: SampleData, source: Source, options: Options) -> SampleData:
+    """The sample with its showers furthest outside of the reference's range, read once more."""
+    geometry = geometry_of(source, options.geometry)
+    found = worst_showers(reference.table, sample.table, _ODD)
+    showers = [source.read(odd.number, odd.number + 1) for odd in found]
+    cells = [read_out(shower, geometry, offset=options.offset) for shower in showers]
+    return replace(sample, odd=tuple(zip(found, cells, strict=True)))
 
 
 def without_cells(sample: SampleData) -> SampleData:

@@ -14,6 +14,7 @@ from caloforge.files import write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caloforge.evaluation.physics import Odd
     from caloforge.evaluation.results import MetricResult
     from caloforge.features import Binning, CellStore, FeatureTable, MeanImages
     from caloforge.geometry import Geometry
@@ -32,6 +33,8 @@ class SampleData:
         table: Features of all its showers.
         images: Mean images.
         examples: Showers of low, middle and high energy, as cells above threshold.
+        odd: Showers of a model furthest outside of the reference's range, as cells, the worst first; and
+            in what they lie outside.
         cells: All cells above threshold, while the metrics are computed; later None.
         cost: Parameters, training time and speed of the model, as far as its file tells.
     """
@@ -41,6 +44,7 @@ class SampleData:
     table: FeatureTable
     images: MeanImages
     examples: tuple[Showers, ...]
+    odd: tuple[tuple[Odd, Showers], ...] = ()
     cells: CellStore | None = None
     cost: Mapping[str, Any] = field(default_factory=dict)
 

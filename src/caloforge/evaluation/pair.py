@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from caloforge.evaluation.histograms import resample
 from caloforge.geometry.challenge import known_set
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class Observed:
         """The showers of a slice, mask or index array."""
         return Observed(self.table.select(index), None if self.cells is None else self.cells.select(index))
 
+    def without_cells(self) -> Observed:
+        """Its features alone."""
+        return Observed(self.table)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -85,12 +90,17 @@ class Pair:
         second: Showers of the model, or other showers of the reference for a floor.
         frame: Shared settings.
         resamples: Bootstrap repetitions for errors; 0 when no error is needed.
+        shared: Whether showers ``i`` of both have the same particle (``matching.share_particles``), or
+            particles as like as can be for a floor.
+        is_floor: Whether both are Geant4's: only the numbers are wanted, not what is told about them.
     """
 
     first: Observed
     second: Observed
     frame: Frame
     resamples: int = 40
+    shared: bool = False
+    is_floor: bool = False
 
     @property
     def reference(self) -> FeatureTable:
@@ -117,3 +127,23 @@ class Pair:
     def sizes(self) -> tuple[int, int]:
         """Showers of the reference and of the generated sample."""
         return len(self.first), len(self.second)
+
+    def twins(self) -> Pair:
+        """As many showers of both, where they share particles: those with the same ones."""
+        if not self.shared or self.sizes[0] == self.sizes[1]:
+            return self
+        both = slice(0, min(self.sizes))
+        return replace(self, first=self.first.select(both), second=self.second.select(both))
+
+    def draws(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How often each shower is drawn in the resamplings, with replacement: ``(n, R)`` and ``(m, R)``.
+
+        Showers that share a particle are drawn together, so that the particles, which both samples have,
+        are no part of the error.
+        """
+        if not self.shared:
+            return resample(self.sizes[0], self.resamples, rng), resample(self.sizes[1], self.resamples, rng)
+        common = min(self.sizes)
+        twins = resample(common, self.resamples, rng)
+        rest = [resample(size - common, self.resamples, rng) for size in self.sizes]
+        return np.concatenate([twins, rest[0]]), np.concatenate([twins, rest[1]])

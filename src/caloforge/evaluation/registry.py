@@ -13,7 +13,9 @@ from caloforge.evaluation.classify.metrics import (
     high_metric,
     low_metric,
     low_normed_metric,
+    pattern_metric,
     resnet_metric,
+    texture_metric,
 )
 from caloforge.evaluation.classify.posterior import high_posterior, low_posterior, resnet_posterior
 from caloforge.evaluation.coverage import coverage_metric
@@ -31,6 +33,14 @@ from caloforge.evaluation.papers import (
     profile_metric,
     rare_metric,
     regime_metric,
+)
+from caloforge.evaluation.physics import (
+    border_metric,
+    broken_metric,
+    hit_texture_metric,
+    layer_metric,
+    response_metric,
+    shape_metric,
 )
 from caloforge.evaluation.results import sound
 from caloforge.evaluation.separation import separation_metric
@@ -103,12 +113,14 @@ class Comparison:
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "1", 200, 1, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
     Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("resnet", "classifier", resnet_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("resnet", "classifier", resnet_metric, "standard", "2", 200, 1, 0.0, cells=True),
+    Metric("texture", "classifier", texture_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("pattern", "classifier", pattern_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
@@ -122,6 +134,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("regimes", "physics", regime_metric, "fast", "1", 50, 5, 0.5),
     Metric("layers", "physics", layer_correlation_metric, "fast", "1", 50, 5, 0.5),
     Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 1, 0.5, cells=True),
+    Metric("response", "physics", response_metric, "fast", "1", 100, 5, 0.5),
+    Metric("broken", "physics", broken_metric, "fast", "1", 200, 5, 1.0),
+    Metric("shapes", "physics", shape_metric, "fast", "1", 100, 5, 0.5),
+    Metric("layer_residuals", "physics", layer_metric, "fast", "1", 100, 5, 0.5),
+    Metric("hit_texture", "physics", hit_texture_metric, "fast", "1", 100, 5, 0.5),
+    Metric("borders", "physics", border_metric, "fast", "1", 100, 5, 0.5),
     Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
 )
 

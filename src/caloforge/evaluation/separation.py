@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.evaluation import windows
-from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index, resample
+from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index
 from caloforge.evaluation.results import Value
 from caloforge.features.binning import SPECTRUM_BINS, SPECTRUM_SPLIT
 from caloforge.features.bins import find_bins
@@ -44,10 +44,7 @@ def separation_power(first: Histogram, second: Histogram) -> NDArray[np.float64]
 
 def separation_metric(pair: Pair) -> list[Value]:
     """Separation power of the CaloChallenge's histograms, averaged over layers."""
-    rng = pair.frame.rng("separation")
-    weights = None
-    if pair.resamples > 1:
-        weights = (resample(pair.sizes[0], pair.resamples, rng), resample(pair.sizes[1], pair.resamples, rng))
+    weights = pair.draws(pair.frame.rng("separation")) if pair.resamples > 1 else None
     return [_measure(pair, observable, weights) for observable in _observables(pair.frame)]
 
 

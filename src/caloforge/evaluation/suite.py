@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from caloforge.evaluation.baselines import BASELINE, ResampledReader, read_pool
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
-from caloforge.evaluation.outcome import Evaluation, write_metrics
+from caloforge.evaluation.outcome import Evaluation
 from caloforge.evaluation.recut import recut
 from caloforge.evaluation.registry import comparisons_of, level_named, metrics_of
 from caloforge.evaluation.sources import (
@@ -35,17 +35,15 @@ from caloforge.evaluation.sources import (
     select,
     threshold_warning,
 )
-from caloforge.files import check_folder, filling, made
 from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.geometry.challenge import cut_geometry
-from caloforge.names import EVALUATION
 from caloforge.showers import Showers
 from caloforge.split import Split, check_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from caloforge.evaluation.loading import Samples
     from caloforge.evaluation.registry import Comparison, Metric
@@ -61,7 +59,6 @@ def evaluate(
     reference: Given,
     generated: Mapping[str, Given],
     *,
-    out: str | Path | None = None,
     metrics: str = "fast",
     geometry: str | Path | Geometry | None = None,
     offset: tuple[float, float] = (0.0, 0.0),
@@ -73,16 +70,13 @@ def evaluate(
     seed: int = 1,
     device: str = "cpu",
     threads: int | None = None,
-    force: bool = False,
-    on_results: Callable[[Evaluation], None] | None = None,
 ) -> Evaluation:
-    """Compare generated showers with a reference.
+    """Compare generated showers with a reference; ``caloforge.report.write_evaluation`` writes it down.
 
     Args:
         reference: File, open reader, or showers; several files are read as one.
         generated: Models by name, each given like the reference. At most as many showers of each are
             used as the reference has.
-        out: Folder for ``metrics.json``, ``report.html`` and ``figures/``; nothing is written when None.
         metrics: Level, "fast", "standard" or "official".
         geometry: Name, file or geometry of the read-out; by default what the reference tells.
         offset: Points are shifted by this before they are projected [mm], in all samples.
@@ -96,16 +90,14 @@ def evaluate(
             the CaloChallenge's data set whose voxels and energies these are.
         seed: Of all random choices.
         device: Where networks are trained: ``cpu``, ``cuda`` or ``auto``.
-        threads: Trainings at once on the CPU; by default one a core. Numbers do not depend on it.
-        force: Replace the files of ``out``.
-        on_results: Called with the metrics before the report, whose figures take a while, is drawn.
+        threads: Of reading, and trainings at once on the CPU; by default one a core. Numbers do not
+            depend on it.
 
     Raises:
         ConfigError: Nothing to compare, an unknown level, part, geometry or device, or no cut.
         DataError: Samples that cannot be compared, or without showers.
         FormatError: A file cannot be read.
         GeometryError: Samples of different geometries.
-        OutputError: ``out`` holds an evaluation, or files of the same names, and ``force`` is not given.
     """
     check_part(part)
     _check_threshold(threshold)
@@ -121,14 +113,7 @@ def evaluate(
         device=_checked(device),
         workers=threads,
     )
-    if out is None:
-        return _evaluation(reference, generated, baseline, options)
-    with _folder(Path(out), force=force) as new:
-        evaluation = _evaluation(reference, generated, baseline, options)
-        if on_results is not None:
-            on_results(evaluation)
-        _write(evaluation, new)
-    return evaluation
+    return _evaluation(reference, generated, baseline, options)
 
 
 def _evaluation(
@@ -180,14 +165,6 @@ def _check_threshold(threshold: float | None) -> None:
     if threshold is not None and not 0 <= threshold < math.inf:
         expected = "an energy in MeV that is not negative"
         raise ConfigError(bad("the threshold", got=f"{threshold:g}", expected=expected))
-
-
-@contextmanager
-def _folder(out: Path, *, force: bool) -> Iterator[Path]:
-    """A folder to write to, whose content moves into ``out`` in the end; ``out`` is made before the work."""
-    with made(out), filling(out) as part:
-        check_folder(out, without=EVALUATION, force=force)
-        yield part
 
 
 def _open(
@@ -301,11 +278,3 @@ def _size_warning(name: str, count: int, metrics: tuple[Metric | Comparison, ...
 
 def _since(begin: float) -> float:
     return round(time.monotonic() - begin, 1)
-
-
-def _write(evaluation: Evaluation, folder: Path) -> None:
-    from caloforge.report import write_report
-
-    write_metrics(evaluation, folder / "metrics.json")
-    _logger.info("drawing the report")
-    write_report(evaluation, folder)

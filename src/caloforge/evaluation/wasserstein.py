@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
-from caloforge.evaluation.histograms import Histogram, ShowerBins, resample
+from caloforge.evaluation.histograms import Histogram, weighted_sums
+from caloforge.evaluation.papers.resampling import distances, draws
 from caloforge.evaluation.results import Value
 from caloforge.evaluation.scales import spreads
 
@@ -18,7 +16,9 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.pair import Pair
 
-__all__ = ["standardised_distance", "wasserstein_metric"]
+__all__ = ["wasserstein_metric"]
+
+_Weights = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 _OBSERVABLES = (
     ("hits", "number of hits"),
@@ -33,28 +33,6 @@ _SCALE = 100.0
 _FLAT = 1e-9
 
 
-def standardised_distance(
-    reference: NDArray[np.floating],
-    generated: NDArray[np.floating],
-    reference_weights: NDArray[np.float64] | None = None,
-    generated_weights: NDArray[np.float64] | None = None,
-    *,
-    scale: float | None = None,
-) -> float:
-    """Wasserstein-1 distance of two samples ``(n,)``, in standard deviations of the reference.
-
-    Args:
-        reference: Sample of the reference.
-        generated: Sample of the model.
-        reference_weights: How often each entry counts.
-        generated_weights: How often each entry counts.
-        scale: Standard deviation to divide by instead of the reference's own.
-    """
-    width = scale if scale is not None else float(np.std(reference))
-    distance = wasserstein_distance(reference, generated, reference_weights, generated_weights)
-    return float(distance) / width if width > 0 else 0.0 if distance == 0 else float("inf")
-
-
 def wasserstein_metric(pair: Pair) -> list[Value]:
     """Distances of the observables of 2309.05704 (reference section 8.7), in hundredths of a deviation.
 
@@ -64,39 +42,9 @@ def wasserstein_metric(pair: Pair) -> list[Value]:
     where the paper compares the first cells of its showers. The error comes from resampled showers,
     where the paper gives the spread of ten samples of 50 000 showers.
     """
-    rng = pair.frame.rng("wasserstein")
-    weights = _Weights(*(_with_whole(resample(size, pair.resamples, rng)) for size in pair.sizes))
+    weights = draws(pair, "wasserstein")
     values = [_measure(pair, weights, name, title) for name, title in _OBSERVABLES]
     return [*values[:2], _cell_energy(pair, weights), *values[2:]]
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """How often every shower counts: once, and then in the resamplings, ``(n, 1 + R)`` each."""
-
-    first: NDArray[np.float32]
-    second: NDArray[np.float32]
-
-    @cached_property
-    def signed(self) -> NDArray[np.float32]:
-        """The showers of both samples, one after the other, ``(1 + R, n + m)``."""
-        return np.ascontiguousarray(np.concatenate([self.first, self.second]).T)
-
-    def distances(self, reference: NDArray[np.floating], generated: NDArray[np.floating]) -> NDArray[Any]:
-        """Wasserstein-1 distances of ``(n,)`` and ``(m,)`` numbers: area between the distributions.
-
-        They are sorted once; sums of whole numbers, which are exact, give the distributions.
-        """
-        values = np.concatenate([reference, generated])
-        order = np.argsort(values, kind="stable")
-        steps = np.diff(values[order]) / (float(len(reference)) * len(generated))
-        factor = np.where(order < len(reference), float(len(generated)), -float(len(reference)))
-        apart = (np.abs(np.cumsum(row[order] * factor)[:-1]) for row in self.signed)
-        return np.array([float(between @ steps) for between in apart])
-
-
-def _with_whole(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.concatenate([np.ones((len(weights), 1), np.float32), weights], axis=1)
 
 
 def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
@@ -106,7 +54,7 @@ def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
     )
     scales = spreads(whole)
     columns = zip(reference.T, generated.T, scales, strict=True)
-    each = np.array([_scaled(weights.distances(r, g), float(scale)) for r, g, scale in columns])
+    each = np.array([_scaled(distances((r, g), weights), float(scale)) for r, g, scale in columns])
     if not (scales > 0).any():
         return _absent(name, title, "It is the same in all showers of the reference: there is no scale.")
     unknown = np.flatnonzero(np.isnan(each[:, 0]))
@@ -127,12 +75,12 @@ def _cell_energy(pair: Pair, weights: _Weights) -> Value:
     name, title = "cell_energy", "cell energy"
     edges = pair.frame.binning.spectrum
     centres = np.sqrt(edges[1:] * edges[:-1])
-    tables = (pair.reference, weights.first), (pair.generated, weights.second)
-    counts = [ShowerBins(edges[None], counts=t["spectrum"]).fill(w)[:, 0] for t, w in tables]
+    tables = (pair.reference, pair.generated)
+    counts = [weighted_sums(table, "spectrum", own) for table, own in zip(tables, weights, strict=True)]
     if not all(c[0].any() for c in counts):
         which = "reference" if not counts[0][0].any() else "generated sample"
         return _absent(name, title, f"The {which} has no cells above the threshold.")
-    whole = pair.frame.reference["spectrum"].sum(axis=0)
+    whole = pair.frame.reference.total("spectrum")
     mean = np.average(centres, weights=whole)
     scale = float(np.sqrt(np.average((centres - mean) ** 2, weights=whole)))
     if not scale > _FLAT * mean:

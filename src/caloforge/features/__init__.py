@@ -8,9 +8,17 @@ from caloforge.features.observables import observables
 from caloforge.features.scan import MeanImages, Scan, feature_table, scan
 from caloforge.features.shapes import hits_above
 from caloforge.features.table import FeatureTable
-from caloforge.features.vectors import calochallenge_vector, cloud_vector, conditions, layer_vector
+from caloforge.features.vectors import (
+    calochallenge_vector,
+    cloud_vector,
+    conditions,
+    layer_vector,
+    shower_vector,
+)
+from caloforge.features.whole import SHOWER_SHAPES
 
 __all__ = [
+    "SHOWER_SHAPES",
     "Binning",
     "CellBatch",
     "CellRecorder",
@@ -32,4 +40,5 @@ __all__ = [
     "observables",
     "read_out",
     "scan",
+    "shower_vector",
 ]

@@ -161,11 +161,15 @@ def _sums_of(hits: Hits, steps: NDArray[np.float64]) -> _Sums:
     return _Sums(
         smallest=float(hits.energy.min()),
         largest=hits.precision.type(hits.energy.max()),
-        layers=np.bincount(hits.layer, weights=hits.energy, minlength=hits.geometry.n_layers),
-        radial=np.bincount(hits.distance_bins(steps), weights=hits.energy, minlength=len(steps) - 1),
+        layers=_energies(hits, hits.layer, hits.geometry.n_layers),
+        radial=_energies(hits, hits.distance_bins(steps), len(steps) - 1),
         steps=steps,
         cells=cells,
     )
+
+
+def _energies(hits: Hits, index: NDArray[np.integer], size: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(index, weights=hits.energy, minlength=size), dtype=np.float64)
 
 
 def _reach(geometry: Geometry) -> float:

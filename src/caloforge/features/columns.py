@@ -66,7 +66,7 @@ class ColumnFile:
         data = np.ascontiguousarray(values, dtype=place.dtype)
         with self._lock:
             self._file.seek(place.start + start * place.row_bytes)
-            rest = memoryview(data).cast("B") if data.size else memoryview(b"")
+            rest = _bytes(data)
             while len(rest):  # a system call may write less than it was given
                 rest = rest[self._file.write(rest) :]
 
@@ -76,7 +76,7 @@ class ColumnFile:
         values = np.empty((max(stop - start, 0), *place.shape), place.dtype)
         with self._lock:
             self._file.seek(place.start + start * place.row_bytes)
-            rest = memoryview(values).cast("B") if values.size else memoryview(b"")
+            rest = _bytes(values)
             while len(rest):
                 rest = rest[self._file.readinto(rest) :]
         return values
@@ -95,6 +95,11 @@ class ColumnFile:
                 found = self.read(name, part.start, part.stop)
                 values[order[low:high]] = found[rising[low:high] - part.start]
         return values
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    """The memory of an array whose rows lie one after the other."""
+    return values.reshape(-1).view(np.uint8).data
 
 
 def chunks(count: int) -> Iterator[slice]:

@@ -64,7 +64,12 @@ class Hits:
         """
         if self._is_straight:
             return clipped_bins(self._cell_distance, edges)[self.cell]
-        return clipped_bins(self._distance, edges)
+        return clipped_bins(self.distance, edges)
+
+    @cached_property
+    def distance(self) -> NDArray[np.float64]:
+        """Distances of the cell centres to the incident axis [mm], ``(H,)``."""
+        return self._cell_distance[self.cell] if self._is_straight else self._slanted_distance()
 
     @cached_property
     def _is_straight(self) -> bool:
@@ -76,8 +81,7 @@ class Hits:
         x, y = self.geometry.cell_positions[:, :2].T.astype(np.float64)
         return np.asarray(np.hypot(x - self.offset[0], y - self.offset[1]))
 
-    @cached_property
-    def _distance(self) -> NDArray[np.float64]:
+    def _slanted_distance(self) -> NDArray[np.float64]:
         direction = self.incident.direction[self.shower]
         relative = self.position - [*self.offset, 0.0]
         along = np.einsum("hc,hc->h", relative, direction)

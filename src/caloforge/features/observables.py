@@ -11,6 +11,7 @@ from caloforge.features.rings import has_rings_only, ring_columns
 from caloforge.features.shapes import shape_columns
 from caloforge.features.sums import sums_by_index
 from caloforge.features.table import FeatureTable
+from caloforge.features.whole import whole_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,20 +39,23 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
     layers = ring_columns(hits, geometry) if rings else _layer_sums(hits, geometry)
     layers["sparsity"] = 1.0 - layers["layer_hits"] / np.diff(geometry.layer_offsets)
     visible = np.asarray(layers.pop("visible"))
+    bins = _bins(hits, binning)
     return FeatureTable(
         {
             **_incident(hits),
             **_whole(hits, visible, layers, geometry),
             **layers,
-            **_bins(hits, binning),
+            **bins,
             "longitudinal_bins": _groups(layers["layer_energy"], binning),
             **shape_columns(hits, geometry, binning, layers),
+            **whole_columns(hits, geometry, {**layers, **bins}, binning.profile),
         }
     )
 
 
 def _incident(hits: Hits) -> dict[str, NDArray[Any]]:
-    return {"energy": hits.incident.energy, "theta": hits.incident.theta, "phi": hits.incident.phi}
+    particle = hits.incident
+    return {"energy": particle.energy, "theta": particle.theta, "phi": particle.phi, "pdg": particle.pdg}
 
 
 def _whole(

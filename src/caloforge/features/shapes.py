@@ -53,5 +53,9 @@ def hits_above(table: FeatureTable, thresholds: NDArray[np.integer]) -> NDArray[
         table: Holds the column ``spectrum``.
         thresholds: Numbers of the edges of ``Binning.spectrum``, ``(k,)``.
     """
-    spectrum = table["spectrum"]
-    return np.column_stack([spectrum[:, edge:].sum(axis=1, dtype=np.int64) for edge in thresholds])
+
+    def count(some: FeatureTable) -> NDArray[np.int64]:
+        spectrum = some["spectrum"]
+        return np.column_stack([spectrum[:, edge:].sum(axis=1, dtype=np.int64) for edge in thresholds])
+
+    return table.derived(("hits above", *map(int, thresholds)), count)

@@ -31,6 +31,7 @@ class FeatureTable:
 
     ================================ ===================================================================
     ``energy``, ``theta``, ``phi``   incident particle [MeV, rad]
+    ``pdg``                          its PDG code
     ``visible``, ``fraction``        E_vis [MeV] and E_vis / E_inc
     ``hits``                         cells above threshold
     ``cog_x``, ``cog_y``, ``cog_z``  energy-weighted mean position [mm]
@@ -50,6 +51,10 @@ class FeatureTable:
     ``first_part``, ``early_share``  shares of E_vis in the first 8/25 and 3/25 of the layers
     ``regime_hits``                  cells of low, middle and high energy (``Binning.regimes``)
     ``regime_energy``                energy in these cells [MeV]
+    ``weighted``                     energy weighted by the absorber of its layer [MeV]
+    ``core_share``, ``r50``, ...     shapes of the whole shower, see ``SHOWER_SHAPES``
+    ``borders_first``, ...           neighbouring hits by border between cells, see ``occupancy_columns``
+    ``columns_first``, ...           hits in the columns of cells that these borders part
     ================================ ===================================================================
     """
 
@@ -58,7 +63,7 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         """Check that the columns have one length."""
-        if isinstance(self.columns, _Selected | _Stored):  # of columns that were checked
+        if isinstance(self.columns, _Selected | _Stored | _Joined):  # of columns that were checked
             return
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
@@ -70,6 +75,8 @@ class FeatureTable:
             return len(self.columns.rows)
         if isinstance(self.columns, _Stored):
             return len(self.columns.file)
+        if isinstance(self.columns, _Joined):
+            return len(self.columns.first) + len(self.columns.second)
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -94,6 +101,15 @@ class FeatureTable:
             return FeatureTable(_Selected(self.columns.whole, self.columns.rows[index]))
         return FeatureTable(_Selected(self, np.arange(len(self))[index]))
 
+    def followed_by(self, other: FeatureTable) -> FeatureTable:
+        """These showers and then those of a table with the same columns, which stay where they are.
+
+        Raises:
+            DataError: Their columns differ.
+        """
+        _check_columns([self, other])
+        return FeatureTable(_Joined(self, other))
+
     def derived(self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]]) -> NDArray[Any]:
         """What ``compute`` makes of every shower, ``(n, ...)``; done once for all selections of a table.
 
@@ -105,6 +121,8 @@ class FeatureTable:
             return self.columns.whole.derived_rows(key, compute, self.columns.rows)
         if isinstance(self.columns, _Stored):
             return self.columns.derived(key, compute, self, np.arange(len(self)))
+        if isinstance(self.columns, _Joined):
+            return self.derived_rows(key, compute, np.arange(len(self)))
         if key not in self._derived:
             self._derived[key] = compute(self)
         return self._derived[key]
@@ -115,11 +133,15 @@ class FeatureTable:
         """Some rows of ``derived``, in their order."""
         if isinstance(self.columns, _Stored):
             return self.columns.derived(key, compute, self, rows)
+        if isinstance(self.columns, _Joined):
+            return self.columns.pick(rows, lambda table, own: table.derived_rows(key, compute, own))
         return self.derived(key, compute)[rows]
 
     def rows_of(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Some rows of a column, in their order."""
-        return self.columns.take(name, rows) if isinstance(self.columns, _Stored) else self[name][rows]
+        return (
+            self.columns.take(name, rows) if isinstance(self.columns, _Stored | _Joined) else self[name][rows]
+        )
 
     def parts(self) -> Iterator[tuple[slice, FeatureTable]]:
         """The table in parts of some thousand showers, for what adds up over them."""
@@ -145,13 +167,17 @@ class FeatureTable:
         """
         if not parts:
             raise DataError("There are no feature tables to concatenate.")
-        if len({part.names for part in parts}) != 1:
-            raise DataError("Feature tables with different columns cannot be concatenated.")
+        _check_columns(parts)
         builder = TableBuilder(sum(map(len, parts)))
         for part in parts:
             for _, some in part.parts():
                 builder.append(some)
         return builder.finish()
+
+
+def _check_columns(parts: Sequence[FeatureTable]) -> None:
+    if len({part.names for part in parts}) != 1:
+        raise DataError("Feature tables with different columns cannot be concatenated.")
 
 
 @dataclass(frozen=True)
@@ -214,6 +240,39 @@ class _Stored(Mapping[str, "NDArray[Any]"]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
+
+
+@dataclass(frozen=True)
+class _Joined(Mapping[str, "NDArray[Any]"]):
+    """The columns of two tables, one after the other."""
+
+    first: FeatureTable
+    second: FeatureTable
+
+    def pick(
+        self, rows: NDArray[np.int64], of: Callable[[FeatureTable, NDArray[np.int64]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Rows of both tables, ``of`` each its own, in their order."""
+        is_first = rows < len(self.first)
+        one, two = of(self.first, rows[is_first]), of(self.second, rows[~is_first] - len(self.first))
+        found = np.empty((len(rows), *one.shape[1:]), np.result_type(one, two))
+        found[is_first], found[~is_first] = one, two
+        return found
+
+    def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self.pick(rows, lambda table, own: table.rows_of(name, own))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return np.concatenate([self.first[name], self.second[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.first.columns)
+
+    def __len__(self) -> int:
+        return len(self.first.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.first.columns
 
 
 class TableBuilder:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.features.whole import SHOWER_SHAPES
 from caloforge.geometry import PolarGrid
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from caloforge.features.table import FeatureTable
     from caloforge.geometry import Geometry
 
-__all__ = ["calochallenge_vector", "cloud_vector", "conditions", "layer_vector"]
+__all__ = ["calochallenge_vector", "cloud_vector", "conditions", "layer_vector", "shower_vector"]
 
 _FLOOR = 1e-8
 _LENGTH = 100.0
@@ -60,6 +61,11 @@ def layer_vector(table: FeatureTable, geometry: Geometry, *, hits: bool) -> NDAr
     if hits:
         parts.append(table["layer_hits"])
     return np.concatenate(parts, axis=1).astype(np.float64)
+
+
+def shower_vector(table: FeatureTable) -> NDArray[np.float64]:
+    """The shapes of the whole shower, in the order of ``SHOWER_SHAPES``, ``(n, F)``."""
+    return table.matrix(list(SHOWER_SHAPES))
 
 
 def conditions(table: FeatureTable) -> NDArray[np.float64]:

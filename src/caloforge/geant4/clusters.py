@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from caloforge.geant4.stack import SensorDepths, half_width, plates
-from caloforge.geometry import BoxGrid
+from caloforge.geometry import BoxGrid, PolarGrid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.geometry import Geometry, PolarGrid
+    from caloforge.geometry import Geometry
 
 __all__ = ["POINT_CUT", "Cloud", "Clusters"]
 
@@ -73,21 +73,19 @@ class _Polar:
         fine = grid.refined(factor)
         step = fine.r_edges[-1] - fine.r_edges[-2]
         outside = np.arange(fine.r_edges[-1] + step, np.sqrt(2) * radius + step, step)
-        self._edges = np.array([*([0.0] if fine.r_edges[0] > 0 else []), *fine.r_edges, *outside])
-        self._n_alpha = fine.n_alpha
+        edges = (*([0.0] if fine.r_edges[0] > 0 else []), *fine.r_edges, *outside.tolist())
+        self._grid, self._edges = PolarGrid(r_edges=edges, n_alpha=fine.n_alpha), np.array(edges)
 
     def index(
         self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
-        alpha = np.minimum((turn * self._n_alpha).astype(np.int64), self._n_alpha - 1)
-        ring = np.searchsorted(self._edges, np.hypot(x, y), side="right") - 1
-        return alpha, np.minimum(ring, len(self._edges) - 2)
+        alpha, ring = self._grid.alpha_and_ring(x, y)
+        return alpha, np.minimum(ring, self._grid.n_r - 1)
 
     def centre(
         self, i: NDArray[np.int64], j: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        alpha = -np.pi + (i + 0.5) * 2 * np.pi / self._n_alpha
+        alpha = -np.pi + (i + 0.5) * 2 * np.pi / self._grid.n_alpha
         r = 0.5 * (self._edges[j] + self._edges[j + 1])
         return r * np.cos(alpha), r * np.sin(alpha)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import geant4_pybind as g4
 
 from caloforge.errors import GeometryError, bad, shown
-from caloforge.geant4.stack import half_width, plates
+from caloforge.geant4.stack import Sensor, half_width, plates
 from caloforge.geometry import BoxGrid
 
 if TYPE_CHECKING:
@@ -16,24 +16,10 @@ if TYPE_CHECKING:
     from caloforge.geant4.stack import Plate
     from caloforge.geometry import Geometry, PolarGrid
 
-__all__ = ["Detector", "Sensor"]
+__all__ = ["Detector"]
 
 _MARGIN = 20.0  # mm of vacuum around the stack
 _FULL_TURN = 6.283185307179586
-
-
-class Sensor(NamedTuple):
-    """A sensitive plate that may be placed many times, with the layer's number as copy number.
-
-    Attributes:
-        grid: Read-out grid of its layers.
-        plate: Logical volume of the plate.
-        cell: Logical volume of the read-out cell inside of it, or None when it is not divided.
-    """
-
-    grid: BoxGrid | PolarGrid
-    plate: Any
-    cell: Any
 
 
 class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]

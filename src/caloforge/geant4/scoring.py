@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from caloforge.geant4.detector import Sensor
+    from caloforge.geant4.stack import Sensor
     from caloforge.geometry import Geometry
 
 __all__ = ["CellScorer", "CellSums", "Scorer", "StepScorer"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,22 +10,17 @@ import numpy as np
 
 from caloforge import __version__
 from caloforge.beam import Beam
-from caloforge.blocks import run_blocks
 from caloforge.errors import ConfigError, bad, shown
-from caloforge.formats import NativeWriter
 from caloforge.geant4.clusters import POINT_CUT
-from caloforge.geant4.data import check_package, find_data, require
 from caloforge.geant4.stack import plates
-from caloforge.geant4.worker import Geant4Worker
 from caloforge.showers import Incident, ShowerMeta
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caloforge.blocks import Progress
     from caloforge.geometry import Geometry
 
-__all__ = ["Scoring", "Simulation", "simulate"]
+__all__ = ["Scoring", "Simulation"]
 
 Scoring = Literal["steps", "cells"]
 
@@ -111,46 +105,3 @@ class Simulation:
             "readout": self.readout,
             "physics": "FTFP_BERT" if self.hadrons else "G4EmStandardPhysics",
         }
-
-
-def simulate(
-    simulation: Simulation,
-    *,
-    out: Path,
-    count: int,
-    processes: int = 1,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> None:
-    """Simulate ``count`` showers into a native file; goes on where it was interrupted.
-
-    Args:
-        simulation: What is wanted.
-        out: The file to write.
-        count: Showers.
-        processes: Worker processes; the showers do not depend on it.
-        force: Replace ``out``.
-        progress: See ``run_blocks``.
-
-    Raises:
-        MissingDependencyError: Geant4 or its data are not there.
-        GeometryError: A material is unknown, or the sensors cannot be divided into cells.
-        OutputError: ``out`` exists or cannot be written.
-    """
-    check_package()
-    require(find_data(simulation.data), hadrons=simulation.hadrons)
-    request = simulation.request()
-    options: dict[str, Any] = {} if progress is None else {"progress": progress}
-    run_blocks(
-        out=out,
-        count=count,
-        block=simulation.block,
-        request=request,
-        worker=Geant4Worker(simulation),
-        processes=processes,
-        isolate=True,
-        writer=partial(NativeWriter, provenance=request),
-        geometry=simulation.geometry,
-        force=force,
-        **options,
-    )

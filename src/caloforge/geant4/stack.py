@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry, PolarGrid
 
-__all__ = ["Plate", "SensorDepths", "half_width", "plates", "window_radius"]
+__all__ = ["Plate", "Sensor", "SensorDepths", "half_width", "plates", "window_radius"]
 
 _VACUUM = "vacuum"
 
@@ -84,6 +84,20 @@ def half_width(geometry: Geometry) -> float:
     matter and not through an edge, up to about 70 degrees.
     """
     return max(window_radius(layer.grid) for layer in geometry.layers) + 3 * geometry.depth
+
+
+class Sensor(NamedTuple):
+    """A sensitive plate that may be placed many times, with the layer's number as copy number.
+
+    Attributes:
+        grid: Read-out grid of its layers.
+        plate: Logical volume of the plate.
+        cell: Logical volume of the read-out cell inside of it, or None when it is not divided.
+    """
+
+    grid: BoxGrid | PolarGrid
+    plate: Any
+    cell: Any
 
 
 class SensorDepths:

@@ -4,10 +4,18 @@ from caloforge.geometry.files import geometry_from_dict, geometry_from_json, geo
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
-from caloforge.geometry.rings import Rings, cell_symmetries, find_rings, symmetry_turns, uniform_grid
+from caloforge.geometry.rings import (
+    SQUARE_TURNS,
+    Rings,
+    cell_symmetries,
+    find_rings,
+    symmetry_turns,
+    uniform_grid,
+)
 from caloforge.geometry.xml import read_binning_xml, write_binning_xml
 
 __all__ = [
+    "SQUARE_TURNS",
     "BoxGrid",
     "Geometry",
     "Layer",

@@ -115,12 +115,17 @@ class PolarGrid(Record):
 
     def find(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.int64]:
         """The cell under every position, ``(H,)``; -1 outside of the outermost ring."""
-        r = np.hypot(x, y)
-        ring = np.searchsorted(self.r_edges, r, side="right") - 1
-        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
-        alpha = np.minimum((turn * self.n_alpha).astype(np.int64), self.n_alpha - 1)
+        alpha, ring = self.alpha_and_ring(x, y)
         inside = (ring >= 0) & (ring < self.n_r)
         return np.where(inside, alpha * self.n_r + ring, -1)
+
+    def alpha_and_ring(
+        self, x: NDArray[np.floating], y: NDArray[np.floating]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Angle and ring of every position, ``(H,)``; rings -1 and ``n_r``: inside and outside of all."""
+        ring = np.searchsorted(self.r_edges, np.hypot(x, y), side="right") - 1
+        turn = (np.arctan2(y, x) + np.pi) / (2 * np.pi)
+        return np.minimum((turn * self.n_alpha).astype(np.int64), self.n_alpha - 1), ring
 
     def centres(self) -> NDArray[np.float64]:
         """x and y of the cell centres [mm] (mid radius, mid angle), ``(n_cells, 2)``."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caloforge.geometry.grids import PolarGrid
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["cell_groups", "neighbours"]
+__all__ = ["behind", "beside", "cell_groups", "neighbours"]
 
 
 def neighbours(geometry: Geometry) -> dict[str, NDArray[np.int64]]:
@@ -25,8 +25,8 @@ def neighbours(geometry: Geometry) -> dict[str, NDArray[np.int64]]:
     has are left out.
     """
     names = ("x", "y") if isinstance(geometry.layers[0].grid, BoxGrid) else ("alpha", "r")
-    found = {name: _beside(geometry, axis) for axis, name in enumerate(names)}
-    found["next layer"], found["layer after next"] = (_behind(geometry, step) for step in (1, 2))
+    found = {name: beside(geometry, axis) for axis, name in enumerate(names)}
+    found["next layer"], found["layer after next"] = (behind(geometry, step) for step in (1, 2))
     return {name: index for name, index in found.items() if (index >= 0).any()}
 
 
@@ -48,7 +48,11 @@ def cell_groups(geometry: Geometry, block: int = 5) -> tuple[NDArray[np.int64], 
     return np.concatenate(groups), count
 
 
-def _beside(geometry: Geometry, axis: int) -> NDArray[np.int64]:
+def beside(geometry: Geometry, axis: int) -> NDArray[np.int64]:
+    """The next cell of every cell along an axis of its layer's grid, ``(n_cells,)``; -1 where there is none.
+
+    Axis 0 is x or the angle (closed), axis 1 is y or the radius.
+    """
     parts = zip(geometry.layers, geometry.layer_offsets[:-1], strict=True)
     return np.concatenate([_next(layer.grid, axis, int(offset)) for layer, offset in parts])
 
@@ -62,7 +66,11 @@ def _next(grid: BoxGrid | PolarGrid, axis: int, offset: int) -> NDArray[np.int64
     return moved.ravel()
 
 
-def _behind(geometry: Geometry, step: int) -> NDArray[np.int64]:
+def behind(geometry: Geometry, step: int) -> NDArray[np.int64]:
+    """The cell ``step`` layers behind every cell that its centre lies over, ``(n_cells,)``; -1 for none.
+
+    Negative steps look towards the front.
+    """
     layer = geometry.cell_layer.astype(np.int64) + step
     layer[layer >= geometry.n_layers] = -1
     x, y = geometry.cell_positions[:, 0], geometry.cell_positions[:, 1]

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from caloforge.geometry.grids import Grid
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["Rings", "cell_symmetries", "find_rings", "symmetry_turns", "uniform_grid"]
+__all__ = ["SQUARE_TURNS", "Rings", "cell_symmetries", "find_rings", "symmetry_turns", "uniform_grid"]
+
+
+_SIGNS = [(a, b) for a in (1, -1) for b in (1, -1)]
+SQUARE_TURNS = np.array(
+    [[[a, 0], [0, b]] for a, b in _SIGNS] + [[[0, b], [a, 0]] for a, b in _SIGNS], dtype=np.float32
+)
+"""The symmetries of a square as matrices for (x, y), the identity first, ``(8, 2, 2)``."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,12 @@ def cell_symmetries(geometry: Geometry) -> NDArray[np.int32]:
 def symmetry_turns(geometry: Geometry) -> NDArray[np.float32]:
     """What the symmetries of ``cell_symmetries`` do to (x, y), in their order: ``(S, 2, 2)``."""
     grid = geometry.layers[0].grid
-    turns = np.eye(2)[None]
+    turns = np.eye(2, dtype=np.float32)[None]
     if geometry.is_uniform and isinstance(grid, PolarGrid):
-        turns = _polar_turns(grid.n_alpha)
+        turns = _polar_turns(grid.n_alpha).astype(np.float32)
     elif geometry.is_uniform and isinstance(grid, BoxGrid) and _is_square(grid):
-        signs = [(a, b) for a in (1, -1) for b in (1, -1)]
-        turns = np.array([[[a, 0], [0, b]] for a, b in signs] + [[[0, b], [a, 0]] for a, b in signs])
-    return turns.astype(np.float32)
+        turns = SQUARE_TURNS
+    return turns
 
 
 def _radii(geometry: Geometry) -> NDArray[np.float64]:

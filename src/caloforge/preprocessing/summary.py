@@ -10,6 +10,7 @@ import torch
 
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
+from caloforge.preprocessing.whitening import Axes, filled, principal_axes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,6 @@ __all__ = ["Summary", "SummaryContent", "SummaryScaling", "SummaryTransform", "m
 SummaryScaling = Literal["paper", "whitened"]
 SummaryContent = Literal["layers", "counts"]
 
-_FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _DEGREE = 3
 _SMALLEST = 1e-3  # a residual that is smaller counts as this
 _PRIOR = 5  # rows: a layer hit once or twice has no spread of its own
@@ -182,10 +182,9 @@ class _WhitenedSummary(SummaryTransform):
             residual = raw[rows, i] - terms[rows] @ self.weights[:, i]
             log_spread = residual.abs().clamp_min(_SMALLEST).log() - MEAN_LOG_NORMAL
             self.spread[:, i] = least_squares(terms[rows], log_spread, prior=_PRIOR)
-        scaled = self._standardise(raw, known, terms, rng)
-        values, vectors = torch.linalg.eigh(scaled.T.cov())
-        self.basis.copy_(vectors)
-        self.stretch.copy_(values.clamp_min(_FLOOR**2).sqrt())
+        axes = principal_axes(self._standardise(raw, known, terms, rng))
+        self.basis.copy_(axes.basis)
+        self.stretch.copy_(axes.stretch)
         self._done()
 
     def forward(self, summary: Summary, condition: Tensor, rng: torch.Generator) -> Tensor:
@@ -193,13 +192,13 @@ class _WhitenedSummary(SummaryTransform):
         self._require_fitted()
         raw, known = self._raw(summary, rng)
         scaled = self._standardise(raw, known, _terms(condition), rng)
-        return (scaled @ self.basis / self.stretch).to(torch.float32)
+        return Axes(self.basis, self.stretch).whiten(scaled).to(torch.float32)
 
     def inverse(self, target: Tensor, condition: Tensor) -> Summary:
         """Summaries out of a flow's sample; counts stay real numbers."""
         self._require_fitted()
         terms = _terms(condition)
-        scaled = (target.to(torch.float64) * self.stretch) @ self.basis.T
+        scaled = Axes(self.basis, self.stretch).restore(target)
         return self._summary(scaled * (terms @ self.spread).exp() + terms @ self.weights)
 
     @abstractmethod
@@ -211,9 +210,7 @@ class _WhitenedSummary(SummaryTransform):
         """The inverse of ``_raw``."""
 
     def _standardise(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
-        scaled = (raw - terms @ self.weights) / (terms @ self.spread).exp()
-        filler = torch.randn(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
-        return torch.where(known, scaled, filler)
+        return filled((raw - terms @ self.weights) / (terms @ self.spread).exp(), known, rng)
 
 
 class WhitenedSummary(_WhitenedSummary):

@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from caloforge.report.page import write_report
     from caloforge.report.tables import summary
     from caloforge.report.verdicts import headline
+    from caloforge.report.writing import write_evaluation
 
-__all__ = ["headline", "summary", "write_report"]
+__all__ = ["headline", "summary", "write_evaluation", "write_report"]
 
 # imported when they are first used: the event display is part of this package, and needs no metrics
-_PLACES = {"headline": "verdicts", "summary": "tables", "write_report": "page"}
+_PLACES = {
+    "headline": "verdicts",
+    "summary": "tables",
+    "write_evaluation": "writing",
+    "write_report": "page",
+}
 
 
 def __getattr__(name: str) -> Any:

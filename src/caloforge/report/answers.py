@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caloforge.report.numbers import number
 from caloforge.report.style import REFERENCE
-from caloforge.report.tables import COMPATIBLE, model_results
+from caloforge.report.tables import model_results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,8 @@ __all__ = ["QUESTION", "Answer", "answers"]
 QUESTION = f"Can a classifier tell it from {REFERENCE}?"
 
 _GUESS = 0.5
-_DIGITS = 2
+_DIGITS = 3
+_SURE = 3.0  # of half a dozen classifiers one is two standard deviations off by chance
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Answer:
 def answers(evaluation: Evaluation) -> list[Answer]:
     """The answers in the order of ``evaluation.generated``.
 
-    The strongest judge is the one with the highest area. It tells a model when its area lies more than
-    two standard deviations above both its floor and a guess, where a weaker judge may do as well; "no"
-    holds for these classifiers and this number of showers only.
+    The judge that is named is the worst for the model: the highest area that lies more than three standard
+    deviations above both its floor and a guess. Without one the answer is "no", with the highest area of
+    all; it holds for these classifiers and this number of showers only.
     """
     found = zip(evaluation.generated, model_results(evaluation), strict=True)
     return [_answer(sample.name, list(results.values())) for sample, results in found]
@@ -61,11 +62,10 @@ def _answer(model: str, results: Sequence[MetricResult]) -> Answer:
     judge = next((r for r in known if _tells(r)), None)
     if judge is not None:
         return Answer(model, True, "Yes", f": {_numbers(judge)}.")
-    judges = "this classifier" if len(known) == 1 else f"these {len(known)} classifiers"
+    judges = "not this classifier" if len(known) == 1 else f"none of these {len(known)} classifiers"
     showers = min(known[0].n_reference, known[0].n_generated)
-    return Answer(
-        model, False, "No", f", not with {judges} at {showers} showers of each: {_numbers(known[0])}."
-    )
+    reason = f", {judges} with {showers} showers of each; the worst: {_numbers(known[0])}."
+    return Answer(model, False, "No", reason)
 
 
 def _value(result: MetricResult) -> float | None:
@@ -75,11 +75,11 @@ def _value(result: MetricResult) -> float | None:
 def _tells(result: MetricResult) -> bool:
     floor = _GUESS if result.floor is None else max(result.floor, _GUESS)
     noise = math.hypot(result.error or 0.0, result.floor_error or 0.0)
-    return (result.value or 0.0) - floor > COMPATIBLE * noise
+    return (result.value or 0.0) - floor > _SURE * noise
 
 
 def _numbers(result: MetricResult) -> str:
-    area = f"AUC {number(result.value, result.error, _DIGITS)} ({result.title})"
+    area = f"{result.name} {number(result.value, result.error, _DIGITS)}"
     if result.floor is None:
-        return f"{area}, without a floor"
-    return f"{area}, {REFERENCE} floor {number(result.floor, result.floor_error, _DIGITS)}"
+        return f"{area}, without a floor ({result.title})"
+    return f"{area}, floor {number(result.floor, result.floor_error, _DIGITS)} ({result.title})"

@@ -33,6 +33,7 @@ _COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("AUC: low", ("auc.low",)),
     ("AUC: high", ("auc.high",)),
     ("AUC: ResNet", ("auc.resnet",)),
+    ("AUC: texture", ("auc.texture",)),
     ("FPD", ("distance.fpd_mended", "distance.fpd")),
     ("KPD", ("distance.kpd_mended", "distance.kpd")),
     ("R: cells", ("physics.pyramid_hit_correlation",)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
+from caloforge.evaluation.physics.layers import layer_residuals
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
 from caloforge.report.samples import recorded
@@ -27,6 +28,16 @@ __all__ = ["correlation_plots", "layer_correlation", "layer_pearson"]
 _SECTION = "Correlations"
 _DIFFERENCE = 0.3
 _SHORT, _LONG, _SMALL = 0.95, 1.35, 13
+_OBSERVABLES = {
+    "observable_correlation": (
+        "physics.gettinghigh_correlations",
+        "Pearson correlation of observables (Getting High)",
+    ),
+    "shape_correlation": (
+        "physics.shape_correlations",
+        "Pearson correlation of depth, width and energy of the showers",
+    ),
+}
 _WORDS = {
     "cog_x": "mean x",
     "cog_y": "mean y",
@@ -36,6 +47,8 @@ _WORDS = {
     "moment2_z": "spread z",
     "visible": "E visible",
     "energy": "E incident",
+    "weighted_response": "response",
+    "hits_per_visible": "hits / E visible",
     "thirds 1": "first third",
     "thirds 2": "middle third",
     "thirds 3": "last third",
@@ -48,7 +61,8 @@ def layer_correlation(table: FeatureTable) -> NDArray[np.float64]:
     Ranks, because a few showers with energy in the last layers would decide Pearson's.
     """
     seen = table["visible"] > 0
-    return _correlation(rankdata(table["layer_energy"][seen] / table["visible"][seen, None], axis=0))
+    shares = table["layer_energy"][seen] / table["visible"][seen, None]
+    return _correlation(np.column_stack([rankdata(column) for column in shares.T]))
 
 
 def layer_pearson(table: FeatureTable) -> NDArray[np.float64]:
@@ -70,12 +84,19 @@ def correlation_plots(evaluation: Evaluation) -> Iterator[Plot]:
     )
     figure = _draw(evaluation, layer_correlation)
     yield Plot("layer_correlation", _SECTION, caption, figure, columns=1 + len(evaluation.generated))
-    yield from _observables(evaluation)
+    caption = (
+        "Pearson correlation of the energies of two layers once their trend with the energy is taken "
+        "out; for models, the difference to Geant4."
+    )
+    figure = _draw(evaluation, lambda table: _correlation(layer_residuals(table)))
+    yield Plot("layer_residuals", _SECTION, caption, figure, columns=1 + len(evaluation.generated))
+    for key, (name, caption) in _OBSERVABLES.items():
+        yield from _observables(evaluation, key, name, caption)
 
 
-def _observables(evaluation: Evaluation) -> Iterator[Plot]:
-    """The paper's correlations between observables, which the metric recorded."""
-    found = recorded(evaluation, "physics.gettinghigh_correlations")
+def _observables(evaluation: Evaluation, key: str, name: str, caption: str) -> Iterator[Plot]:
+    """Correlations between observables, which a metric recorded."""
+    found = recorded(evaluation, name)
     found = {model: settings for model, settings in found.items() if "reference" in settings}
     if not found:
         return
@@ -85,8 +106,9 @@ def _observables(evaluation: Evaluation) -> Iterator[Plot]:
     for model, settings in found.items():
         pictures[f"{model} − {REFERENCE}"] = np.array(settings["generated"]) - reference
     figure = _matrices(pictures, [_WORDS.get(title, title.replace("_", " ")) for title in first["titles"]])
-    caption = "Pearson correlation of observables (Getting High); for models, the difference to Geant4."
-    yield Plot("observable_correlation", _SECTION, caption, figure, columns=len(pictures))
+    yield Plot(
+        key, _SECTION, f"{caption}; for models, the difference to Geant4.", figure, columns=len(pictures)
+    )
 
 
 def _correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "energy_bins", "histogram", "mean_in_bins", "resolution_in_bins", "shower_mean"]
 
 
+_COLUMNS = 16  # of a table whose numbers are made precise at once
+
+
 @dataclass(frozen=True)
 class Curve:
     """Values and their statistical errors, ``(B,)`` each; NaN where there is nothing."""
@@ -39,6 +42,14 @@ def histogram(values: NDArray[np.floating], edges: NDArray[np.floating]) -> Curv
 
 def shower_mean(values: NDArray[np.generic], weights: NDArray[np.bool_] | None = None) -> Curve:
     """Mean over showers of ``(n, B)``; with ``weights`` over the showers that count in a column."""
+    columns = [slice(start, start + _COLUMNS) for start in range(0, values.shape[1], _COLUMNS)]
+    parts = [_mean(values[:, some], None if weights is None else weights[:, some]) for some in columns]
+    if not parts:
+        return Curve(np.empty(0), np.empty(0))
+    return Curve(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("values", "errors")))
+
+
+def _mean(values: NDArray[np.generic], weights: NDArray[np.bool_] | None) -> Curve:
     data = np.asarray(values, dtype=np.float64)
     counted = np.ones(data.shape) if weights is None else weights.astype(np.float64)
     number = np.maximum(counted.sum(axis=0), 1.0)

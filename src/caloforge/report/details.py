@@ -63,7 +63,16 @@ def _floor(floor: Mapping[str, Any]) -> str:
     sizes = " / ".join(str(size) for size in floor["sizes"])
     pairs = f"{floor['pairs']} pair{'s' if floor['pairs'] > 1 else ''}"
     scaled = "" if floor["factor"] == 1 else f", scaled by {floor['factor']:.3g}"
-    return f"{sizes}, {pairs}{scaled}"
+    return f"{sizes}, {pairs}{scaled}{_particles(floor)}"
+
+
+def _particles(floor: Mapping[str, Any]) -> str:
+    """How near the particles of the two sides are, where they were matched."""
+    if floor.get("particles") != "matched":
+        return ""
+    median, largest = (floor[f"{which}_energy_difference"] for which in ("median", "largest"))
+    angles = f", directions to {floor['largest_angle_rad']:.2g} rad" if "largest_angle_rad" in floor else ""
+    return f", energies matched to {median:.2%} (largest {largest:.2%}){angles}"
 
 
 def _short(settings: Mapping[str, Any]) -> str:

@@ -11,9 +11,10 @@ from caloforge.report.classifiers import classifier_plots
 from caloforge.report.correlations import correlation_plots
 from caloforge.report.costs import cost_plots
 from caloforge.report.deviations import deviation_plots
-from caloforge.report.events import event_plots
+from caloforge.report.events import event_plots, odd_plots
 from caloforge.report.images import image_plots
 from caloforge.report.observables import observable_plots
+from caloforge.report.physics import physics_plots
 from caloforge.report.response import response_plots
 from caloforge.report.style import pdf, png, style
 
@@ -29,6 +30,7 @@ __all__ = ["Picture", "all_plots", "draw_all"]
 _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     observable_plots,
     cell_plots,
+    physics_plots,
     response_plots,
     deviation_plots,
     correlation_plots,
@@ -65,7 +67,8 @@ def all_plots(evaluation: Evaluation) -> Iterator[Plot]:
     with style():
         for make in _MAKERS:
             yield from make(evaluation)
-    yield from event_plots(evaluation)  # has its own style
+    yield from odd_plots(evaluation)  # has its own style, as the next
+    yield from event_plots(evaluation)
 
 
 def draw_all(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> Iterator[Picture]:

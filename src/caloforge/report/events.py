@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.collections import Collection
 
 from caloforge.report.interactive import turn_table
+from caloforge.report.physics import BROKEN
 from caloforge.report.plot import Plot
 from caloforge.report.scene import row_length
 from caloforge.report.still import draw_event
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from caloforge.report.interactive import TurnTable
     from caloforge.report.scene import Panel
 
-__all__ = ["event_plots", "event_table"]
+__all__ = ["event_plots", "event_table", "odd_plots"]
 
 _MOST = 6
 _LOW, _MIDDLE = 0, 1
@@ -37,6 +38,26 @@ def event_plots(evaluation: Evaluation) -> Iterator[Plot]:
         for hits in figure.findobj(Collection):
             hits.set_rasterized(True)  # thousands of faces
         yield Plot(f"event_{number}", "Events", caption, figure, row_length(len(panels)))
+
+
+def odd_plots(evaluation: Evaluation) -> Iterator[Plot]:
+    """Draw the showers of every model that lie furthest outside of Geant4's range."""
+    for sample in evaluation.generated:
+        if not sample.odd:
+            continue
+        panels = [
+            (f"{odd.quantity}: {odd.beyond:.2g} ranges beyond", shower, evaluation.geometry)
+            for odd, shower in sample.odd
+        ]
+        figure = draw_event(panels)
+        for hits in figure.findobj(Collection):
+            hits.set_rasterized(True)
+        caption = (
+            f"Showers of {sample.name} furthest outside of the range that {REFERENCE} has at their energy, "
+            "in lengths of that range. Geant4 has some beyond its own range too: see the floor of the table."
+        )
+        key = "broken_" + "".join(c if c.isalnum() else "_" for c in sample.name)
+        yield Plot(key, BROKEN, caption, figure, row_length(len(panels)))
 
 
 def event_table(evaluation: Evaluation) -> TurnTable | None:

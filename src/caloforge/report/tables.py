@@ -99,9 +99,9 @@ class Cell:
     Attributes:
         text: Value and error.
         value: What to sort by.
-        best: Whether no other model is better in this row.
-        tied: Whether it lies within one standard deviation of the best.
-        compatible: Whether it lies within two standard deviations of the floor, or beyond it.
+        best: Whether no model is better by more than the combined error of the two, and one is worse.
+        compatible: Whether it lies within two standard deviations of a fair floor (``Floor.particles``):
+            this metric does not tell it from Geant4.
         note: More about it.
         mark: Letter of the note among those of its section.
     """
@@ -109,7 +109,6 @@ class Cell:
     text: str
     value: float | None = None
     best: bool = False
-    tied: bool = False
     compatible: bool = False
     note: str = ""
     mark: str = ""
@@ -266,19 +265,19 @@ def _text(value: float | None, error: float | None, scale: float, digits: int | 
 def _ranked(
     cells: tuple[Cell, ...], results: Sequence[MetricResult | None], ranked: Sequence[bool]
 ) -> tuple[Cell, ...]:
-    """Mark the best cell and those that cannot be told from it."""
+    """Mark the best cell and those that cannot be told from it; none where that holds for all."""
     scores = {
         i: _badness(r)
         for i, r in enumerate(results)
         if r is not None and cells[i].value is not None and ranked[i]
     }
-    if len(scores) < 2 or min(scores.values()) == max(scores.values()):
+    if not scores:
         return cells
-    best = min(scores, key=lambda i: scores[i])
-    return tuple(
-        replace(cell, best=i == best, tied=i != best and i in scores and _is_tied(results, scores, i, best))
-        for i, cell in enumerate(cells)
-    )
+    first = min(scores, key=lambda i: scores[i])
+    best = {i for i in scores if _is_tied(results, scores, i, first)}
+    if len(best) == len(scores):
+        return cells
+    return tuple(replace(cell, best=i in best) for i, cell in enumerate(cells))
 
 
 def _badness(result: MetricResult) -> float:
@@ -297,7 +296,7 @@ def _is_tied(results: Sequence[MetricResult | None], scores: dict[int, float], o
 def _is_compatible(result: MetricResult) -> bool:
     if result.value is None or result.floor is None or not math.isfinite(result.value):
         return False
+    if "particles" not in result.settings.get("floor", {}):  # an older evaluation: is it fair?
+        return False
     noise = math.hypot(result.error or 0.0, result.floor_error or 0.0)
-    above = result.value - result.floor
-    worse = {"lower": above, "higher": -above, "floor": abs(above)}[result.better]
-    return worse <= COMPATIBLE * noise
+    return abs(result.value - result.floor) <= COMPATIBLE * noise

@@ -21,8 +21,8 @@ _SLOTS: tuple[tuple[Group, str, tuple[str, ...]], ...] = (
     ("separation", "Separation power × 1000", ("separation.cell_energy",)),
     ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.hits",)),
     ("wasserstein", "Wasserstein-1 × 100", ("wasserstein.radial_bins",)),
-    ("classifier", "AUC", ("auc.low", "auc.boosted_hits")),
-    ("classifier", "AUC", ("auc.resnet", "auc.high", "auc.boosted")),
+    ("classifier", "AUC", ()),
+    ("classifier", "AUC", ()),
     ("distance", "", ("distance.fpd", "distance.fpd_mended")),
     ("distance", "", ("distance.kpd", "distance.kpd_mended")),
     ("coverage", "", ("coverage.features_coverage", "coverage.coverage")),
@@ -34,7 +34,7 @@ _SLOTS: tuple[tuple[Group, str, tuple[str, ...]], ...] = (
     ("cost", "", ("cost.parameters",)),
 )
 """Group, words before the title, and metrics of which the first that is there is shown. A group of which none
-is there shows its first metric."""
+is there shows its first metric; classifiers without names are those that tell a model best."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,12 @@ class Verdict:
 
     Attributes:
         model: Its name.
-        best: Rows in which it is best.
-        tied: Further rows in which it cannot be told from the best.
+        best: Rows in which no other model is better by more than the errors, and one is worse.
         compatible: Rows in which it cannot be told from Geant4.
     """
 
     model: str
     best: int
-    tied: int
     compatible: int
 
 
@@ -62,7 +60,8 @@ def headline(evaluation: Evaluation) -> Section:
     known = [row([results.get(name) for results in models], ranked=ranked) for name in metrics]
     rows: list[Row] = []
     for group, prefix, names in _SLOTS:
-        chosen = _choose([r for r in known if r.group == group], names, rows)
+        own = [r for r in known if r.group == group]
+        chosen = _choose(own, names or _strongest(own, ranked), rows)
         if chosen is not None:
             title = f"{prefix}: {chosen.title}" if prefix else chosen.title
             rows.append(replace(chosen, title=title))
@@ -77,7 +76,6 @@ def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict],
         Verdict(
             sample.name,
             sum(r.cells[i].best for r in quality),
-            sum(r.cells[i].tied for r in quality),
             sum(r.cells[i].compatible for r in quality),
         )
         for i, sample in enumerate(evaluation.generated)
@@ -90,6 +88,17 @@ def verdict(evaluation: Evaluation, rows: Sequence[Row]) -> tuple[list[Verdict],
     return verdicts, " ".join(filter(None, sentences))
 
 
+def _strongest(rows: Sequence[Row], ranked: Sequence[bool]) -> tuple[str, ...]:
+    """Areas under ROC curves, the one first that is largest for any model."""
+
+    def largest(row: Row) -> float:
+        cells = zip(row.cells, ranked, strict=True)
+        return max((c.value for c, counts in cells if counts and c.value is not None), default=0.0)
+
+    areas = [row for row in rows if row.name.startswith("auc.")]
+    return tuple(row.name for row in sorted(areas, key=largest, reverse=True))
+
+
 def _choose(found: Sequence[Row], names: Sequence[str], taken: Sequence[Row]) -> Row | None:
     """The first of ``names`` that has a number; the first row of a group that has none of them at all."""
     used = {row.name for row in taken}
@@ -100,11 +109,11 @@ def _choose(found: Sequence[Row], names: Sequence[str], taken: Sequence[Row]) ->
 
 
 def _ranking(verdicts: Sequence[Verdict], total: int) -> str:
-    order = sorted(verdicts, key=lambda v: (v.best, v.tied), reverse=True)
+    order = sorted(verdicts, key=lambda v: v.best, reverse=True)
     if len(order) < 2 or not order[0].best:
         return ""
     first, second = order[0], order[1]
-    if (first.best, first.tied) == (second.best, second.tied):
+    if first.best == second.best:
         return f"{first.model} and {second.model} are ahead, each best in {first.best} of {total} rows."
     return f"{first.model} is best in {first.best} of {total} rows, {second.model} in {second.best}."
 
@@ -117,7 +126,7 @@ def _judgement(verdicts: Sequence[Verdict], total: int) -> str:
         agreed = f"{_joined(whole)} cannot be told from Geant4 in any of {total} rows"
         return f"At these numbers of showers {agreed}."
     first, *others = (f"{v.model} in {v.compatible}" for v in verdicts)
-    return f"Compatible with Geant4 (✓): {', '.join([f'{first} of {total} rows', *others])}."
+    return f"Not told from Geant4 (✓): {', '.join([f'{first} of {total} rows', *others])}."
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from caloforge.errors import CaloForgeError, DataError, OutputError
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
-from caloforge.geometry import cell_symmetries, project, symmetry_turns, to_points
+from caloforge.geometry import SQUARE_TURNS, cell_symmetries, project, symmetry_turns, to_points
 from caloforge.models import Batch
 from caloforge.models.base import CellSet
 from caloforge.preprocessing import Summary
@@ -44,11 +44,6 @@ _CELL_COLUMNS = ("cell", "cell_energy")
 _TYPES = {"layer": np.uint8, "cell": np.int32}  # float32 otherwise
 _FACTS = "facts.json"
 _FORMAT = 3  # of the cache: older ones are made again
-_SYMMETRIES = np.array(
-    [[[a, 0], [0, b]] for a in (1, -1) for b in (1, -1)]
-    + [[[0, a], [b, 0]] for a in (1, -1) for b in (1, -1)],
-    dtype=np.float32,
-)
 
 
 class TrainingData:
@@ -161,7 +156,7 @@ class TrainingData:
         by its own random number. With ``cells`` all cells above threshold come along, and showers
         are turned by the symmetries of the read-out instead of those of a square.
         """
-        turns = self._turns if cells else _SYMMETRIES
+        turns = self._turns if cells else SQUARE_TURNS
         choice = rng.integers(len(turns), size=len(rows))
         if symmetry == "none":
             choice[:] = 0

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import chi2
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_curve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["ROC_POINTS", "auc_error", "calibrated", "divergence", "roc_points"]
+__all__ = [
+    "ROC_POINTS",
+    "auc_error",
+    "calibrated",
+    "divergence",
+    "mean_auc_error",
+    "mean_error",
+    "roc_points",
+    "untied",
+]
 
 ROC_POINTS = 101
 _CERTAIN = 1e-6
@@ -54,6 +66,44 @@ def auc_error(area: float, count: int) -> float:
     q1, q2 = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)
     variance = area * (1.0 - area) + (count - 1) * (q1 + q2 - 2.0 * area**2)
     return float(np.sqrt(max(variance, 0.0))) / count
+
+
+def mean_error(values: Sequence[float], error: float, *, tested: int, trained: int) -> float:
+    """Standard deviation of the mean over trainings that divide the same showers differently.
+
+    The trainings are not independent: showers that one is tested with are learnt by another. Their
+    correlation is taken as the share of the showers that a training is tested with, Nadeau and Bengio,
+    Machine Learning 52 (2003) 239. The spread counts where it is larger than chance allows (1 %).
+
+    Args:
+        values: Of every training.
+        error: Of one of them, for its number of test showers.
+        tested: Test showers of one training.
+        trained: Showers that one training learns from.
+    """
+    number = len(values)
+    variance = error**2
+    if number > 1:
+        spread = float(np.var(values, ddof=1))
+        chance = float(chi2.ppf(0.99, number - 1)) / (number - 1)
+        variance = spread if spread > chance * variance else variance
+    shared = tested / (tested + trained)
+    return float(np.sqrt(variance * (1.0 + (number - 1) * shared) / number))
+
+
+def mean_auc_error(areas: Sequence[float], *, tested: int, trained: int) -> float:
+    """``mean_error`` of areas under the ROC curve, for numbers of showers of each class."""
+    error = auc_error(float(np.mean(areas)), tested)
+    return mean_error(areas, error, tested=tested, trained=trained)
+
+
+def untied(scores: NDArray[np.floating]) -> float:
+    """Share of the variance of an area that ties leave: calibration by few showers gives many of them equal
+    probabilities, whose pairs count one half. That of the Mann-Whitney statistic for samples of one origin.
+    """
+    equal = np.unique(scores, return_counts=True)[1].astype(np.float64)
+    whole = float(len(scores))
+    return float(1.0 - (equal**3 - equal).sum() / (whole**3 - whole)) if whole > 1 else 1.0
 
 
 def roc_points(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, list[float]]:

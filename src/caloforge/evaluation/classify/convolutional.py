@@ -13,7 +13,7 @@ from caloforge.evaluation.classify.networks import DenseNetwork
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ConvolutionalNetwork"]
+__all__ = ["CircularPad", "ConvolutionalNetwork"]
 
 _CHANNELS = 16
 _HEAD = (128, 64, 32)
@@ -51,7 +51,7 @@ class ConvolutionalNetwork(nn.Module):
             wide = number == 0 and not circular  # the published first layer of box grids pads one more
             pad = kernel // 2 + wide
             if circular:
-                layers.append(_CircularPad(pad))
+                layers.append(CircularPad(pad))
             padding = (pad, 0, pad) if circular else pad
             layers += [nn.Conv3d(channels, _CHANNELS, kernel, padding=padding), nn.LeakyReLU()]
             channels, sizes = _CHANNELS, [size + 2 * wide for size in sizes]
@@ -69,14 +69,19 @@ class ConvolutionalNetwork(nn.Module):
         return logits
 
 
-class _CircularPad(nn.Module):
-    """Continue the second axis of images by its other end; several times round where it is short."""
+class CircularPad(nn.Module):
+    """Continue the second axis of images by its other end; several times round where it is short.
+
+    Args:
+        size: Cells on both sides.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size = size
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images ``(b, C, L, I + 2 size, J)`` of images ``(b, C, L, I, J)``."""
         angles = images.shape[3]
         index = torch.arange(-self._size, angles + self._size, device=images.device) % angles
         return images[:, :, :, index]

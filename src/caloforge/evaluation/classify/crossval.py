@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from caloforge.evaluation.classify.calibration import auc_error
+from caloforge.evaluation.classify.calibration import mean_auc_error
 from caloforge.evaluation.classify.workers import parallel
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ class Auc:
 
     Attributes:
         value: Mean over the folds; 0.5 when the samples cannot be told apart.
-        error: Its standard deviation: the larger of the spread over folds and of what the number
-            of test showers allows.
+        error: Its standard deviation, which the numbers of showers allow (``mean_auc_error``).
         folds: Area of every fold.
         count: Showers of each class, over all test folds.
     """
@@ -127,6 +126,6 @@ def cross_validate(
 
     areas = parallel(area, jobs, workers=workers)
     tested = sum(len(parts[k]) for k in range(folds.used))
-    mean = float(np.mean(areas))
-    spread = float(np.std(areas, ddof=1)) / np.sqrt(len(areas)) if len(areas) > 1 else 0.0
-    return Auc(mean, float(max(spread, auc_error(mean, tested))), tuple(areas), tested)
+    each = tested // folds.used
+    error = mean_auc_error(areas, tested=each, trained=len(reference) - each)
+    return Auc(float(np.mean(areas)), error, tuple(areas), tested)

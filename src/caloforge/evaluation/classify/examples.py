@@ -1,9 +1,9 @@
-"""Showers of several classes as networks take them: vectors, cells above threshold, or images."""
+"""Showers of several classes as networks take them: vectors, or cells above threshold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from caloforge.evaluation.pair import Observed
     from caloforge.features import CellBatch, CellStore
 
-__all__ = ["Batch", "CellExamples", "Examples", "ImageExamples", "Scaling", "TableExamples", "labels_of"]
+__all__ = ["Batch", "CellExamples", "Examples", "Scaling", "TableExamples", "Unit", "labels_of"]
 
 Batch = tuple[torch.Tensor, ...]
+Unit = Literal["incident", "layer", "mev", "log", "hit"]
 _TINY, _FLOOR = 1e-16, 1e-8
 _BLOCK = 512
+_SOFT = 0.1  # MeV: a little less than a minimum-ionising particle leaves in a cell of silicon
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,21 @@ class Examples(Protocol):
         """Showers of every class."""
         ...
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Arguments of the network for some showers; ``rows`` must rise."""
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What of the inputs was made to fit the showers, as JSON types."""
+        ...
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:
+        """Arguments of the network for some showers; ``rows`` must rise.
+
+        With ``rng`` they are to be learnt from: where the read-out is symmetric and this is asked
+        for, every shower is turned or mirrored at random.
+        """
+        ...
+
+    def views(self) -> tuple[Self, ...]:
+        """The same showers as symmetries of the read-out show them; what is said of all is averaged."""
         ...
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
@@ -95,10 +110,19 @@ class TableExamples:
         """From one matrix a class."""
         return cls(np.concatenate(classes), tuple(len(values) for values in classes), dtype)
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See ``Examples``."""
+        return {}
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:  # noqa: ARG002
         """See ``Examples``."""
         values = self.values[rows]
         return (torch.from_numpy(_scaled(values, self.scaling)).to(self.dtype),)
+
+    def views(self) -> tuple[Self, ...]:
+        """See ``Examples``."""
+        return (self,)
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """See ``Examples``."""
@@ -116,7 +140,7 @@ class CellExamples:
     The weights are the cell energies over the incident energy ("incident", columns: conditions), or
     over 1e-16 + the layer's energy ("layer", columns: conditions and log10 of 1e-8 + layer energies):
     the CaloChallenge's low-level and normalised low-level inputs (reference section 13.2), without
-    the zeros.
+    the zeros. Or energies in MeV ("mev"), log(1 + energy / threshold) ("log"), or 1 ("hit").
 
     Attributes:
         stores: Cells of every class.
@@ -128,7 +152,7 @@ class CellExamples:
 
     stores: tuple[CellStore, ...]
     conditions: NDArray[np.float64]
-    unit: Literal["incident", "layer", "mev"]
+    unit: Unit
     dtype: torch.dtype = torch.float32
     scaling: Scaling | None = None
     counts: tuple[int, ...] = field(init=False)
@@ -148,7 +172,7 @@ class CellExamples:
         cls,
         samples: Sequence[Observed],
         conditions: NDArray[np.float64],
-        unit: Literal["incident", "layer", "mev"],
+        unit: Unit,
         dtype: torch.dtype,
     ) -> Self:
         """From samples, one a class.
@@ -161,9 +185,19 @@ class CellExamples:
             raise ValueError("A classifier of cells must be given samples with cells.")
         return cls(stores, conditions, unit, dtype)
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
+    @property
+    def facts(self) -> dict[str, Any]:
         """See ``Examples``."""
-        columns, cells, weights = self.sparse(rows)
+        return {}
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> Batch:  # noqa: ARG002
+        """See ``Examples``."""
+        return self.tensors(*self.sparse(rows))
+
+    def tensors(
+        self, columns: NDArray[np.float64], cells: CellBatch, weights: NDArray[np.float64]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What ``sparse`` gave, scaled."""
         factor = 1.0 if self.scaling is None else self.scaling.cells
         return (
             torch.from_numpy(_scaled(columns, self.scaling)).to(self.dtype),
@@ -178,6 +212,10 @@ class CellExamples:
         columns, hits = self.conditions[rows], batch.energy.astype(np.float64)
         if self.unit == "mev":
             return columns, batch, hits
+        if self.unit == "log":
+            return columns, batch, np.log1p(hits / (self.stores[0].geometry.threshold or _SOFT))
+        if self.unit == "hit":
+            return columns, batch, np.ones(len(hits))
         if self.unit == "incident":
             return columns, batch, hits / energy[batch.shower]
         geometry = self.stores[0].geometry
@@ -185,6 +223,10 @@ class CellExamples:
         layers = np.bincount(key, weights=hits, minlength=len(rows) * geometry.n_layers)
         columns = np.column_stack([columns, np.log10(layers + _FLOOR).reshape(len(rows), -1)])
         return columns, batch, hits / (layers[key] + _TINY)
+
+    def views(self) -> tuple[Self, ...]:
+        """See ``Examples``."""
+        return (self,)
 
     def fitted(self, rows: NDArray[np.int64]) -> Scaling:
         """See ``Examples``; one factor makes the mean square over all cells 1."""
@@ -199,39 +241,6 @@ class CellExamples:
     def scaled(self, scaling: Scaling) -> Self:
         """See ``Examples``."""
         return replace(self, scaling=scaling)
-
-
-@dataclass(frozen=True)
-class ImageExamples:
-    """Dense images made batch by batch; a batch is columns ``(b, C)`` and images ``(b, 1, L, I, J)``.
-
-    Attributes:
-        cells: The same showers as cells, whose geometry has one grid for all layers.
-    """
-
-    cells: CellExamples
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """See ``Examples``."""
-        return self.cells.counts
-
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """See ``Examples``."""
-        columns, cells, weights, offsets = self.cells.batch(rows)
-        geometry = self.cells.stores[0].geometry
-        image = torch.zeros(len(rows) * geometry.n_cells, dtype=weights.dtype)
-        shower = torch.repeat_interleave(torch.arange(len(rows)), offsets.diff())
-        image[shower * geometry.n_cells + cells] = weights
-        return columns, image.view(len(rows), 1, *geometry.dense_shape)
-
-    def fitted(self, rows: NDArray[np.int64]) -> Scaling:
-        """See ``Examples``."""
-        return self.cells.fitted(rows)
-
-    def scaled(self, scaling: Scaling) -> Self:
-        """See ``Examples``."""
-        return replace(self, cells=self.cells.scaled(scaling))
 
 
 def _gather(stores: tuple[CellStore, ...], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], CellBatch]:

@@ -35,6 +35,7 @@ class BoostedTrees:
         learning_rate: Shrinkage of a step.
         feature_share: Share of the inputs that each split looks at.
         bins: Quantile bins of an input.
+        most: Showers of each class that are looked at, at most: more take memory and tell no more.
     """
 
     trees: int = 100
@@ -42,6 +43,7 @@ class BoostedTrees:
     learning_rate: float = 0.1
     feature_share: float = 0.3
     bins: int = 31
+    most: int = 10_000
 
     @property
     def settings(self) -> dict[str, Any]:

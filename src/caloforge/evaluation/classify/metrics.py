@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from caloforge.evaluation.classify.calibration import auc_error, roc_points
+from caloforge.evaluation.classify.calibration import auc_error, mean_error, roc_points, untied
 from caloforge.evaluation.classify.crossval import Folds, cross_validate
 from caloforge.evaluation.classify.fits import BOOSTED, CLOUD_MLP, PUBLISHED_CLOUD_MLP
 from caloforge.evaluation.classify.recipes import CLASSIFIERS
 from caloforge.evaluation.classify.runs import classify
-from caloforge.evaluation.classify.sizes import by_size, rising_note
+from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, at_most, by_size, rising_note
 from caloforge.evaluation.classify.split import split_sizes
 from caloforge.evaluation.results import Value
-from caloforge.features import cloud_vector, conditions, layer_vector
+from caloforge.features import cloud_vector, conditions, layer_vector, shower_vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,9 @@ __all__ = [
     "high_metric",
     "low_metric",
     "low_normed_metric",
+    "pattern_metric",
     "resnet_metric",
+    "texture_metric",
 ]
 
 _LABELS = {"reference": 1, "generated": 0}
@@ -44,9 +46,11 @@ _FEWER_FOLDS = 3  # tested where only part of the showers is looked at
 def boosted_metric(pair: Pair) -> list[Value]:
     """Boosted trees on E_inc, direction, and energies, centres and widths per layer; then with hits too.
 
-    The pair of numbers measures the ceiling of independent points (reference section 8.8).
+    The pair of numbers measures the ceiling of independent points (reference section 8.8). The third has
+    the shapes of the whole shower (``SHOWER_SHAPES``) beside them.
     """
     geometry = pair.frame.geometry
+    pair = at_most(pair, "boosted", BOOSTED.most)
 
     def inputs(table: FeatureTable, *, hits: bool) -> NDArray[np.float64]:
         return np.column_stack([conditions(table), layer_vector(table, geometry, hits=hits)])
@@ -54,7 +58,12 @@ def boosted_metric(pair: Pair) -> list[Value]:
     title, folds = "boosted trees: layer energies, centres, widths", Folds(5, 5)
     plain = _Folded("boosted", title, lambda table: inputs(table, hits=False), BOOSTED, folds)
     hits = _Folded("boosted_hits", f"{title}, hits", lambda table: inputs(table, hits=True), BOOSTED, folds)
-    return [_folded_value(pair, plain, sizes=True), _folded_value(pair, hits, sizes=True)]
+
+    def shapes(table: FeatureTable) -> NDArray[np.float64]:
+        return np.column_stack([inputs(table, hits=True), shower_vector(table)])
+
+    shower = _Folded("boosted_shower", "boosted trees: layers, shapes of the shower", shapes, BOOSTED, folds)
+    return [_folded_value(pair, entry, sizes=True) for entry in (plain, hits, shower)]
 
 
 def cloud_metric(pair: Pair) -> list[Value]:
@@ -97,6 +106,20 @@ def resnet_metric(pair: Pair) -> list[Value]:
     return _network_values(pair, CLASSIFIERS["resnet"])
 
 
+def texture_metric(pair: Pair) -> list[Value]:
+    """A small 3-D network on log cell energies, which learns the texture of few showers.
+
+    Showers are turned and mirrored at random while it learns, by the symmetries of the read-out
+    (``symmetries`` in the settings tells how many): what only breaks these, it does not see.
+    """
+    return _network_values(pair, CLASSIFIERS["texture"])
+
+
+def pattern_metric(pair: Pair) -> list[Value]:
+    """The same network on which cells are hit: 1 above the threshold, else 0."""
+    return _network_values(pair, CLASSIFIERS["pattern"])
+
+
 def conv_metric(pair: Pair) -> list[Value]:
     """The convolutional network of L2LFlows on cells (reference section 6.6).
 
@@ -114,6 +137,7 @@ class _Folded(NamedTuple):
 
 
 def _folded_value(pair: Pair, entry: _Folded, *, sizes: bool = False) -> Value:
+    pair, sizes = pair.twins(), sizes and not pair.is_floor
     reference, generated = entry.inputs(pair.reference), entry.inputs(pair.generated)
     rng, fit, workers = pair.frame.rng(entry.name), entry.fit.on(pair.frame.device), pair.frame.workers
     area = cross_validate(reference, generated, fit, folds=entry.folds, rng=rng, workers=workers)
@@ -151,6 +175,7 @@ def _network_values(pair: Pair, classifier: Classifier, *, sizes: bool = False) 
             Value(area, classifier.title, None, note=note),
             Value(divergence, title, None, note=note, group="distance"),
         ]
+    pair, sizes = pair.twins(), sizes and not pair.is_floor
     verdicts = _verdicts(pair, classifier, pair.frame.rng(classifier.name))
     settings = _settings(pair, classifier, verdicts)
     found = _area(pair, verdicts)
@@ -160,8 +185,21 @@ def _network_values(pair: Pair, classifier: Classifier, *, sizes: bool = False) 
     note = rising_note(shown["by_size"]) if sizes else ""
     return [
         Value(area, classifier.title, *found, {**settings, **shown}, note),
-        Value(divergence, title, *_divergence(pair, verdicts), settings, group="distance"),
+        _divergence_value(divergence, title, pair, verdicts, settings),
     ]
+
+
+def _divergence_value(
+    name: str, title: str, pair: Pair, verdicts: Sequence[Verdict], settings: dict[str, Any]
+) -> Value:
+    """Withheld where too few showers calibrate it."""
+    if min(pair.sizes) >= FEWEST_FOR_DIVERGENCE:
+        return Value(name, title, *_divergence(pair, verdicts), settings, group="distance")
+    note = (
+        f"Too few showers to calibrate probabilities: {min(pair.sizes)} in the smaller sample, "
+        f"{FEWEST_FOR_DIVERGENCE} are needed."
+    )
+    return Value(name, title, None, note=note, group="distance")
 
 
 def _network_sizes(pair: Pair, classifier: Classifier, whole: tuple[float, float]) -> dict[str, list[Any]]:
@@ -190,7 +228,8 @@ def _verdicts(
 def _area(pair: Pair, verdicts: Sequence[Verdict]) -> tuple[float, float]:
     areas = [verdict.auc for verdict in verdicts]
     mean = float(np.mean(areas))
-    return mean, _error(areas, auc_error(mean, split_sizes(min(pair.sizes))[2]), pair)
+    tied = np.sqrt(np.mean([untied(verdict.probabilities) for verdict in verdicts]))
+    return mean, _error(areas, float(tied) * auc_error(mean, split_sizes(min(pair.sizes))[2]), pair)
 
 
 def _divergence(pair: Pair, verdicts: Sequence[Verdict]) -> tuple[float, float]:
@@ -198,10 +237,12 @@ def _divergence(pair: Pair, verdicts: Sequence[Verdict]) -> tuple[float, float]:
     return float(np.mean(values)), _error(values, float(np.mean(errors)), pair)
 
 
-def _error(values: Sequence[float], allowed: float, pair: Pair) -> float:
-    """The spread over trainings; not less than what the showers allow, unless the official one is wanted."""
-    spread = float(np.std(values)) if len(values) > 1 else 0.0
-    return spread if pair.frame.level == "official" and len(values) > 1 else max(spread, allowed)
+def _error(values: Sequence[float], each: float, pair: Pair) -> float:
+    """Of the mean over trainings, of which each has an error; officially their spread."""
+    if pair.frame.level == "official" and len(values) > 1:
+        return float(np.std(values))
+    train, _, report = split_sizes(min(pair.sizes))
+    return mean_error(values, each, tested=report, trained=train)
 
 
 def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -216,6 +257,7 @@ def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -
         "divergences": [verdict.divergence[0] for verdict in verdicts],
         "kept_epochs": [verdict.epoch for verdict in verdicts],
         "steps": [verdict.steps for verdict in verdicts],
+        **verdicts[0].facts,
         "calibration": "isotonic, on the tuning showers",
         "split": "at random; both classes alike",
         "deviations": list(classifier.deviations),

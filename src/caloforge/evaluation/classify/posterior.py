@@ -12,7 +12,7 @@ from caloforge.evaluation.classify.examples import labels_of
 from caloforge.evaluation.classify.recipes import CLASSIFIERS, View
 from caloforge.evaluation.classify.runs import fit
 from caloforge.evaluation.classify.split import equal_sizes, split_sizes
-from caloforge.evaluation.classify.training import logits_of
+from caloforge.evaluation.classify.training import mean_logits
 from caloforge.evaluation.classify.workers import parallel
 from caloforge.evaluation.results import Value
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.classify.examples import Examples
-    from caloforge.evaluation.classify.recipes import Classifier, Plan
+    from caloforge.evaluation.classify.plans import Plan
+    from caloforge.evaluation.classify.recipes import Classifier
     from caloforge.evaluation.classify.runs import Run
     from caloforge.evaluation.pair import Frame, Observed
 
@@ -81,7 +82,7 @@ def _posterior(
     rng = frame.rng(f"posterior.{classifier.name}")
     samples = equal_sizes(tuple(models.values()), rng)
     plan = classifier.plan(frame.level, len(samples[0])).on(frame.device)
-    view = View.of((*samples, reference), frame.geometry, plan, frame.level)
+    view = View.of((*samples, reference), frame.geometry, plan)
     examples, judged = classifier.examples(samples, view), classifier.examples((reference,), view)
 
     def opinion(child: np.random.Generator, stop: Event) -> _Opinion:
@@ -96,8 +97,8 @@ def _posterior(
 def _opinion(run: Run, judged: Examples) -> _Opinion:
     if run.scaling is not None:
         judged = judged.scaled(run.scaling)
-    logits = logits_of(run.fitted.network, judged, np.arange(judged.counts[0]))
-    found = log_softmax(logits.double().numpy(), axis=1)
+    logits = mean_logits(run.fitted.network, judged, np.arange(judged.counts[0]))
+    found = log_softmax(logits, axis=1)
     rows = np.sort(run.split.report)
     labels, own = labels_of(run.examples, rows), np.exp(log_softmax(run.logits(rows), axis=1))
     return _Opinion(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,10 +10,18 @@ import numpy as np
 
 from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.evaluation.classify.convolutional import ConvolutionalNetwork
-from caloforge.evaluation.classify.examples import CellExamples, ImageExamples, TableExamples
+from caloforge.evaluation.classify.examples import CellExamples, TableExamples
+from caloforge.evaluation.classify.images import ImageExamples, Symmetries, Window
 from caloforge.evaluation.classify.networks import CellNetwork, DenseNetwork
+from caloforge.evaluation.classify.plans import (
+    HIDDEN,
+    convolutional_plan,
+    dense_plan,
+    residual_plan,
+    texture_plan,
+)
 from caloforge.evaluation.classify.resnet import ResidualNetwork
-from caloforge.evaluation.classify.training import Training
+from caloforge.evaluation.classify.texture import TextureNetwork
 from caloforge.features import calochallenge_vector, conditions
 from caloforge.geometry import PolarGrid
 
@@ -24,14 +32,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from caloforge.evaluation.classify.examples import Examples
+    from caloforge.evaluation.classify.examples import Examples, Unit
+    from caloforge.evaluation.classify.plans import Plan
     from caloforge.evaluation.pair import Level, Observed
     from caloforge.geometry import Geometry
 
-__all__ = ["CLASSIFIERS", "Classifier", "Plan", "View", "classifier_named"]
+__all__ = ["CLASSIFIERS", "Classifier", "View", "classifier_named"]
 
-_FEW = 20_000
-_HIDDEN = 3
 _GEV = 1000.0
 
 
@@ -43,49 +50,23 @@ class View:
         geometry: The read-out.
         directions: Whether they see the direction of the incident particle beside its energy.
         dtype: Precision of the inputs.
+        turned: See ``Plan``.
     """
 
     geometry: Geometry
     directions: bool
     dtype: torch.dtype
+    turned: bool = False
 
     @classmethod
-    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan, level: Level) -> View:
-        """Directions are shown where they differ, unless the CaloChallenge's own inputs are asked for."""
+    def of(cls, samples: Sequence[Observed], geometry: Geometry, plan: Plan) -> View:
+        """Directions are shown where they differ, unless published inputs without them are asked for."""
         differ = any(np.ptp(s.table[name]) > 0 for s in samples for name in ("theta", "phi"))
-        return cls(geometry, differ and level != "official", plan.training.dtype)
+        return cls(geometry, differ and plan.directions, plan.training.dtype, plan.turned)
 
     def conditions(self, sample: Observed) -> NDArray[np.float64]:
         """log10 E_inc, and the direction when it is shown: ``(n, 1)`` or ``(n, 4)``."""
         return conditions(sample.table)[:, : 4 if self.directions else 1]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of one classifier for a number of showers.
-
-    Attributes:
-        training: The recipe.
-        trainings: With different splits, first weights and orders.
-        scaled: Whether inputs are scaled: columns to mean 0 and deviation 1, cell energies by one
-            factor to mean square 1 over all cells.
-        width: Of the hidden layers, for dense networks.
-    """
-
-    training: Training
-    trainings: int
-    scaled: bool
-    width: int = 0
-
-    def on(self, device: str) -> Plan:
-        """The same on a device."""
-        return replace(self, training=replace(self.training, device=device))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """JSON-ready settings."""
-        width = {"hidden": [self.width] * _HIDDEN} if self.width else {}
-        return {**width, **self.training.settings, "trainings": self.trainings, "scaled": self.scaled}
 
 
 @dataclass(frozen=True)
@@ -133,15 +114,25 @@ def _vectors(samples: Sequence[Observed], view: View) -> TableExamples:
     return TableExamples.of([vector(sample) for sample in samples], view.dtype)
 
 
-def _cells(
-    samples: Sequence[Observed], view: View, *, unit: Literal["incident", "layer"] = "incident"
-) -> CellExamples:
+def _cells(samples: Sequence[Observed], view: View, *, unit: Unit = "incident") -> CellExamples:
     columns = np.concatenate([view.conditions(sample) for sample in samples])
     return CellExamples.of(samples, columns, unit, view.dtype)
 
 
-def _images(samples: Sequence[Observed], view: View) -> ImageExamples:
-    return ImageExamples(_cells(samples, view))
+def _images(samples: Sequence[Observed], view: View, *, unit: Unit = "incident") -> ImageExamples:
+    cells = _cells(samples, view, unit=unit)
+    if not view.turned:
+        return ImageExamples(cells)
+    return ImageExamples(cells, _symmetries(samples, view), Window.of(cells.stores))
+
+
+def _symmetries(samples: Sequence[Observed], view: View) -> Symmetries:
+    """Those of the read-out; where networks are not told the direction, those that leave it as it is."""
+    if view.directions:
+        return Symmetries.of(view.geometry)
+    tables = [sample.table for sample in samples]
+    theta, phi = (np.concatenate([table[name] for table in tables]) for name in ("theta", "phi"))
+    return Symmetries.of(view.geometry, np.sin(theta)[:, None] * np.stack([np.cos(phi), np.sin(phi)], axis=1))
 
 
 def _images_in_mev(samples: Sequence[Observed], view: View) -> ImageExamples:
@@ -153,11 +144,11 @@ def _images_in_mev(samples: Sequence[Observed], view: View) -> ImageExamples:
 
 
 def _dense(examples: TableExamples, _: View, width: int, outputs: int) -> nn.Module:
-    return DenseNetwork(examples.values.shape[1], (width,) * _HIDDEN, outputs)
+    return DenseNetwork(examples.values.shape[1], (width,) * HIDDEN, outputs)
 
 
 def _sparse(examples: CellExamples, view: View, width: int, outputs: int) -> nn.Module:
-    return CellNetwork(examples.columns, view.geometry.n_cells, (width,) * _HIDDEN, outputs)
+    return CellNetwork(examples.columns, view.geometry.n_cells, (width,) * HIDDEN, outputs)
 
 
 def _residual(examples: ImageExamples, _: View, __: int, outputs: int) -> nn.Module:
@@ -165,43 +156,17 @@ def _residual(examples: ImageExamples, _: View, __: int, outputs: int) -> nn.Mod
 
 
 def _convolutional(examples: ImageExamples, view: View, _: int, outputs: int) -> nn.Module:
-    circular = isinstance(view.geometry.layers[0].grid, PolarGrid)
-    shape = view.geometry.dense_shape
-    return ConvolutionalNetwork(shape, circular=circular, conditions=examples.cells.columns, outputs=outputs)
+    return ConvolutionalNetwork(
+        examples.shape, circular=_is_circular(view), conditions=examples.cells.columns, outputs=outputs
+    )
 
 
-_CHALLENGE = Plan(Training(2e-4, 1000, 50, precision="float64"), trainings=10, scaled=False, width=2048)
-_CHALLENGE_RESNET = Plan(_CHALLENGE.training, trainings=10, scaled=False)
-_L2LFLOWS = Plan(Training(1e-3, 512, 30), trainings=1, scaled=False)
+def _texture(examples: ImageExamples, view: View, _: int, outputs: int) -> nn.Module:
+    return TextureNetwork(circular=_is_circular(view), conditions=examples.cells.columns, outputs=outputs)
 
 
-def _dense_plan(level: Level, count: int) -> Plan:
-    """Scaled to the file: at least a dozen steps an epoch, 512 wide below 20 000 showers."""
-    if level == "official":
-        return _CHALLENGE
-    few = count < _FEW
-    training = Training(2e-4, _batch(count, 12, 1000), 25 if few else 50, patience=6)
-    return Plan(training, trainings=3, scaled=True, width=512 if few else 2048)
-
-
-def _residual_plan(level: Level, count: int) -> Plan:
-    """Scaled to the file: at least fifty steps an epoch, four epochs."""
-    if level == "official":
-        return _CHALLENGE_RESNET
-    return Plan(Training(1e-3, _batch(count, 50, 256), 4), trainings=3, scaled=True)
-
-
-def _convolutional_plan(level: Level, count: int) -> Plan:
-    """Scaled to the file: at least fifty steps an epoch, four epochs."""
-    if level == "official":
-        return _L2LFLOWS
-    return Plan(Training(1e-3, _batch(count, 50, 512), 4), trainings=1, scaled=True)
-
-
-def _batch(count: int, steps: int, most: int) -> int:
-    """Showers a step, a power of two up to ``most``, that gives ``steps`` steps an epoch or more."""
-    fitting = 2 * 0.6 * count / steps
-    return int(min(max(2 ** np.floor(np.log2(max(fitting, 1.0))), 16), most))
+def _is_circular(view: View) -> bool:
+    return isinstance(view.geometry.layers[0].grid, PolarGrid)
 
 
 _CUT = (
@@ -212,14 +177,14 @@ _CUT = (
 CLASSIFIERS: Mapping[str, Classifier] = {
     entry.name: entry
     for entry in (
-        Classifier("high", "network: CaloChallenge high-level features", _vectors, _dense, _dense_plan),
-        Classifier("low", "network: cells / E_inc", _cells, _sparse, _dense_plan),
+        Classifier("high", "network: CaloChallenge high-level features", _vectors, _dense, dense_plan),
+        Classifier("low", "network: cells / E_inc", _cells, _sparse, dense_plan),
         Classifier(
             "low_normed",
             "network: cells / layer energy, layer energies",
             partial(_cells, unit="layer"),
             _sparse,
-            _dense_plan,
+            dense_plan,
             deviations=(_CUT,),
         ),
         Classifier(
@@ -227,7 +192,7 @@ CLASSIFIERS: Mapping[str, Classifier] = {
             "3-D ResNet-18: cells / E_inc",
             _images,
             _residual,
-            _residual_plan,
+            residual_plan,
             uniform=True,
             convolutions="fan_out",
         ),
@@ -236,9 +201,25 @@ CLASSIFIERS: Mapping[str, Classifier] = {
             "3-D convolutions of L2LFlows: cells",
             _images_in_mev,
             _convolutional,
-            _convolutional_plan,
+            convolutional_plan,
             uniform=True,
             deviations=("no activation behind the last layer, where the published code has one",),
+        ),
+        Classifier(
+            "texture",
+            "3-D network: log cells",
+            partial(_images, unit="log"),
+            _texture,
+            texture_plan,
+            uniform=True,
+        ),
+        Classifier(
+            "pattern",
+            "3-D network: which cells are hit",
+            partial(_images, unit="hit"),
+            _texture,
+            texture_plan,
+            uniform=True,
         ),
     )
 }

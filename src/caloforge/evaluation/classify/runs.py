@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from caloforge.evaluation.classify.examples import labels_of
 from caloforge.evaluation.classify.networks import initialised
 from caloforge.evaluation.classify.recipes import View, classifier_named
 from caloforge.evaluation.classify.split import equal_sizes, split
-from caloforge.evaluation.classify.training import learn, logits_of
+from caloforge.evaluation.classify.training import learn, mean_logits
 from caloforge.evaluation.classify.workers import parallel
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.classify.examples import Examples, Scaling
-    from caloforge.evaluation.classify.recipes import Classifier, Plan
+    from caloforge.evaluation.classify.plans import Plan
+    from caloforge.evaluation.classify.recipes import Classifier
     from caloforge.evaluation.classify.split import Split
     from caloforge.evaluation.classify.training import Fitted
     from caloforge.evaluation.pair import Level, Observed
@@ -50,7 +51,7 @@ class Run:
 
     def logits(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of some showers, ``(n, outputs)``; rows must rise."""
-        return np.asarray(logits_of(self.fitted.network, self.examples, rows).double().numpy())
+        return mean_logits(self.fitted.network, self.examples, rows)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Verdict:
         epoch: Whose weights were kept.
         steps: Optimiser steps.
         parameters: Of the network.
+        facts: What of the inputs was made to fit the showers, see ``Examples``.
     """
 
     labels: NDArray[np.int64]
@@ -72,6 +74,7 @@ class Verdict:
     epoch: int
     steps: int
     parameters: int
+    facts: dict[str, Any]
 
     @property
     def auc(self) -> float:
@@ -106,7 +109,7 @@ def classify(
     Args:
         reference: Showers of label 1, with cells unless the classifier is "high".
         generated: Showers of label 0; the larger sample is cut to the smaller.
-        name: "high", "low", "low_normed", "resnet" or "conv".
+        name: "high", "low", "low_normed", "resnet", "conv", "texture" or "pattern".
         geometry: The read-out.
         level: "official" for the published sizes in float64, otherwise scaled to the showers.
         rng: Draws splits, first weights and orders.
@@ -122,7 +125,7 @@ def classify(
     classifier = classifier_named(name)
     samples = equal_sizes((generated, reference), rng)
     plan = classifier.plan(level, len(samples[0])).on(device)
-    view = View.of(samples, geometry, plan, level)
+    view = View.of(samples, geometry, plan)
     examples = classifier.examples(samples, view)
 
     def verdict(child: np.random.Generator, stop: Event) -> Verdict:
@@ -177,4 +180,5 @@ def _verdict(run: Run) -> Verdict:
         run.fitted.epoch,
         run.fitted.steps,
         sum(values.numel() for values in run.fitted.network.parameters()),
+        run.examples.facts,
     )

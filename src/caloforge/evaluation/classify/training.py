@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.classify.examples import Examples
 
-__all__ = ["Fitted", "Training", "learn", "logits_of"]
+__all__ = ["Fitted", "Training", "learn", "logits_of", "mean_logits"]
 
 _CHUNK = 256
 
@@ -29,7 +29,7 @@ class Training:
     """How a network is trained with Adam on the cross-entropy.
 
     Attributes:
-        learning_rate: Of Adam.
+        learning_rate: Of Adam; the highest one where it changes.
         batch: Showers per step.
         epochs: At most.
         keep: Which weights are kept: those of the epoch with the best accuracy or the lowest loss on
@@ -37,6 +37,9 @@ class Training:
         patience: Epochs without better ones before it stops; None: all epochs.
         precision: Of weights and inputs.
         device: Where it is done.
+        schedule: Of the learning rate: constant, or one cycle, which rises to the highest one in three
+            tenths of the steps and falls to nearly zero, as cosines (Smith and Topin, arXiv:1708.07120).
+        weight_decay: Beside the gradient (AdamW, arXiv:1711.05101).
     """
 
     learning_rate: float
@@ -46,6 +49,8 @@ class Training:
     patience: int | None = None
     precision: Literal["float32", "float64"] = "float32"
     device: str = "cpu"
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    weight_decay: float = 0.0
 
     @property
     def dtype(self) -> torch.dtype:
@@ -55,7 +60,7 @@ class Training:
     @property
     def settings(self) -> dict[str, Any]:
         """JSON-ready settings."""
-        return {**asdict(self), "optimiser": "Adam"}
+        return {**asdict(self), "optimiser": "AdamW" if self.weight_decay else "Adam"}
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,11 @@ def learn(
         rows: Showers to learn from.
         tune: Showers that tell which epoch is best.
         training: The recipe.
-        rng: Draws the order of the showers.
+        rng: Draws the order of the showers, and how they are turned.
         stop: Gives up when it is set.
     """
     network.to(training.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+    optimiser, schedule = _optimiser(network, training, len(rows))
     best, kept, epoch, steps = -np.inf, _copy(network), 0, 0
     for number in range(1, training.epochs + 1):
         network.train()
@@ -103,8 +108,9 @@ def learn(
             if stop is not None and stop.is_set():
                 return Fitted(network, epoch, steps)
             optimiser.zero_grad()
-            torch.autograd.backward(_loss(_logits(network, examples, part), labels_of(examples, part)))
+            torch.autograd.backward(_loss(_logits(network, examples, part, rng), labels_of(examples, part)))
             optimiser.step()
+            schedule.step()
             steps += 1
         quality = (
             float(number) if training.keep == "last" else _quality(network, examples, tune, training.keep)
@@ -125,10 +131,33 @@ def logits_of(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -
     return torch.cat(parts)
 
 
-def _logits(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> torch.Tensor:
+def mean_logits(network: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logits ``(n, outputs)`` of rising rows, averaged over the views of the showers."""
+    views = [logits_of(network, view, rows) for view in examples.views()]
+    return np.asarray(torch.stack(views).double().mean(dim=0).numpy())
+
+
+def _logits(
+    network: nn.Module, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator | None = None
+) -> torch.Tensor:
     device = next(network.parameters()).device
-    logits: torch.Tensor = network(*(part.to(device) for part in examples.batch(rows)))
+    logits: torch.Tensor = network(*(part.to(device) for part in examples.batch(rows, rng)))
     return logits
+
+
+def _optimiser(
+    network: nn.Module, training: Training, showers: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    kind = torch.optim.AdamW if training.weight_decay else torch.optim.Adam
+    optimiser = kind(
+        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+    )
+    if training.schedule == "constant":
+        return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    steps = training.epochs * len(range(0, max(showers - 1, 1), training.batch))
+    return optimiser, torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, training.learning_rate, total_steps=steps, cycle_momentum=False
+    )
 
 
 def _batches(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

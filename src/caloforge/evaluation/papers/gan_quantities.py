@@ -89,6 +89,6 @@ def quantities(frame: Frame) -> list[Quantity]:
 
 def sparsity_edges(frame: Frame) -> NDArray[np.int64]:
     """Edges of the spectrum above which 100, 75, 50, 25 and 10 % of the reference's cells lie."""
-    counts = frame.reference["spectrum"].sum(axis=0)
+    counts = frame.reference.total("spectrum")
     above = counts[::-1].cumsum()[::-1] / max(int(counts.sum()), 1)
     return np.unique([int(np.argmin(np.abs(above - share))) for share in _ABOVE])

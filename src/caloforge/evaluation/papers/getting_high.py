@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from caloforge.evaluation.histograms import weighted_sums
 from caloforge.evaluation.papers.bins import energy_bins
 from caloforge.evaluation.papers.correlations import correlation_value
 from caloforge.evaluation.papers.intervals import core_draws
@@ -56,7 +57,7 @@ def mip_metric(pair: Pair) -> list[Value]:
     edges = pair.frame.binning.spectrum
     weights = draws(pair, "physics.gettinghigh_mip")
     first, second = (
-        [spectrum_peak(edges, counts) for counts in rows @ table["spectrum"] / len(table)]
+        [spectrum_peak(edges, counts) for counts in weighted_sums(table, "spectrum", rows) / len(table)]
         for rows, table in zip(weights, (pair.reference, pair.generated), strict=True)
     )
     settings = {
@@ -64,7 +65,7 @@ def mip_metric(pair: Pair) -> list[Value]:
         "generated": _peak_settings(second),
         "bins_per_decade": float(1.0 / np.log10(edges[1] / edges[0])),
     }
-    if not has_peak(edges, pair.frame.reference["spectrum"].sum(axis=0)):
+    if not has_peak(edges, pair.frame.reference.total("spectrum")):
         note = "The reference's cell energies have no peak above the threshold."
         return [
             Value(f"physics.gettinghigh_mip_{what}", title, None, note=note) for what, title in _PEAK.items()
@@ -78,7 +79,8 @@ def energy_metric(pair: Pair) -> list[Value]:
     In bins of the incident energy (one for each energy when they are discrete) of E_vis / E_inc, so
     that the width of a bin adds nothing; the resolution is sigma90 / mu90. Values are the mean and
     the largest relative deviation from the reference over the bins; errors from resampling within
-    the bins.
+    the bins. As in the paper the sum is not weighted with the absorber, and deviations have no sign: see
+    ``physics.response`` for both.
     """
     bins = energy_bins(pair.frame.reference, _BINS)
     rng = pair.frame.rng("physics.gettinghigh_energy")
@@ -112,7 +114,7 @@ def profile_metric(pair: Pair) -> list[Value]:
 def _profile(pair: Pair, what: str, column: str, title: str) -> Value:
     name = f"physics.gettinghigh_{what}"
     first, second = (
-        rows @ table[column].astype(np.float64) / len(table)
+        weighted_sums(table, column, rows) / len(table)
         for rows, table in zip(draws(pair, name), (pair.reference, pair.generated), strict=True)
     )
     total = first.sum(axis=1)

@@ -63,13 +63,13 @@ def spectrum_peak(edges: NDArray[np.float64], counts: NDArray[np.floating]) -> P
     return Peak(float(np.exp(centres[top] + position)), height, high - low)
 
 
-def has_peak(edges: NDArray[np.float64], counts: NDArray[np.floating]) -> bool:
+def has_peak(edges: NDArray[np.float64], counts: NDArray[np.number]) -> bool:
     """Whether the smoothed density rises from the threshold by a tenth at least before it falls."""
     smooth = _smoothed(edges, counts)
     return bool(smooth.max(initial=0.0) > _RISE * smooth[0])
 
 
-def _smoothed(edges: NDArray[np.float64], counts: NDArray[np.floating]) -> NDArray[np.float64]:
+def _smoothed(edges: NDArray[np.float64], counts: NDArray[np.number]) -> NDArray[np.float64]:
     step = np.log(edges[1] / edges[0])
     density = np.asarray(counts, dtype=np.float64) / np.diff(edges)
     return np.asarray(gaussian_filter1d(density, max(_SMOOTHING / step, 1.0), mode="nearest"))

@@ -22,8 +22,10 @@ def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float6
     Returns:
         Of the reference, ``(1 + R, n)``, and of the generated sample, ``(1 + R, m)``.
     """
-    rng = pair.frame.rng(name)
-    first, second = (_draws(count, pair.resamples, rng) for count in pair.sizes)
+    first, second = (
+        np.concatenate([np.ones((1, len(drawn))), drawn.T.astype(np.float64)])
+        for drawn in pair.draws(pair.frame.rng(name))
+    )
     return first, second
 
 
@@ -33,19 +35,26 @@ def distances(
 ) -> NDArray[np.float64]:
     """Wasserstein-1 distances of two samples ``(n,)`` and ``(m,)`` for all ``draws`` of them, ``(1 + R,)``.
 
-    The samples are sorted once; every resampling only sums its weights in that order.
+    Areas between the distributions. The samples are sorted once, and sums of whole numbers, which are
+    exact, give the distributions.
     """
     joined = np.concatenate(values)
     order = np.argsort(joined, kind="stable")
     steps = np.diff(joined[order])
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    split = len(values[0])
-    found = [
-        np.abs(_cumulative(first, place[:split], len(order)) - _cumulative(second, place[split:], len(order)))
-        for first, second in zip(*weights, strict=True)
-    ]
-    return np.array([float(apart[:-1] @ steps) for apart in found])
+    is_first = order < len(values[0])
+    return np.array([_area(both, order, is_first, steps) for both in zip(*weights, strict=True)])
+
+
+def _area(
+    weights: tuple[NDArray[np.float64], NDArray[np.float64]],
+    order: NDArray[np.int64],
+    is_first: NDArray[np.bool_],
+    steps: NDArray[np.floating],
+) -> float:
+    """Between two weighted distributions, for one draw; ``steps`` lie between the sorted numbers."""
+    first, second = (float(own.sum()) for own in weights)
+    apart = np.cumsum(np.concatenate(weights)[order] * np.where(is_first, second, -first))
+    return float(np.abs(apart[:-1]) @ (steps / (first * second)))
 
 
 def value_and_error(values: NDArray[np.floating] | Sequence[float]) -> tuple[float | None, float | None]:
@@ -77,16 +86,3 @@ def listed(values: NDArray[np.floating]) -> list[object]:
     content = np.asarray(values, dtype=np.float64).astype(object)
     content[~np.isfinite(np.asarray(values, dtype=np.float64))] = None
     return list(content.tolist())
-
-
-def _draws(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)
-    return np.concatenate([np.ones((1, count)), drawn.astype(np.float64)])
-
-
-def _cumulative(weights: NDArray[np.float64], place: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Share of a sample's weight at or below every place of the joined order."""
-    spread_out = np.zeros(count)
-    spread_out[place] = weights
-    summed = np.cumsum(spread_out)
-    return np.asarray(summed / summed[-1])

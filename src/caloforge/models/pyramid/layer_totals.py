@@ -9,6 +9,7 @@ import torch
 from caloforge.nn import SplineFlow
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
+from caloforge.preprocessing.whitening import Axes, filled, principal_axes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["LayerTotals"]
 
 _SMALLEST = 1e-4  # MeV above threshold a cell, so that the logarithm is finite
-_FLOOR = 0.03  # smallest standard deviation that whitening stretches to one
 _NARROWEST = 1e-3  # a residual that is smaller counts as this
 _DEGREE = 3  # of the polynomials in the energy that the means follow
 _SPREAD_TERMS = 3  # powers of the energy that the spread's logarithm follows
@@ -81,9 +81,9 @@ class LayerTotals(Fitted):
                 # tails are wider than a normal distribution's: one on the whole all the same
                 scaled = rest / self._scales(terms[rows])[:, column]
                 self.spread[0, column] += 0.5 * scaled.square().mean().log()
-        values, vectors = torch.linalg.eigh(self._scaled(raw, known, terms, rng).T.cov())
-        self.basis.copy_(vectors)
-        self.stretch.copy_(values.clamp_min(_FLOOR**2).sqrt())
+        axes = principal_axes(self._scaled(raw, known, terms, rng))
+        self.basis.copy_(axes.basis)
+        self.stretch.copy_(axes.stretch)
         self._done()
 
     def log_prob(self, counts: Tensor, energies: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
@@ -97,14 +97,16 @@ class LayerTotals(Fitted):
         """
         self._require_fitted()
         raw, known = self._logarithms(counts, energies, rng), _known(counts)
-        white = self._scaled(raw, known, powers(condition, _DEGREE), rng) @ self.basis / self.stretch
+        white = Axes(self.basis, self.stretch).whiten(
+            self._scaled(raw, known, powers(condition, _DEGREE), rng)
+        )
         return self.flow.log_prob(white.to(torch.float32), _context(counts > 0, condition))
 
     def sample(self, pattern: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits (whole numbers) and energies [MeV] of the layers marked by ``pattern``, ``(B, L)`` each."""
         self._require_fitted()
         white = self.flow.sample(noise.normal("totals", 1, self.features), _context(pattern, condition))
-        scaled = (white.double() * self.stretch) @ self.basis.T
+        scaled = Axes(self.basis, self.stretch).restore(white)
         terms = powers(condition, _DEGREE)
         values = (scaled * self._scales(terms) + terms @ self.weights).clamp(*_LOGS).exp()
         visible, hits, excess = values[:, :1], *values[:, 1:].chunk(2, dim=1)
@@ -128,9 +130,7 @@ class LayerTotals(Fitted):
         return torch.cat(parts, dim=1).log()
 
     def _scaled(self, raw: Tensor, known: Tensor, terms: Tensor, rng: torch.Generator) -> Tensor:
-        scaled = (raw - terms @ self.weights) / self._scales(terms)
-        filler = torch.randn(raw.shape, generator=rng, dtype=raw.dtype, device=raw.device)
-        return torch.where(known, scaled, filler)
+        return filled((raw - terms @ self.weights) / self._scales(terms), known, rng)
 
     def _scales(self, terms: Tensor) -> Tensor:
         return (terms[:, :_SPREAD_TERMS] @ self.spread).exp()

@@ -1,0 +1,62 @@
+"""Showers of a simulation, in worker processes, into a file."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from caloforge.blocks import run_blocks
+from caloforge.formats import NativeWriter
+from caloforge.geant4.data import check_package, find_data, require
+from caloforge.geant4.worker import Geant4Worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from caloforge.blocks import Progress
+    from caloforge.geant4.simulation import Simulation
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    simulation: Simulation,
+    *,
+    out: Path,
+    count: int,
+    processes: int = 1,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Simulate ``count`` showers into a native file; goes on where it was interrupted.
+
+    Args:
+        simulation: What is wanted.
+        out: The file to write.
+        count: Showers.
+        processes: Worker processes; the showers do not depend on it.
+        force: Replace ``out``.
+        progress: See ``run_blocks``.
+
+    Raises:
+        MissingDependencyError: Geant4 or its data are not there.
+        GeometryError: A material is unknown, or the sensors cannot be divided into cells.
+        OutputError: ``out`` exists or cannot be written.
+    """
+    check_package()
+    require(find_data(simulation.data), hadrons=simulation.hadrons)
+    request = simulation.request()
+    options: dict[str, Any] = {} if progress is None else {"progress": progress}
+    run_blocks(
+        out=out,
+        count=count,
+        block=simulation.block,
+        request=request,
+        worker=Geant4Worker(simulation),
+        processes=processes,
+        isolate=True,
+        writer=partial(NativeWriter, provenance=request),
+        geometry=simulation.geometry,
+        force=force,
+        **options,
+    )
