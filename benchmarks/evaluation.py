@@ -251,7 +251,7 @@ def line(row: dict[str, Any]) -> str:
 PAGE = """# Speed of evaluations
 
 Made by `benchmarks/evaluation.py`; what is measured is told in `benchmarks/README.md`. {machine}. {load:.1f}
-processes ran at once on average when it ended, so that wall-clock times are {compare} processor times.
+processes ran at once on average when it ended{waiting}.
 
 | | showers of each file | wall clock [s] | processor [s] | peak memory [MB] |
 | --- | --- | --- | --- | --- |
@@ -272,9 +272,10 @@ TITLES = {
 def page(found: dict[str, Any]) -> str:
     """The results in Markdown."""
     rows, told = found["rows"], found["machine"]
+    busy = bool(told["load"]) and told["load"] > told["usable_cores"]
     table, parts = [], []
     for row in rows:
-        numbers = [f"{row[name]:.{digits}f}" for name, digits in NUMBERS]
+        numbers = ["-" if busy and name == "seconds" else f"{row[name]:.0f}" for name in NUMBERS]
         table.append(f"| {' | '.join([TITLES[row['job']], format(row['showers'], ','), *numbers])} |")
         stages = {name: seconds for name, seconds in row.get("stages", {}).items() if seconds >= 0.05}
         words = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items())
@@ -284,13 +285,17 @@ def page(found: dict[str, Any]) -> str:
         if words:
             parts.append(f"- {TITLES[row['job']]}, {row['showers']:,} showers: {words}.")
     words = f"{told['cpu']}, {told['usable_cores']} cores, {told['memory_gib']} GiB, Python {told['python']}"
-    busy = "longer than" if told["load"] and told["load"] > told["usable_cores"] else "close to"
+    others = ": more than there are cores, so that wall-clock times would tell of the others" if busy else ""
     return PAGE.format(
-        machine=words, load=told["load"] or 0.0, compare=busy, table="\n".join(table), parts="\n".join(parts)
+        machine=words,
+        load=told["load"] or 0.0,
+        waiting=others,
+        table="\n".join(table),
+        parts="\n".join(parts),
     )
 
 
-NUMBERS = (("seconds", 0), ("cpu_seconds", 0), ("peak_mb", 0))
+NUMBERS = ("seconds", "cpu_seconds", "peak_mb")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def sample(hits: np.ndarray, geometry: Geometry, theta: Any = 0.0, phi: Any = 0.
 
 
 def examples(one: Observed, geometry: Geometry, *, directions: bool = False, name: str = "texture") -> Any:
-    return CLASSIFIERS[name].examples((one,), View(geometry, directions, torch.float64))
+    return CLASSIFIERS[name].examples((one,), View(geometry, directions, torch.float64, turned=True))
 
 
 def one_hit(geometry: Geometry, layer: int, place: tuple[int, int], copies: int = 1) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from caloforge.diffusion import karras_sigmas
+from caloforge.errors import DataError
 from caloforge.models import Batch, ModelConfig
 from caloforge.models.assembly import (
     count_by_layer,
@@ -133,6 +134,14 @@ def test_bounds_grow_with_the_energy_above_the_trained_ones() -> None:
     assert found.tolist() == pytest.approx([3000.0, 3000.0, 4500.0])
     kept = torch.tensor([2999.0, 2999.0, 4499.0])
     assert torch.equal(bounds(5e4, 1e5, 1.5e5).points(kept, 1000.0), kept)
+
+
+def test_energies_within_a_factor_of_two_are_not_far() -> None:
+    counts = torch.full((2,), 1e6, dtype=torch.float64)
+    assert float(bounds(5.1e3, 1.9e5).points(counts, 1000.0).min()) == pytest.approx(3000.0)
+    for energy in (4.9e3, 2.1e5):
+        with pytest.raises(DataError, match="want more"):
+            bounds(5e4, energy).points(counts, 1000.0)
 
 
 def test_visible_energies_end_at_ten_times_the_particle_s() -> None:

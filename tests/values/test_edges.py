@@ -134,6 +134,7 @@ def test_energies_of_one_share_have_a_range_of_one_per_cent() -> None:
     scaling = HitEnergy("fraction", 0.1)
     scaling.fit(torch.full((4,), 2.0), torch.full((4,), 10.0))
     assert [float(scaling.low), float(scaling.high)] == pytest.approx([0.2, 0.202])
+    assert float(scaling.spread) == pytest.approx(1e-3)
 
 
 def test_cells_at_the_threshold_have_a_ten_thousandth_of_it_above() -> None:

@@ -68,12 +68,22 @@ def test_libraries_are_in_mev_with_the_depth_second(tmp_path: Path) -> None:
     np.testing.assert_allclose(showers.points, expected, rtol=1e-5)
 
 
+def test_the_unit_is_told_by_several_showers(tmp_path: Path) -> None:
+    """Each holds three times its energy in GeV, which is too much: 30 MeV."""
+    points = [[[3.0, 2.0, -1.5, 20.0], [4.0, 5.0, 2.5, 10.0]]] * 4
+    showers = read(tmp_path / "library.h5", events=points, energy=[[10.0]] * 4)
+    assert showers.visible_energy.tolist() == [30.0] * 4
+
+
 def test_clouds_with_points_last_are_in_gev(tmp_path: Path) -> None:
     points = [[[3.0, 2.0, 41.5, 0.2], [4.0, 5.0, 38.5, 0.1], [0.0] * 4]]
     showers = read(tmp_path / "clouds.h5", events=points, energy=[[10.0]])
     assert showers.energy.tolist() == pytest.approx([200.0, 100.0])
     assert showers.points is not None
     np.testing.assert_allclose(showers.points[:, 1], [1.5, -1.5], rtol=1e-5)
+    more = [[[3.0, 2.0, 41.5, 2.0], [4.0, 5.0, 38.5, 1.0]]] * 8
+    showers = read(tmp_path / "many.h5", events=more, energy=[[10.0]] * 8)
+    assert showers.visible_energy.tolist() == [3000.0] * 8
 
 
 def test_windows_of_variable_angle_are_in_fiftieths_of_a_gev(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from caloforge.evaluation.baselines.cells import CellPool
 from caloforge.evaluation.classify.calibration import auc_error, divergence
 from caloforge.evaluation.coverage import coverage_values
 from caloforge.evaluation.downstream.crossing import Reconstructed
-from caloforge.evaluation.downstream.quantities import accuracy, area, bias, resolution
+from caloforge.evaluation.downstream.quantities import accuracy, area, bias, bias_by_energy, resolution
 from caloforge.evaluation.frechet import Draws, Moments, extrapolate, frechet_distance
 from caloforge.evaluation.histograms import Histogram, ShowerBins, find_index
 from caloforge.evaluation.jackknife import jackknife_error, unbiased_estimate
@@ -33,7 +33,7 @@ from caloforge.evaluation.papers import (
     regime_metric,
 )
 from caloforge.evaluation.papers.angles import residuals
-from caloforge.evaluation.papers.correlations import correlation_difference, pearson
+from caloforge.evaluation.papers.correlations import correlation_difference, correlation_value, pearson
 from caloforge.evaluation.papers.gan import LIMIT
 from caloforge.evaluation.papers.intervals import SHARE, core
 from caloforge.evaluation.papers.mip import spectrum_peak
@@ -293,6 +293,11 @@ def test_neighbourhoods_on_a_line_by_hand() -> None:
     numbers = {value.name: value.value for value in coverage_values(found, 1)}
     expected = {"precision": 2 / 3, "density": 4 / 3, "recall": 1.0, "coverage": 1.0}
     assert numbers == pytest.approx({f"coverage.{name}": value for name, value in expected.items()})
+    errors = {value.name: value.error for value in coverage_values(found, 1)}
+    assert errors["coverage.precision"] == pytest.approx((0.6 * 0.4 / 3) ** 0.5)  # (2 + 1) / (3 + 2)
+    assert errors["coverage.recall"] == pytest.approx((5 / 6 * 1 / 6 / 4) ** 0.5)
+    density = next(v for v in coverage_values(found, 2) if v.name == "coverage.density")
+    assert density.error == pytest.approx(float(np.std([1, 1, 0])) / 3**0.5)
     halved = {value.name: value.value for value in coverage_values(found, 2)}
     assert halved["coverage.density"] == pytest.approx(2 / 3)
 
@@ -368,6 +373,13 @@ def test_resolution_and_bias_of_even_ratios() -> None:
     tested = reconstructed()
     assert resolution(tested) == pytest.approx([0.5 * 0.68 * 0.4])
     assert bias(tested) == pytest.approx([0.1])
+
+
+def test_intervals_of_the_energy_hold_both_of_their_ends() -> None:
+    half = reconstructed(energy=np.repeat([1e3, 2e3, 5e3], [40, 30, 31]))
+    edges = np.array([1e3, 1.5e3, 2e3])
+    expected = [np.median(half.ratio[0, :40]) - 1, np.median(half.ratio[0, 40:70]) - 1]
+    assert bias_by_energy((half, half), edges) == pytest.approx(expected)
 
 
 def test_areas_and_accuracies_by_counting_pairs() -> None:
@@ -463,6 +475,16 @@ def test_correlations_are_those_of_numpy() -> None:
     above = np.triu_indices(3, 1)
     expected = np.abs(np.corrcoef(values.T) - np.corrcoef(other.T))[above].mean()
     assert correlation_difference(values, other) == pytest.approx(expected)
+
+
+def test_two_observables_have_a_correlation() -> None:
+    geometry = box()
+    first = showers_of(geometry, [[1.0], [2.0, 1.0], [3.0], [4.0, 5.0]])
+    second = showers_of(geometry, [[4.0], [2.0, 1.0], [3.0], [0.5, 0.6]])
+    found = correlation_value(pair_of(first, second, geometry), "name", "title", ["visible", "hits"])
+    hits = [1, 2, 1, 2]
+    both = [np.corrcoef(visible, hits)[0, 1] for visible in ([1, 3, 3, 9], [4, 3, 3, 1.1])]
+    assert number(found) == pytest.approx(abs(both[0] - both[1]), rel=1e-6)
 
 
 def test_coefficients_of_hits_are_those_of_numpy() -> None:

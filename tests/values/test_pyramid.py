@@ -100,6 +100,15 @@ def test_cells_know_all_cells_around() -> None:
     assert set(model.around[3].tolist()) == {0, 1, 4, 6, 7, 12, 21, -1}
 
 
+def test_rings_close_on_themselves() -> None:
+    """Four angles of two rings: beside the first cell lie the second and the last one."""
+    grid = {"kind": "polar", "n_alpha": 4, "r_edges": [0, 10, 30]}
+    geometry = geometry_from_dict({"name": "rings", "layers": [{"grid": grid}]}, source="test")
+    around = HitEnergies(SMALL, geometry, 1).around
+    assert set(around[0].tolist()) == {1, 2, 3, 6, 7, -1}
+    assert set(around[6].tolist()) == {0, 1, 4, 5, 7, -1}
+
+
 def showers(geometry: Geometry, count: int = 80, hits: int = 12) -> tuple[Parents, Tensor]:
     """As many random hits in every layer of every shower."""
     per_layer = geometry.n_cells // geometry.n_layers

@@ -114,6 +114,10 @@ def test_normal_numbers_are_those_of_box_and_muller() -> None:
     streams = Streams(seed, np.array([shower]))
     np.testing.assert_allclose(streams.normal("toy", 1, width=4)[0], expected, rtol=1e-5)
     np.testing.assert_allclose(streams.uniform("toy", 1, width=4)[0], u, rtol=1e-12)
+    # the second row of eight numbers takes the counters 2 and 3
+    counter[0] = 3
+    words = philox(counter, (5, 7))[:, 0].astype(np.float64)
+    np.testing.assert_allclose(streams.uniform("toy", 2, width=8)[1, 4:], (words + 0.5) / 2**32, rtol=1e-12)
 
 
 def test_normal_numbers_have_the_moments_of_a_normal_distribution() -> None:

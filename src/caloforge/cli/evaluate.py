@@ -121,7 +121,9 @@ def evaluate(
     ] = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="CPU threads, of one classifier each; default all."),
+        typer.Option(
+            min=1, metavar="N", help="CPU threads, of reading and of one classifier each; default all."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:

@@ -55,7 +55,7 @@ class Options:
         cells: Folder for the cells of all samples, when a metric needs them.
         regimes: Cell energies [MeV] between three regimes; by default from the reference.
         device: Where networks are trained.
-        workers: Trainings at once.
+        workers: Threads that read and compute, and trainings at once.
     """
 
     geometry: Geometry | None

@@ -118,7 +118,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
     Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("resnet", "classifier", resnet_metric, "standard", "1", 200, 1, 0.0, cells=True),
+    Metric("resnet", "classifier", resnet_metric, "standard", "2", 200, 1, 0.0, cells=True),
     Metric("texture", "classifier", texture_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("pattern", "classifier", pattern_metric, "standard", "1", 200, 1, 0.0, cells=True),
     Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),

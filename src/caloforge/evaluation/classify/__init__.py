@@ -3,7 +3,8 @@
 from caloforge.evaluation.classify.calibration import auc_error
 from caloforge.evaluation.classify.crossval import Auc, Fit, Folds, Sample, cross_validate
 from caloforge.evaluation.classify.fits import BOOSTED, CLOUD_MLP, BoostedTrees, DenseFit
-from caloforge.evaluation.classify.recipes import CLASSIFIERS, Classifier, Plan, View
+from caloforge.evaluation.classify.plans import Plan
+from caloforge.evaluation.classify.recipes import CLASSIFIERS, Classifier, View
 from caloforge.evaluation.classify.runs import Verdict, classify
 
 __all__ = [

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.classify.examples import Examples, Scaling
-    from caloforge.evaluation.classify.recipes import Classifier, Plan
+    from caloforge.evaluation.classify.plans import Plan
+    from caloforge.evaluation.classify.recipes import Classifier
     from caloforge.evaluation.classify.split import Split
     from caloforge.evaluation.classify.training import Fitted
     from caloforge.evaluation.pair import Level, Observed
