@@ -36,7 +36,7 @@ WORDS = {
         PAPER.format("2403.15782"),
     ),
     "pyramid": (
-        "cells: which layers are hit, which rings or blocks in them, which cells, at last their energies",
+        "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see those before, energies",
         "Calorimeter Pyramid (poster)",
     ),
 }

@@ -104,7 +104,7 @@ def test_rings_close_on_themselves() -> None:
     """Four angles of two rings: beside the first cell lie the second and the last one."""
     grid = {"kind": "polar", "n_alpha": 4, "r_edges": [0, 10, 30]}
     geometry = geometry_from_dict({"name": "rings", "layers": [{"grid": grid}]}, source="test")
-    around = HitEnergies(SMALL, geometry, 1).around
+    around = HitEnergies(SMALL, geometry, whole(geometry), 1).around
     assert set(around[0].tolist()) == {1, 2, 3, 6, 7, -1}
     assert set(around[6].tolist()) == {0, 1, 4, 5, 7, -1}
 

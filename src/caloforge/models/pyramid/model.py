@@ -60,15 +60,12 @@ _ENERGIES = SplineFlowConfig(transforms=2, bins=16, conditioner=ConditionerConfi
 
 
 class PyramidConfig(ModelConfig):
-    """Configuration of the pyramid; the sizes are ours, for the poster has none.
-
-    Attributes:
-        hits: How hit cells are drawn: ``sets`` of the poster, or ``steps``.
-        energies: Flow of the cells' energies.
-    """
+    """Configuration of the pyramid; the sizes are ours, for the poster has none."""
 
     hits: SetsConfig | StepsConfig = Field(default=SetsConfig(), discriminator="kind")
+    """How hit cells are drawn: ``sets`` of the poster, or ``steps``."""
     energies: SplineFlowConfig = _ENERGIES
+    """Flow of the cells' energies."""
 
 
 class Pyramid(GenerativeModel):

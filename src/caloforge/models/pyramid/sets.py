@@ -32,29 +32,28 @@ _CHOICE = SplineFlowConfig(transforms=8, conditioner=_WIDE)
 
 
 class SetsConfig(Record):
-    """Sizes of the poster's stages.
-
-    Attributes:
-        kind: Tells these from ``StepsConfig``.
-        block: Cells along a side of the blocks of square cells.
-        layers: Flow of the hit layers.
-        clusters: Flow of the hit rings or blocks.
-        cells: Flow of the hit cells.
-        totals: Flow of the layers' numbers of hits and energies.
-        contained: Whether showers are contained, so that the visible energy fluctuates less than any
-            layer's energy: these are scaled to it then.
-        reach: Noise of the clusters and cells beyond it counts as it; 0: all noise as it is. A flow
-            that is not perfect leaks in its tails, where single hits far from the axis come from.
-    """
+    """Sizes of the poster's stages."""
 
     kind: Literal["sets"] = "sets"
+    """Tells these from ``StepsConfig``."""
     block: int = Field(default=5, ge=1, le=1000)
+    """Cells along a side of the blocks of square cells."""
     layers: SplineFlowConfig = _CHOICE
+    """Flow of the hit layers."""
     clusters: SplineFlowConfig = _SETS
+    """Flow of the hit rings or blocks."""
     cells: SplineFlowConfig = _SETS
+    """Flow of the hit cells."""
     totals: SplineFlowConfig = _CHOICE
+    """Flow of the layers' numbers of hits and energies."""
     contained: bool = False
+    """Whether showers are contained, so that the visible energy fluctuates less than any layer's
+    energy: these are scaled to it then.
+    """
     reach: float = Field(default=0.0, ge=0, le=1e6)
+    """Noise of the clusters and cells beyond it counts as it; 0: all noise as it is. A flow that is not
+    perfect leaks in its tails, where single hits far from the axis come from.
+    """
 
 
 class SetHits(nn.Module):

@@ -27,19 +27,16 @@ __all__ = ["StepHits", "StepsConfig"]
 
 
 class StepsConfig(Record):
-    """Sizes of the splits and of the network of cells.
-
-    Attributes:
-        kind: Tells these from ``SetsConfig``.
-        totals: The splits.
-        net: The network that tells how likely a cell is hit.
-        rows: Cells of a training step.
-    """
+    """Sizes of the splits and of the network of cells."""
 
     kind: Literal["steps"] = "steps"
+    """Tells these from ``SetsConfig``."""
     totals: LayerTotalsConfig = LayerTotalsConfig()
+    """The splits."""
     net: ConditionerConfig = ConditionerConfig(hidden=(96, 64))
+    """The network that tells how likely a cell is hit."""
     rows: int = Field(default=8192, ge=1, le=10**7)
+    """Cells of a training step."""
 
 
 class StepHits(nn.Module):

@@ -31,19 +31,16 @@ _QUARTER = torch.pi / 2
 
 
 class LayerTotalsConfig(Record):
-    """Sizes of ``LayerTotals``.
-
-    Attributes:
-        leaves: Most leaves of a split's tree.
-        donors: Most residuals that a split keeps.
-        leaf: Fewest training showers of a leaf.
-        smooth: Width of the noise on the whole shower's numbers, in units of their own scatter.
-    """
+    """Sizes of ``LayerTotals``."""
 
     leaves: int = Field(default=128, ge=2, le=8192)
+    """Most leaves of a split's tree."""
     donors: int = Field(default=2048, ge=1, le=10**6)
+    """Most residuals that a split keeps."""
     leaf: int = Field(default=40, ge=1, le=10**6)
+    """Fewest training showers of a leaf."""
     smooth: float = Field(default=0.25, ge=0, le=1)
+    """Width of the noise on the whole shower's numbers, in units of their own scatter."""
 
     @model_validator(mode="after")
     def _check(self) -> LayerTotalsConfig:
