@@ -36,7 +36,7 @@ WORDS = {
         PAPER.format("2403.15782"),
     ),
     "pyramid": (
-        "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see those before, energies",
+        "cells: the whole shower is halved in depth until layers, then cells that see those drawn before",
         "Calorimeter Pyramid (poster)",
     ),
 }

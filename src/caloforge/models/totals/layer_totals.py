@@ -37,7 +37,7 @@ class LayerTotalsConfig(Record):
     """Most leaves of a split's tree."""
     donors: int = Field(default=2048, ge=1, le=10**6)
     """Most residuals that a split keeps."""
-    leaf: int = Field(default=40, ge=1, le=10**6)
+    leaf: int = Field(default=60, ge=1, le=10**6)
     """Fewest training showers of a leaf."""
     smooth: float = Field(default=0.25, ge=0, le=1)
     """Width of the noise on the whole shower's numbers, in units of their own scatter."""
