@@ -36,7 +36,7 @@ WORDS = {
         PAPER.format("2403.15782"),
     ),
     "pyramid": (
-        "cells: which layers are hit, which rings or blocks in them, which cells, at last their energies",
+        "cells: the whole shower is halved in depth until layers, then cells that see those drawn before",
         "Calorimeter Pyramid (poster)",
     ),
 }

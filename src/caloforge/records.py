@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -107,13 +108,22 @@ def record_keys(kind: type[BaseModel], section: str = "") -> Iterator[Key]:
     """
     for name, field in kind.model_fields.items():
         path = f"{section}.{name}" if section else name
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from record_keys(inner, path)
+        inner = [kind for kind in _alternatives(field.annotation) if _is_record(kind)]
+        if inner:  # of several kinds the keys of all, those that they share once
+            keys = {key.name: key for kind in reversed(inner) for key in record_keys(kind, path)}
+            yield from keys.values()
         else:
             default = None if field.is_required() else field.get_default(call_default_factory=True)
             meaning = (field.description or "").replace("``", "")
             yield Key(path, default, " ".join(meaning.split()))
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 @dataclass(frozen=True)

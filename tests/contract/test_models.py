@@ -36,7 +36,7 @@ PAPER_PARAMETERS = {
     "caloclouds-2-cm": 504_920 + 35_235_910,
     "calopointflow": 504_728 + 1_762_172 + 3_543_848,  # encoder, latent flow, point flow
     "calopointflow-2": 39_958_758,
-    "pyramid": 8_578_619,  # ours: the poster publishes no sizes
+    "pyramid": 8_579_131,  # ours: the poster publishes no sizes
 }
 
 pytestmark = pytest.mark.parametrize("name", model_names())

@@ -15,7 +15,8 @@ from caloforge.geometry.clusters import find_clusters
 from caloforge.models.assembly import incident_tensors
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pyramid.choice import ChoiceFlow
-from caloforge.models.pyramid.layer_totals import LayerTotals
+from caloforge.models.pyramid.flow_totals import FlowTotals
+from caloforge.models.pyramid.sets import SetHits
 from caloforge.models.pyramid.side import common_share
 from caloforge.models.pyramid.tree import Parents, PyramidTree
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlowConfig, top_k_mask
@@ -48,6 +49,12 @@ def model(data: TrainingData) -> Pyramid:
     built = prepared("pyramid", data)
     assert built.name == "pyramid"
     return built  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def poster(data: TrainingData) -> Pyramid:
+    """Hits as sets: the stages of the poster."""
+    return prepared("pyramid", data, preset="sets")  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -154,28 +161,36 @@ def test_contexts_see_the_stage_above(siw: Geometry) -> None:
     assert lateral == {2}
 
 
-def test_no_cell_is_hit_twice_and_layers_have_their_energy(model: Pyramid, siw: Geometry) -> None:
+@pytest.mark.parametrize("kind", ["model", "poster"])
+def test_no_cell_is_hit_twice_and_groups_have_their_hits(
+    kind: str, siw: Geometry, request: pytest.FixtureRequest
+) -> None:
+    model: Pyramid = request.getfixturevalue(kind)
     energy, direction = incident_tensors(INCIDENT)
     with torch.no_grad():
         cloud = model.sample(energy, direction, StreamNoise(1, np.arange(24)))
         condition = model.conditions(energy, direction)
-        layers = model._draw_layers(condition, StreamNoise(1, np.arange(24)))
+        counts, _ = model.hits.draw_totals(energy, condition, StreamNoise(1, np.arange(24)))
     points = cloud.points.numpy()
     cell = siw.find_cells(points[:, 0], points[:, 1], points[:, 2].astype(np.int64))
     assert (cell >= 0).all()
     shower = np.repeat(np.arange(24), cloud.counts.numpy())
     assert len(np.unique(shower * siw.n_cells + cell)) == len(cell)
     assert (points[:, 3] >= np.float32(siw.threshold)).all()
-    hit = np.zeros((24, siw.n_layers), dtype=bool)
-    hit[shower, points[:, 2].astype(np.int64)] = True
-    np.testing.assert_array_equal(hit, model.tree.layer_pattern(layers).numpy())
+    found = np.zeros(tuple(counts.shape))
+    np.add.at(found, (shower, model.energies.group.numpy()[cell]), 1)
+    if kind == "model":
+        np.testing.assert_array_equal(found, counts.numpy())
+    else:  # the flows of rings and blocks follow the numbers of hits roughly
+        np.testing.assert_array_equal(found > 0, counts.numpy() > 0)
 
 
-def test_totals_follow_the_pattern_and_the_showers(model: Pyramid, data: TrainingData) -> None:
-    batch = batch_of(data)
+def test_totals_follow_the_pattern_and_the_showers(poster: Pyramid, data: TrainingData) -> None:
+    model, batch = poster, batch_of(data)
+    assert isinstance(model.hits, SetHits)
     hits, energy = model._hits_of(batch)
-    counts, energies = model.energies.layer_sums(hits, energy)
-    totals = LayerTotals(model.config.totals, data.geometry.n_layers, data.geometry.threshold, 1)
+    counts, energies = model.energies.sums(hits, energy)
+    totals = FlowTotals(model.hits.config.totals, data.geometry.n_layers, data.geometry.threshold, 1)
     condition = model.conditions(batch.energy, batch.direction)
     totals.fit(counts, energies, condition, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -188,14 +203,15 @@ def test_totals_follow_the_pattern_and_the_showers(model: Pyramid, data: Trainin
     assert float(sums.sum()) == pytest.approx(float(energies.sum()), rel=0.3)
 
 
-def test_energies_of_layers_are_those_asked_for(model: Pyramid, data: TrainingData) -> None:
+def test_energies_of_regions_are_those_asked_for(model: Pyramid, data: TrainingData) -> None:
     hits, _ = model._hits_of(batch_of(data, size=8))
-    counts, _ = model.energies.layer_sums(hits, torch.ones(len(hits.number)))
+    counts, _ = model.energies.sums(hits, torch.ones(len(hits.number)))
     wanted = counts * (data.geometry.threshold + 2.0)
     with torch.no_grad():
         condition = torch.zeros(8, 1)
-        energy = model.energies.sample(hits, wanted, condition, StreamNoise(0, np.arange(8)))
-    torch.testing.assert_close(model.energies.layer_sums(hits, energy)[1], wanted, rtol=1e-4, atol=1e-4)
+        side, noise = torch.full((8, 2), 0.3), StreamNoise(0, np.arange(8))
+        energy = model.energies.sample(hits, wanted, condition, side, noise)
+    torch.testing.assert_close(model.energies.sums(hits, energy)[1], wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingData) -> None:
@@ -207,7 +223,7 @@ def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingD
     assert bool((colour[around.clamp_min(0)] != colour[:, None])[inside].all())
     hits, energy = model._hits_of(batch_of(data, size=8))
     step = colour[hits.number]
-    known = energies._known(hits, step, energies.layer_sums(hits, energy))
+    known = energies._known(hits, step, energies.sums(hits, energy))
     all_seen = known.own(torch.ones(len(step)))
     for last in range(4):
         seen = known.own((step < last).float())
@@ -215,14 +231,15 @@ def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingD
         assert torch.equal(seen, all_seen) == (last == 3)
 
 
-def test_tilts_move_the_centre_of_gravity_and_keep_the_layers(model: Pyramid, data: TrainingData) -> None:
+def test_tilts_move_the_centre_of_gravity_and_keep_the_layers(poster: Pyramid, data: TrainingData) -> None:
+    model = poster
     side, batch = copy.deepcopy(model.energies.side), batch_of(data, size=30)
     hits, energy = model._hits_of(batch)
     condition = model.conditions(batch.energy, batch.direction)
     side.common.fill_(0.3)
     latent = torch.tensor([[0.5, 0.0]]).expand(30, 2)
     moved = side.tilted(hits, energy, latent, condition)
-    for before, after in zip(*(model.energies.layer_sums(hits, e) for e in (energy, moved)), strict=True):
+    for before, after in zip(*(model.energies.sums(hits, e) for e in (energy, moved)), strict=True):
         torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-3)
     shift = side._moments(hits, moved).sum(1) - side._moments(hits, energy).sum(1)
     wanted = 0.5 * 0.3**0.5 * side._scale(condition)[:, 0]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from caloforge.features import SHOWER_SHAPES, feature_table, shower_vector
-from caloforge.features.depth import absorber_weights
 from caloforge.features.lateral import core_radius, edge_cells, share_radius
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, Slab, load_geometry
+from caloforge.geometry.absorber import absorber_weights
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:

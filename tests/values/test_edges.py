@@ -140,7 +140,7 @@ def test_energies_of_one_share_have_a_range_of_one_per_cent() -> None:
 def test_cells_at_the_threshold_have_a_ten_thousandth_of_it_above() -> None:
     torch.manual_seed(0)
     small = SplineFlowConfig.model_validate({"transforms": 2, "conditioner": {"hidden": (8,)}})
-    model = HitEnergies(small, box(), 1)
+    model = HitEnergies(small, box(), np.zeros(box().n_cells // box().n_layers, np.int64), 1)
     hits = Parents(torch.zeros(3, dtype=torch.int64), torch.arange(3), torch.tensor([3]))
     model.fit(hits, torch.tensor([THRESHOLD, 1.0, 2.0]), torch.zeros(1, 1))
     lowest, highest = (float(model.scale.inverse(torch.tensor([t])).exp()) for t in (-4.0, 4.0))

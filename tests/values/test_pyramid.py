@@ -17,6 +17,7 @@ from caloforge.models.pyramid.tree import Parents, sums_by_layer
 from caloforge.nn import SetContext, SplineFlowConfig
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -40,8 +41,13 @@ def box(nx: int, ny: int, layers: int) -> Geometry:
     return geometry_from_dict(content, source="test")
 
 
+def whole(geometry: Geometry) -> NDArray[np.int64]:
+    """One region for all cells of a layer."""
+    return np.zeros(geometry.n_cells // geometry.n_layers, dtype=np.int64)
+
+
 def side_of(geometry: Geometry, *, common: float, scale: float) -> ShowerSide:
-    side = ShowerSide(geometry)
+    side = ShowerSide(geometry, whole(geometry))
     side.common.fill_(common)
     side.spread.copy_(torch.tensor([math.log(scale), 0.0, 0.0]))
     return side
@@ -86,7 +92,7 @@ def test_a_tilt_of_a_row_of_cells_by_hand() -> None:
 
 def test_cells_know_all_cells_around() -> None:
     """In the middle of 3 x 3 cells the eight others, and those one and two layers behind and before."""
-    model = HitEnergies(SMALL, box(3, 3, 5), 1)
+    model = HitEnergies(SMALL, box(3, 3, 5), np.zeros(9, np.int64), 1)
     middle = 2 * 9 + 4
     beside = set(range(18, 27)) - {middle}
     assert set(model.around[middle].tolist()) == beside | {middle + 9 * k for k in (-2, -1, 1, 2)}
@@ -98,7 +104,7 @@ def test_rings_close_on_themselves() -> None:
     """Four angles of two rings: beside the first cell lie the second and the last one."""
     grid = {"kind": "polar", "n_alpha": 4, "r_edges": [0, 10, 30]}
     geometry = geometry_from_dict({"name": "rings", "layers": [{"grid": grid}]}, source="test")
-    around = HitEnergies(SMALL, geometry, 1).around
+    around = HitEnergies(SMALL, geometry, whole(geometry), 1).around
     assert set(around[0].tolist()) == {1, 2, 3, 6, 7, -1}
     assert set(around[6].tolist()) == {0, 1, 4, 5, 7, -1}
 
@@ -152,7 +158,7 @@ def test_latent_vectors_keep_the_variance_of_standardised_centres() -> None:
 def test_fitted_spreads_are_those_of_the_centres() -> None:
     geometry = box(10, 10, 8)
     hits, energy = showers(geometry, 300)
-    side = ShowerSide(geometry)
+    side = ShowerSide(geometry, whole(geometry))
     condition = torch.rand(300, 1, generator=rng()) * 2 - 1
     side.fit(hits, energy, condition)
     side.common.fill_(1.0)
@@ -163,7 +169,7 @@ def test_fitted_spreads_are_those_of_the_centres() -> None:
 def energies(geometry: Geometry) -> tuple[HitEnergies, Parents, Tensor]:
     hits, energy = showers(geometry)
     torch.manual_seed(0)
-    model = HitEnergies(SMALL, geometry, 1)
+    model = HitEnergies(SMALL, geometry, whole(geometry), 1)
     model.fit(hits, energy, torch.zeros(80, 1))
     return model, hits, energy
 
@@ -274,7 +280,9 @@ def test_cells_of_earlier_steps_do_not_see_the_last_one() -> None:
     layers, condition = torch.full((80, 2), 50.0), torch.zeros(80, 1)
     last = 0.7 * (step == 3).float()[:, None]
     with torch.no_grad():
-        first, second = (model.sample(hits, layers, condition, Shifted(x)) for x in (0 * last, last))
+        first, second = (
+            model.sample(hits, layers, condition, torch.zeros(80, 2), Shifted(x)) for x in (0 * last, last)
+        )
     # scaled to the layers' energies: ratios between cells of the earlier steps stay
     early = (step < 3) & (hits.shower == 0) & (hits.number < 16)
     before, after = (e[early] - THRESHOLD for e in (first, second))

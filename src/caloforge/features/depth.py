@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.features.sums import ratio
+from caloforge.geometry.absorber import absorber_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caloforge.geometry import Geometry, Layer
+    from caloforge.geometry import Geometry
 
-__all__ = ["absorber_weights", "depth_columns"]
+__all__ = ["depth_columns"]
 
 
 def depth_columns(
@@ -39,18 +40,3 @@ def depth_columns(
         "weighted": weighted,
         "weighted_response": weighted / incident,
     }
-
-
-def absorber_weights(geometry: Geometry) -> NDArray[np.float64]:
-    """Thickness of every layer's plates that are not read out, over that of the thinnest, ``(L,)``.
-
-    A sampling calorimeter's energy is the sum of its sensors' weighted with these. All are 1 where the
-    materials are not known or layers are alike. Plates of different materials count by their length.
-    """
-    thickness = np.array([_absorber(layer) for layer in geometry.layers])
-    some = thickness[thickness > 0]
-    return np.maximum(thickness / some.min(), 1.0) if len(some) else np.ones(len(thickness))
-
-
-def _absorber(layer: Layer) -> float:
-    return float(sum(slab.thickness for slab in layer.slabs if not slab.sensitive))

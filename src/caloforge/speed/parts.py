@@ -66,7 +66,7 @@ class _TimedNoise:
 
 def timed_parts(model: GenerativeModel) -> dict[str, nn.Module]:
     """The parts of a model whose time is told apart, by label."""
-    return {label: getattr(model, attribute) for label, attribute in model.timed_parts().items()}
+    return {label: model.get_submodule(attribute) for label, attribute in model.timed_parts().items()}
 
 
 def parameter_counts(model: GenerativeModel) -> dict[str, int]:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
+from caloforge.models.pyramid.groups import group_of_cell, group_sums
 from caloforge.models.pyramid.side import ShowerSide
-from caloforge.models.pyramid.tree import sums_by_layer
 from caloforge.nn import SetContext, SplineFlow
 from caloforge.nn.lookup import find_neighbours, padded_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
@@ -65,6 +65,7 @@ class HitEnergies(nn.Module):
     Args:
         config: Sizes of the flow.
         geometry: The read-out.
+        region: Region of every cell of a layer: the energy of each is given.
         conditions: Size of the condition of a shower.
     """
 
@@ -72,22 +73,27 @@ class HitEnergies(nn.Module):
     colour: Tensor
     radius: Tensor
     layer: Tensor
+    group: Tensor
 
-    def __init__(self, config: SplineFlowConfig, geometry: Geometry, conditions: int) -> None:
+    def __init__(
+        self, config: SplineFlowConfig, geometry: Geometry, region: NDArray[np.int64], conditions: int
+    ) -> None:
         super().__init__()
         self.n_layers, self.n_cells, self.threshold = geometry.n_layers, geometry.n_cells, geometry.threshold
+        self.n_regions = int(region.max()) + 1
         around = _cells_around(geometry)
         tables = {
             "around": torch.from_numpy(around),
             "colour": torch.from_numpy(_colours(geometry)),
             "radius": torch.from_numpy(_log_radius(geometry)),
             "layer": torch.from_numpy(geometry.cell_layer.astype(np.int64)),
+            "group": torch.from_numpy(group_of_cell(region, geometry.n_layers)),
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)  # the geometry has them
-        self.side = ShowerSide(geometry)
+        self.side = ShowerSide(geometry, region)
         self.scale = QuantileTransform()
-        own = self.n_layers + _PLACE_FEATURES + 3 * around.shape[1]
+        own = self.n_layers + self.n_regions + _PLACE_FEATURES + 3 * around.shape[1]
         self.flow = SplineFlow(1, config, shared=conditions, own=own)
 
     def fit(self, hits: Parents, energy: Tensor, condition: Tensor) -> None:
@@ -101,23 +107,24 @@ class HitEnergies(nn.Module):
         target = self.scale(self._log(self.side.tilted(hits, energy, -latent, condition)))
         first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
         step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
-        known = self._known(hits, step, self.layer_sums(hits, energy))
+        known = self._known(hits, step, self.sums(hits, energy))
         return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
 
-    def sample(self, hits: Parents, layers: Tensor, condition: Tensor, noise: Noise) -> Tensor:
+    def sample(self, hits: Parents, totals: Tensor, condition: Tensor, side: Tensor, noise: Noise) -> Tensor:
         """Energies ``(H,)`` [MeV] of the cells.
 
         Args:
             hits: The cells.
-            layers: Energies of the layers, ``(B, L)`` [MeV].
+            totals: Energies of the layers' regions, ``(B, G)`` [MeV].
             condition: ``(B, C)``.
+            side: Latent vectors of ``ShowerSide``, ``(B, 2)``.
             noise: Random numbers.
         """
         z = noise.normal("energies", hits.per_shower, 1)
         step = self.colour[hits.number]
-        layers = layers.to(z.dtype)
-        counts, _ = self.layer_sums(hits, z[:, 0])
-        known = self._known(hits, step, (counts, layers))
+        totals = totals.to(z.dtype)
+        counts, _ = self.sums(hits, z[:, 0])
+        known = self._known(hits, step, (counts, totals))
         target = torch.zeros_like(z[:, 0])
         for colour in range(_COLOURS):
             rows = (step == colour).nonzero()[:, 0]
@@ -125,32 +132,32 @@ class HitEnergies(nn.Module):
             drawn = self.flow.sample(z[rows], SetContext(condition, hits.shower[rows], own))
             target = target.index_copy(0, rows, drawn[:, 0])
         excess = self.scale.inverse(target).exp()
-        factor = (layers - counts * self.threshold).clamp_min(0.0)
-        factor = factor / self.layer_sums(hits, excess)[1].clamp_min(1e-12)
-        energy = self.threshold + excess * factor[hits.shower, self.layer[hits.number]]
-        return self.side.tilted(hits, energy, noise.normal("axis", 1, 2), condition)
+        factor = (totals - counts * self.threshold).clamp_min(0.0)
+        factor = factor / self.sums(hits, excess)[1].clamp_min(1e-12)
+        energy = self.threshold + excess * factor[hits.shower, self.group[hits.number]]
+        return self.side.tilted(hits, energy, side, condition)
 
-    def layer_sums(self, hits: Parents, energy: Tensor) -> tuple[Tensor, Tensor]:
-        """Hits and energies of the layers, ``(B, L)`` each."""
-        columns = torch.stack([torch.ones_like(energy), energy], dim=1)
-        counts, sums = sums_by_layer(hits, self.layer[hits.number], columns, self.n_layers).unbind(2)
-        return counts, sums
+    def sums(self, hits: Parents, energy: Tensor) -> tuple[Tensor, Tensor]:
+        """Hits and energies of all regions of the layers, ``(B, G)`` each."""
+        return group_sums(hits, self.group, energy, self.n_layers * self.n_regions)
 
     def _log(self, energy: Tensor) -> Tensor:
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
 
-    def _known(self, hits: Parents, step: Tensor, layers: tuple[Tensor, Tensor]) -> _Known:
-        """Place, layer's hits and mean energy, hits around."""
+    def _known(self, hits: Parents, step: Tensor, totals: tuple[Tensor, Tensor]) -> _Known:
+        """Place, hits and mean energy of the region, hits around."""
         around = find_neighbours(hits.shower, hits.number, self.around[hits.number], size=self.n_cells)
         last = torch.full_like(step[:1], _COLOURS)
         earlier = torch.cat([step, last])[around] < step[:, None]
         layer, radius = self.layer[hits.number], self.radius[hits.number]
-        counts, sums = (values[hits.shower, layer] for values in layers)
+        group = self.group[hits.number]
+        counts, sums = (values[hits.shower, group] for values in totals)
         mean = (sums / counts.clamp_min(1.0) - self.threshold).clamp_min(1e-4)
         place = [radius, radius.square(), counts.clamp_min(1.0).log() - 2.0, mean.log()]
         parts = [
             nn.functional.one_hot(layer, self.n_layers),
+            nn.functional.one_hot(group % self.n_regions, self.n_regions),
             torch.stack(place, dim=1),
             nn.functional.one_hot(step, _COLOURS),
             around < len(around),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge.models.pyramid.groups import group_of_cell
 from caloforge.models.pyramid.tree import sums_by_layer
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.models.pyramid.tree import Parents
 
-__all__ = ["ShowerSide", "common_share"]
+__all__ = ["ShowerSide", "common_share", "side_direction"]
 
 _DEGREE = 2  # of the polynomial in the energy that the centres' spread follows
 _NARROWEST = 1e-4  # mm: a centre that is closer to the axis counts as this
@@ -32,25 +33,29 @@ class ShowerSide(nn.Module):
     As in a factor analysis, the centre of gravity has a part that layers far apart have in common; the
     rest is the layers' own. Given a shower the latent vector is drawn from its posterior, so that it is
     standard normal over all showers. It tilts energies, exponentially from side to side, at constant
-    energies of the layers. Single cells hardly tell of it: a flow of cells would not learn it.
+    energies of the layers' regions. Single cells hardly tell of it: a flow of cells would not learn it.
 
     Args:
         geometry: The read-out.
+        region: Region of every cell of a layer: a tilt leaves the energy of each as it is.
     """
 
     layer: Tensor
+    group: Tensor
     position: Tensor
     direction: Tensor
     spread: Tensor
     common: Tensor
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, region: NDArray[np.int64]) -> None:
         super().__init__()
         self.n_layers, self.threshold = geometry.n_layers, geometry.threshold
+        self.n_groups = geometry.n_layers * (int(region.max()) + 1)
         tables = {
             "layer": torch.from_numpy(geometry.cell_layer.astype(np.int64)),
+            "group": torch.from_numpy(group_of_cell(region, geometry.n_layers)),
             "position": torch.from_numpy(geometry.cell_positions[:, :2].astype(np.float32)),
-            "direction": torch.from_numpy(_direction(geometry)),
+            "direction": torch.from_numpy(side_direction(geometry)),
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)  # the geometry has them
@@ -89,10 +94,10 @@ class ShowerSide(nn.Module):
         excess = energy - self.threshold
         tilted = excess * (self.direction[hits.number] * tilt[hits.shower]).sum(1).exp()
         columns = torch.stack([excess, tilted], dim=1)
-        layer = self.layer[hits.number]
-        before, after = sums_by_layer(hits, layer, columns, self.n_layers).unbind(2)
+        group = self.group[hits.number]
+        before, after = sums_by_layer(hits, group, columns, self.n_groups).unbind(2)
         share = before / after.clamp_min(1e-12)
-        return self.threshold + tilted * share[hits.shower, layer]
+        return self.threshold + tilted * share[hits.shower, group]
 
     def _moments(self, hits: Parents, energy: Tensor) -> Tensor:
         """What every layer adds to the centre of gravity [mm], ``(B, L, 2)`` float64."""
@@ -110,9 +115,9 @@ class ShowerSide(nn.Module):
         """The exponents ``(B, 2)`` that move the centre of gravity by what the latent vector means."""
         place, way = self.position[hits.number], self.direction[hits.number]
         columns = energy[:, None] * torch.cat([place * way, place, way, torch.ones_like(way[:, :1])], dim=1)
-        sums = sums_by_layer(hits, self.layer[hits.number], columns, self.n_layers)
+        sums = sums_by_layer(hits, self.group[hits.number], columns, self.n_groups)
         both, first, second, total = sums[..., :2], sums[..., 2:4], sums[..., 4:6], sums[..., 6:]
-        # what a tilt does at constant energies of the layers: nothing where one cell is hit
+        # what a tilt does at constant energies of the regions: nothing where one cell is hit
         lever = (both - first * second / total.clamp_min(1e-12)).sum(1)
         lever = lever / total.sum(1).clamp_min(1e-12)
         move = (self.common.sqrt() * self._scale(condition)).to(lever.dtype)
@@ -134,7 +139,7 @@ def common_share(moments: Tensor) -> Tensor:
     return share.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
-def _direction(geometry: Geometry) -> NDArray[np.float32]:
+def side_direction(geometry: Geometry) -> NDArray[np.float32]:
     """From the axis to every cell, ``(n_cells, 2)``, of length one; shorter for cells at the axis."""
     place = geometry.cell_positions[:, :2]
     radius = np.linalg.norm(place, axis=1, keepdims=True)

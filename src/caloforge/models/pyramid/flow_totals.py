@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from caloforge.models.base import Noise
     from caloforge.nn import SplineFlowConfig
 
-__all__ = ["LayerTotals"]
+__all__ = ["FlowTotals"]
 
 _SMALLEST = 1e-4  # MeV above threshold a cell, so that the logarithm is finite
 _NARROWEST = 1e-3  # a residual that is smaller counts as this
@@ -26,7 +26,7 @@ _SPREAD_TERMS = 3  # powers of the energy that the spread's logarithm follows
 _LOGS = (-12.0, 16.0)  # ln MeV and ln hits, so that an untrained network does not overflow
 
 
-class LayerTotals(Fitted):
+class FlowTotals(Fitted):
     """A flow of ln(visible energy), and ln(hits) and ln(mean energy above threshold) of the hit layers.
 
     Trend and spread as functions of the incident energy are taken out and the rest is decorrelated
