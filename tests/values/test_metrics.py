@@ -41,7 +41,7 @@ from caloforge.evaluation.papers.pyramid import coefficients
 from caloforge.evaluation.scales import spreads
 from caloforge.evaluation.separation import separation_power
 from caloforge.evaluation.standardised import CLIP, challenge_features, standardised_features
-from caloforge.evaluation.wasserstein import standardised_distance, wasserstein_metric
+from caloforge.evaluation.wasserstein import wasserstein_metric
 from caloforge.features import CellStore, FeatureTable, derive_binning, feature_table, read_out
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import geometry_from_dict, load_geometry
@@ -122,12 +122,6 @@ def test_distances_of_observables_are_hundredths_of_a_deviation() -> None:
     real, made = np.array([1.0, 2.0, 4.0, 5.0]) / 100, np.array([2.0, 2.0, 4.0, 8.0]) / 100
     expected = 100 * wasserstein_distance(real, made) / real.std()
     assert number(by_name(wasserstein_metric(pair))["fraction"]) == pytest.approx(expected, rel=1e-5)
-
-
-def test_single_distances_are_in_deviations() -> None:
-    reference, generated = np.array([1.0, 2.0, 4.0, 5.0]), np.array([2.0, 2.0, 4.0, 8.0])
-    expected = wasserstein_distance(reference, generated) / reference.std()
-    assert standardised_distance(reference, generated) == pytest.approx(expected)
 
 
 def test_spreads_are_standard_deviations() -> None:
