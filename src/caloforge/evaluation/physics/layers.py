@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -94,4 +95,4 @@ def _error(first: _Sums, second: _Sums) -> float:
     whole = first.pearson(), second.pearson()
     ones = [_apart(first.pearson(k), whole[1]) for k in range(_GROUPS)]
     others = [_apart(whole[0], second.pearson(k)) for k in range(_GROUPS)]
-    return float(np.hypot(*(jackknife_error(np.array(found)) for found in (ones, others))))
+    return math.hypot(*(jackknife_error(np.array(found)) for found in (ones, others)))

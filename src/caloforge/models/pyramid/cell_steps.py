@@ -110,6 +110,7 @@ class CellSteps(nn.Module):
     ring: Tensor
     zone: Tensor
     step: Tensor
+    levels: Tensor
 
     def __init__(
         self,
@@ -186,7 +187,7 @@ class CellSteps(nn.Module):
         free = torch.bincount(key, minlength=len(left))
         order = self.step[cell].argsort(stable=True)
         sizes = torch.bincount(self.step[cell], minlength=self.n_steps).tolist()
-        for number_of_step, rows in enumerate(order.split(sizes)):
+        for number_of_step, rows in enumerate(torch.split(order, sizes)):
             if not len(rows):
                 continue
             seen = self._seen(block.state, shower[rows], cell[rows], block)

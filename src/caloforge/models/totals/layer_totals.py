@@ -46,7 +46,7 @@ class LayerTotalsConfig(Record):
     def _check(self) -> LayerTotalsConfig:
         if self.donors < self.leaves:
             got = f"{self.donors} for {self.leaves} leaves"
-            raise inconsistent("donors", got=got, expected="as many as leaves or more")
+            raise inconsistent(got=got, expected="as many donors as leaves, or more")
         return self
 
 
@@ -116,6 +116,7 @@ class LayerTotals(Fitted):
             front = node.halves[0]
             halves = counts[:, front.start : front.stop].sum(1), energy[:, front.start : front.stop].sum(1)
             terms = self._terms(node, drawn, condition)
+            assert isinstance(split, _Split)  # for the type checker: a ModuleList forgets
             value = split.fit(terms, (drawn.hits[node], drawn.energy[node]), halves, rng)
             _share(drawn, node, *halves, value)
         self._done()
@@ -124,14 +125,15 @@ class LayerTotals(Fitted):
         """Hits (whole numbers, float64) and energies [MeV] of regions and layers, ``(B, L, R)`` each."""
         self._require_fitted()
         width = 1 + self.n_regions
-        uniform = noise.uniform("totals", 1, width * len(self.nodes)).split(width, dim=1)
+        uniform = noise.uniform("totals", 1, width * len(self.nodes)).unflatten(1, (-1, width)).unbind(1)
         whole = Node(0, self.n_layers)
         hits, energy = self.root.sample(incident.double(), condition, noise)
         drawn = _Drawn({whole: torch.minimum(hits, self.capacity * self.n_layers)}, {whole: energy})
         for node, split, own in zip(self.nodes, self.splits, uniform, strict=True):
             terms = self._terms(node, drawn, condition)
-            *halves, value = split.sample(terms, drawn.hits[node], drawn.energy[node], own)
-            _share(drawn, node, *halves, value)
+            assert isinstance(split, _Split)  # for the type checker: a ModuleList forgets
+            front, energy, value = split.sample(terms, drawn.hits[node], drawn.energy[node], own)
+            _share(drawn, node, front, energy, value)
         layers = [Node(layer, layer + 1) for layer in range(self.n_layers)]
         counts, weighted = (torch.stack([v[n] for n in layers], 1) for v in (drawn.hits, drawn.energy))
         return counts, weighted / self.weights[:, None] + counts * self.threshold
@@ -213,9 +215,9 @@ class _Split(nn.Module):
         regions = hits.shape[1]
         low, high = self._range(hits)
         trend, donor = self.trend(terms), self.donors(terms, uniform[:, 0])
-        angle, ratio = trend.split(regions, dim=1)
-        own, other = donor.split(regions, dim=1)
-        scale, slope = self.scale.terms.split(regions, dim=1)
+        angle, ratio = trend.chunk(2, dim=1)
+        own, other = donor.chunk(2, dim=1)
+        scale, slope = self.scale.terms.chunk(2, dim=1)
         angle = angle + own.nan_to_num(0.0) * (scale[0] + scale[1] / (high - low + 1)).sqrt()
         angle = angle.clamp(0.0, _QUARTER)
         front = torch.clamp(low + ((high - low + 1) * angle.sin().square()).floor(), min=low, max=high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -83,7 +84,7 @@ class Root(nn.Module):
         """Hits (whole numbers) and weighted energies above threshold [MeV], ``(B, R)`` float64 each."""
         terms = powers(condition, _DEGREE)
         values = self._residual(condition, noise) * self._scale(terms) + terms @ self.trend
-        total, hits, mean = values.split([1, self.regions, self.regions], dim=1)
+        total, hits, mean = torch.split(values, [1, self.regions, self.regions], dim=1)
         hits = (hits.exp() - 1).floor().clamp_min(0.0)
         energy = hits * mean.exp()
         wanted = incident[:, None] * total.exp()
@@ -96,7 +97,8 @@ class Root(nn.Module):
         step = (noise.uniform("root", 1, 1)[:, 0] * (2 * reach + 1)).floor().long() - reach
         donor = self.residual[(place + step).clamp(0, number - 1)].double()
         smear = noise.normal("smear", 1, len(self.factor)).double() @ self.factor.T
-        return (donor + self.smooth * smear) / (1 + self.smooth**2) ** 0.5
+        smeared: Tensor = (donor + self.smooth * smear) / math.sqrt(1 + self.smooth**2)
+        return smeared
 
     def _scale(self, terms: Tensor) -> Tensor:
         return (terms[:, : _SPREAD_DEGREE + 1] @ self.spread).exp()
@@ -115,4 +117,5 @@ def _values(hits: Tensor, energy: Tensor, incident: Tensor, rng: torch.Generator
 def _root_of(covariance: Tensor) -> Tensor:
     """A matrix whose product with its transpose it is."""
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp_min(_JITTER).sqrt()
+    root: Tensor = vectors * values.clamp_min(_JITTER).sqrt()
+    return root
