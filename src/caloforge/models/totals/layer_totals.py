@@ -125,7 +125,7 @@ class LayerTotals(Fitted):
         """Hits (whole numbers, float64) and energies [MeV] of regions and layers, ``(B, L, R)`` each."""
         self._require_fitted()
         width = 1 + self.n_regions
-        uniform = noise.uniform("totals", 1, width * len(self.nodes)).unflatten(1, (-1, width)).unbind(1)
+        uniform = torch.split(noise.uniform("totals", 1, width * len(self.nodes)), width, dim=1)
         whole = Node(0, self.n_layers)
         hits, energy = self.root.sample(incident.double(), condition, noise)
         drawn = _Drawn({whole: torch.minimum(hits, self.capacity * self.n_layers)}, {whole: energy})
