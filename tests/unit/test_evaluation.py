@@ -197,7 +197,9 @@ def test_evaluation_of_a_copy_is_perfect(make_toy_showers: Callable[..., Showers
         expected = 0.5 if r.group == "classifier" else 0.0
         assert r.value == pytest.approx(expected, abs=1e-9), r.name
         assert r.n_reference == r.n_generated == 220
-        assert r.floor is not None
+        if r.floor is None:  # half of these showers have too few pairs of hits at the borders of blocks
+            assert r.name.startswith("physics.borders_")
+            continue
         assert r.floor_error is not None
     assert result.warnings == ()
     again = evaluate(showers, {"copy": project(showers, siw)}, geometry=siw)

@@ -488,7 +488,7 @@ def test_growing_smearing_gives_growing_numbers(
         sample = observed(smeared(source, factor), frame)
         pair = Pair(reference, sample, frame, resamples=0)
         rows.append({v.name: v.value for compute in PHYSICS for v in compute(pair)})
-    assert all(value in {0.0, None} for value in rows[0].values())
+    assert all(value is None or abs(value) < 1e-12 for value in rows[0].values())
     growing = {
         "gettinghigh_linearity",
         "gettinghigh_radial",
@@ -543,7 +543,7 @@ def test_all_geometries_sizes_and_energies_give_numbers_or_words(
                 assert value.note
             else:
                 assert np.isfinite(value.value)
-                assert value.value >= 0
+                assert value.value >= 0 or value.better == "floor"
         # floors are matched by the place of the value
         swapped = compute(Pair(*reversed(samples), frame, resamples=0))
         assert [v.name for v in swapped] == [v.name for v in found]
