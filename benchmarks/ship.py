@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caloforge.simulator import TrainedRange
 
 ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo" / "models"
-LARGEST_MODEL, LARGEST_ZOO = 2e6, 25e6  # bytes
+LARGEST_MODEL, LARGEST_ZOO = 4e6, 25e6  # bytes
 
 POINTS = (
     "Points are independent given the incident particle and what the model draws for the whole shower: "
@@ -49,9 +49,9 @@ BASELINE = (
     "layers' hits and energies of real showers and have no angle of their own."
 )
 SUMMARIES = (
-    "Which cells of different rings or layers are hit together is known from summaries of the neighbouring "
-    "ones alone, and the energy of a hit knows those around it and the side that the whole shower is on: "
-    "patterns over many cells are not modelled, and centres of gravity scatter too little across the axis."
+    "A cell knows the cells within two of it and those in the nearest layers that were drawn before, and the "
+    "energy of a hit those around it; what reaches farther is known from the totals of rings and layers and "
+    "from the side that the shower is on: curved tracks and second cores are not modelled."
 )
 LIMITS = {
     "caloclouds": (POINTS, CALIBRATION),
