@@ -190,6 +190,15 @@ def test_ranges_are_those_of_the_showers_own_energies() -> None:
     assert 0 < MARGIN < 1
 
 
+def test_one_layer_later_than_all_others_is_not_broken() -> None:
+    reference, generated = broken_columns(300), broken_columns(300)
+    reference["first_layer"][:] = generated["first_layer"][:] = 0.0
+    generated["first_layer"][:2] = [1.0, 2.0]
+    excess = excess_of(FeatureTable(reference), FeatureTable(generated))
+    assert excess.beyond[:3, excess.names.index("first layer")].tolist() == [0.25, 0.5, 0.0]
+    assert np.flatnonzero(excess.broken).tolist() == [1]
+
+
 def test_the_worst_showers_come_first() -> None:
     reference, generated = broken_columns(300), broken_columns(300)
     generated["weighted_response"][[7, 9]] = [0.65, 0.95]

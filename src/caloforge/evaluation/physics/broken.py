@@ -26,6 +26,9 @@ MARGIN = 0.25
 """A shower is broken when it lies beyond the reference's range by more than this share of the range."""
 
 _CLASSES, _PER_CLASS = 3, 100
+_LAYERS = 4.0
+"""Length of the shortest range of layers: one more layer than any of Geant4's is nothing broken."""
+
 _QUANTITIES: dict[str, tuple[Callable[[FeatureTable], NDArray[np.floating]], tuple[int, ...]]] = {
     "energy": (lambda table: table["weighted_response"], (-1, 1)),
     "last third": (lambda table: table["thirds"][:, 2], (1,)),
@@ -92,7 +95,7 @@ def excess_of(reference: FeatureTable, generated: FeatureTable) -> Excess:
     bins = _classes(reference)
     groups = [_group(table, bins) for table in (reference, generated)]
     beyond = np.zeros((len(generated), len(_QUANTITIES)))
-    for column, (values, sides) in enumerate(_QUANTITIES.values()):
+    for column, (name, (values, sides)) in enumerate(_QUANTITIES.items()):
         first, second = (np.asarray(values(table), np.float64) for table in (reference, generated))
         for number in range(len(bins)):
             inside = first[groups[0] == number]
@@ -101,7 +104,8 @@ def excess_of(reference: FeatureTable, generated: FeatureTable) -> Excess:
             over = np.maximum.reduce(
                 [np.zeros(rows.sum()), *(_over(second[rows], low, high, s) for s in sides)]
             )
-            beyond[rows, column] = over / max(high - low, _unit(first))
+            least = _LAYERS if name == "first layer" else _unit(first)
+            beyond[rows, column] = over / max(high - low, least)
     return Excess(tuple(_QUANTITIES), beyond, sum(len(sides) for _, sides in _QUANTITIES.values()))
 
 
