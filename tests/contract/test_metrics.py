@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from caloforge.evaluation import METRICS, Metric, metrics_of
+from caloforge.evaluation.classify import plans
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.features import CellStore, derive_binning, feature_table, read_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from caloforge.evaluation.classify.training import Training
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What metrics promise does not depend on how long networks on images learn."""
+
+    def two_epochs(training: Training, count: int, *, most: int) -> Training:
+        return replace(training, batch=64, epochs=2)
+
+    monkeypatch.setattr(plans, "_few_cycles", two_epochs)
 
 
 @pytest.fixture(scope="module")
