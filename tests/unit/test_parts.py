@@ -256,6 +256,16 @@ def test_a_more_precise_file_that_follows_makes_a_column_in_a_file_precise() -> 
     np.testing.assert_array_equal(builder.finish()["a"], [np.float32(0.1), np.float32(0.2), 1.0 + 1e-12])
 
 
+def test_a_table_in_a_file_that_got_fewer_showers_than_were_announced() -> None:
+    builder = TableBuilder(10, memory=0)
+    builder.append(FeatureTable({"a": np.arange(3.0), "b": 10.0 + np.arange(3.0)}))
+    table = builder.finish()
+    assert len(table) == 3
+    np.testing.assert_array_equal(table["b"], [10, 11, 12])
+    np.testing.assert_array_equal(table.select(np.array([2, 0]))["b"], [12, 10])
+    np.testing.assert_array_equal(table.derived("double", lambda some: 2 * some["b"]), [20, 22, 24])
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_give_results_in_order(threads: int) -> None:
     done = pipelined(iter(range(50)), lambda number: number * number, threads=threads)
