@@ -12,6 +12,7 @@ from caloforge.features import (
     FeatureTable,
     calochallenge_vector,
     cloud_vector,
+    concatenated,
     derive_binning,
     feature_table,
     layer_vector,
@@ -161,7 +162,7 @@ def test_parts_give_what_one_pass_gives(make_toy_showers: Callable[..., Showers]
     binning = derive_binning(showers, siw)
     whole = scan(showers, siw, binning=binning)
     parts = [scan(showers, siw, binning=binning, start=s, stop=e) for s, e in ((0, 13), (13, 40))]
-    joined = FeatureTable.concatenate([part.table for part in parts])
+    joined = concatenated([part.table for part in parts])
     for name in whole.table.names:
         np.testing.assert_array_equal(joined[name], whole.table[name])
     images = parts[0].images + parts[1].images
@@ -234,6 +235,6 @@ def test_table_selects_joins_and_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'a'"):
         table["aa"]
     with pytest.raises(DataError, match="different columns"):
-        FeatureTable.concatenate([table, FeatureTable({"a": np.arange(2.0)})])
+        concatenated([table, FeatureTable({"a": np.arange(2.0)})])
     with pytest.raises(DataError, match="lengths"):
         FeatureTable({"a": np.arange(2), "b": np.arange(3)})

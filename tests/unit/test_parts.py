@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import resource
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,10 +19,10 @@ from caloforge.errors import ConfigError, DataError
 from caloforge.evaluation.histograms import ShowerBins, resample
 from caloforge.evaluation.pair import Frame, Observed, Pair
 from caloforge.evaluation.wasserstein import wasserstein_metric
-from caloforge.features import FeatureTable, KeptBlocks, derive_binning, feature_table, scan
+from caloforge.features import FeatureTable, KeptBlocks, concatenated, derive_binning, feature_table, scan
 from caloforge.features.bins import clipped_bins, find_bins
+from caloforge.features.builder import TableBuilder
 from caloforge.features.pipeline import pipelined
-from caloforge.features.table import TableBuilder
 from caloforge.formats import open_showers
 from caloforge.formats.joined import JoinedReader, Piece
 from caloforge.geometry import load_geometry
@@ -54,7 +56,7 @@ def in_rings(name: str, kind: type[Showers] = Showers, *, theta: float = 0.0) ->
 
 
 def assert_equal(parts: list[Scan], whole: Scan) -> None:
-    table = FeatureTable.concatenate([part.table for part in parts])
+    table = concatenated([part.table for part in parts])
     assert table.names == whole.table.names
     for name in table.names:
         np.testing.assert_array_equal(table[name], whole.table[name], err_msg=name)
@@ -227,7 +229,7 @@ def test_tables_in_a_file_are_those_in_memory() -> None:
         for chosen in choices:
             np.testing.assert_array_equal(stored.select(chosen)[name], values[chosen])
     np.testing.assert_array_equal(stored.total("b"), columns["b"].sum(axis=0))
-    both = FeatureTable.concatenate([stored, whole.select(slice(0, 5))])
+    both = concatenated([stored, whole.select(slice(0, 5))])
     np.testing.assert_array_equal(both["b"][-5:], columns["b"][:5])
     with pytest.raises(ConfigError, match="Unknown observable 'c'"):
         stored["c"]
@@ -252,6 +254,16 @@ def test_a_more_precise_file_that_follows_makes_a_column_in_a_file_precise() -> 
     builder.append(FeatureTable({"a": np.array([0.1, 0.2], np.float32)}))
     builder.append(FeatureTable({"a": np.array([1.0 + 1e-12])}))
     np.testing.assert_array_equal(builder.finish()["a"], [np.float32(0.1), np.float32(0.2), 1.0 + 1e-12])
+
+
+def test_a_table_in_a_file_that_got_fewer_showers_than_were_announced() -> None:
+    builder = TableBuilder(10, memory=0)
+    builder.append(FeatureTable({"a": np.arange(3.0), "b": 10.0 + np.arange(3.0)}))
+    table = builder.finish()
+    assert len(table) == 3
+    np.testing.assert_array_equal(table["b"], [10, 11, 12])
+    np.testing.assert_array_equal(table.select(np.array([2, 0]))["b"], [12, 10])
+    np.testing.assert_array_equal(table.derived("double", lambda some: 2 * some["b"]), [20, 22, 24])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -290,3 +302,20 @@ def test_cells_that_are_kept_are_not_read_again(most: int) -> None:
     assert table["layer_energy"].dtype == np.float64
     for name in again.names:
         np.testing.assert_array_equal(table[name], again[name])
+
+
+def test_cells_that_do_not_fit_on_the_disk_are_read_again() -> None:
+    showers, _ = in_rings("calochallenge-2", PreciseShowers)
+    parts = [showers[i : i + 1] for i in range(COUNT)]
+    kept, size = KeptBlocks(), 3 * len(pickle.dumps(parts[0], protocol=5)) + 100
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # writing beyond fails as on a full disk
+    try:
+        passed = list(kept.keeping(iter(parts)))
+        again = list(kept.again())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(passed) == COUNT
+    assert 0 < kept.showers == len(again) < COUNT
+    for first, second in zip(parts, again, strict=False):
+        np.testing.assert_array_equal(first.energy, second.energy)

@@ -15,8 +15,8 @@ from caloforge.evaluation.physics import worst_showers
 from caloforge.evaluation.sources import geometry_of
 from caloforge.features import (
     CellRecorder,
-    FeatureTable,
     KeptBlocks,
+    concatenated,
     derive_binning,
     feature_table,
     read_out,
@@ -184,7 +184,7 @@ def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observ
     if not tables:
         return None
     cells: CellStore | None = None if record is None else record.finish()
-    spare = Observed(FeatureTable.concatenate(tables), cells)
+    spare = Observed(concatenated(tables), cells)
     if first.rows is None:
         return spare
     return spare.select(frame.rng("spare").permutation(len(spare)))  # they came in the order of the file

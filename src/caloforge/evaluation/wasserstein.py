@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.papers.resampling import Weights
 
 __all__ = ["wasserstein_metric"]
-
-_Weights = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 _OBSERVABLES = (
     ("hits", "number of hits"),
@@ -47,7 +46,7 @@ def wasserstein_metric(pair: Pair) -> list[Value]:
     return [*values[:2], _cell_energy(pair, weights), *values[2:]]
 
 
-def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
+def _measure(pair: Pair, weights: Weights, name: str, title: str) -> Value:
     reference, generated, whole = (
         table[name].reshape(len(table), -1)
         for table in (pair.reference, pair.generated, pair.frame.reference)
@@ -70,7 +69,7 @@ def _measure(pair: Pair, weights: _Weights, name: str, title: str) -> Value:
     return _value(name, title, each.mean(axis=0), settings)
 
 
-def _cell_energy(pair: Pair, weights: _Weights) -> Value:
+def _cell_energy(pair: Pair, weights: Weights) -> Value:
     """Distance of the cell energies of all showers, from the fine logarithmic spectrum."""
     name, title = "cell_energy", "cell energy"
     edges = pair.frame.binning.spectrum

@@ -1,6 +1,7 @@
 """Observables of showers: computed once per file, streaming, shared by metrics and figures."""
 
 from caloforge.features.binning import Binning, derive_binning
+from caloforge.features.builder import concatenated
 from caloforge.features.cells import CellBatch, CellRecorder, CellStore
 from caloforge.features.hits import Hits, cell_blocks, hits_of, read_out
 from caloforge.features.kept import KeptBlocks
@@ -31,6 +32,7 @@ __all__ = [
     "calochallenge_vector",
     "cell_blocks",
     "cloud_vector",
+    "concatenated",
     "conditions",
     "derive_binning",
     "feature_table",

@@ -71,14 +71,14 @@ class ColumnFile:
                 rest = rest[self._file.write(rest) :]
 
     def read(self, name: Hashable, start: int, stop: int) -> NDArray[Any]:
-        """Rows ``start`` to ``stop``."""
+        """Rows ``start`` to ``stop``; 0 in those that were not written."""
         place = self._places[name]
-        values = np.empty((max(stop - start, 0), *place.shape), place.dtype)
+        values = np.zeros((max(stop - start, 0), *place.shape), place.dtype)
         with self._lock:
             self._file.seek(place.start + start * place.row_bytes)
             rest = _bytes(values)
-            while len(rest):
-                rest = rest[self._file.readinto(rest) :]
+            while len(rest) and (number := self._file.readinto(rest)):
+                rest = rest[number:]
         return values
 
     def take(self, name: Hashable, rows: NDArray[np.integer]) -> NDArray[Any]:

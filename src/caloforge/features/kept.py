@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import tempfile
 import weakref
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ class KeptBlocks:
 
     def __init__(self, most: int = _MOST) -> None:
         self._file = tempfile.TemporaryFile(prefix="caloforge-")  # noqa: SIM115 (closed below)
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
         self._most, self._blocks = most, 0
         self.showers = 0  # how many are kept, from the first one on
 
@@ -43,9 +45,11 @@ class KeptBlocks:
 
     def again(self) -> Iterator[Showers]:
         """What is kept, in order."""
-        self._file.seek(0)
-        for _ in range(self._blocks):
-            yield pickle.load(self._file)  # nobody else can write to it
+        # a descriptor of its own: after a full disk the first one still wants to write what did not fit
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
+            file.seek(0)
+            for _ in range(self._blocks):
+                yield pickle.load(file)  # nobody else can write to it
 
     def _keep(self, block: Showers) -> None:
         try:
@@ -59,3 +63,8 @@ class KeptBlocks:
         self.showers += len(block)
         if self._file.tell() > self._most:
             self._most = 0
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what did not fit is not missed
+        file.close()

@@ -9,11 +9,11 @@ import numpy as np
 
 from caloforge.errors import DataError
 from caloforge.features.binning import Binning, derive_binning
+from caloforge.features.builder import TableBuilder
 from caloforge.features.hits import cell_blocks, hits_of
 from caloforge.features.observables import observables
 from caloforge.features.pipeline import pipelined
 from caloforge.features.rings import has_rings_only
-from caloforge.features.table import FeatureTable, TableBuilder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from caloforge.features.cells import CellRecorder
     from caloforge.features.hits import Hits
     from caloforge.features.kept import KeptBlocks
+    from caloforge.features.table import FeatureTable
     from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers

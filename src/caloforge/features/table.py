@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FeatureTable", "TableBuilder"]
-
-_IN_MEMORY = 1 << 25
-"""Bytes of a table that is kept in memory; larger ones are kept in a file, so that memory stays flat."""
+__all__ = ["FeatureTable", "check_columns"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class FeatureTable:
         Raises:
             DataError: Their columns differ.
         """
-        _check_columns([self, other])
+        check_columns([self, other])
         return FeatureTable(_Joined(self, other))
 
     def derived(self, key: Hashable, compute: Callable[[FeatureTable], NDArray[Any]]) -> NDArray[Any]:
@@ -159,23 +156,17 @@ class FeatureTable:
         return np.concatenate(parts, axis=1)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[FeatureTable]) -> FeatureTable:
-        """Join the showers of tables with the same columns.
-
-        Raises:
-            DataError: There are no parts, or their columns differ.
-        """
-        if not parts:
-            raise DataError("There are no feature tables to concatenate.")
-        _check_columns(parts)
-        builder = TableBuilder(sum(map(len, parts)))
-        for part in parts:
-            for _, some in part.parts():
-                builder.append(some)
-        return builder.finish()
+    def stored(cls, file: ColumnFile, names: Sequence[str]) -> FeatureTable:
+        """The table of columns in a file."""
+        return cls(_Stored(file, tuple(names)))
 
 
-def _check_columns(parts: Sequence[FeatureTable]) -> None:
+def check_columns(parts: Sequence[FeatureTable]) -> None:
+    """Check that tables have the same columns.
+
+    Raises:
+        DataError: They have not.
+    """
     if len({part.names for part in parts}) != 1:
         raise DataError("Feature tables with different columns cannot be concatenated.")
 
@@ -273,59 +264,3 @@ class _Joined(Mapping[str, "NDArray[Any]"]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.first.columns
-
-
-class TableBuilder:
-    """Collects the tables of blocks into one of ``count`` showers, without a second copy of them.
-
-    Args:
-        count: Showers.
-        memory: Bytes that the table may take of the memory; a larger one is kept in a file.
-    """
-
-    def __init__(self, count: int, *, memory: int = _IN_MEMORY) -> None:
-        self._count, self._memory, self._filled = count, memory, 0
-        self._columns: dict[str, NDArray[Any]] = {}
-        self._file: ColumnFile | None = None
-        self._names: tuple[str, ...] = ()
-
-    def append(self, part: FeatureTable) -> None:
-        """Add the showers of a block; all blocks have the same columns."""
-        if not self._filled and not self._names:
-            self._start(part)
-        for name in part.names:
-            if self._file is None:
-                self._fill(name, part[name])
-            else:
-                self._write(self._file, name, part[name])
-        self._filled += len(part)
-
-    def _start(self, part: FeatureTable) -> None:
-        self._names = part.names
-        row = sum(part[name].nbytes for name in part.names) / max(len(part), 1)
-        if row * self._count > self._memory:
-            self._file = ColumnFile(self._count)
-
-    def _fill(self, name: str, values: NDArray[Any]) -> None:
-        if name not in self._columns:
-            self._columns[name] = np.empty((self._count, *values.shape[1:]), dtype=values.dtype)
-        if values.dtype.itemsize > self._columns[name].dtype.itemsize:  # a more precise file follows
-            self._columns[name] = self._columns[name].astype(values.dtype)
-        self._columns[name][self._filled : self._filled + len(values)] = values
-
-    def _write(self, file: ColumnFile, name: str, values: NDArray[Any]) -> None:
-        if name not in file:
-            file.create(name, values)
-        elif values.dtype.itemsize > file.dtype(name).itemsize:  # a more precise file follows
-            before = file.read(name, 0, self._filled)
-            file.create(name, values)
-            file.write(name, 0, before)
-        file.write(name, self._filled, values)
-
-    def finish(self) -> FeatureTable:
-        """The table."""
-        if self._file is not None and self._filled == self._count:
-            return FeatureTable(_Stored(self._file, self._names))
-        if self._file is not None:  # fewer came than were announced
-            return FeatureTable(_Stored(self._file, self._names)).select(slice(0, self._filled))
-        return FeatureTable({name: values[: self._filled] for name, values in self._columns.items()})

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from caloforge.features import FeatureTable
 
-__all__ = ["Curve", "energy_bins", "histogram", "mean_in_bins", "resolution_in_bins", "shower_mean"]
-
+__all__ = ["Curve", "energy_bins", "histogram", "mean_in_bins", "shower_mean"]
 
 _COLUMNS = 16  # of a table whose numbers are made precise at once
 
@@ -78,22 +77,6 @@ def mean_in_bins(
     means = [np.mean(p) if len(p) else np.nan for p in parts]
     errors = [np.std(p) / np.sqrt(len(p)) if len(p) else np.nan for p in parts]
     return Curve(np.array(means), np.array(errors))
-
-
-def resolution_in_bins(
-    values: NDArray[np.floating], where: NDArray[np.floating], edges: NDArray[np.floating]
-) -> Curve:
-    """Half width of the central 68.3 % over the median, in bins; error as for a Gaussian."""
-    widths, errors = [], []
-    for part in _split(values, where, edges):
-        if len(part) < 10:
-            widths.append(np.nan)
-            errors.append(np.nan)
-            continue
-        low, middle, high = np.quantile(part, [0.1587, 0.5, 0.8413])
-        widths.append(0.5 * (high - low) / middle if middle > 0 else np.nan)
-        errors.append(widths[-1] / np.sqrt(2.0 * len(part)))
-    return Curve(np.array(widths), np.array(errors))
 
 
 def _split(

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
     from caloforge.evaluation.pair import Pair
 
-__all__ = ["distances", "draws", "listed", "relative", "spread", "value_and_error"]
+__all__ = ["Weights", "distances", "draws", "listed", "relative", "spread", "value_and_error"]
+
+Weights = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+"""How often every shower of the reference, ``(1 + R, n)``, and of a model, ``(1 + R, m)``, counts."""
 
 
-def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def draws(pair: Pair, name: str) -> Weights:
     """How often every shower counts: ones, then ``pair.resamples`` resamplings.
 
     Returns:
@@ -30,8 +33,7 @@ def draws(pair: Pair, name: str) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def distances(
-    values: tuple[NDArray[np.floating], NDArray[np.floating]],
-    weights: tuple[NDArray[np.float64], NDArray[np.float64]],
+    values: tuple[NDArray[np.floating], NDArray[np.floating]], weights: Weights
 ) -> NDArray[np.float64]:
     """Wasserstein-1 distances of two samples ``(n,)`` and ``(m,)`` for all ``draws`` of them, ``(1 + R,)``.
 

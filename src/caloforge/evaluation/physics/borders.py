@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.papers.resampling import Weights
     from caloforge.features import FeatureTable
 
 __all__ = ["BLOCKS", "border_metric", "joint_rates"]
@@ -125,7 +126,7 @@ def joint_rates(
     return both, hits[:, :count] + np.roll(hits, -1, axis=1)[:, :count] - both
 
 
-def _log_ratios(pair: Pair, axis: str, weights: tuple[NDArray[np.float64], NDArray[np.float64]]) -> _Ratios:
+def _log_ratios(pair: Pair, axis: str, weights: Weights) -> _Ratios:
     """The model's shares over the reference's; NaN with too few pairs."""
     shares, variance = [], np.zeros(pair.reference[f"borders_{axis}"].shape[1])
     for table, rows in zip((pair.reference, pair.generated), weights, strict=True):
@@ -157,9 +158,7 @@ def _largest(name: str, title: str, found: dict[int, NDArray[np.float64]], setti
     return Value(f"physics.{name}", title, value, error, {"by_block": by_block, **settings})
 
 
-def _settings(
-    pair: Pair, axis: str, weights: tuple[NDArray[np.float64], NDArray[np.float64]]
-) -> dict[str, Any]:
+def _settings(pair: Pair, axis: str, weights: Weights) -> dict[str, Any]:
     """Shares of every border of cells, for the figure."""
     settings: dict[str, Any] = {}
     for label, table, rows in zip(

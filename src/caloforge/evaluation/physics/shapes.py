@@ -13,9 +13,8 @@ from caloforge.evaluation.physics.trend import without_trend
 from caloforge.evaluation.results import Value
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.papers.resampling import Weights
 
 __all__ = ["CORRELATED_SHAPES", "shape_metric"]
 
@@ -49,9 +48,6 @@ def shape_metric(pair: Pair) -> list[Value]:
     title = "Correlations of depth, width and energy, mean difference"
     correlated = correlation_value(pair, "physics.shape_correlations", title, CORRELATED_SHAPES)
     return [*values, _start(pair, weights), _late(pair, weights), correlated]
-
-
-Weights = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 
 def _moments(pair: Pair, name: str, weights: Weights) -> list[Value]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.pair import Pair
+    from caloforge.evaluation.papers.resampling import Weights
     from caloforge.evaluation.results import Value
     from caloforge.features import FeatureTable
 
@@ -54,7 +55,7 @@ def _total(table: FeatureTable, columns: tuple[str, ...]) -> NDArray[np.float64]
     return np.asarray(table.matrix(columns).sum(axis=1) * table["hits"])
 
 
-def _hits(pair: Pair, weights: tuple[NDArray[np.float64], NDArray[np.float64]]) -> list[Value]:
+def _hits(pair: Pair, weights: Weights) -> list[Value]:
     visible = pair.frame.reference["visible"].astype(np.float64)
     count = int(np.clip(len(visible) // _PER_BIN, 1, _BINS))
     edges = np.unique(np.quantile(visible, np.linspace(0, 1, count + 1)))

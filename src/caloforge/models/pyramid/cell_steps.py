@@ -12,7 +12,7 @@ from torch import nn
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_of_cell
 from caloforge.models.pyramid.lots import chosen, hits_of_step
-from caloforge.models.pyramid.regions import ring_of_cell
+from caloforge.models.pyramid.regions import log_radius, ring_of_cell
 from caloforge.models.pyramid.side import side_direction
 from caloforge.models.pyramid.tree import Parents
 from caloforge.models.pyramid.window import LAYER_WINDOW, PLANE_WINDOW, colours, window
@@ -133,7 +133,7 @@ class CellSteps(nn.Module):
             "layer": geometry.cell_layer.astype(np.int64),
             "around": _around(geometry, front, behind),
             "step": step.ravel(),
-            "radius": _log_radius(geometry),
+            "radius": log_radius(geometry),
             "direction": side_direction(geometry),
             "ring": np.tile(ring_of_cell(geometry), geometry.n_layers),
             "zone": _zones(geometry),
@@ -307,11 +307,3 @@ def _zones(geometry: Geometry) -> NDArray[np.int64]:
     columns = np.stack([distance - distance.min(), sector + _SECTORS, ring])
     zone = np.ravel_multi_index(tuple(columns), tuple(columns.max(1) + 1))
     return np.unique(zone, return_inverse=True)[1].astype(np.int64)
-
-
-def _log_radius(geometry: Geometry) -> NDArray[np.float32]:
-    """Logarithm of the distance from the axis, of order one."""
-    radius = np.linalg.norm(geometry.cell_positions[:, :2], axis=1)
-    log = np.log(radius + 0.1 * radius.mean())
-    scaled: NDArray[np.float32] = ((log - log.mean()) / log.std()).astype(np.float32)
-    return scaled

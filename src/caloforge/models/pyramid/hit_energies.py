@@ -11,6 +11,7 @@ from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
 from caloforge.models.pyramid.groups import group_of_cell, group_sums
+from caloforge.models.pyramid.regions import log_radius
 from caloforge.models.pyramid.side import ShowerSide
 from caloforge.nn import SetContext, SplineFlow
 from caloforge.nn.lookup import find_neighbours, padded_rows
@@ -85,7 +86,7 @@ class HitEnergies(nn.Module):
         tables = {
             "around": torch.from_numpy(around),
             "colour": torch.from_numpy(_colours(geometry)),
-            "radius": torch.from_numpy(_log_radius(geometry)),
+            "radius": torch.from_numpy(log_radius(geometry)),
             "layer": torch.from_numpy(geometry.cell_layer.astype(np.int64)),
             "group": torch.from_numpy(group_of_cell(region, geometry.n_layers)),
         }
@@ -192,11 +193,3 @@ def _colours(geometry: Geometry) -> NDArray[np.int64]:
     one, other = (index.ravel() % 2 for index in np.indices(geometry.layers[0].grid.shape))
     corner = np.where(one == 0, other, 3 - other)
     return ((np.arange(geometry.n_layers)[:, None] + corner) % _COLOURS).ravel()
-
-
-def _log_radius(geometry: Geometry) -> NDArray[np.float32]:
-    """Logarithm of the distance from the axis, of order one."""
-    radius = np.linalg.norm(geometry.cell_positions[:, :2], axis=1)
-    log = np.log(radius + 0.1 * radius.mean())
-    scaled: NDArray[np.float32] = ((log - log.mean()) / log.std()).astype(np.float32)
-    return scaled

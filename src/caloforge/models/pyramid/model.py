@@ -23,7 +23,7 @@ The poster stops at the hit cells and publishes no sizes. Built here besides, or
   it belongs; every layer has the energy it was given.
 
 A network of 3 x 3 x 3 convolutions tells these showers from Geant4's with an area under the ROC curve
-of 0.96: the borders of blocks show, and so do whole showers that are too hard or too narrow. The ``steps``
+of 0.95: the borders of blocks show, and so do whole showers that are too hard or too narrow. The ``steps``
 (presets ``small`` and ``smoke``) have the same order from coarse to fine without blocks: totals of the whole
 shower are halved in depth again and again, together for rings around the axis (``LayerTotals``), and cells
 are drawn in a few steps, each of which sees the cells around it that were drawn before (``CellSteps``).

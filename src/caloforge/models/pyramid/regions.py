@@ -1,4 +1,4 @@
-"""Regions of a layer: rings around the axis, thin inside and wide outside."""
+"""Where cells lie: their distance to the axis, rings around it, and the regions that rings are joined to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["region_of_cell", "ring_of_cell"]
+__all__ = ["log_radius", "region_of_cell", "ring_of_cell"]
 
 _EDGES = (1, 2, 3, 5, 7, 10)  # first ring of every region but the innermost
 
@@ -43,3 +43,11 @@ def ring_of_cell(geometry: Geometry) -> NDArray[np.int64]:
         return np.asarray(second)
     x, y = (np.abs(2 * index + 1 - n) for index, n in ((first, grid.nx), (second, grid.ny)))
     return np.asarray(np.maximum(x, y) // 2)
+
+
+def log_radius(geometry: Geometry) -> NDArray[np.float32]:
+    """Logarithm of every cell's distance to the axis, with mean 0 and deviation 1, ``(n_cells,)``."""
+    radius = np.linalg.norm(geometry.cell_positions[:, :2], axis=1)
+    log = np.log(radius + 0.1 * radius.mean())
+    scaled: NDArray[np.float32] = ((log - log.mean()) / log.std()).astype(np.float32)
+    return scaled
