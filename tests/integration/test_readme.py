@@ -35,7 +35,7 @@ QUICK_START = calls(README.split("## Quick start")[1].split("```")[1])
 SHORTER = {
     "generate": ["--count", "40"],
     "evaluate": ["--count", "40"],
-    "train": [f"training.{stage}.steps=2" for stage in ("layers", "totals", "clusters", "cells", "energies")],
+    "train": [f"training.{stage}.steps=2" for stage in ("cells", "energies")],
 }
 
 

@@ -164,8 +164,8 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("generate calopointflow:", ["calopointflow:cylinder-ds2", "calopointflow:siw-ecal"]),
         ("benchmark pyramid:siw-ecal pyramid:c", ["pyramid:cylinder-ds2"]),
-        ("train pyramid/", ["pyramid/paper", "pyramid/small", "pyramid/smoke"]),
-        ("models pyramid/s", ["pyramid/small", "pyramid/smoke"]),
+        ("train pyramid/", ["pyramid/paper", "pyramid/sets", "pyramid/small", "pyramid/smoke"]),
+        ("models pyramid/s", ["pyramid/sets", "pyramid/small", "pyramid/smoke"]),
         ("demo --model pyr", ["pyramid"]),
         ("simulate --geometry siw", ["siw-ecal"]),
         ("inspect a.h5 --geometry ild-30x6", ["ild-30x60x30"]),

@@ -19,7 +19,18 @@ from caloforge.features import CellStore, derive_binning, feature_table, read_ou
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 
-SLOW = {"high", "low", "low_normed", "resnet", "conv", "cloud_mlp", "boosted", "downstream"}
+SLOW = {
+    "high",
+    "low",
+    "low_normed",
+    "resnet",
+    "conv",
+    "texture",
+    "pattern",
+    "cloud_mlp",
+    "boosted",
+    "downstream",
+}
 NETWORKS = {"boosted", "cloud_mlp", "low"}
 COUNT = 240
 KINDS = ("normal", "equal", "empty", "single", "half", "one", "one equal flat")
