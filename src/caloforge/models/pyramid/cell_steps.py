@@ -262,7 +262,7 @@ class CellSteps(nn.Module):
         return seen.masked_fill(later & undecided, _UNKNOWN)
 
     def _logits_by_zone(self, block: _Block, cells: _Cells) -> Tensor:
-        """The same as ``_logit``, once for all cells of a zone that see no hit: most are such."""
+        """``_logit``, but one cell speaks for all of its zone that see no hit: most are such, and alike."""
         none = block.showers * self.n_layers * self.n_zones
         zone = (cells.shower * self.n_layers + self.layer[cells.cell]) * self.n_zones + self.zone[cells.cell]
         zone = torch.where((cells.seen == _HIT).any(1), none, zone)

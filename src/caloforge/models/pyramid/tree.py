@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parents", "PyramidTree", "Totals", "sums_by_layer"]
 
-Totals = tuple["Tensor", "Tensor"]  # hits and energies [MeV] of the layers, (B, L) each
+Totals = tuple["Tensor", "Tensor"]  # hits and energies [MeV] of layers, or of their regions, (B, G) each
 
 
 @dataclass(frozen=True)

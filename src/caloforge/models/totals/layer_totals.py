@@ -12,7 +12,7 @@ from torch import nn
 from caloforge.models.totals.donors import Donors
 from caloforge.models.totals.linear import CountScale, LinearTrend
 from caloforge.models.totals.nodes import Node, splits_of
-from caloforge.models.totals.root import Root
+from caloforge.models.totals.root import Root, log_mean
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import powers
 from caloforge.records import Record, inconsistent
@@ -149,7 +149,7 @@ class LayerTotals(Fitted):
         """What a split is drawn by: the energy, the node, how its parent was split, the nodes beside it."""
         hits, energy = drawn.hits[node], drawn.energy[node]
         terms = [powers(condition, _DEGREE)[:, 1:], energy.sum(1, keepdim=True).add(_FLOOR).log()]
-        terms += [hits.log1p(), _log_mean(hits, energy)]
+        terms += [hits.log1p(), log_mean(hits, energy)]
         parent = next((n for n in drawn.split if node in n.halves), None)
         if parent is not None:
             terms.append(drawn.split[parent])
@@ -198,7 +198,7 @@ class _Split(nn.Module):
         angle = ((front_hits - low + fraction) / (high - low + 1)).sqrt().asin()
         behind = hits - front_hits
         both = (front_hits > 0) & (behind > 0)
-        ratio = _log_mean(front_hits, front_energy) - _log_mean(behind, energy - front_energy)
+        ratio = log_mean(front_hits, front_energy) - log_mean(behind, energy - front_energy)
         value = torch.cat([angle, torch.where(both, ratio, 0.0)], dim=1)
         known = torch.cat([high > low, both], dim=1)
         self.trend.fit(terms, value, known)
@@ -255,9 +255,3 @@ def _beside(node: Node, drawn: _Drawn) -> list[Node]:
     front = [other for other in drawn.hits if other.stop == node.start]
     behind = [other for other in drawn.hits if other.start == node.stop]
     return [min(others, key=lambda other: other.length) for others in (front, behind) if others]
-
-
-def _log_mean(hits: Tensor, energy: Tensor) -> Tensor:
-    """Logarithm of the mean energy above threshold; 0 without hits."""
-    mean = (energy.clamp_min(1e-9) / hits.clamp_min(1)).log()
-    return torch.where(hits > 0, mean, 0.0)

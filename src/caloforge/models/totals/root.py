@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from caloforge.models.base import Noise
 
-__all__ = ["Root"]
+__all__ = ["Root", "log_mean"]
 
 _DEGREE = 3
 _SPREAD_DEGREE = 2
@@ -104,11 +104,17 @@ class Root(nn.Module):
         return (terms[:, : _SPREAD_DEGREE + 1] @ self.spread).exp()
 
 
+def log_mean(hits: Tensor, energy: Tensor) -> Tensor:
+    """Logarithm of the mean energy above threshold [MeV] of a hit, in the shape of both; 0 without hits."""
+    mean = (energy.clamp_min(1e-9) / hits.clamp_min(1)).log()
+    return torch.where(hits > 0, mean, 0.0)
+
+
 def _values(hits: Tensor, energy: Tensor, incident: Tensor, rng: torch.Generator) -> Tensor:
     """ln(energy / incident), ln(1 + hits) with their fractions, ln(mean energy of a hit)."""
     fraction = torch.rand(hits.shape, generator=rng, dtype=hits.dtype, device=hits.device)
-    mean = (energy.clamp_min(1e-9) / hits.clamp_min(1)).log()
-    middle = torch.where(hits > 0, mean, 0.0).sum(0) / (hits > 0).sum(0).clamp_min(1)
+    mean = log_mean(hits, energy)
+    middle = mean.sum(0) / (hits > 0).sum(0).clamp_min(1)
     mean = torch.where(hits > 0, mean, middle)
     total = (energy.sum(1).clamp_min(1e-9) / incident).log()
     return torch.cat([total[:, None], (hits + fraction).log1p(), mean], dim=1)
