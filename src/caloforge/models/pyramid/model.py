@@ -117,7 +117,8 @@ class Pyramid(GenerativeModel):
         condition = self.conditions(batch.energy, batch.direction)
         hits, energy = self._hits_of(batch)
         if group == "energies":
-            return {"loss": -self.energies.log_prob(hits, energy, condition, rng).mean()}
+            density = self.energies.log_prob(hits, energy, condition, rng)
+            return {"loss": -density.sum() / max(len(density), 1)}
         totals = self.energies.sums(hits, energy)
         side = self.energies.side.latent(hits, energy, condition, rng)
         return {"loss": self.hits.loss(hits, totals, condition, side, group=group, rng=rng)}
