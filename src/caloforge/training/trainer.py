@@ -173,8 +173,11 @@ class Trainer:
         rows = self.data.rows("train")
         if len(rows) > _PREPARE_SHOWERS:
             rows = np.sort(rng.choice(rows, _PREPARE_SHOWERS, replace=False))
-        cells, symmetry = self.model.uses_cells, self.config.symmetry
-        return self.data.batch(rows, points=_PREPARE_POINTS, cells=cells, rng=rng, symmetry=symmetry)
+        cells, symmetry = self.model.trains_on == "cells", self.config.symmetry
+        points = 0 if cells else _PREPARE_POINTS
+        return self.data.batch(
+            rows, points=points, cells=cells, summary=not cells, rng=rng, symmetry=symmetry
+        )
 
     def show(self, stage: str, done: int, total: int, loss: float) -> None:
         """Report progress."""
@@ -271,8 +274,10 @@ class _GradientStage:
         rows = trainer.rows(part, purpose, step, config.batch_size)
         rng = trainer.numpy_rng(purpose, step)
         symmetry = trainer.config.symmetry
-        cells = trainer.model.uses_cells
-        batch = trainer.data.batch(rows, points=config.points, cells=cells, rng=rng, symmetry=symmetry)
+        cells = trainer.model.trains_on == "cells"
+        batch = trainer.data.batch(
+            rows, points=config.points, cells=cells, summary=not cells, rng=rng, symmetry=symmetry
+        )
         batch = batch.to(trainer.fabric.device)
         with trainer.fabric.autocast():  # on one device fabric leaves that to the caller
             terms = self.module.loss(batch, group=self.stage.group, rng=trainer.torch_rng(purpose, step))
