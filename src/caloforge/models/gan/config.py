@@ -96,8 +96,8 @@ class DiscriminatorConfig(Record):
     """Deviation: the image divided by (E / 100 GeV) to the power of the preprocessing, with the conditions
     and the cells' places as further channels, in place of the head that estimates the energy."""
     frozen_statistics: bool = False
-    """Deviation: in the generator's turn the discriminator is as in sampling (no dropout, running statistics);
-    in the paper's program it is as in its own training."""
+    """Deviation: in the generator's turn the discriminator neither drops anything nor normalises by the batch,
+    as it does in the paper's program."""
 
 
 class LossConfig(Record):
@@ -136,12 +136,18 @@ class GANConfig(ModelConfig):
     """Of real or fake."""
     loss: LossConfig = LossConfig()
     """Weights."""
+    steps: Annotated[tuple[Literal["narrow", "full", "transfer"], ...], Field(min_length=1)] = (
+        "narrow",
+        "full",
+    )
+    """Stages of the training: ``narrow`` and ``full`` in energy, then ``transfer`` to another particle; each
+    starts from the weights of the one before."""
     power: Annotated[float, Field(gt=0, le=1)] = 0.85
     """Of the cells' energies in an image."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     """A cell of 1 GeV in an image, before the power: 50 is that of the public files."""
     lowest_sum: Annotated[float, Field(ge=0, le=1e6)] = 10.0
-    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV in the public files."""
+    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV of the public files."""
     log_energy: bool = False
     """Deviation: the logarithm of the energy is the condition, not the energy."""
     angles: bool = True
