@@ -312,7 +312,7 @@ def test_target_follows_the_student(data: TrainingData) -> None:
     model.begin_stage("distillation")
     before = [p.clone() for p in model.trainees["target"].parameters()]
     with torch.no_grad():
-        for parameter in model.parameters_of("student"):
+        for parameter in model.parameters_of(["trainees.student"]):
             parameter.add_(1.0)
     model.after_step("distillation")
     for old, new in zip(before, model.trainees["target"].parameters(), strict=True):

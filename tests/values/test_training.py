@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from caloforge.models import GenerativeModel, ModelConfig, Stage, StageConfig
+from caloforge.models import GenerativeModel, ModelConfig, Stage, StageConfig, Turn
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.training import RunDirectory, TrainingData
 from caloforge.training.config import TrainConfig
@@ -53,7 +53,7 @@ class Slope(GenerativeModel):
         return float(self.net.weight.detach())
 
     def stages(self) -> Sequence[Stage]:
-        return (Stage("slope", "slope", modules=("net",)),)
+        return (Stage("slope", turns=(Turn("slope"),), modules=("net",)),)
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         pass
@@ -61,8 +61,8 @@ class Slope(GenerativeModel):
     def sample(self, energy: Tensor, direction: Tensor, noise: object) -> Any:
         raise NotImplementedError
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
-        assert group == "slope"
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
+        assert turn == "slope"
         drawn = float(torch.rand((), generator=rng))
         training = torch.is_grad_enabled()
         self.energies[training].append(batch.energy.tolist())

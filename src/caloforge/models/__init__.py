@@ -1,7 +1,8 @@
 """Generative models: the contract, the registry, one module per published system."""
 
-from caloforge.models.base import Batch, CellSet, Cloud, GenerativeModel, ModelConfig, Stage, StageConfig
+from caloforge.models.base import Batch, CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.registry import build_model, model_class, model_names
+from caloforge.models.stages import Stage, StageConfig, Turn
 
 __all__ = [
     "Batch",
@@ -11,6 +12,7 @@ __all__ = [
     "ModelConfig",
     "Stage",
     "StageConfig",
+    "Turn",
     "build_model",
     "model_class",
     "model_names",

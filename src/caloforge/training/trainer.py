@@ -122,7 +122,7 @@ class Trainer:
         if state is not None:
             self.model.load_state_dict(state["model"])
         config = self.config.training[stage.name]
-        if stage.group:
+        if stage.turns:
             with self._signals():
                 _GradientStage(self, stage, config).train(state)
                 self._finish_stage(stage.name)
@@ -215,7 +215,7 @@ class _GradientStage:
         self.trainer = trainer
         self.stage = stage
         self.config = config
-        self.parameters = trainer.model.parameters_of(stage.group)
+        self.parameters = trainer.model.parameters_of(stage.modules)
         optimiser = make_optimiser(self.parameters, config)
         self.module, self.optimiser = trainer.fabric.setup(trainer.model, optimiser)
         self.module.mark_forward_method("loss")
@@ -275,7 +275,9 @@ class _GradientStage:
         batch = trainer.data.batch(rows, points=config.points, cells=cells, rng=rng, symmetry=symmetry)
         batch = batch.to(trainer.fabric.device)
         with trainer.fabric.autocast():  # on one device fabric leaves that to the caller
-            terms = self.module.loss(batch, group=self.stage.group, rng=trainer.torch_rng(purpose, step))
+            terms = self.module.loss(
+                batch, turn=self.stage.turns[0].name, rng=trainer.torch_rng(purpose, step)
+            )
         total: torch.Tensor = terms["loss"]
         return total
 
