@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models import GenerativeModel
+    from caloforge.models import GenerativeModel, Stage
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
@@ -59,32 +59,33 @@ def random_states() -> tuple[bytes, bytes]:
 
 
 def losses(
-    model: GenerativeModel, data: TrainingData, group: str, *, seed: int = 0
+    model: GenerativeModel, data: TrainingData, stage: Stage, *, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    return model.loss(batch_of(data), group=group, rng=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return model.loss(batch_of(data), turn=stage.turns[0].name, rng=generator)
 
 
 def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
     model = prepared(name, data).train()
     trained: set[str] = set()
     for stage in model.stages():
-        assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.group}
+        assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.turns}
         model.begin_stage(stage.name)
-        if stage.group:
+        if stage.turns:
             model.zero_grad(set_to_none=True)
-            terms = losses(model, data, stage.group)
+            terms = losses(model, data, stage)
             assert all(math.isfinite(value.detach()) for value in terms.values())
             terms["loss"].backward()
-            group = {id(p) for p in model.parameters_of(stage.group)}
-            assert group
+            owned = {id(p) for p in model.parameters_of(stage.trained_by(stage.turns[0]))}
+            assert owned
             for parameter_name, parameter in model.named_parameters():
-                if id(parameter) in group:
+                if id(parameter) in owned:
                     assert parameter.grad is not None, parameter_name
                     assert bool(parameter.grad.isfinite().all()), parameter_name
                     assert bool(parameter.grad.any()), parameter_name
                 else:
                     assert parameter.grad is None, parameter_name
-            model.after_step(stage.name)
+            model.after_step(stage.turns[0].name)
             model.end_stage(stage.name)
         trained.add(stage.name)
 
@@ -108,7 +109,7 @@ def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
     name: str, data: TrainingData
 ) -> None:
     source = prepared(name, data, showers=40, seed=1)
-    for again in (stage.name for stage in source.stages() if stage.group):
+    for again in (stage.name for stage in source.stages() if stage.turns):
         model, fresh = (build_model(name, source.config, data.geometry, seed=2) for _ in range(2))
         kept = take_over(model, source, [again])
         assert again not in kept
@@ -122,9 +123,9 @@ def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
         for key, value in model.state_dict().items() if kept else ():
             assert any(stage.owns(key) for stage in stale) or torch.equal(value, theirs[key]), (again, key)
         for stage in stale:
-            if stage.group:
+            if stage.turns:
                 model.begin_stage(stage.name)
-                assert math.isfinite(losses(model, data, stage.group)["loss"].detach())
+                assert math.isfinite(losses(model, data, stage)["loss"].detach())
                 model.end_stage(stage.name)
 
 
@@ -132,9 +133,9 @@ def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> 
     model = prepared(name, data)
     before = random_states()
     for stage in model.stages():
-        if stage.group:
+        if stage.turns:
             model.begin_stage(stage.name)
-            first, again, other = (losses(model, data, stage.group, seed=s)["loss"].item() for s in (1, 1, 2))
+            first, again, other = (losses(model, data, stage, seed=s)["loss"].item() for s in (1, 1, 2))
             assert first == again != other
             model.end_stage(stage.name)
     assert random_states() == before
@@ -197,9 +198,9 @@ def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, 
             owned = [simulator.model.get_submodule(module) for module in stage.modules]
             # a density of zuko's turns even given tensors into those of the default device
             zuko = any(isinstance(part, ZukoFlow) for module in owned for part in module.modules())
-            if stage.group and not zuko:
+            if stage.turns and not zuko:
                 rng = torch.Generator(device="cpu").manual_seed(0)
-                terms = simulator.model.loss(batch_of(data), group=stage.group, rng=rng)
+                terms = simulator.model.loss(batch_of(data), turn=stage.turns[0].name, rng=rng)
                 assert terms["loss"].device.type == "cpu"
             simulator.model.end_stage(stage.name)
     np.testing.assert_array_equal(found.points, expected.points)

@@ -266,11 +266,11 @@ def test_showers_have_the_counts_and_the_energy_that_the_flow_wants(data: Traini
 def test_the_latent_stage_trains_the_flow_alone(data: TrainingData) -> None:
     model = untrained(data)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimiser = torch.optim.SGD(model.parameters_of("latent_flow"), lr=1e-2)
+    optimiser = torch.optim.SGD(model.parameters_of(["latent_flow"]), lr=1e-2)
     losses = []
     for _ in range(30):
         optimiser.zero_grad()
-        loss = model.loss(batch_of(data), group="latent_flow", rng=rng_of(0))["loss"]
+        loss = model.loss(batch_of(data), turn="latent_flow", rng=rng_of(0))["loss"]
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
@@ -283,7 +283,7 @@ def test_terms_of_the_loss(data: TrainingData) -> None:
     for weight, free in ((0.1, 0.0), (0.1, 50.0)):
         model = untrained(data, f"model.encoder.weight={weight}", f"model.encoder.free={free}")
         with torch.no_grad():
-            terms = model.loss(batch_of(data), group="points", rng=rng_of(0))
+            terms = model.loss(batch_of(data), turn="points", rng=rng_of(0))
         values = {name: float(value) for name, value in terms.items()}
         assert 0 < values["divergence"] < 50
         wanted = values["noise_error"] + weight * max(free, values["divergence"])
@@ -294,9 +294,9 @@ def test_the_encoder_does_not_see_the_points_that_are_to_be_drawn(data: Training
     model, batch = untrained(data), batch_of(data)
     assert batch.points is not None
     with torch.no_grad():
-        terms = model.loss(batch, group="points", rng=rng_of(0))
+        terms = model.loss(batch, turn="points", rng=rng_of(0))
         batch.points[:, 32:] += 1.0
-        other = model.loss(batch, group="points", rng=rng_of(0))
+        other = model.loss(batch, turn="points", rng=rng_of(0))
     assert float(other["divergence"]) == float(terms["divergence"])
     assert float(other["noise_error"]) != float(terms["noise_error"])
 
@@ -304,7 +304,7 @@ def test_the_encoder_does_not_see_the_points_that_are_to_be_drawn(data: Training
 def test_points_are_needed(data: TrainingData) -> None:
     batch = data.batch(data.rows("train")[:4], points=0, rng=np.random.default_rng(0))
     with pytest.raises(ConfigError, match="caloclouds trains on points"):
-        untrained(data).loss(batch, group="latent_flow", rng=rng_of(0))
+        untrained(data).loss(batch, turn="latent_flow", rng=rng_of(0))
 
 
 def test_the_latent_vector_changes_the_cloud(data: TrainingData) -> None:

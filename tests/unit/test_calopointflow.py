@@ -355,8 +355,8 @@ def test_the_loss_is_the_bound_per_hit(data: TrainingData) -> None:
     model = model_of(data)
     batch = batch_of(data, size=20)
     with torch.no_grad():
-        terms = model.loss(batch, group="elbo", rng=generator())
-        many = model_of(data, "model.recon_points=0").loss(batch, group="elbo", rng=generator())
+        terms = model.loss(batch, turn="elbo", rng=generator())
+        many = model_of(data, "model.recon_points=0").loss(batch, turn="elbo", rng=generator())
     total = terms["recon"] + terms["prior"] + terms["entropy"]
     torch.testing.assert_close(terms["loss"], total)
     torch.testing.assert_close(terms["prior"], many["prior"])
@@ -367,4 +367,4 @@ def test_the_loss_is_the_bound_per_hit(data: TrainingData) -> None:
 def test_a_batch_without_cells_is_refused(data: TrainingData) -> None:
     batch = data.batch(data.rows("train")[:3], points=0, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="cells=True"):
-        model_of(data).loss(batch, group="elbo", rng=generator())
+        model_of(data).loss(batch, turn="elbo", rng=generator())

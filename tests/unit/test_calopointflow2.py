@@ -419,7 +419,7 @@ class TestModel:
     def test_published_weights_of_the_loss(self) -> None:
         published, elbo = (model_of(SQUARE, f"model.balance={b}") for b in ("published", "elbo"))
         batch = toy_batch(SQUARE)
-        terms, bound = (m.loss(batch, group="points", rng=rng()) for m in (published, elbo))
+        terms, bound = (m.loss(batch, turn="points", rng=rng()) for m in (published, elbo))
         torch.testing.assert_close(terms["hits"], bound["hits"])
         # per latent number there, per number of the hits here
         assert abs(bound["latent"]) < abs(terms["latent"])
@@ -429,14 +429,14 @@ class TestModel:
         """Untrained flows are nearly the identity, and the totals nearly normal."""
         model = model_of(SQUARE, "model.balance=published")
         batch = toy_batch(SQUARE)
-        totals = model.loss(batch, group="totals", rng=rng())["loss"]
+        totals = model.loss(batch, turn="totals", rng=rng())["loss"]
         assert totals.item() == pytest.approx(0.5 + 0.5 * math.log(2 * math.pi), abs=0.15)
 
     def test_training_needs_cells(self) -> None:
         batch = toy_batch(SQUARE)
         without = Batch(batch.particles)
         with pytest.raises(ValueError, match="cells=True"):
-            model_of(SQUARE).loss(without, group="totals", rng=rng())
+            model_of(SQUARE).loss(without, turn="totals", rng=rng())
 
     @pytest.mark.parametrize("surplus", ["add", "move"])
     @pytest.mark.parametrize("by_layer", ["true", "false"])

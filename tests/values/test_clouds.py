@@ -164,7 +164,7 @@ class Ladder(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         return ()
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def _features(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Tensor:
@@ -249,7 +249,7 @@ def test_the_point_network_is_told_the_number_of_points(
         return {"loss": condition.sum()}
 
     monkeypatch.setattr(model.points, "loss", record)
-    model.loss(batch, group="points", rng=rng())
+    model.loss(batch, turn="points", rng=rng())
     assert seen[0][:, 1].tolist() == pytest.approx([0.5] * 8)
     assert seen[0][[0, -1], 0].tolist() == pytest.approx([-1.0, 1.0])
 
@@ -259,7 +259,7 @@ def test_the_shower_flow_is_trained_by_its_density_per_feature(siw: Geometry) ->
     model = CaloClouds2(CaloClouds2Config.model_validate(SMALL), siw)
     batch = batch_of_points(siw, 900.0)
     model.prepare(batch, rng())
-    found = model.loss(batch, group="shower_flow", rng=rng())["loss"]
+    found = model.loss(batch, turn="shower_flow", rng=rng())["loss"]
     condition = model.conditions(batch.particles)
     target = model.shower_flow.transform(batch.summary, condition, rng())
     expected = -model.shower_flow.flow.log_prob(target, condition).mean() / 65
@@ -281,7 +281,7 @@ def test_distillation_steps_down_from_one_level_to_the_next(
 
     monkeypatch.setattr(caloclouds2_cm, "consistency_pair", record)
     for seed in range(20):
-        model.loss(batch, group="student", rng=rng(seed))
+        model.loss(batch, turn="student", rng=rng(seed))
     upper, lower = (torch.cat(column).double() for column in zip(*seen, strict=True))
     levels = karras_sigmas(7, sigma_min=0.002, sigma_max=80.0)
     place = (upper[:, None] / levels - 1).abs().argmin(1)
@@ -302,7 +302,7 @@ def test_distillation_is_the_square_of_the_distance_to_the_target(
     for role, value in said.items():
         network, ones = model.trainees[role], torch.ones(8, 6, 4)
         monkeypatch.setattr(network, "denoise", lambda *_, v=value, x=ones, **__: v * x)
-    assert float(model.loss(batch, group="student", rng=rng())["loss"]) == pytest.approx(4.0)
+    assert float(model.loss(batch, turn="student", rng=rng())["loss"]) == pytest.approx(4.0)
 
 
 def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> None:
@@ -320,7 +320,7 @@ def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> No
     summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
     batch = Batch(batch.particles, summary, points=batch.points)
     model.prepare(batch, rng())
-    losses = [float(model.loss(batch, group="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
+    losses = [float(model.loss(batch, turn="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
     assert float(np.mean(losses)) == pytest.approx(0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
 
 
@@ -338,7 +338,7 @@ def test_the_divergence_counts_as_what_is_free_at_least(siw: Geometry, free: flo
     summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
     batch = Batch(batch.particles, summary, points=batch.points)
     model.prepare(batch, rng())
-    terms = model.loss(batch, group="points", rng=rng())
+    terms = model.loss(batch, turn="points", rng=rng())
     assert float(terms["divergence"].detach()) == pytest.approx(2.0, rel=1e-5)
     added = float((terms["loss"] - terms["noise_error"]).detach())
     assert added == pytest.approx(0.5 * expected, rel=1e-4)

@@ -51,7 +51,11 @@ def simulate(
     ] = "gamma",
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
-        str, typer.Option(metavar="DEGREES", help="Angle from the perpendicular: 20, or a range 0:60.")
+        str,
+        typer.Option(
+            metavar="DEGREES",
+            help="Angle from the perpendicular: 20, or a range 0:60; with --phi also -30:30, to both sides.",
+        ),
     ] = "0",
     phi: Annotated[
         str | None,
@@ -92,6 +96,8 @@ def simulate(
       --theta 0:60 --count 1000 --processes 2 --out electrons.h5
     caloforge simulate --geometry cylinder-ds2 --particle e- --energy 50 \
       --count 100 --scoring cells --out cells.h5
+    caloforge simulate --geometry clic-17x17x25 --particle e- --energy 2:500 \
+      --theta -30:30 --phi 90 --count 1000 --scoring cells --out clic.h5
     """
     from caloforge.geant4 import Simulation
     from caloforge.geant4 import simulate as run

@@ -45,7 +45,8 @@ class CellSet:
     @property
     def index(self) -> Tensor:
         """The shower of every cell, ``(M,)``."""
-        return torch.arange(len(self.counts), device=self.counts.device).repeat_interleave(self.counts)
+        index = torch.arange(len(self.counts), device=self.counts.device)
+        return index.repeat_interleave(self.counts, output_size=len(self.cell))  # without waiting for a GPU
 
     def dense(self, n_cells: int) -> Tensor:
         """Images: the energy of every cell of the read-out [MeV], ``(B, n_cells)``, 0 where nothing is hit.

@@ -33,7 +33,7 @@ def take_over(model: GenerativeModel, other: GenerativeModel, retrain: Sequence[
     """
     stages = model.stages()
     stale = _stale(stages, {stage.name for stage in other.stages()}, retrain)
-    kept = tuple(stage.name for stage in stages if stage.group and stage.name not in stale)
+    kept = tuple(stage.name for stage in stages if stage.turns and stage.name not in stale)
     if not kept:
         return ()
     fresh = [stage for stage in stages if stage.name not in kept]
@@ -49,7 +49,7 @@ def take_over(model: GenerativeModel, other: GenerativeModel, retrain: Sequence[
 
 def _stale(stages: Sequence[Stage], there: set[str], retrain: Sequence[str]) -> set[str]:
     """What to train: stages asked for or not there, whose work they overwrote, what builds on any of them."""
-    names = [stage.name for stage in stages if stage.group]
+    names = [stage.name for stage in stages if stage.turns]
     for name in retrain:
         if name not in names:
             msg = f"There is no stage {shown(name)} to train again: {did_you_mean(name, names)}."

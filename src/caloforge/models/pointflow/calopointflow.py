@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from caloforge.models.assembly import rows_of, tiles
-from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
@@ -22,6 +22,7 @@ from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.totals import Totals
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlow, SplineFlowConfig, segment_mean
 from caloforge.preprocessing import Conditions
 
@@ -118,7 +119,7 @@ class CaloPointFlow(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """All networks are trained together."""
         modules = ("points", "totals", "encoder", "latent_flow", "point_flow")
-        return (Stage("elbo", "elbo", modules=modules, buffers=("most_hits",)),)
+        return (Stage("elbo", turns=(Turn("elbo"),), modules=modules, buffers=("most_hits",)),)
 
     def timed_parts(self) -> dict[str, str]:
         """The two flows."""
@@ -136,7 +137,7 @@ class CaloPointFlow(GenerativeModel):
         self.totals.fit(_raw_totals(cells, sample.energy, rng), condition)
         self.most_hits.fill_(min(self.geometry.n_cells, _MOST_HITS * int(cells.counts.max())))
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
         """Evidence lower bound per hit, negative.
 
         ``recon``: of a point given the latent shower; ``prior`` and ``entropy``: of the latent

@@ -32,7 +32,7 @@ import torch
 from pydantic import Field
 
 from caloforge.models.assembly import rows_of, shower_tiles
-from caloforge.models.base import CellSet, GenerativeModel, ModelConfig, Stage
+from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import share_energy
@@ -40,6 +40,7 @@ from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.ring_placement import merge_cells
 from caloforge.models.pointflow.shower_totals import ROOM, ShowerTotals
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import (
     AutoregressiveFlow,
     AutoregressiveFlowConfig,
@@ -143,8 +144,8 @@ class CaloPointFlow2(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """The totals; encoder, latent flow and flow of the hits."""
         return (
-            Stage("totals", "totals", modules=("totals",)),
-            Stage("points", "points", modules=("hits", "encoder", "latent", "points")),
+            Stage("totals", turns=(Turn("totals"),), modules=("totals",)),
+            Stage("points", turns=(Turn("points"),), modules=("hits", "encoder", "latent", "points")),
         )
 
     def timed_parts(self) -> dict[str, str]:
@@ -163,12 +164,12 @@ class CaloPointFlow2(GenerativeModel):
         if not self.hits.is_fitted:
             self.hits.fit(cells.cell, cells.energy, total[cells.index])
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number: of the totals, or of latent vector and hits."""
         cells, condition = self._cells_of(batch), self.conditions(batch.particles)
         total = _sums(cells)
         totals = self.scaling(cells.counts, total, batch.energy, condition, rng)
-        if group == "totals":
+        if turn == "totals":
             return {"loss": -self.totals.log_prob(totals, condition).mean() / _TOTALS}
         index = cells.index
         points = self.hits(cells.cell, cells.energy, total[index], rng)

@@ -35,12 +35,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from caloforge.models.base import CellSet, GenerativeModel, ModelConfig, Stage
+from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pyramid.hit_energies import HitEnergies
 from caloforge.models.pyramid.sets import SetHits, SetsConfig
 from caloforge.models.pyramid.steps import StepHits, StepsConfig
 from caloforge.models.pyramid.tree import Parents
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import ConditionerConfig, SplineFlowConfig
 from caloforge.preprocessing import Conditions
 
@@ -93,8 +94,10 @@ class Pyramid(GenerativeModel):
 
     def stages(self) -> Sequence[Stage]:
         """Those of the hits, then the energies: independent of each other in training."""
-        hits = tuple(Stage(name, name, modules=(f"hits.{name}",)) for name in self.hits.trained)
-        return (*hits, Stage("energies", "energies", modules=("energies",)))
+        hits = tuple(
+            Stage(name, turns=(Turn(name),), modules=(f"hits.{name}",)) for name in self.hits.trained
+        )
+        return (*hits, Stage("energies", turns=(Turn("energies"),), modules=("energies",)))
 
     def timed_parts(self) -> dict[str, str]:
         """Totals and all networks."""
@@ -111,15 +114,15 @@ class Pyramid(GenerativeModel):
         if not self.energies.scale.is_fitted:
             self.energies.fit(hits, energy, condition)
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number (of choices and totals) or per cell."""
         condition = self.conditions(batch.particles)
         hits, energy = self._hits_of(batch)
-        if group == "energies":
+        if turn == "energies":
             return {"loss": -self.energies.log_prob(hits, energy, condition, rng).mean()}
         totals = self.energies.sums(hits, energy)
         side = self.energies.side.latent(hits, energy, condition, rng)
-        return {"loss": self.hits.loss(hits, totals, condition, side, group=group, rng=rng)}
+        return {"loss": self.hits.loss(hits, totals, condition, side, turn=turn, rng=rng)}
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate the hit cells of every particle's shower."""
