@@ -53,7 +53,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Move all tensors."""
-        parts = (self.summary, self.points, self.cells)
         return Batch(
-            self.particles.to(device), *(None if part is None else part.to(device) for part in parts)
+            self.particles.to(device),
+            None if self.summary is None else self.summary.to(device),
+            None if self.points is None else self.points.to(device),
+            None if self.cells is None else self.cells.to(device),
         )
