@@ -96,7 +96,7 @@ class DiscriminatorConfig(Record):
     """Deviation: the image divided by (E / 100 GeV) to the power of the preprocessing, with the conditions
     and the cells' places as further channels, in place of the head that estimates the energy."""
     frozen_statistics: bool = False
-    """Deviation: in the generator's turn the discriminator neither drops anything nor normalises by the batch,
+    """Deviation: in the generator's turn the discriminator neither drops values nor normalises by the batch,
     as it does in the paper's program."""
 
 
@@ -147,7 +147,7 @@ class GANConfig(ModelConfig):
     scale: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     """A cell of 1 GeV in an image, before the power: 50 is that of the public files."""
     lowest_sum: Annotated[float, Field(ge=0, le=1e6)] = 10.0
-    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV of the public files."""
+    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV in the paper."""
     log_energy: bool = False
     """Deviation: the logarithm of the energy is the condition, not the energy."""
     angles: bool = True
