@@ -67,8 +67,10 @@ class Batches:
         return self._assembled(rows, config.points, rng).to(self.device)
 
     def _assembled(self, rows: NDArray[np.int64], points: int, rng: np.random.Generator) -> Batch:
-        cells = self.model.uses_cells
-        return self.data.batch(rows, points=points, cells=cells, rng=rng, symmetry=self.symmetry)
+        cells = self.model.trains_on == "cells"
+        return self.data.batch(
+            rows, points=points, cells=cells, summary=not cells, rng=rng, symmetry=self.symmetry
+        )
 
     def _rows_of(self, part: Part, energies: tuple[float, float] | None) -> NDArray[np.int64]:
         if (part, energies) not in self._rows:

@@ -21,12 +21,11 @@ hour are not 130 epochs of two hours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from caloforge.models.assembly import cells_to_cloud
-from caloforge.models.base import GenerativeModel
+from caloforge.models.base import CellSet, GenerativeModel
 from caloforge.models.bounds import Bounds
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, CellSet, Cloud, ModelConfig, Noise
+    from caloforge.models.base import Batch, ModelConfig, Noise, Particles
     from caloforge.models.gan.generator import Draw
 
 __all__ = ["ThreeDGAN"]
@@ -80,7 +79,7 @@ class ThreeDGAN(GenerativeModel):
 
     name: ClassVar[str] = "3dgan"
     config_class: ClassVar[type[ModelConfig]] = GANConfig
-    uses_cells: ClassVar[bool] = True
+    trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: GANConfig
 
     def __init__(self, config: GANConfig, geometry: Geometry) -> None:
@@ -115,7 +114,7 @@ class ThreeDGAN(GenerativeModel):
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:  # noqa: ARG002 (nothing is drawn)
         """Note the trained energies; images have fixed scales."""
         if not self.trained.is_fitted:
-            self.trained.fit(sample.energy, sample.direction.norm(dim=-1))
+            self.trained.fit(sample.particles)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: ``real``, ``fake`` (or both, ``discriminator``), ``generator``."""
@@ -151,18 +150,17 @@ class ThreeDGAN(GenerativeModel):
             return f"showers differ by {float(found['diversity']):.2g} of what Geant4's do"
         return ""
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+    def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate the hit cells of every particle's shower."""
-        conditions = self.images.conditions(energy, polar_angle(direction))
+        energy = particles.energy
+        conditions = self.images.conditions(energy, polar_angle(particles.direction))
         image = self._generate(energy, conditions, lambda name, width: noise.normal(name, 1, width).float())
         cells = self.images.decode(image)
         total = cells.double().sum(1)
         bounds = Bounds.of(self.name, energy, self.trained)
         kept = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
         factor = torch.where(total > 0, kept / total, 1.0).float()
-        cells = cells * factor[:, None]
-        hit = (cells >= self.geometry.threshold) & (cells > 0)
-        return cells_to_cloud(hit.sum(1), hit.nonzero()[:, 1], cells[hit], self.geometry)
+        return CellSet.from_dense(cells * factor[:, None], self.geometry.threshold)
 
     @property
     def _weights(self) -> dict[str, float]:
@@ -173,7 +171,7 @@ class ThreeDGAN(GenerativeModel):
 
     def _real(self, batch: Batch, mirrors: torch.Generator | None = None) -> _Real:
         """The showers of a batch, mirrored at random with a generator of ``mirrors``."""
-        image = self.images.encode(_dense(self._cells_of(batch), self.geometry.n_cells))
+        image = self.images.encode(self._cells_of(batch).dense(self.geometry.n_cells))
         polar = polar_angle(batch.direction)
         if mirrors is not None:
             image, polar = mirrored(image, polar, mirrors)
@@ -237,14 +235,6 @@ class ThreeDGAN(GenerativeModel):
         scale = (share[1] * real.weight).sum() / real.weight.sum().clamp_min(1)
         terms["sum"] = 100 * losses.sorted_difference(*share, real.weight) / scale.clamp_min(1e-7)
         return terms
-
-
-def _dense(cells: CellSet, n_cells: int) -> Tensor:
-    """Cell energies [MeV], ``(B, n_cells)``, without waiting for the device."""
-    index = torch.arange(len(cells.counts), device=cells.counts.device)
-    index = index.repeat_interleave(cells.counts, output_size=len(cells.cell))
-    image = cells.energy.new_zeros(len(cells.counts) * n_cells)
-    return image.index_add(0, index * n_cells + cells.cell, cells.energy).view(-1, n_cells)
 
 
 def _drawn(rng: torch.Generator, count: int) -> Draw:
