@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from caloforge.errors import ConfigError
 from caloforge.geometry import BoxGrid, Geometry, Layer, Slab, load_geometry
@@ -240,16 +241,34 @@ def test_images_are_the_paper_s_and_come_back(clic: Geometry) -> None:
     assert conditions.tolist() == [[pytest.approx(1.5), pytest.approx(1.2)]]
 
 
-def test_the_threshold_cuts_and_lets_gradients_pass(siw: Geometry) -> None:
+def test_cells_below_threshold_are_cut_from_images(siw: Geometry) -> None:
     images = Images(GANConfig(), siw)
-    cut = images.threshold
-    assert cut == pytest.approx((0.1 / 20) ** 0.85)
-    image = torch.tensor([0.5 * cut, 2 * cut, -1.0], requires_grad=True)
-    found = images.cut(image)
-    found.sum().backward()
-    assert found.tolist() == [0.0, pytest.approx(2 * cut), 0.0]
-    assert image.grad is not None
-    assert image.grad.tolist() == [1.0, 1.0, 1.0]
+    assert images.threshold == pytest.approx((0.1 / 20) ** 0.85)
+    image = torch.zeros(1, 1, 30, 30, 30)
+    image[0, 0, 3, 4, 5] = images.threshold
+    image[0, 0, 3, 4, 6] = 0.99 * images.threshold
+    image[0, 0, 3, 4, 7] = -1.0
+    cells = images.decode(image)[0]
+    assert cells.nonzero().flatten().tolist() == [5 * 900 + 3 * 30 + 4]
+    assert cells.max().item() == np.float32(siw.threshold)
+
+
+def test_drawn_hits_start_at_the_threshold_and_pass_gradients() -> None:
+    config = GeneratorConfig(
+        hits=True, channels=2, blocks=(Block(channels=2, kernel=(1, 1, 1), upsampling=(2, 2, 1), norm=False),)
+    )
+    generator = Generator(config, window(16, 16, 8), threshold=0.3)
+    image = generator(torch.zeros(8, 2), draw(8))
+    hit = image[image > 0]
+    assert hit.min().item() >= 0.3
+    assert 0.05 < len(hit) / image.numel() < 0.95
+    generator.zero_grad()
+    image.sum().backward()
+    gradient = generator.blocks[0].convolution.layer.bias.grad
+    assert gradient is not None
+    assert bool((gradient > 0).all())  # more energy, more hits: a larger sum
+    with pytest.raises(ValidationError, match="2, the image and its hits"):
+        GeneratorConfig(hits=True)
 
 
 def test_mirrored_showers_have_mirrored_angles() -> None:

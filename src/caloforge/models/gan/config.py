@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from caloforge.models.base import ModelConfig
-from caloforge.records import Count, Record, Width
+from caloforge.records import Count, Record, Width, inconsistent
 
 __all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig"]
 
@@ -67,16 +67,24 @@ class GeneratorConfig(Record):
     channels: Count = 8
     """Of the first, small image, which the linear layer makes."""
     blocks: Blocks = Field(default_factory=_generator_blocks)
-    """The convolutions; the last one has one channel, the image."""
+    """The convolutions; the last one makes the image."""
     cell_noise: Annotated[int, Field(ge=0, le=64)] = 0
     """Deviation: channels of a normal number of its own for every cell, in front of ``local`` blocks."""
     axis: bool = False
     """Deviation: ``local`` blocks are told their cells' places relative to the particle's axis."""
     scaled: bool = False
     """Deviation: the image is multiplied by (E / 100 GeV) to the power of the preprocessing."""
-    readout: bool = False
-    """Deviation: in training, too, cells below threshold are cut from the image, and the gradient passes;
-    the last activation is left out."""
+    hits: bool = False
+    """Deviation: which cells are hit is drawn, with a normal number for each and a second channel of the last
+    block; energies of hit cells start at the read-out's threshold, the others are empty."""
+
+    @model_validator(mode="after")
+    def _ends_in_the_image(self) -> Self:
+        expected = 2 if self.hits else 1
+        if self.blocks[-1].channels != expected:
+            got = f"{self.blocks[-1].channels} channels of the last block"
+            raise inconsistent(got=got, expected=f"{expected}, the image" + (" and its hits" * self.hits))
+        return self
 
 
 class DiscriminatorConfig(Record):
@@ -96,7 +104,7 @@ class DiscriminatorConfig(Record):
     """Deviation: the image divided by (E / 100 GeV) to the power of the preprocessing, with the conditions
     and the cells' places as further channels, in place of the head that estimates the energy."""
     frozen_statistics: bool = False
-    """Deviation: in the generator's turn the discriminator neither drops anything nor normalises by the batch,
+    """Deviation: in the generator's turn the discriminator neither drops values nor normalises by the batch,
     as it does in the paper's program."""
 
 
@@ -147,7 +155,7 @@ class GANConfig(ModelConfig):
     scale: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     """A cell of 1 GeV in an image, before the power: 50 is that of the public files."""
     lowest_sum: Annotated[float, Field(ge=0, le=1e6)] = 10.0
-    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV of the public files."""
+    """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV in the paper."""
     log_energy: bool = False
     """Deviation: the logarithm of the energy is the condition, not the energy."""
     angles: bool = True

@@ -43,12 +43,14 @@ class Generator(nn.Module):
     Args:
         config: Sizes.
         geometry: The read-out.
+        threshold: The least that a hit cell has in an image.
     """
 
-    def __init__(self, config: GeneratorConfig, geometry: Geometry) -> None:
+    def __init__(self, config: GeneratorConfig, geometry: Geometry, *, threshold: float = 0.0) -> None:
         super().__init__()
         layers, nx, ny = geometry.dense_shape
         self.config = config
+        self._threshold = threshold
         shapes = _input_shapes(config.blocks, (nx, ny, layers))
         self._start = (config.channels, *_over(shapes[0], config.blocks[0].upsampling))
         self.start = nn.Linear(config.noise + _CONDITIONS, int(np.prod(self._start)))
@@ -62,12 +64,13 @@ class Generator(nn.Module):
             channels = block.channels
         _initialise(self)
 
-    def forward(self, conditions: Tensor, draw: Draw) -> Tensor:
-        """Images ``(B, channels of the last block, x, y, layers)``, float32.
+    def forward(self, conditions: Tensor, draw: Draw, unit: Tensor | float = 1.0) -> Tensor:
+        """Images ``(B, 1, x, y, layers)``, float32.
 
         Args:
             conditions: Energies and polar angles, ``(B, 2)``.
             draw: Normal numbers.
+            unit: What the last block's images are multiplied by.
         """
         latent = draw("latent", self.config.noise)
         image: Tensor = self.start(torch.cat([conditions, latent], dim=1)).reshape(-1, *self._start)
@@ -76,7 +79,15 @@ class Generator(nn.Module):
             image = block.norm(functional.relu(block(image, polar, draw, f"cells {number}")))
         with torch.autocast(image.device.type, enabled=False):  # the shower's sum is a part of the loss
             image = self.blocks[-1](image.float(), polar, draw, f"cells {len(self.blocks) - 1}")
-        return image if self.config.readout else functional.relu(image)
+            return self._with_hits(image, draw, unit) if self.config.hits else functional.relu(image) * unit
+
+    def _with_hits(self, image: Tensor, draw: Draw, unit: Tensor | float) -> Tensor:
+        """Draw which cells are hit; the gradient is that of the probability's slope at what was drawn."""
+        energy, chance = functional.softplus(image[:, :1]), image[:, 1:]
+        chance = chance + draw("hits", chance[0].numel()).view_as(chance)
+        slope = chance.sigmoid()
+        hit = (chance > 0).to(slope.dtype) + slope - slope.detach()
+        return (energy * unit + self._threshold) * hit
 
 
 class _UpBlock(nn.Module):

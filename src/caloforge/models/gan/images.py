@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "mirrored", "polar_angle"]
 
+_ROUNDING = 1e-5  # of energies that went through the power and back
 _UNIT_ENERGY = 100 * GEV  # the paper's unit of the incident energy
 
 
@@ -41,6 +42,7 @@ class Images:
         self.scale = config.scale / GEV
         self.power = config.power
         self.log_energy = config.log_energy
+        self._cut = geometry.threshold
         self.threshold = (geometry.threshold * self.scale) ** self.power
         self._dense = (layers, nx, ny)
 
@@ -53,14 +55,14 @@ class Images:
         """Cell energies before the power, in the units of the image, ``(B, x, y, layers)``."""
         return images[:, 0].float().clamp_min(0).pow(1 / self.power)
 
-    def decode(self, images: Tensor) -> Tensor:
-        """Cell energies [MeV], ``(B, n_cells)``."""
-        return self.energies(images).div(self.scale).permute(0, 3, 1, 2).flatten(1)
+    def read_out(self, images: Tensor) -> Tensor:
+        """Cell energies above threshold [MeV], ``(B, x, y, layers)``."""
+        cells = self.energies(images) / self.scale
+        return torch.where(cells >= self._cut * (1 - _ROUNDING), cells.clamp_min(self._cut), 0.0)
 
-    def cut(self, images: Tensor) -> Tensor:
-        """Cells below the read-out's threshold are 0; gradients pass as if they were not."""
-        images = images.float()
-        return images + (torch.where(images >= self.threshold, images, 0.0) - images).detach()
+    def decode(self, images: Tensor) -> Tensor:
+        """Cell energies above threshold [MeV], ``(B, n_cells)``."""
+        return self.read_out(images).permute(0, 3, 1, 2).flatten(1)
 
     def unit(self, energy: Tensor) -> Tensor:
         """How images grow with the incident energy: (E / 100 GeV) to the power, ``(B, 1, 1, 1, 1)``."""

@@ -86,7 +86,7 @@ class ThreeDGAN(GenerativeModel):
         super().__init__(config, geometry)
         self.images = Images(config, geometry)
         self.trained = Conditions(angles=config.angles, log=True)
-        self.generator = Generator(config.generator, geometry)
+        self.generator = Generator(config.generator, geometry, threshold=self.images.threshold)
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)
 
@@ -135,8 +135,8 @@ class ThreeDGAN(GenerativeModel):
     def validation(self, batch: Batch, *, stage: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
         """Distances of generated showers from the real ones, and whether there is any variety."""
         real = self._real(batch)
-        image = self.images.cut(self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy))))
-        cells = [self.images.energies(which) / self.images.scale for which in (real.image, image)]
+        image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
+        cells = [self.images.read_out(which) for which in (real.image, image)]
         found = distances(*cells, real.energy, self.geometry.threshold)
         found["empty"], found["diversity"] = diversity(cells[1], cells[0])
         return found
@@ -155,7 +155,7 @@ class ThreeDGAN(GenerativeModel):
         energy = particles.energy
         conditions = self.images.conditions(energy, polar_angle(particles.direction))
         image = self._generate(energy, conditions, lambda name, width: noise.normal(name, 1, width).float())
-        cells = self.images.decode(self.images.cut(image))
+        cells = self.images.decode(image)
         total = cells.double().sum(1)
         bounds = Bounds.of(self.name, energy, self.trained)
         kept = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
@@ -180,10 +180,9 @@ class ThreeDGAN(GenerativeModel):
 
     def _generate(self, energy: Tensor, conditions: Tensor, draw: Draw) -> Tensor:
         """Images ``(B, 1, x, y, layers)``."""
-        image: Tensor = self.generator(conditions, draw)
-        if self.config.generator.scaled:
-            image = image * self.images.unit(energy)
-        return self.images.cut(image) if self.config.generator.readout else image
+        unit = self.images.unit(energy) if self.config.generator.scaled else 1.0
+        image: Tensor = self.generator(conditions, draw, unit)
+        return image
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""

@@ -14,6 +14,7 @@ __all__ = ["distances", "diversity"]
 _ENERGY_BINS = 5
 _SPECTRUM = 24  # bins of the cells' energies, over four powers of ten
 _DECADES = 4.0
+_SOFT = 0.01  # MeV, where the spectrum begins without a threshold
 
 
 def distances(real: Tensor, fake: Tensor, energy: Tensor, threshold: float) -> dict[str, Tensor]:
@@ -87,7 +88,7 @@ def _fluctuations(real: Tensor, fake: Tensor) -> Tensor:
 
 def _cells(real: Tensor, fake: Tensor, threshold: float) -> Tensor:
     """Sum of the absolute differences of the cell spectra, logarithmic bins, each of unit sum."""
-    lowest = threshold if threshold > 0 else 1e-4
+    lowest = threshold if threshold > 0 else _SOFT
     spectra = []
     for cells in (fake, real):
         place = (cells / lowest).clamp_min(1e-30).log10().mul(_SPECTRUM / _DECADES)
