@@ -85,7 +85,7 @@ def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: Tr
                     assert bool(parameter.grad.any()), parameter_name
                 else:
                     assert parameter.grad is None, parameter_name
-            model.after_step(stage.name)
+            model.after_step(stage.turns[0].name)
             model.end_stage(stage.name)
         trained.add(stage.name)
 

@@ -314,7 +314,7 @@ def test_target_follows_the_student(data: TrainingData) -> None:
     with torch.no_grad():
         for parameter in model.parameters_of(["trainees.student"]):
             parameter.add_(1.0)
-    model.after_step("distillation")
+    model.after_step("student")
     for old, new in zip(before, model.trainees["target"].parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.05)
     model.end_stage("distillation")

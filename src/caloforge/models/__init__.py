@@ -2,7 +2,7 @@
 
 from caloforge.models.base import Batch, CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.registry import build_model, model_class, model_names
-from caloforge.models.stages import Stage, StageConfig, Turn
+from caloforge.models.stages import OptimiserConfig, Stage, StageConfig, Turn
 
 __all__ = [
     "Batch",
@@ -10,6 +10,7 @@ __all__ = [
     "Cloud",
     "GenerativeModel",
     "ModelConfig",
+    "OptimiserConfig",
     "Stage",
     "StageConfig",
     "Turn",

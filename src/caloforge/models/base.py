@@ -177,11 +177,40 @@ class GenerativeModel(nn.Module, ABC):
         """The parameters of modules of these (dotted) names."""
         return [parameter for name in modules for parameter in self.get_submodule(name).parameters()]
 
+    def validation(self, batch: Batch, *, stage: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """How good the weights are after a while of a stage, in evaluation mode, averaged over batches.
+
+        Here the loss of the stage's only turn, at most; an adversarial model, whose losses tell nothing,
+        measures a distance between showers. No parameter asks for gradients meanwhile; what needs
+        them of its inputs may have them.
+
+        Args:
+            batch: Showers of the tune part.
+            stage: Its name.
+            rng: The same at every validation.
+
+        Returns:
+            Terms for the log. ``merit``, or else ``loss``, rules ``keep`` and ``patience``: lower is better.
+        """
+        turns = next(s.turns for s in self.stages() if s.name == stage)
+        if len(turns) != 1:
+            msg = f"{self.name} must say how stage {stage!r} is validated: it has {len(turns)} turns"
+            raise NotImplementedError(msg)
+        return self.loss(batch, turn=turns[0].name, rng=rng)
+
+    def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:  # noqa: ARG002
+        """What is wrong with the showers that the weights make, such as ``all are empty``; "" if nothing.
+
+        Asked at every validation, without gradients; training stops when the answer is not "" for
+        ``collapse_patience`` times on end.
+        """
+        return ""
+
     def begin_stage(self, stage: str) -> None:
         """Prepare for a stage (also before a resumed one)."""
 
-    def after_step(self, stage: str) -> None:
-        """Called after every optimiser step."""
+    def after_step(self, turn: str) -> None:
+        """Called after every step of an optimiser that moved the parameters."""
 
     def end_stage(self, stage: str) -> None:
         """Called once when a stage is complete."""

@@ -74,9 +74,9 @@ class CaloClouds2CM(CaloClouds2):
             for role in ("teacher", "target"):
                 self.trainees[role].requires_grad_(requires_grad=False)
 
-    def after_step(self, stage: str) -> None:
+    def after_step(self, turn: str) -> None:
         """Let the target follow the student."""
-        if stage == "distillation":
+        if turn == "student":
             _follow(self.trainees["target"], self.trainees["student"], self.config.target_decay)
 
     def end_stage(self, stage: str) -> None:
