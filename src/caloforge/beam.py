@@ -66,6 +66,11 @@ class Beam:
         low, high = self.energy
         return (high - low) / np.log(high / low) if self.log and high > low else 0.5 * (low + high)
 
+    @property
+    def largest_theta(self) -> float:
+        """Largest angle from the normal, to either side [rad]."""
+        return max(map(abs, self.theta))
+
     def sample(self, seed: int, start: int, stop: int) -> Incident:
         """The particles of showers ``start`` to ``stop`` (exclusive)."""
         streams = Streams(seed, np.arange(start, stop))

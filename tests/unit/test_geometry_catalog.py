@@ -144,6 +144,18 @@ def test_ild_sensors_lie_where_the_detector_has_them() -> None:
     np.testing.assert_allclose(geometry.layer_z + 1804.8 - 0.5 * 0.525, ILD_BOTTOMS, atol=1e-6)
 
 
+def test_clic_is_as_deep_as_its_barrel_and_the_coarser_read_out_joins_three_by_three() -> None:
+    fine, coarse = load_geometry("clic-51x51x25"), load_geometry("clic-17x17x25")
+    assert fine.depth == pytest.approx(159, abs=0.5)  # radii of 1500 to 1659 mm in CLIC's design
+    tungsten = sum(s.thickness for layer in fine.layers for s in layer.slabs if s.material == "W")
+    assert tungsten / 3.504 == pytest.approx(22.6, abs=0.05)  # radiation lengths
+    x, y, z = fine.cell_positions.T
+    joined = coarse.find_cells(x, y, fine.cell_layer)
+    assert set(np.bincount(joined, minlength=coarse.n_cells)) == {9}
+    np.testing.assert_allclose(coarse.cell_positions[joined, 2], z)
+    assert np.abs(coarse.cell_positions[joined, :2] - np.stack([x, y], axis=1)).max() < 5.2
+
+
 def test_crop_is_the_middle_of_the_window() -> None:
     crop, window = load_geometry("ild-30x10x10"), load_geometry("ild-30x30x30")
     assert crop.layers[0].grid.pitch == window.layers[0].grid.pitch

@@ -62,6 +62,7 @@ class Simulation:
         if self.scoring not in get_args(Scoring):
             raise ConfigError(bad("scoring", got=shown(self.scoring), expected="'steps' or 'cells'"))
         plates(self.geometry)
+        self.upstream.check_angle(self.largest_theta)
 
     @property
     def hadrons(self) -> bool:
@@ -72,6 +73,12 @@ class Simulation:
     def particles(self) -> set[int]:
         """Codes of all particles that are shot."""
         return {self.beam.pdg} if isinstance(self.beam, Beam) else set(self.beam.pdg.tolist())
+
+    @property
+    def largest_theta(self) -> float:
+        """Largest angle from the normal [rad]."""
+        beam = self.beam
+        return beam.largest_theta if isinstance(beam, Beam) else float(np.max(beam.theta, initial=0.0))
 
     @property
     def physics(self) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from caloforge.errors import ConfigError, bad
+from caloforge.units import DEGREE
 
 __all__ = ["Upstream"]
 
 _MOST = 5.0  # radiation lengths
 _RADIATION_LENGTH = 93.7  # mm of silicon (Particle Data Group)
-_TANGENT = 12.0  # of the most inclined particle, 85 degrees
+_TANGENT = 12.0  # of the most inclined particle, a little more than 85 degrees
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,16 @@ class Upstream:
             )
         if not 0 < self.gap <= 1e5:
             raise ConfigError(bad("gap to the plate in front [mm]", got=f"{self.gap:g}", expected="0 to 1e5"))
+
+    def check_angle(self, theta: float) -> None:
+        """Make sure that particles inclined by ``theta`` [rad] start in front of the plate.
+
+        Raises:
+            ConfigError: They would miss it.
+        """
+        if self and math.tan(theta) > _TANGENT:
+            got, expected = f"{theta / DEGREE:.4g} degrees", "85 degrees or less with --upstream"
+            raise ConfigError(bad("angle from the perpendicular", got=got, expected=expected))
 
     def __bool__(self) -> bool:
         return self.thickness > 0

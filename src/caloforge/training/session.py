@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from caloforge.devices import find_device
 from caloforge.errors import ConfigError, DataError
 from caloforge.formats import open_showers
+from caloforge.formats.simulated import simulated_by
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
@@ -125,6 +126,7 @@ def _facts(
             "tuned_on": showers.size("tune"),
             "reported": showers.size("report"),
             **_splits(showers),
+            "simulated": simulated_by(showers.sources),
         },
         "geometry_fingerprint": showers.geometry.fingerprint,
         "init_from": init_from.name if init_from else "",
