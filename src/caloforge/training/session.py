@@ -6,8 +6,10 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from caloforge.devices import find_device
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError
 from caloforge.formats import open_showers
 from caloforge.formats.simulated import simulated_by
 from caloforge.geometry import load_geometry
@@ -15,6 +17,7 @@ from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
+from caloforge.training.suited import check_suited
 from caloforge.training.takeover import take_over
 from caloforge.training.trainer import Trainer, check_stages
 from caloforge.units import DEGREE
@@ -53,7 +56,7 @@ def train(
 
     Args:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
@@ -82,7 +85,7 @@ def train(
     run = RunDirectory(out)
     with run.claimed():
         showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
-        _check_angles(config, showers)
+        check_suited(config, showers)
         facts = _facts(showers, seed=seed, init_from=init_from, retrain=retrain)
         run.start(config, facts)
         if run.finished(stage.name for stage in model.stages()):
@@ -150,21 +153,13 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
         return reader.geometry
 
 
-def _check_angles(config: TrainConfig, data: TrainingData) -> None:
-    """A model without angle conditions must not see showers at angles."""
-    angles = getattr(config.model, "angles", False)
-    tilted = (abs(data.direction) > 1e-3).any(axis=1)
-    if tilted.any() and not angles:
-        msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
-        raise DataError(msg)
-
-
 def _trained_range(data: TrainingData) -> TrainedRange:
     rows = data.rows("train")
     sine = ((data.direction[rows] ** 2).sum(axis=1)) ** 0.5
     energy = data.energy[rows]
     theta = float(min(1.0, sine.max()))
-    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), data.particle)
+    kinds = tuple(np.unique(data.pdg[rows]).tolist())
+    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), kinds)
 
 
 def _arcsine(sine: float) -> float:
