@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from caloforge.errors import ConfigError, bad
 from caloforge.models.gan.layers import Convolution, batch_norm, padding_of
 from caloforge.models.gan.places import Places
 
@@ -50,7 +51,11 @@ class Discriminator(nn.Module):
         for block in config.blocks:
             self.blocks.append(_Block(block, channels, config))
             shape, channels = _output_shape(block, shape), block.channels
-        features = channels * int(np.prod([n // config.pool for n in shape]))
+        features = channels * int(np.prod([max(n, 0) // config.pool for n in shape]))
+        if not features:
+            fix = "take smaller kernels, strides or pool"
+            got, expected = f"nothing left of {nx} x {ny} x {layers} cells", "one feature or more"
+            raise ConfigError(bad("the discriminator of 3dgan", got=got, expected=expected, fix=fix))
         self.real = nn.Linear(features, 1)
         self.energy = None if config.conditional else nn.Linear(features, 1)
         if config.spectral:
