@@ -57,4 +57,5 @@ class Convolution(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Convolve ``(B, channels, x, y, z)``."""
-        return self.layer(functional.pad(image, self._pad) if self._pad else image)
+        convolved: Tensor = self.layer(functional.pad(image, self._pad) if self._pad else image)
+        return convolved
