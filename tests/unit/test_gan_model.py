@@ -122,6 +122,19 @@ def test_the_discriminator_s_turns_leave_the_generator_alone(readout: Geometry) 
     assert all(p.grad is not None for p in model.discriminator.parameters())
 
 
+def test_a_soft_channel_shows_hits(readout: Geometry) -> None:
+    model = model_of(readout, "model.discriminator.soft=0.1", "model.discriminator.conditional=true")
+    image = torch.tensor([0.0, 0.1, 9.9]).reshape(1, 1, 3, 1, 1)
+    seen = model._seen(image, torch.tensor([25 * GEV]))
+    assert seen[0, 0].flatten().tolist() == pytest.approx([0, 0.1 / 0.25**0.85, 9.9 / 0.25**0.85])
+    assert seen[0, 1].flatten().tolist() == pytest.approx([0, 0.5, 0.99])
+    assert all(
+        np.isfinite(v)
+        for turn in ("real", "generator")
+        for v in loss(model, batch_of(readout), turn).values()
+    )
+
+
 def test_showers_with_a_small_sum_do_not_count(readout: Geometry) -> None:
     """Sums are about 1.7 GeV, 83 in the image's units."""
     batch = batch_of(readout)

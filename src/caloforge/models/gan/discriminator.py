@@ -42,7 +42,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig, geometry: Geometry) -> None:
         super().__init__()
         layers, nx, ny = geometry.dense_shape
-        shape, channels = (nx, ny, layers), 1
+        shape, channels = (nx, ny, layers), 2 if config.soft else 1
         self.config = config
         self.places = Places(geometry, shape) if config.conditional else None
         if config.conditional:
@@ -67,7 +67,7 @@ class Discriminator(nn.Module):
         """Logits of real images and E / 100 GeV, ``(B,)`` each, float32; no energy when conditional.
 
         Args:
-            images: ``(B, 1, x, y, layers)``.
+            images: ``(B, 1, x, y, layers)``; with ``soft``, two channels.
             conditions: Energies and polar angles, ``(B, 2)``; a conditional discriminator sees them.
             rng: What is dropped in training; without it nothing is.
         """

@@ -186,7 +186,9 @@ class ThreeDGAN(GenerativeModel):
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""
-        return image / self.images.unit(energy) if self.config.discriminator.conditional else image
+        config = self.config.discriminator
+        seen = image / self.images.unit(energy) if config.conditional else image
+        return torch.cat([seen, image / (image + config.soft)], dim=1) if config.soft else seen
 
     def _judged(self, real: _Real, image: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Logits and estimated energies of images of the batch's particles."""
