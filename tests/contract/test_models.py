@@ -17,6 +17,7 @@ from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
 from caloforge.training.takeover import take_over
+from caloforge.training.trainer import needs_of
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
@@ -103,6 +104,21 @@ def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
         assert set(stage.buffers) <= buffers.keys()
         assert set(stage.replaces) <= {m for s in model.stages() for m in s.modules} - set(stage.modules)
         assert stage.modules
+
+
+def test_stages_see_no_weights_but_those_that_they_need(name: str, data: TrainingData) -> None:
+    """They can be trained apart, in any order."""
+    stages = prepared(name, data).stages()
+    for stage in (stage for stage in stages if stage.turns):
+        model = prepared(name, data)
+        model.begin_stage(stage.name)
+        before = losses(model, data, stage)["loss"]
+        seen = {stage.name, *needs_of(stages, stage.name)}
+        others = [m for other in stages if other.name not in seen for m in other.modules]
+        with torch.no_grad():
+            for parameter in model.parameters_of(m for m in others if not m.startswith("trainees")):
+                parameter.add_(1.0)
+        assert torch.equal(losses(model, data, stage)["loss"], before), stage.name
 
 
 def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
