@@ -225,9 +225,7 @@ def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
     assert_same_run(tmp_path / "run", cm)
 
 
-def test_stages_apart_are_interrupted_and_end_as_in_one_process(
-    photons: Path, cm: Path, tmp_path: Path
-) -> None:
+def test_stages_apart_end_as_in_one_process(photons: Path, edm: Path, tmp_path: Path) -> None:
     heard: list[tuple[str, int, int]] = []
 
     def interrupt(stage: str, done: int, total: int, loss: float) -> None:
