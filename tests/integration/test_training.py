@@ -227,19 +227,23 @@ def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
 
 def test_stages_apart_end_as_in_one_process(photons: Path, edm: Path, tmp_path: Path) -> None:
     heard: list[tuple[str, int, int]] = []
+    run = tmp_path / "run"
+    fit(photons, run, processes=2, on_progress=lambda *told: heard.append(told[:3]))
+    assert {("shower_flow", 24, 24), ("point_diffusion", 22, 22)} <= set(heard)
+    assert_same_run(run, edm)
 
-    def interrupt(stage: str, done: int, total: int, loss: float) -> None:
-        if not heard:
-            os.kill(os.getpid(), signal.SIGINT)
-        heard.append((stage, done, total))
+
+@pytest.mark.slow  # five processes
+def test_stages_apart_are_interrupted_and_go_on(photons: Path, cm: Path, tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt, match="run the same command again to go on"):
-        fit(photons, run, processes=2, on_progress=interrupt)
-    assert not (run / "stages" / "calibration").exists()
-    fit(photons, run, processes=2, on_progress=interrupt)
-    assert {("shower_flow", 24, 24), ("point_diffusion", 22, 22)} <= set(heard)
-    assert_same_run(run, edm)
+        fit(photons, run, preset=CM, processes=2, on_progress=interrupt)
+    assert not (run / "stages" / "distillation").exists()
+    fit(photons, run, preset=CM, processes=2)
+    assert_same_run(run, cm)
 
 
 def job_of(photons: Path, out: Path, *overrides: str, preset: str = EDM, **options: Any) -> Job:
