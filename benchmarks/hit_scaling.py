@@ -153,7 +153,7 @@ def fresh(name: str, config: ModelConfig, geometry_name: str, file: Path) -> Sim
         data = TrainingData.prepare([few], geometry, Path(folder) / "cache", seed=1)
         model = build_model(name, config, geometry, seed=1)
         rows, rng = data.rows("train"), np.random.default_rng(1)
-        batch = data.batch(rows, points=POINTS, cells=model.uses_cells, rng=rng)
+        batch = data.batch(rows, points=POINTS, cells=model.trains_on == "cells", rng=rng)
         model.prepare(batch, torch.Generator().manual_seed(1))
         particle = data.particle
     ends = (float(energy.min()), float(energy.max()))

@@ -9,7 +9,8 @@ import torch
 
 from caloforge.diffusion import ancestral, ancestral_step, noised, quadratic_betas, signal_shares
 from caloforge.errors import ConfigError
-from caloforge.models.assembly import count_by_layer, incident_tensors
+from caloforge.models import Particles
+from caloforge.models.assembly import count_by_layer
 from caloforge.models.clouds.caloclouds import CaloClouds, CaloCloudsConfig, EncoderConfig
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlow
@@ -248,7 +249,7 @@ def untrained(data: TrainingData, *overrides: str) -> CaloClouds:
 
 def wanted(model: CaloClouds, incident: Incident, seed: int = 1) -> Summary:
     with torch.no_grad():
-        condition = model.conditions(*incident_tensors(incident))
+        condition = model.conditions(Particles.of(incident))
         return model.shower_flow.sample(condition, StreamNoise(seed, np.arange(len(incident))))
 
 
@@ -309,7 +310,7 @@ def test_points_are_needed(data: TrainingData) -> None:
 def test_the_latent_vector_changes_the_cloud(data: TrainingData) -> None:
     model = untrained(data)
     summary = wanted(model, INCIDENT[:2])
-    condition = model.conditions(*incident_tensors(INCIDENT[:2]))
+    condition = model.conditions(Particles.of(INCIDENT[:2]))
     counts = torch.tensor([40, 40])
 
     class Shifted(StreamNoise):

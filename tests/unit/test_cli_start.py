@@ -169,7 +169,7 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
         ("demo --model pyr", ["pyramid"]),
         ("simulate --geometry siw", ["siw-ecal"]),
         ("inspect a.h5 --geometry ild-30x6", ["ild-30x60x30"]),
-        ("convert a.h5 b.h5 --input-geometry clic", ["clic-51x51x25"]),
+        ("convert a.h5 b.h5 --input-geometry clic", ["clic-17x17x25", "clic-51x51x25"]),
         ("convert a.h5 b.h5 --format sh", ["showerdata"]),
         ("evaluate --part r", ["report"]),
         ("generate x --particle pro", ["proton"]),

@@ -18,12 +18,13 @@ from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.trained.range import absurd, refuse_absurd
 from caloforge.units import DEGREE
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Noise
+    from caloforge.models.base import Noise, Particles
 
 RANGE = TrainedRange(energy=(1e4, 1e5), theta=10 * DEGREE, pdg=22)
 FRACTION = 0.02
@@ -39,7 +40,8 @@ class Toy(GenerativeModel):
         self.fraction = fraction
         self.batches: list[int] = []
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:  # noqa: ARG002
+    def sample(self, particles: Particles, noise: Noise) -> Cloud:  # noqa: ARG002
+        energy = particles.energy
         self.batches.append(len(energy))
         points = torch.zeros(10 * len(energy), 4)
         points[:, 2] = torch.arange(10).repeat(len(energy))
@@ -107,7 +109,7 @@ def test_what_is_far_outside_is_an_error_unless_it_is_allowed(
 def test_models_of_cells_say_that_they_know_no_angles(
     siw: Geometry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Toy, "uses_cells", True)
+    monkeypatch.setattr(Toy, "trains_on", "cells")
     with caplog.at_level(logging.WARNING):
         toy(siw, lambda energy: 0 * energy + FRACTION)(Incident.of(5e4, theta=0.2), seed=1)
     assert "those of perpendicular particles, as the model knows no angles" in caplog.text
@@ -180,9 +182,9 @@ def test_absurd_showers_are_refused_even_when_extrapolation_is_allowed(
 
 def test_showers_that_leave_the_read_out_sideways_are_refused(siw: Geometry) -> None:
     class Leaning(Toy):
-        def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-            cloud = super().sample(energy, direction, noise)
-            cloud.points[:, 0] = 1e4 * direction[0, 0]
+        def sample(self, particles: Particles, noise: Noise) -> Cloud:
+            cloud = super().sample(particles, noise)
+            cloud.points[:, 0] = 1e4 * particles.direction[0, 0]
             return cloud
 
     simulator = Simulator(Leaning(siw, lambda energy: 0 * energy + FRACTION), RANGE)
@@ -207,7 +209,7 @@ class TestBounds:
 
     def bounds(self, *energies: float) -> Bounds:
         conditions = Conditions(angles=False)
-        conditions.fit(torch.tensor([1e4, 1e5], dtype=torch.float64), torch.zeros(2))
+        conditions.fit(particles_of(torch.tensor([1e4, 1e5], dtype=torch.float64)))
         return Bounds.of("toy", torch.tensor(energies, dtype=torch.float64), conditions)
 
     def test_nothing_changes_below_the_bounds(self) -> None:

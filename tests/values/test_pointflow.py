@@ -23,7 +23,7 @@ from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.ring_placement import merge_cells
 from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.models.pointflow.totals import Totals
-from caloforge.preprocessing import Summary
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -224,10 +224,9 @@ def cells_of(siw: Geometry, count: int = 64) -> Batch:
     cell = (torch.rand(count, 5, generator=rng()) * (siw.n_cells - 10)).long().sort(1).values
     cell = cell + torch.arange(5)  # different ones
     energy = torch.rand(5 * count, generator=rng(1)) + 0.2
-    empty = torch.zeros(count, 0)
     cells = CellSet(hits, cell.flatten(), energy)
     incident = torch.linspace(1e4, 1e5, count).double()
-    return Batch(incident, torch.zeros(count, 2), Summary(empty, empty, empty), cells=cells)
+    return Batch(particles_of(incident), cells=cells)
 
 
 def silence(module: torch.nn.Module) -> None:

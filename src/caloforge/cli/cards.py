@@ -33,6 +33,7 @@ def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
     yield "particles", _particles(model)
     if "data" in card:
         yield "trained on", _showers(card["data"])
+    yield from _simulations(card.get("data", {}).get("simulated", {}))
     if card.get("init_from"):
         yield "started from", card["init_from"]
     for stage, numbers in card.get("stages", {}).items():
@@ -52,6 +53,18 @@ def _showers(data: Mapping[str, Any]) -> str:
         f"{data['trained_on']:,} of the {total} showers of {files} "
         f"(tuned on {data['tuned_on']:,}, reported on {data['reported']:,}{order})"
     )
+
+
+def _simulations(simulated: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What simulated the training data: one row when all files agree, else one for every file."""
+    from caloforge.formats.simulated import simulation_text
+
+    texts = {name: simulation_text(told) for name, told in simulated.items()}
+    if len(set(texts.values())) == 1:
+        yield "simulated by", next(iter(texts.values()))
+        return
+    for name, text in texts.items():
+        yield f"{name} by", text
 
 
 def _short(value: float) -> str:

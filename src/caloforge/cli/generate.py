@@ -65,7 +65,10 @@ def generate(
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
         str | None,
-        typer.Option(metavar="DEGREES", help="Angle from the perpendicular, default 0: 20, or a range 0:60."),
+        typer.Option(
+            metavar="DEGREES",
+            help="Angle from the perpendicular, default 0: 20, or a range 0:60; with --phi also -30:30.",
+        ),
     ] = None,
     phi: Annotated[
         str | None,

@@ -48,4 +48,4 @@ def extremes(particles: Beam | LikeFile) -> Incident:
     if isinstance(particles, LikeFile):
         with open_showers(particles.path) as reader:
             return reader.incident()
-    return Incident.of(np.array(particles.energy), theta=particles.theta[1], pdg=particles.pdg)
+    return Incident.of(np.array(particles.energy), theta=particles.largest_theta, pdg=particles.pdg)

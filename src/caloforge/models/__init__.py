@@ -1,6 +1,6 @@
 """Generative models: the contract, the registry, one module per published system."""
 
-from caloforge.models.base import Batch, CellSet, Cloud, GenerativeModel, ModelConfig
+from caloforge.models.base import Batch, CellSet, Cloud, GenerativeModel, ModelConfig, Particles
 from caloforge.models.registry import build_model, model_class, model_names
 from caloforge.models.stages import OptimiserConfig, Stage, StageConfig, Turn
 
@@ -11,6 +11,7 @@ __all__ = [
     "GenerativeModel",
     "ModelConfig",
     "OptimiserConfig",
+    "Particles",
     "Stage",
     "StageConfig",
     "Turn",

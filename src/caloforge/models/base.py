@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-import torch
 from torch import nn
 
 from caloforge.errors import ConfigError
+from caloforge.models.batch import Batch
+from caloforge.models.showers import CellSet, Cloud
+from caloforge.preprocessing import Particles
 from caloforge.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
+    import torch
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -23,79 +25,11 @@ if TYPE_CHECKING:
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
 
-__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise"]
+__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
 
 
 class ModelConfig(Record):
     """Base of the models' configurations; unknown keys are errors."""
-
-
-@dataclass(frozen=True)
-class CellSet:
-    """The cells above threshold of some showers, in flat (CSR) tensors.
-
-    Attributes:
-        counts: Cells per shower, ``(B,)`` int64.
-        cell: Flat cell indices, rising in every shower, ``(M,)`` int64.
-        energy: Energies [MeV], ``(M,)``.
-    """
-
-    counts: Tensor
-    cell: Tensor
-    energy: Tensor
-
-    @property
-    def index(self) -> Tensor:
-        """The shower of every cell, ``(M,)``."""
-        return torch.arange(len(self.counts), device=self.counts.device).repeat_interleave(self.counts)
-
-    def to(self, device: torch.device) -> CellSet:
-        """Move all tensors."""
-        return CellSet(self.counts.to(device), self.cell.to(device), self.energy.to(device))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Training showers as tensors.
-
-    Attributes:
-        energy: Incident energies [MeV], ``(B,)``.
-        direction: sin(theta) (cos phi, sin phi), ``(B, 2)``.
-        summary: Counts and energies per layer and centre of gravity.
-        points: x, y [mm], depth [layers, continuous], energy [MeV], ``(B, K, 4)``, or None.
-        cells: The cells above threshold, or None.
-    """
-
-    energy: Tensor
-    direction: Tensor
-    summary: Summary
-    points: Tensor | None = None
-    cells: CellSet | None = None
-
-    @property
-    def slope(self) -> Tensor:
-        """tan(theta) (cos phi, sin phi), ``(B, 2)``."""
-        return slope_of(self.direction)
-
-    def to(self, device: torch.device) -> Batch:
-        """Move all tensors."""
-        points = None if self.points is None else self.points.to(device)
-        cells = None if self.cells is None else self.cells.to(device)
-        summary = self.summary.to(device)
-        return Batch(self.energy.to(device), self.direction.to(device), summary, points, cells)
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Generated points in flat (CSR) tensors.
-
-    Attributes:
-        counts: Points per shower, ``(B,)`` int64.
-        points: x, y [mm], layer (whole numbers), energy [MeV], ``(M, 4)``.
-    """
-
-    counts: Tensor
-    points: Tensor
 
 
 class Noise(Protocol):
@@ -118,12 +52,12 @@ class GenerativeModel(nn.Module, ABC):
         config_class: Its configuration.
         geometry: The read-out that it was built for.
         config: Its sizes.
-        uses_cells: Whether it is trained on, and makes, cells of the read-out instead of points.
+        trains_on: What training batches hold for it: points with their summaries, or the hit cells.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
-    uses_cells: ClassVar[bool] = False
+    trains_on: ClassVar[Literal["points", "cells"]] = "points"
     geometry: Geometry
     config: ModelConfig
 
@@ -149,8 +83,8 @@ class GenerativeModel(nn.Module, ABC):
         """The terms of a turn's loss; ``loss`` is their sum."""
 
     @abstractmethod
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        """Generate one cloud per particle; a pure function of its arguments."""
+    def sample(self, particles: Particles, noise: Noise) -> Cloud | CellSet:
+        """Generate one shower per particle, of points or of cells; a pure function of its arguments."""
 
     def fit_stage(
         self,
@@ -230,8 +164,13 @@ class GenerativeModel(nn.Module, ABC):
             raise ConfigError(msg)
         return batch.cells
 
+    def _summary_of(self, batch: Batch) -> Summary:
+        """The summaries of a batch.
 
-def slope_of(direction: Tensor) -> Tensor:
-    """sin(theta) (cos phi, sin phi) to tan(theta) (cos phi, sin phi), ``(B, 2)``."""
-    cosine = (1 - direction.square().sum(-1, keepdim=True)).clamp_min(1e-6).sqrt()
-    return direction / cosine
+        Raises:
+            ConfigError: It was assembled without.
+        """
+        if batch.summary is None:
+            msg = f"{self.name} trains on summaries of showers: assemble the batch with summary=True."
+            raise ConfigError(msg)
+        return batch.summary

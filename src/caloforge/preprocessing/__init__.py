@@ -3,6 +3,7 @@
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.conditions import Conditions
 from caloforge.preprocessing.dequantise import CDFDequantiser
+from caloforge.preprocessing.particles import Particles
 from caloforge.preprocessing.points import PointTransform, PointTransformConfig
 from caloforge.preprocessing.summary import Summary, SummaryTransform, make_summary_transform
 
@@ -10,6 +11,7 @@ __all__ = [
     "CDFDequantiser",
     "Conditions",
     "Fitted",
+    "Particles",
     "PointTransform",
     "PointTransformConfig",
     "Summary",

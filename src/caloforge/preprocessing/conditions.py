@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from caloforge.preprocessing.base import Fitted
+
+if TYPE_CHECKING:
+    from caloforge.preprocessing.particles import Particles
 
 __all__ = ["Conditions"]
 
@@ -38,18 +43,19 @@ class Conditions(Fitted):
         """Size of the output."""
         return 3 if self.angles else 1
 
-    def fit(self, energy: Tensor, sine: Tensor) -> None:
-        """Take the trained range from energies ``(B,)`` [MeV] and sin(theta) ``(B,)``."""
-        low, high = float(energy.min()), float(energy.max())
+    def fit(self, particles: Particles) -> None:
+        """Take the trained range from the particles of a sample."""
+        low, high = float(particles.energy.min()), float(particles.energy.max())
+        sine = particles.direction.norm(dim=-1)
         self.energy_range.copy_(torch.tensor([low, max(high, low * _NARROWEST)], dtype=torch.float64))
         self.largest_theta.copy_(sine.max().clamp(max=1.0).asin())
         self._done()
 
-    def forward(self, energy: Tensor, direction: Tensor) -> Tensor:
-        """Conditions ``(B, features)`` of energies ``(B,)`` [MeV] and directions ``(B, 2)``."""
+    def forward(self, particles: Particles) -> Tensor:
+        """Conditions ``(B, features)`` of particles."""
         self._require_fitted()
-        low, high = self.energy_range[0], self.energy_range[1]
+        energy, low, high = particles.energy, self.energy_range[0], self.energy_range[1]
         if self.log:
             energy, low, high = energy.log(), low.log(), high.log()
         scaled = (2 * (energy - low) / (high - low) - 1).to(torch.float32)[:, None]
-        return torch.cat([scaled, direction.to(torch.float32)], dim=-1) if self.angles else scaled
+        return torch.cat([scaled, particles.direction.to(torch.float32)], dim=-1) if self.angles else scaled

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caloforge.errors import DataError
+from caloforge.training.prefetch import prefetched
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
     from numpy.typing import NDArray
 
@@ -66,9 +70,27 @@ class Batches:
         rng = self.draws.numpy(purpose, number)
         return self._assembled(rows, config.points, rng).to(self.device)
 
+    @contextmanager
+    def ahead(self, purpose: str, config: StageConfig, numbers: range) -> Iterator[Iterator[Batch]]:
+        """Batches of the train part, one after the other, made in a thread while others are trained on.
+
+        Args:
+            purpose: As of ``draw``.
+            config: Of the stage.
+            numbers: Of the batches.
+        """
+
+        def make(number: int) -> Batch:
+            return self.draw("train", purpose, number, config, size=config.batch_size)
+
+        with prefetched(make, numbers) as batches:
+            yield batches
+
     def _assembled(self, rows: NDArray[np.int64], points: int, rng: np.random.Generator) -> Batch:
-        cells = self.model.uses_cells
-        return self.data.batch(rows, points=points, cells=cells, rng=rng, symmetry=self.symmetry)
+        cells = self.model.trains_on == "cells"
+        return self.data.batch(
+            rows, points=points, cells=cells, summary=not cells, rng=rng, symmetry=self.symmetry
+        )
 
     def _rows_of(self, part: Part, energies: tuple[float, float] | None) -> NDArray[np.int64]:
         if (part, energies) not in self._rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from caloforge.formats.simulated import simulated_by
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -28,6 +30,7 @@ def facts_of(data: TrainingData, *, seed: int, start: Mapping[str, Any]) -> dict
             "tuned_on": data.size("tune"),
             "reported": data.size("report"),
             **_splits(data),
+            "simulated": simulated_by(data.sources),
         },
         "geometry_fingerprint": data.geometry.fingerprint,
         **start,

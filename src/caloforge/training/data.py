@@ -19,8 +19,7 @@ from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
 from caloforge.geometry import SQUARE_TURNS, cell_symmetries, project, symmetry_turns, to_points
-from caloforge.models import Batch
-from caloforge.models.base import CellSet
+from caloforge.models import Batch, CellSet, Particles
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
 from caloforge.split import Split
@@ -145,36 +144,49 @@ class TrainingData:
         self,
         rows: NDArray[np.int64],
         *,
-        points: int,
         rng: np.random.Generator,
-        symmetry: str = "none",
+        points: int = 0,
         cells: bool = False,
+        summary: bool = True,
+        symmetry: str = "none",
     ) -> Batch:
-        """Assemble showers, each with ``points`` of its points drawn with replacement.
+        """Assemble showers.
 
-        Points are spread uniformly over their fine cell and over their layer (dequantisation), each
-        by its own random number. With ``cells`` all cells above threshold come along, and showers
-        are turned by the symmetries of the read-out instead of those of a square.
+        Args:
+            rows: Which ones.
+            rng: Draws points and turns.
+            points: So many of every shower's points come along, drawn with replacement. They are spread
+                uniformly over their fine cell and over their layer (dequantisation), each by its own
+                random number.
+            cells: Whether all cells above threshold come along; showers are turned by the symmetries of
+                the read-out then, instead of those of a square.
+            summary: Whether summaries come along.
+            symmetry: ``square`` turns and mirrors every shower at random; ``none`` leaves them.
         """
         turns = self._turns if cells else SQUARE_TURNS
         choice = rng.integers(len(turns), size=len(rows))
         if symmetry == "none":
             choice[:] = 0
         turn = turns[choice]
+        return Batch(
+            particles=self._particles(rows, turn),
+            summary=self._summary(rows, turn) if summary else None,
+            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
+            cells=self._cells(rows, choice) if cells else None,
+        )
+
+    def _particles(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Particles:
+        direction = torch.from_numpy(_turned(turn, self.direction[rows][:, None])[:, 0])
+        pdg = torch.full((len(rows),), self.particle)
+        return Particles(torch.from_numpy(self.energy[rows]), direction, pdg, torch.zeros_like(direction))
+
+    def _summary(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Summary:
         centre = np.array(self._layers["centre"][rows])
         centre[:, :2] = _turned(turn, centre[:, None, :2])[:, 0]
-        summary = Summary(
+        return Summary(
             counts=torch.from_numpy(self._layers["counts"][rows].astype(np.float32)),
             energies=torch.from_numpy(np.array(self._layers["energies"][rows])),
             centre=torch.from_numpy(centre),
-        )
-        direction = _turned(turn, self.direction[rows][:, None])[:, 0]
-        return Batch(
-            energy=torch.from_numpy(self.energy[rows]),
-            direction=torch.from_numpy(direction),
-            summary=summary,
-            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
-            cells=self._cells(rows, choice) if cells else None,
         )
 
     @cached_property
@@ -186,7 +198,7 @@ class TrainingData:
         return cell_symmetries(self.geometry)
 
     def _cells(self, rows: NDArray[np.int64], turn: NDArray[np.int64]) -> CellSet:
-        counts = np.diff(self.cell_offsets)[rows]
+        counts = self.cell_offsets[rows + 1] - self.cell_offsets[rows]
         index = np.repeat(np.arange(len(rows)), counts)
         starts = self.cell_offsets[rows] - np.cumsum(counts) + counts
         chosen = starts[index] + np.arange(len(index))
@@ -200,7 +212,7 @@ class TrainingData:
     def _draw(
         self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        lengths = np.diff(self.offsets)[rows]
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
         chosen = self.offsets[rows][:, None] + (rng.random((len(rows), points)) * lengths[:, None]).astype(
             np.int64
         )

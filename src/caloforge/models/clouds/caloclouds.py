@@ -127,11 +127,11 @@ class CaloClouds(PointCloudModel):
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """A flow's negative log-likelihood per feature, or the evidence bound of encoder and diffusion."""
-        condition = self.conditions(batch.energy, batch.direction)
+        condition = self.conditions(batch.particles)
         if turn == "shower_flow":
-            return self.shower_flow.loss(batch.summary, condition, rng)
+            return self.shower_flow.loss(self._summary_of(batch), condition, rng)
         features, context = self._point_batch(batch, condition)
-        number = batch.summary.counts.sum(1)
+        number = self._summary_of(batch).counts.sum(1)
         if turn == "latent_flow":
             return self._latent_loss(features, context, number, rng)
         return self._cloud_loss(features, context, number, rng)

@@ -78,9 +78,9 @@ class CaloClouds2(PointCloudModel):
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The flow's negative log-likelihood, or the diffusion's denoising error."""
-        condition = self.conditions(batch.energy, batch.direction)
+        condition = self.conditions(batch.particles)
         if turn == "shower_flow":
-            return self.shower_flow.loss(batch.summary, condition, rng)
+            return self.shower_flow.loss(self._summary_of(batch), condition, rng)
         features, context = self._point_batch(batch, condition)
         return self.points.loss(features, context, rng)
 

@@ -90,7 +90,7 @@ class CaloClouds2CM(CaloClouds2):
         """The diffusion model's losses, or the distance between student and target."""
         if turn != "student":
             return super().loss(batch, turn=turn, rng=rng)
-        condition = self.conditions(batch.energy, batch.direction)
+        condition = self.conditions(batch.particles)
         features, context = self._point_batch(batch, condition)
         sampler = self.config.sampler
         sigmas = karras_sigmas(
