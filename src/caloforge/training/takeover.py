@@ -63,7 +63,9 @@ def _check_names(
             msg = f"There is no stage {shown(name)} to train again: {did_you_mean(name, known)}."
             raise ConfigError(msg)
     for name in fine_tune:
-        if name not in there or name in retrain or known[name].replaces:
+        stage = known[name]
+        teaches = bool(stage.replaces) and not set(stage.trained) <= set(stage.replaces)
+        if name not in there or name in retrain or teaches:
             why = "is trained anew, too" if name in retrain else "replaces what it learnt from"
             why = why if name in there else "is not in the model to start from"
             msg = f"The stage {name} cannot be trained further, it {why}: name another one."
