@@ -16,7 +16,7 @@ __all__ = ["Terms"]
 
 
 class Terms:
-    """Collects what every step says, and averages it; the device is asked for numbers when they are needed."""
+    """Collects what every step says, and averages it; the device is asked when numbers are needed."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {}
