@@ -77,6 +77,8 @@ class GeneratorConfig(Record):
     hits: bool = False
     """Deviation: which cells are hit is drawn, with a normal number for each and a second channel behind the
     last block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    rescaled: bool = False
+    """Deviation: a small network draws the shower's sum, given its layers, and the image is scaled to it."""
 
     @field_validator("blocks")
     @classmethod
