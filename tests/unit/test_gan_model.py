@@ -135,6 +135,30 @@ def test_a_soft_channel_shows_hits(readout: Geometry) -> None:
     )
 
 
+def test_rescaled_showers_have_the_sums_that_are_drawn(readout: Geometry) -> None:
+    """At first those are the mean of the data, whatever the image; the noise of the sums changes them."""
+    model, batch = model_of(readout, "model.generator.rescaled=true"), batch_of(readout)
+    assert batch.cells is not None
+    (stage,) = model.stages()
+    assert stage.turns[-1].modules == ("generator", "sums")
+    assert model.sums is not None
+    share = batch.cells.dense(readout.n_cells).sum(1) / batch.energy
+    image = model._generate(
+        batch.energy, model._real(batch).conditions, lambda _, width: torch.randn(SHOWERS, width)
+    )
+    made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
+    assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=0.3)
+    assert made.std() > 0
+    with torch.no_grad():
+        for parameter in model.sums.parameters():
+            parameter.zero_()
+    image = model._generate(
+        batch.energy, model._real(batch).conditions, lambda _, width: torch.randn(SHOWERS, width)
+    )
+    made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
+    assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=1e-4)
+
+
 def test_showers_with_a_small_sum_do_not_count(readout: Geometry) -> None:
     """Sums are about 1.7 GeV, 83 in the image's units."""
     batch = batch_of(readout)

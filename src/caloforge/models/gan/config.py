@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from caloforge.models.base import ModelConfig
-from caloforge.records import Count, Record, Width, inconsistent
+from caloforge.records import Count, Record, Width
 
 __all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig"]
 
@@ -75,16 +75,17 @@ class GeneratorConfig(Record):
     scaled: bool = False
     """Deviation: the image is multiplied by (E / 100 GeV) to the power of the preprocessing."""
     hits: bool = False
-    """Deviation: which cells are hit is drawn, with a normal number for each and a second channel of the last
-    block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    """Deviation: which cells are hit is drawn, with a normal number for each and a second channel behind the
+    last block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    rescaled: bool = False
+    """Deviation: a small network draws the shower's sum, given its layers, and the image is scaled to it."""
 
-    @model_validator(mode="after")
-    def _ends_in_the_image(self) -> Self:
-        expected = 2 if self.hits else 1
-        if self.blocks[-1].channels != expected:
-            got = f"{self.blocks[-1].channels} channels of the last block"
-            raise inconsistent(got=got, expected=f"{expected}, the image" + (" and its hits" * self.hits))
-        return self
+    @field_validator("blocks")
+    @classmethod
+    def _ends_in_the_image(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        if blocks[-1].channels != 1:
+            raise ValueError("one channel, the image, of the last block")
+        return blocks
 
 
 class DiscriminatorConfig(Record):

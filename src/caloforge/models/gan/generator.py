@@ -51,15 +51,18 @@ class Generator(nn.Module):
         layers, nx, ny = geometry.dense_shape
         self.config = config
         self._threshold = threshold
-        shapes = _input_shapes(config.blocks, (nx, ny, layers))
-        self._start = (config.channels, *_over(shapes[0], config.blocks[0].upsampling))
+        blocks = config.blocks
+        if config.hits:
+            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": 2}))
+        shapes = _input_shapes(blocks, (nx, ny, layers))
+        self._start = (config.channels, *_over(shapes[0], blocks[0].upsampling))
         self.start = nn.Linear(config.noise + _CONDITIONS, int(np.prod(self._start)))
         channels = config.channels
         self.blocks = nn.ModuleList()
-        for number, (block, shape) in enumerate(zip(config.blocks, shapes, strict=True)):
+        for number, (block, shape) in enumerate(zip(blocks, shapes, strict=True)):
             local = None
             if block.local:
-                local = _Local(config, Places(geometry, shape, _factor(config.blocks[number + 1 :])), shape)
+                local = _Local(config, Places(geometry, shape, _factor(blocks[number + 1 :])), shape)
             last = number == len(shapes) - 1
             self.blocks.append(_UpBlock(block, channels, shape, local, last=last))
             channels = block.channels
