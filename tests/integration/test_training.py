@@ -84,7 +84,9 @@ def cm(photons: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    stages = yaml.safe_load((run / "config.yaml").read_text())["config"]["training"]
+    logs = [log for stage in stages if (log := run / "stages" / stage / "log.jsonl").exists()]
+    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in {"time", "seconds"}} for line in lines]
 
 
@@ -178,9 +180,9 @@ def test_interrupted_at_any_step_it_goes_on(
     with pytest.raises(KeyboardInterrupt):
         fit(photons, tmp_path / "run", preset=CM, on_progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
-    state = RunDirectory(tmp_path / "run").load_state()
+    state = RunDirectory(tmp_path / "run").stage(stage).load_state()
     assert state is not None
-    assert (state["stage"], state["loop"]["step"]) == (stage, step)
+    assert state["loop"]["step"] == step
     fit(photons, tmp_path / "run", preset=CM)
     assert_same_run(tmp_path / "run", cm)
 
@@ -206,12 +208,10 @@ def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
 
 
 def test_a_finished_run_is_left_as_it_is(photons: Path, edm: Path) -> None:
-    log, state = (edm / "log.jsonl").read_bytes(), (edm / "state.pt").read_bytes()
-    weights = (edm / "model" / "model.safetensors").read_bytes()
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in edm.rglob("*.*")}
+    assert {"weights.pt", "prepared.pt", "log.jsonl", "model.safetensors"} <= {path.name for path in before}
     fit(photons, edm)
-    assert (edm / "log.jsonl").read_bytes() == log
-    assert (edm / "state.pt").read_bytes() == state
-    assert (edm / "model" / "model.safetensors").read_bytes() == weights
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in edm.rglob("*.*")} == before
 
 
 @pytest.mark.parametrize(
@@ -254,10 +254,11 @@ def test_data_that_were_replaced_are_noticed(
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_said_and_kept(photons: Path, edm: Path, tmp_path: Path, damage: str) -> None:
     fit(photons, tmp_path / "run", "training.shower_flow.steps=8", "training.point_diffusion.steps=1")
-    state = tmp_path / "run" / "state.pt"
+    state = tmp_path / "run" / "stages" / "shower_flow" / "weights.pt"
+    (tmp_path / "run" / "model" / "config.json").unlink()
     content = {"cut": state.read_bytes()[:5000], "garbage": b"not a checkpoint" * 99, "empty": b""}[damage]
     state.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"state\.pt is damaged .*: move it away") as caught:
+    with pytest.raises(TrainingError, match=r"weights\.pt is damaged .*: move it away") as caught:
         fit(photons, tmp_path / "run", "training.shower_flow.steps=8", "training.point_diffusion.steps=1")
     assert len(str(caught.value).splitlines()) == 1
     assert state.read_bytes() == content

@@ -300,6 +300,13 @@ def test_polar_grids_are_refused() -> None:
         Images(GANConfig(), load_geometry("cylinder-ds2"))
 
 
+def test_a_discriminator_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"discriminator of 3dgan: got nothing left of 10 x 10 x 30 cells, exp"
+    ):
+        Discriminator(DiscriminatorConfig(), window(10, 10, 30))
+
+
 def cells(seed: int, *, showers: int = 64) -> Tensor:
     profile = torch.linspace(1, 3, 5)
     return torch.rand(showers, 6, 6, 5, generator=rng(seed)).pow(4) * profile

@@ -39,7 +39,7 @@ def test_cells_below_the_threshold_are_not_hit() -> None:
 def test_gradients_reach_the_energies_of_an_image() -> None:
     energy = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
     weight = torch.arange(12.0).view(3, 4)
-    (CellSet(SET.counts, SET.cell, energy).dense(4) * weight).sum().backward()
+    (CellSet(SET.counts, SET.cell, energy).dense(4) * weight).sum().backward()  # type: ignore[no-untyped-call]
     assert energy.grad is not None
     assert energy.grad.tolist() == [0.0, 3.0, 10.0]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caloforge.errors import DataError
+from caloforge.training.prefetch import prefetched
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
     from numpy.typing import NDArray
 
@@ -65,6 +69,22 @@ class Batches:
         rows = self.draws.rows(self._rows_of(part, config.energy_range), purpose, number, size)
         rng = self.draws.numpy(purpose, number)
         return self._assembled(rows, config.points, rng).to(self.device)
+
+    @contextmanager
+    def ahead(self, purpose: str, config: StageConfig, numbers: range) -> Iterator[Iterator[Batch]]:
+        """Batches of the train part, one after the other, made in a thread while others are trained on.
+
+        Args:
+            purpose: As of ``draw``.
+            config: Of the stage.
+            numbers: Of the batches.
+        """
+
+        def make(number: int) -> Batch:
+            return self.draw("train", purpose, number, config, size=config.batch_size)
+
+        with prefetched(make, numbers) as batches:
+            yield batches
 
     def _assembled(self, rows: NDArray[np.int64], points: int, rng: np.random.Generator) -> Batch:
         cells = self.model.trains_on == "cells"

@@ -198,7 +198,7 @@ class TrainingData:
         return cell_symmetries(self.geometry)
 
     def _cells(self, rows: NDArray[np.int64], turn: NDArray[np.int64]) -> CellSet:
-        counts = np.diff(self.cell_offsets)[rows]
+        counts = self.cell_offsets[rows + 1] - self.cell_offsets[rows]
         index = np.repeat(np.arange(len(rows)), counts)
         starts = self.cell_offsets[rows] - np.cumsum(counts) + counts
         chosen = starts[index] + np.arange(len(index))
@@ -212,7 +212,7 @@ class TrainingData:
     def _draw(
         self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        lengths = np.diff(self.offsets)[rows]
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
         chosen = self.offsets[rows][:, None] + (rng.random((len(rows), points)) * lengths[:, None]).astype(
             np.int64
         )

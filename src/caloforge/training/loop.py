@@ -12,7 +12,7 @@ from caloforge.training.terms import Terms
 from caloforge.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lightning_fabric import Fabric
 
@@ -35,7 +35,7 @@ class Watcher(Protocol):
         """Append a line to the stage's log."""
         ...
 
-    def save(self, stage: str, loop: dict[str, Any]) -> None:
+    def save(self, stage: Stage, loop: dict[str, Any]) -> None:
         """Write a checkpoint: that of the loop, and the model's."""
         ...
 
@@ -98,31 +98,32 @@ class Loop:
         """
         if state is not None:
             self._load_state_dict(state)
-        while self._step < self._config.steps and not self._validation.is_over(self._step):
-            self._run_cycle()
-            self._report()
-            if self._watcher.stop_requested:
-                self._save()
-                return False
+        with self._batches.ahead(self._stage.name, self._config, self._numbers()) as batches:
+            while self._step < self._config.steps and not self._validation.is_over(self._step):
+                self._run_cycle(batches)
+                self._report()
+                if self._watcher.stop_requested:
+                    self._save()
+                    return False
         self._modes.restore()
         assign(self._tensors, self._validation.best or self._average.weights())
         return True
 
-    def _run_cycle(self) -> None:
+    def _numbers(self) -> range:
+        """Of the batches that are still to come."""
+        return range(self._step * self._draws, self._config.steps * self._draws)
+
+    def _run_cycle(self, fresh: Iterator[Batch]) -> None:
         moved = False
         batches: dict[int, Batch] = {}
         for place, (turn, draw) in enumerate(self._plan):
             self._modes.train(turn)
             if draw not in batches:
-                batches[draw] = self._draw(draw)
+                batches[draw] = next(fresh)
             moved |= self._run_turn(turn, batches[draw], self._step * len(self._plan) + place)
         if moved:
             self._average.update(self._step)
         self._step += 1
-
-    def _draw(self, draw: int) -> Batch:
-        number, size = self._step * self._draws + draw, self._config.batch_size
-        return self._batches.draw("train", self._stage.name, number, self._config, size=size)
 
     def _run_turn(self, turn: Turn, batch: Batch, number: int) -> bool:
         """One step of an optimiser; whether it moved its parameters."""
@@ -159,7 +160,7 @@ class Loop:
         sections = {name: section.state_dict() for name, section in self._sections.items()}
         loop = {"step": self._step, "terms": self._terms.values, "sections": sections}
         loop |= {"average": self._average.values, "validation": self._validation.state_dict()}
-        self._watcher.save(self._stage.name, loop)
+        self._watcher.save(self._stage, loop)
 
     def _load_state_dict(self, loop: dict[str, Any]) -> None:
         self._step, self._terms.values = loop["step"], loop["terms"]

@@ -121,7 +121,7 @@ class ThreeDGAN(GenerativeModel):
         real = self._real(batch, rng if self.config.mirrored else None)
         if turn == "generator":
             return _weighted(self._generator_terms(real, rng), self._weights)
-        terms = {}
+        terms: dict[str, Tensor] = {}
         if turn in {"real", "discriminator"}:
             terms |= self._discriminator_terms(real, real.image, rng, label=1.0)
             if self.config.loss.gradient_penalty:
@@ -136,9 +136,9 @@ class ThreeDGAN(GenerativeModel):
         """Distances of generated showers from the real ones, and whether there is any variety."""
         real = self._real(batch)
         image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
-        cells = [self.images.read_out(which) for which in (real.image, image)]
-        found = distances(*cells, real.energy, self.geometry.threshold)
-        found["empty"], found["diversity"] = diversity(cells[1], cells[0])
+        geant4, mine = self.images.read_out(real.image), self.images.read_out(image)
+        found = distances(geant4, mine, real.energy, self.geometry.threshold)
+        found["empty"], found["diversity"] = diversity(mine, geant4)
         return found
 
     def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:
@@ -147,7 +147,7 @@ class ThreeDGAN(GenerativeModel):
         if float(found["empty"]) > _EMPTY:
             return f"{float(found['empty']):.0%} of the showers are empty"
         if float(found["diversity"]) < _DIVERSITY:
-            return f"showers differ by {float(found['diversity']):.2g} of what Geant4's do"
+            return f"showers differ by {float(found['diversity']):.2g} of what real ones do"
         return ""
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
@@ -186,7 +186,9 @@ class ThreeDGAN(GenerativeModel):
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""
-        return image / self.images.unit(energy) if self.config.discriminator.conditional else image
+        config = self.config.discriminator
+        seen = image / self.images.unit(energy) if config.conditional else image
+        return torch.cat([seen, image / (image + config.soft)], dim=1) if config.soft else seen
 
     def _judged(self, real: _Real, image: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Logits and estimated energies of images of the batch's particles."""
