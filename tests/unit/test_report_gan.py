@@ -12,6 +12,7 @@ from caloforge.evaluation import evaluate
 from caloforge.geometry import load_geometry, to_dense
 from caloforge.report.correlations import correlation_plots
 from caloforge.report.deviations import deviation_plots
+from caloforge.report.downstream import downstream_plots
 from caloforge.report.gan import gan_plots
 from caloforge.report.kinds import kind_plots
 from caloforge.report.projections import projection_plots
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from caloforge.evaluation.outcome import Evaluation
+    from caloforge.evaluation.results import MetricResult
     from caloforge.geometry import Geometry
     from caloforge.report.plot import Plot
 
@@ -72,6 +74,12 @@ def step_values(plot: Plot, name: str) -> Any:
     return patch.get_data().values  # type: ignore[attr-defined]
 
 
+def result(evaluation: Evaluation, name: str, **settings: Any) -> MetricResult:
+    """Any number with these settings."""
+    known = next(r for r in evaluation.results["mine"] if r.name == "physics.3dgan_shape_x")
+    return replace(known, name=name, settings=settings)
+
+
 def test_shapes_are_drawn_in_bins_of_angle_and_energy(evaluation: Evaluation) -> None:
     plots = drawn(gan_plots, evaluation)
     expected = {f"3dgan_shape_{axis}_{number}" for axis in "yz" for number in range(3)}
@@ -103,9 +111,8 @@ def test_rates_of_rare_showers_by_energy(evaluation: Evaluation) -> None:
         "reference_by_energy": rates,
         "generated_by_energy": [{"rate": 0.01, "error": 0.005}, {"rate": 0.02, "error": 0.005}],
     }
-    [known] = [r for r in evaluation.results["mine"] if r.name == "physics.3dgan_shape_x"]
-    result = replace(known, name="physics.3dgan_early", settings=settings)
-    plots = drawn(gan_plots, replace(evaluation, results={"mine": (result,)}))
+    early = result(evaluation, "physics.3dgan_early", **settings)
+    plots = drawn(gan_plots, replace(evaluation, results={"mine": (early,)}))
     axes = plots["3dgan_early"].figure.axes
     bars = next(c for a in axes for c in a.containers if c.get_label() == "mine")
     np.testing.assert_allclose(bars.lines[0].get_ydata(), [1.0, 2.0])
@@ -164,3 +171,22 @@ def test_correlations_and_deviations_tell_the_side(evaluation: Evaluation) -> No
     assert len(names) == 15
     assert "-" in names[0].split(", ")[1].split(" to ")[0]
     assert names[0].count("to -") == 1
+
+
+def test_reconstructions_by_energy(evaluation: Evaluation) -> None:
+    """Geant4's own in black, the other three ways in colour; a bin with few showers has no point."""
+    ways = ("g4_to_g4", "gen_to_g4", "g4_to_gen", "gen_to_gen")
+    results = [
+        result(
+            evaluation, f"downstream.energy_{what}_{way}", by_energy=numbers, energy_edges_mev=[1e4, 5e4, 1e5]
+        )
+        for what, numbers in (("resolution", [0.05, 0.03]), ("bias", [-0.01, None]))
+        for way in ways
+    ]
+    plots = drawn(downstream_plots, replace(evaluation, results={"mine": tuple(results)}))
+    assert list(plots) == ["downstream_energy_resolution_0", "downstream_energy_bias_0"]
+    bars = {c.get_label(): c for a in plots["downstream_energy_bias_0"].figure.axes for c in a.containers}
+    assert "generated, tested on Geant4" in bars
+    np.testing.assert_allclose(bars["generated, both"].lines[0].get_ydata(), [99.0, np.nan])
+    assert "mine" in plots["downstream_energy_bias_0"].caption
+    assert drawn(downstream_plots, replace(evaluation, results={"mine": tuple(results[:1])})) == {}

@@ -11,6 +11,7 @@ from caloforge.report.classifiers import classifier_plots
 from caloforge.report.correlations import correlation_plots
 from caloforge.report.costs import cost_plots
 from caloforge.report.deviations import deviation_plots
+from caloforge.report.downstream import downstream_plots
 from caloforge.report.events import event_plots, odd_plots
 from caloforge.report.gan import gan_plots
 from caloforge.report.images import image_plots
@@ -41,6 +42,7 @@ _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     deviation_plots,
     correlation_plots,
     classifier_plots,
+    downstream_plots,
     cost_plots,
     image_plots,
 )
