@@ -118,4 +118,6 @@ def duel_trainer(
         checkpoint_steps=4,
     )
     fabric = Fabric(accelerator="cpu", devices=1)
-    return Trainer(Duel(data.geometry, cycle), data, config, RunDirectory(out), seed=1, fabric=fabric)
+    trainer = Trainer(Duel(data.geometry, cycle), data, config, RunDirectory(out), seed=1, fabric=fabric)
+    trainer.prepare()
+    return trainer

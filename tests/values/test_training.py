@@ -93,7 +93,9 @@ def fit(data: TrainingData, out: Path, *, steepness: float = 1.0, **stage: Any) 
     model = Slope(data.geometry, steepness=steepness)
     whole = TrainConfig(model_name="slope", model=ModelConfig(), training={"slope": config})
     fabric = Fabric(accelerator="cpu", devices=1)
-    Trainer(model, data, whole, RunDirectory(out / "run"), seed=1, fabric=fabric).train()
+    trainer = Trainer(model, data, whole, RunDirectory(out / "run"), seed=1, fabric=fabric)
+    trainer.prepare()
+    trainer.train()
     return model
 
 

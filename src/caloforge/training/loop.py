@@ -35,7 +35,7 @@ class Watcher(Protocol):
         """Append a line to the stage's log."""
         ...
 
-    def save(self, stage: str, loop: dict[str, Any]) -> None:
+    def save(self, stage: Stage, loop: dict[str, Any]) -> None:
         """Write a checkpoint: that of the loop, and the model's."""
         ...
 
@@ -160,7 +160,7 @@ class Loop:
         sections = {name: section.state_dict() for name, section in self._sections.items()}
         loop = {"step": self._step, "terms": self._terms.values, "sections": sections}
         loop |= {"average": self._average.values, "validation": self._validation.state_dict()}
-        self._watcher.save(self._stage.name, loop)
+        self._watcher.save(self._stage, loop)
 
     def _load_state_dict(self, loop: dict[str, Any]) -> None:
         self._step, self._terms.values = loop["step"], loop["terms"]

@@ -40,7 +40,7 @@ class Modes:
             self._model.get_submodule(name).train()
         learning = self._parameters(self._stage.trained_by(turn))
         for parameter in self._asking:
-            parameter.requires_grad_(id(parameter) in learning)
+            parameter.requires_grad = id(parameter) in learning
         self._turn = turn
 
     def evaluate(self) -> None:
@@ -48,13 +48,13 @@ class Modes:
         self._turn = None
         self._model.eval()
         for parameter in self._asking:
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad = False
 
     def restore(self) -> None:
         """All in evaluation mode; what asked for gradients does so again."""
         self.evaluate()
         for parameter in self._asking:
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
 
     def _parameters(self, modules: Iterable[str]) -> set[int]:
         return {id(p) for name in modules for p in self._model.get_submodule(name).parameters()}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.signals import handled, interruption
 from caloforge.training.batches import Batches
 from caloforge.training.draws import Draws
 from caloforge.training.loop import Loop
+from caloforge.training.stage_weights import load_stage, of_no_stage, of_stage, save_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
     from lightning_fabric import Fabric
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from caloforge.training.config import TrainConfig
     from caloforge.training.data import TrainingData
     from caloforge.training.run import RunDirectory
+    from caloforge.training.stage_folder import StageFolder
 
-__all__ = ["Progress", "Trainer", "check_stages"]
+__all__ = ["Progress", "Trainer", "check_stages", "needs_of"]
 
 
 class Progress(Protocol):
@@ -51,8 +53,17 @@ def check_stages(model: GenerativeModel, config: TrainConfig) -> None:
             raise ConfigError(msg)
 
 
+def needs_of(stages: Iterable[Stage], name: str) -> list[str]:
+    """The stages that one needs, and those that they need, in order."""
+    needs = {stage.name: set(stage.needs) for stage in stages}
+    wanted = needs[name]
+    while more := set().union(*(needs[other] for other in wanted)) - wanted:
+        wanted = wanted | more
+    return [other for other in needs if other in wanted]
+
+
 class Trainer:
-    """Trains one model.
+    """Trains one model: ``prepare`` it, then all stages or a single one.
 
     All randomness of step ``t`` is derived from (seed, stage, t), so that a resumed run repeats the
     losses of an uninterrupted one.
@@ -87,71 +98,119 @@ class Trainer:
         self._progress = on_progress
         self._draws = Draws(seed, rank=fabric.global_rank, ranks=fabric.world_size)
         self._batches = Batches(data, self._draws, model, symmetry=config.symmetry, device=fabric.device)
-        self._finished: list[str] = []
+        self._here: set[str] = set()  # stages whose weights the model has
         self._stop_signal = 0
         check_stages(model, config)
 
-    def train(self, *, finished: tuple[str, ...] = ()) -> None:
-        """Run all stages that are not finished, going on from the last checkpoint.
+    def prepare(self, *, finished: tuple[str, ...] = ()) -> None:
+        """Fit the preprocessing, or load what was fitted: all stages start from the same to the bit.
 
         Args:
             finished: Stages that other weights have brought along.
 
         Raises:
+            TrainingError: What was fitted cannot be read.
+        """
+        prepared = self.run.load_prepared()
+        if prepared is None:
+            self.model.prepare(self._batches.sample(), self._draws.torch("prepare", 0, device="cpu"))
+            prepared = {"model": self.model.state_dict(), "kept": list(finished)}
+            if self.fabric.is_global_zero:
+                self.run.save_prepared(prepared)
+        else:
+            self.model.load_state_dict(prepared["model"])
+        self._here = set(prepared["kept"])
+
+    @property
+    def missing(self) -> list[Stage]:
+        """The stages that are not trained yet, in order."""
+        return [
+            s for s in self.model.stages() if s.name not in self._here and not self.run.stage(s.name).is_done
+        ]
+
+    def train(self) -> None:
+        """Run all stages that are not finished, going on from their checkpoints.
+
+        Raises:
             KeyboardInterrupt: After a signal (of its kind, see ``signals``); the state is saved.
+            OutputError: Another process trains a stage.
             TrainingError: The loss stays NaN, or the showers collapse.
         """
-        state = self.run.load_state()
-        if state is None:
-            self._finished = list(finished)
-            self.model.prepare(self._batches.sample(), self._draws.torch("prepare", 0, device="cpu"))
-        else:
-            self._finished = state["finished"]
-            if not state["stage"]:
-                self.model.load_state_dict(state["model"])
         for stage in self.model.stages():
-            if stage.name not in self._finished:
-                inside = state is not None and state["stage"] == stage.name
-                self._run_stage(stage, state if inside else None)
+            self._complete(stage)
 
-    def _run_stage(self, stage: Stage, state: dict[str, Any] | None) -> None:
+    def train_stage(self, name: str) -> None:
+        """Run one stage, going on from its checkpoint, with the weights of those alone that it needs.
+
+        Raises:
+            ConfigError: There is no such stage, or one that it needs is not trained.
+            KeyboardInterrupt, OutputError, TrainingError: As ``train``.
+        """
+        stages = {stage.name: stage for stage in self.model.stages()}
+        if name not in stages:
+            msg = f"There is no stage {shown(name)} to train: {did_you_mean(name, stages)}."
+            raise ConfigError(msg)
+        lacking = {stage.name for stage in self.missing}
+        for needed in needs_of(stages.values(), name):
+            if needed in lacking:
+                msg = (
+                    f"The stage {name} needs {needed}, which is not trained: train it first, or copy its "
+                    f"folder to {self.run.stage(needed).path}."
+                )
+                raise ConfigError(msg)
+            self._complete(stages[needed])
+        self._complete(stages[name])
+
+    def _complete(self, stage: Stage) -> None:
+        """Load a stage's weights, or train it."""
+        folder = self.run.stage(stage.name)
+        if stage.name not in self._here and not folder.is_done:
+            with folder.claimed():
+                if not folder.is_done:  # another process may just have ended
+                    self._run_stage(stage, folder)
+                    return
+        if stage.name not in self._here:
+            load_stage(self.model, folder)
+            self._here.add(stage.name)
+
+    def _run_stage(self, stage: Stage, folder: StageFolder) -> None:
+        state = folder.load_state()
         self.model.begin_stage(stage.name)
         if state is not None:
-            self.model.load_state_dict(state["model"])
+            self.model.load_state_dict({**self.model.state_dict(), **state["model"]})
         if stage.turns:
             with self._signals():
                 if not self._loop(stage).train(state["loop"] if state else None):
                     self.stop_if_asked()
-                self._finish_stage(stage.name)
+                self._finish(stage, folder)
         else:
             self.model.cpu().eval()  # where showers are generated
             numbers = self.model.fit_stage(stage.name, lambda: self.data.showers("tune"), seed=self.seed)
             self.log(stage.name, **numbers)
-            self._finish_stage(stage.name)
+            self._finish(stage, folder)
 
     def _loop(self, stage: Stage) -> Loop:
         return Loop(self.model, stage, self.config, batches=self._batches, fabric=self.fabric, watcher=self)
 
-    def _finish_stage(self, name: str) -> None:
-        self.model.end_stage(name)
-        self._finished.append(name)
-        self._save("", {})
+    def _finish(self, stage: Stage, folder: StageFolder) -> None:
+        self.model.end_stage(stage.name)
+        self._here.add(stage.name)
+        if self.fabric.is_global_zero:
+            save_stage(self.model, stage, folder)
+        self.fabric.barrier()
         self.stop_if_asked()
 
-    def save(self, stage: str, loop: dict[str, Any]) -> None:
-        """Write a checkpoint from inside of a stage."""
-        self._save(stage, {"loop": loop})
-
-    def _save(self, stage: str, extra: dict[str, Any]) -> None:
-        state = {"stage": stage, "finished": self._finished, "model": self.model.state_dict(), **extra}
+    def save(self, stage: Stage, loop: dict[str, Any]) -> None:
+        """Write a checkpoint from inside of a stage, without the weights of those beside it."""
         if self.fabric.is_global_zero:
-            self.run.save_state(state)
+            tensors = {**of_stage(self.model, stage), **of_no_stage(self.model)}
+            self.run.stage(stage.name).save_state({"model": tensors, "loop": loop})
         self.fabric.barrier()
 
     def log(self, stage: str, **values: Any) -> None:
         """Append a line to the log."""
         if self.fabric.is_global_zero:
-            self.run.log(stage=stage, **values)
+            self.run.stage(stage).log(stage=stage, **values)
 
     def show(self, stage: str, done: int, total: int, loss: float) -> None:
         """Report progress."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -63,10 +64,10 @@ def _or_one(values: Tensor) -> Tensor:
     return torch.where(values > 0, values, 1.0)
 
 
-def _places(geometry: Geometry) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _places(geometry: Geometry) -> tuple[NDArray[np.floating], ...]:
     """Places of the cells along x, y and depth."""
     layers, nx, ny = geometry.dense_shape
     if not all(layer.slabs for layer in geometry.layers):
-        return [np.arange(n) + 0.5 for n in (nx, ny, layers)]
+        return tuple(np.arange(n) + 0.5 for n in (nx, ny, layers))
     lateral = geometry.layers[0].grid.centres().reshape(nx, ny, 2)
-    return [lateral[:, 0, 0], lateral[0, :, 1], geometry.layer_z]
+    return lateral[:, 0, 0], lateral[0, :, 1], geometry.layer_z

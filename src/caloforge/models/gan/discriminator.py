@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from caloforge.errors import ConfigError, bad
 from caloforge.models.gan.layers import Convolution, batch_norm, padding_of
 from caloforge.models.gan.places import Places
 
@@ -41,7 +42,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig, geometry: Geometry) -> None:
         super().__init__()
         layers, nx, ny = geometry.dense_shape
-        shape, channels = (nx, ny, layers), 1
+        shape, channels = (nx, ny, layers), 2 if config.soft else 1
         self.config = config
         self.places = Places(geometry, shape) if config.conditional else None
         if config.conditional:
@@ -50,7 +51,11 @@ class Discriminator(nn.Module):
         for block in config.blocks:
             self.blocks.append(_Block(block, channels, config))
             shape, channels = _output_shape(block, shape), block.channels
-        features = channels * int(np.prod([n // config.pool for n in shape]))
+        features = channels * int(np.prod([max(n, 0) // config.pool for n in shape]))
+        if not features:
+            fix = "take smaller kernels, strides or pool"
+            got, expected = f"nothing left of {nx} x {ny} x {layers} cells", "one feature or more"
+            raise ConfigError(bad("the discriminator of 3dgan", got=got, expected=expected, fix=fix))
         self.real = nn.Linear(features, 1)
         self.energy = None if config.conditional else nn.Linear(features, 1)
         if config.spectral:
@@ -62,7 +67,7 @@ class Discriminator(nn.Module):
         """Logits of real images and E / 100 GeV, ``(B,)`` each, float32; no energy when conditional.
 
         Args:
-            images: ``(B, 1, x, y, layers)``.
+            images: ``(B, 1, x, y, layers)``; with ``soft``, two channels.
             conditions: Energies and polar angles, ``(B, 2)``; a conditional discriminator sees them.
             rng: What is dropped in training; without it nothing is.
         """

@@ -51,18 +51,23 @@ class Generator(nn.Module):
         layers, nx, ny = geometry.dense_shape
         self.config = config
         self._threshold = threshold
-        shapes = _input_shapes(config.blocks, (nx, ny, layers))
-        self._start = (config.channels, *_over(shapes[0], config.blocks[0].upsampling))
+        blocks = config.blocks
+        if config.hits:
+            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": 2}))
+        shapes = _input_shapes(blocks, (nx, ny, layers))
+        self._start = (config.channels, *_over(shapes[0], blocks[0].upsampling))
         self.start = nn.Linear(config.noise + _CONDITIONS, int(np.prod(self._start)))
         channels = config.channels
         self.blocks = nn.ModuleList()
-        for number, (block, shape) in enumerate(zip(config.blocks, shapes, strict=True)):
+        for number, (block, shape) in enumerate(zip(blocks, shapes, strict=True)):
             local = None
             if block.local:
-                local = _Local(config, Places(geometry, shape, _factor(config.blocks[number + 1 :])), shape)
-            self.blocks.append(_UpBlock(block, channels, shape, local))
+                local = _Local(config, Places(geometry, shape, _factor(blocks[number + 1 :])), shape)
+            last = number == len(shapes) - 1
+            self.blocks.append(_UpBlock(block, channels, shape, local, last=last))
             channels = block.channels
-        _initialise(self)
+        nn.init.kaiming_uniform_(self.start.weight, nonlinearity="relu")
+        nn.init.zeros_(self.start.bias)
 
     def forward(self, conditions: Tensor, draw: Draw, unit: Tensor | float = 1.0) -> Tensor:
         """Images ``(B, 1, x, y, layers)``, float32.
@@ -76,7 +81,7 @@ class Generator(nn.Module):
         image: Tensor = self.start(torch.cat([conditions, latent], dim=1)).reshape(-1, *self._start)
         polar = conditions[:, 1]
         for number, block in enumerate(self.blocks[:-1]):
-            image = block.norm(functional.relu(block(image, polar, draw, f"cells {number}")))
+            image = block(image, polar, draw, f"cells {number}")
         with torch.autocast(image.device.type, enabled=False):  # the shower's sum is a part of the loss
             image = self.blocks[-1](image.float(), polar, draw, f"cells {len(self.blocks) - 1}")
             return self._with_hits(image, draw, unit) if self.config.hits else functional.relu(image) * unit
@@ -91,14 +96,26 @@ class Generator(nn.Module):
 
 
 class _UpBlock(nn.Module):
-    """Up-sampling and a convolution; the activation stands between it and ``norm``."""
+    """Up-sampling, a convolution and, but for the last block, the activation and the normalisation.
 
-    def __init__(self, block: Block, channels: int, shape: Shape, local: _Local | None) -> None:
+    Weights start as uniform numbers after He; those of the last block as normal ones after Glorot.
+    """
+
+    def __init__(
+        self, block: Block, channels: int, shape: Shape, local: _Local | None, *, last: bool
+    ) -> None:
         super().__init__()
-        self._shape = shape
+        self._shape, self._last = shape, last
         self.local = local
         self.convolution = Convolution(block, channels + (local.channels if local is not None else 0))
         self.norm = batch_norm(block)
+        layer = self.convolution.layer
+        if last:
+            nn.init.xavier_normal_(layer.weight)
+        else:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
     def forward(self, image: Tensor, polar: Tensor, draw: Draw, name: str) -> Tensor:
         if image.shape[2:] != self._shape:
@@ -107,8 +124,11 @@ class _UpBlock(nn.Module):
             image = torch.cat(
                 [image, *(part.to(image.dtype) for part in self.local(polar, draw, name))], dim=1
             )
-        convolved: Tensor = self.convolution(image)
-        return convolved
+        image = self.convolution(image)
+        if self._last:
+            return image
+        normalised: Tensor = self.norm(functional.relu(image))
+        return normalised
 
 
 class _Local(nn.Module):
@@ -148,13 +168,3 @@ def _factor(later: Sequence[Block]) -> Shape:
     """How many cells of the read-out one cell in front of ``later`` blocks is."""
     x, y, z = np.prod([(1, 1, 1), *(block.upsampling for block in later)], axis=0).tolist()
     return x, y, z
-
-
-def _initialise(generator: Generator) -> None:
-    """Uniform numbers after He; the last convolution normal ones after Glorot."""
-    layers = [generator.start, *(block.convolution.layer for block in generator.blocks)]
-    for layer in layers[:-1]:
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
-    nn.init.xavier_normal_(layers[-1].weight)
-    nn.init.zeros_(layers[-1].bias)

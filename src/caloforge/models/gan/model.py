@@ -33,6 +33,7 @@ from caloforge.models.gan.config import GANConfig
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
+from caloforge.models.gan.sums import Sums
 from caloforge.models.gan.validation import distances, diversity
 from caloforge.models.stages import Stage, Turn
 from caloforge.preprocessing import Conditions
@@ -90,10 +91,11 @@ class ThreeDGAN(GenerativeModel):
         self.generator = Generator(config.generator, geometry, threshold=self.images.threshold)
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)
+        self.sums = Sums(geometry.n_layers) if config.generator.rescaled else None
 
     def stages(self) -> Sequence[Stage]:
         """The steps of the training: the first one owns both networks, the others go on with its weights."""
-        networks = ("generator", "discriminator")
+        networks = (*self._made_by, "discriminator")
         stages: list[Stage] = []
         for step in self.config.steps:
             own = {"needs": (stages[-1].name,), "replaces": networks} if stages else {"modules": networks}
@@ -109,20 +111,29 @@ class ThreeDGAN(GenerativeModel):
             for part in parts
         ]
         active = () if self.config.discriminator.frozen_statistics else ("discriminator",)
-        times, own = loss.generator_turns, ("generator",)
-        return (*against, Turn("generator", times=times, modules=own, fresh=False, active=active))
+        times = loss.generator_turns
+        return (*against, Turn("generator", times=times, modules=self._made_by, fresh=False, active=active))
+
+    @property
+    def _made_by(self) -> tuple[str, ...]:
+        """The modules that make images."""
+        return ("generator",) if self.sums is None else ("generator", "sums")
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:  # noqa: ARG002 (nothing is drawn)
         """Note the trained energies; images have fixed scales."""
         if not self.trained.is_fitted:
             self.trained.fit(sample.particles)
+        if self.sums is not None and not self.sums.is_fitted:
+            cells, label = self._cells_of(sample), self.images.labels(sample.energy)
+            total = torch.zeros_like(label).index_add(0, cells.index, cells.energy)
+            self.sums.fit(total * self.images.scale / label)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: ``real``, ``fake`` (or both, ``discriminator``), ``generator``."""
         real = self._real(batch, rng if self.config.mirrored else None)
         if turn == "generator":
             return _weighted(self._generator_terms(real, rng), self._weights)
-        terms = {}
+        terms: dict[str, Tensor] = {}
         if turn in {"real", "discriminator"}:
             terms |= self._discriminator_terms(real, real.image, rng, label=1.0)
             if self.config.loss.gradient_penalty:
@@ -137,9 +148,9 @@ class ThreeDGAN(GenerativeModel):
         """Distances of generated showers from the real ones, and whether there is any variety."""
         real = self._real(batch)
         image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
-        cells = [self.images.read_out(which) for which in (real.image, image)]
-        found = distances(*cells, real.energy, self.geometry.threshold)
-        found["empty"], found["diversity"] = diversity(cells[1], cells[0])
+        geant4, mine = self.images.read_out(real.image), self.images.read_out(image)
+        found = distances(geant4, mine, real.energy, self.geometry.threshold)
+        found["empty"], found["diversity"] = diversity(mine, geant4)
         return found
 
     def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:
@@ -148,7 +159,7 @@ class ThreeDGAN(GenerativeModel):
         if float(found["empty"]) > _EMPTY:
             return f"{float(found['empty']):.0%} of the showers are empty"
         if float(found["diversity"]) < _DIVERSITY:
-            return f"showers differ by {float(found['diversity']):.2g} of what Geant4's do"
+            return f"showers differ by {float(found['diversity']):.2g} of what real ones do"
         return ""
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
@@ -183,11 +194,16 @@ class ThreeDGAN(GenerativeModel):
         """Images ``(B, 1, x, y, layers)``."""
         unit = self.images.unit(energy) if self.config.generator.scaled else 1.0
         image: Tensor = self.generator(conditions, draw, unit)
-        return image
+        if self.sums is None:
+            return image
+        factor = self.sums(self.images.energies(image), conditions, draw) * self.images.labels(energy)
+        return image * factor.pow(self.images.power)[:, None, None, None, None]
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""
-        return image / self.images.unit(energy) if self.config.discriminator.conditional else image
+        config = self.config.discriminator
+        seen = image / self.images.unit(energy) if config.conditional else image
+        return torch.cat([seen, image / (image + config.soft)], dim=1) if config.soft else seen
 
     def _judged(self, real: _Real, image: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Logits and estimated energies of images of the batch's particles."""

@@ -35,7 +35,7 @@ def distances(real: Tensor, fake: Tensor, energy: Tensor, threshold: float) -> d
         "longitudinal": _profile(*both, (1, 2)),
         "lateral": 0.5 * (_profile(*both, (2, 3)) + _profile(*both, (1, 3))),
         "hits": _hits(*both),
-        "layer_hits": _profile(*((cells > 0).double() for cells in both), (1, 2)),
+        "layer_hits": _profile((both[0] > 0).double(), (both[1] > 0).double(), (1, 2)),
         "fluctuations": _fluctuations(*both),
         "cells": _cells(*both, threshold),
     }
