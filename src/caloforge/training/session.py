@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
-__all__ = ["Job", "Precision", "train", "train_stage"]
+__all__ = ["Job", "Precision", "train", "train_job", "train_stage"]
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -51,7 +51,8 @@ class Job:
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks are taken over.
-        retrain: Stages to train although ``init_from`` brings them along.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``.
         precision: Of the arithmetic.
     """
@@ -62,6 +63,7 @@ class Job:
     seed: int = 0
     init_from: Path | None = None
     retrain: tuple[str, ...] = ()
+    fine_tune: tuple[str, ...] = ()
     device: str = "cpu"
     precision: Precision = "32-true"
 
@@ -74,6 +76,7 @@ def train(
     seed: int = 0,
     init_from: Path | None = None,
     retrain: Sequence[str] = (),
+    fine_tune: Sequence[str] = (),
     device: str = "cpu",
     precision: Precision = "32-true",
     processes: int = 1,
@@ -88,7 +91,8 @@ def train(
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
-        retrain: Stages to train although ``init_from`` brings them along.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         processes: Stages that are trained at a time, each in a process of its own with as many threads
@@ -105,13 +109,18 @@ def train(
         OutputError: ``out`` cannot be written, or another process trains in it.
         TrainingError: ``out`` holds another run, the loss stays NaN, or the showers collapse.
     """
-    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), device, precision)
-    run = RunDirectory(out)
+    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), tuple(fine_tune), device, precision)
+    return train_job(job, processes=processes, on_progress=on_progress)
+
+
+def train_job(job: Job, *, processes: int = 1, on_progress: Progress | None = None) -> Simulator:
+    """Train as ``train`` does."""
+    run = RunDirectory(job.out)
     with run.claimed():
         started = _start(job, run, on_progress)
         trainer = started.trainer
         if run.is_finished(stage.name for stage in trainer.model.stages()):
-            _LOGGER.info("The training in %s is finished: there is nothing left to do.", out)
+            _LOGGER.info("The training in %s is finished: there is nothing left to do.", job.out)
             return Simulator.load(run.model)
         if processes > 1:
             _train_apart(job, trainer, processes, on_progress)
@@ -160,12 +169,12 @@ def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Starte
     fabric = _fabric(job.device, job.precision)
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
-    source = _source(job.init_from, job.retrain)
-    kept = take_over(model, source.model, job.retrain) if source else ()
+    source = _source(job)
+    kept = take_over(model, source.model, job.retrain, job.fine_tune) if source else ()
     with run.starting():
         showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
         _check_angles(config, showers)
-        facts = facts_of(showers, seed=seed, init_from=job.init_from, retrain=job.retrain)
+        facts = facts_of(showers, seed=seed, start=_start_of(job))
         run.start(config, facts)
         trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
         trainer.prepare(finished=kept)
@@ -205,13 +214,20 @@ def _fabric(device: str, precision: Precision) -> Fabric:
     return Fabric(accelerator=place.type, devices=numbers, precision=precision)
 
 
-def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:
-    if init_from is not None:
-        return Simulator.load(model_folder(init_from))
-    if retrain:
-        msg = f"--retrain {retrain[0]} needs --init-from: without it, all stages are trained."
-        raise ConfigError(msg)
+def _source(job: Job) -> Simulator | None:
+    if job.init_from is not None:
+        return Simulator.load(model_folder(job.init_from))
+    for option, stages in (("retrain", job.retrain), ("fine-tune", job.fine_tune)):
+        if stages:
+            msg = f"--{option} {stages[0]} needs --init-from: without it, all stages are trained."
+            raise ConfigError(msg)
     return None
+
+
+def _start_of(job: Job) -> dict[str, Any]:
+    """What the training starts from."""
+    init_from = job.init_from.name if job.init_from else ""
+    return {"init_from": init_from, "retrain": list(job.retrain), "fine_tune": list(job.fine_tune)}
 
 
 def _geometry(config: TrainConfig, data: Path) -> Geometry:
