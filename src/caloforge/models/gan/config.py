@@ -106,7 +106,7 @@ class DiscriminatorConfig(Record):
     """Deviation: the image divided by (E / 100 GeV) to the power of the preprocessing, with the conditions
     and the cells' places as further channels, in place of the head that estimates the energy."""
     soft: Annotated[float, Field(ge=0, le=1e3)] = 0.0
-    """Deviation: a further channel x / (x + soft) of the image x shows which cells are hit; 0 for none."""
+    """Deviation: a further channel log(1 + x / soft) of the image x, which shows soft hits; 0 for none."""
     frozen_statistics: bool = False
     """Deviation: in the generator's turn the discriminator neither drops values nor normalises by the batch,
     as it does in the paper's program."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
+_QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
 
 class Draw(Protocol):
@@ -116,6 +117,9 @@ class _UpBlock(nn.Module):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+        if local is not None:
+            with torch.no_grad():
+                layer.weight[:, channels + local.channels - local.noise :] *= _QUIET
 
     def forward(self, image: Tensor, polar: Tensor, draw: Draw, name: str) -> Tensor:
         if image.shape[2:] != self._shape:
@@ -138,6 +142,7 @@ class _Local(nn.Module):
         super().__init__()
         self.places = places if config.axis else None
         self._noise = (config.cell_noise, *shape)
+        self.noise = config.cell_noise
         self.channels = config.cell_noise + (Places.channels if config.axis else 0)
 
     def forward(self, polar: Tensor, draw: Draw, name: str) -> list[Tensor]:

@@ -203,7 +203,7 @@ class ThreeDGAN(GenerativeModel):
         """What the discriminator sees of images."""
         config = self.config.discriminator
         seen = image / self.images.unit(energy) if config.conditional else image
-        return torch.cat([seen, image / (image + config.soft)], dim=1) if config.soft else seen
+        return torch.cat([seen, torch.log1p(image / config.soft)], dim=1) if config.soft else seen
 
     def _judged(self, real: _Real, image: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Logits and estimated energies of images of the batch's particles."""
