@@ -17,7 +17,9 @@ from caloforge.nn.flows import ZukoFlow
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
+from caloforge.training.modes import Modes
 from caloforge.training.takeover import take_over
+from caloforge.training.trainer import needs_of
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models import GenerativeModel, Stage
+    from caloforge.models import GenerativeModel, Turn
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
-RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22)
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,))
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
     "3dgan": 1_364_983 + 87_354,
@@ -62,24 +64,26 @@ def random_states() -> tuple[bytes, bytes]:
 
 
 def losses(
-    model: GenerativeModel, data: TrainingData, stage: Stage, *, seed: int = 0
+    model: GenerativeModel, data: TrainingData, turn: Turn, *, seed: int = 0
 ) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return model.loss(batch_of(data), turn=stage.turns[0].name, rng=generator)
+    return model.loss(batch_of(data), turn=turn.name, rng=generator)
 
 
-def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
-    model = prepared(name, data).train()
+def test_every_turn_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
     trained: set[str] = set()
     for stage in model.stages():
         assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.turns}
         model.begin_stage(stage.name)
-        if stage.turns:
+        modes = Modes(model, stage)
+        for turn in stage.turns:
             model.zero_grad(set_to_none=True)
-            terms = losses(model, data, stage)
+            modes.train(turn)
+            terms = losses(model, data, turn)
             assert all(math.isfinite(value.detach()) for value in terms.values())
             terms["loss"].backward()
-            owned = {id(p) for p in model.parameters_of(stage.trained_by(stage.turns[0]))}
+            owned = {id(p) for p in model.parameters_of(stage.trained_by(turn))}
             assert owned
             for parameter_name, parameter in model.named_parameters():
                 if id(parameter) in owned:
@@ -88,9 +92,30 @@ def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: Tr
                     assert bool(parameter.grad.any()), parameter_name
                 else:
                     assert parameter.grad is None, parameter_name
-            model.after_step(stage.turns[0].name)
+            model.after_step(turn.name)
+        modes.restore()
+        if stage.turns:
             model.end_stage(stage.name)
         trained.add(stage.name)
+
+
+def test_validation_has_a_merit_and_leaves_the_model_as_it_is(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
+    for stage in (stage for stage in model.stages() if stage.turns):
+        model.begin_stage(stage.name)
+        modes = Modes(model, stage)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        first, again = (
+            model.validation(batch_of(data), stage=stage.name, rng=torch.Generator().manual_seed(1))
+            for _ in range(2)
+        )
+        assert first.keys() & {"merit", "loss"}
+        assert all(math.isfinite(value.detach()) for value in first.values())
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert isinstance(model.health(batch_of(data), stage=stage.name, rng=torch.Generator()), str)
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+        modes.restore()
+        model.end_stage(stage.name)
 
 
 def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
@@ -105,7 +130,24 @@ def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
     for stage in model.stages():
         assert set(stage.buffers) <= buffers.keys()
         assert set(stage.replaces) <= {m for s in model.stages() for m in s.modules} - set(stage.modules)
-        assert stage.modules
+        assert stage.modules or stage.replaces
+        assert set(stage.trained) <= {*stage.modules, *stage.replaces}
+
+
+def test_stages_see_no_weights_but_those_that_they_need(name: str, data: TrainingData) -> None:
+    """They can be trained apart, in any order."""
+    stages = prepared(name, data).stages()
+    for stage in (stage for stage in stages if stage.turns):
+        model = prepared(name, data)
+        model.begin_stage(stage.name)
+        before = [losses(model, data, turn)["loss"] for turn in stage.turns]
+        seen = {stage.name, *needs_of(stages, stage.name)}
+        others = [m for other in stages if other.name not in seen for m in other.modules]
+        with torch.no_grad():
+            for parameter in model.parameters_of(m for m in others if not m.startswith("trainees")):
+                parameter.add_(1.0)
+        for turn, value in zip(stage.turns, before, strict=True):
+            assert torch.equal(losses(model, data, turn)["loss"], value), turn.name
 
 
 def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
@@ -128,7 +170,7 @@ def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
         for stage in stale:
             if stage.turns:
                 model.begin_stage(stage.name)
-                assert math.isfinite(losses(model, data, stage)["loss"].detach())
+                assert all(math.isfinite(losses(model, data, t)["loss"].detach()) for t in stage.turns)
                 model.end_stage(stage.name)
 
 
@@ -138,8 +180,9 @@ def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> 
     for stage in model.stages():
         if stage.turns:
             model.begin_stage(stage.name)
-            first, again, other = (losses(model, data, stage, seed=s)["loss"].item() for s in (1, 1, 2))
-            assert first == again != other
+            for turn in stage.turns:
+                values = [losses(model, data, turn, seed=seed)["loss"].item() for seed in (1, 1, 2)]
+                assert values[0] == values[1] != values[2]
             model.end_stage(stage.name)
     assert random_states() == before
 
@@ -203,8 +246,9 @@ def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, 
             zuko = any(isinstance(part, ZukoFlow) for module in owned for part in module.modules())
             if stage.turns and not zuko:
                 rng = torch.Generator(device="cpu").manual_seed(0)
-                terms = simulator.model.loss(batch_of(data), turn=stage.turns[0].name, rng=rng)
-                assert terms["loss"].device.type == "cpu"
+                for turn in stage.turns:
+                    terms = simulator.model.loss(batch_of(data), turn=turn.name, rng=rng)
+                    assert terms["loss"].device.type == "cpu"
             simulator.model.end_stage(stage.name)
     np.testing.assert_array_equal(found.points, expected.points)
     np.testing.assert_array_equal(found.energy, expected.energy)

@@ -3,7 +3,7 @@
 from caloforge.training.config import TrainConfig, load_config, parse_config, preset_names
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
-from caloforge.training.session import Job, train, train_stage
+from caloforge.training.session import Job, train, train_job, train_stage
 from caloforge.training.trainer import Trainer
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "parse_config",
     "preset_names",
     "train",
+    "train_job",
     "train_stage",
 ]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge.formats.simulated import simulated_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     from caloforge.training.config import TrainConfig
     from caloforge.training.data import TrainingData
@@ -19,10 +18,8 @@ _CURVES = ("loss", "validation_loss", "validation_merit")
 _POINTS = 40  # of a curve, about
 
 
-def facts_of(
-    data: TrainingData, *, seed: int, init_from: Path | None, retrain: Sequence[str]
-) -> dict[str, Any]:
-    """What a run is made from, beside its configuration."""
+def facts_of(data: TrainingData, *, seed: int, start: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is made from, beside its configuration; ``start`` says from which weights."""
     return {
         "seed": seed,
         "data": {
@@ -36,8 +33,7 @@ def facts_of(
             "simulated": simulated_by(data.sources),
         },
         "geometry_fingerprint": data.geometry.fingerprint,
-        "init_from": init_from.name if init_from else "",
-        "retrain": list(retrain),
+        **start,
     }
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from caloforge.devices import find_device
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
@@ -19,6 +21,7 @@ from caloforge.training.card import facts_of, training_card
 from caloforge.training.config import TrainConfig
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
+from caloforge.training.suited import check_suited
 from caloforge.training.takeover import take_over
 from caloforge.training.trainer import Trainer, check_stages, needs_of
 from caloforge.units import DEGREE, GEV
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
-__all__ = ["Job", "Precision", "train", "train_stage"]
+__all__ = ["Job", "Precision", "train", "train_job", "train_stage"]
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -47,11 +50,12 @@ class Job:
 
     Attributes:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks are taken over.
-        retrain: Stages to train although ``init_from`` brings them along.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``.
         precision: Of the arithmetic.
     """
@@ -62,6 +66,7 @@ class Job:
     seed: int = 0
     init_from: Path | None = None
     retrain: tuple[str, ...] = ()
+    fine_tune: tuple[str, ...] = ()
     device: str = "cpu"
     precision: Precision = "32-true"
 
@@ -74,6 +79,7 @@ def train(
     seed: int = 0,
     init_from: Path | None = None,
     retrain: Sequence[str] = (),
+    fine_tune: Sequence[str] = (),
     device: str = "cpu",
     precision: Precision = "32-true",
     processes: int = 1,
@@ -83,12 +89,13 @@ def train(
 
     Args:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
-        retrain: Stages to train although ``init_from`` brings them along.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         processes: Stages that are trained at a time, each in a process of its own with as many threads
@@ -105,13 +112,18 @@ def train(
         OutputError: ``out`` cannot be written, or another process trains in it.
         TrainingError: ``out`` holds another run, the loss stays NaN, or the showers collapse.
     """
-    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), device, precision)
-    run = RunDirectory(out)
+    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), tuple(fine_tune), device, precision)
+    return train_job(job, processes=processes, on_progress=on_progress)
+
+
+def train_job(job: Job, *, processes: int = 1, on_progress: Progress | None = None) -> Simulator:
+    """Train as ``train`` does."""
+    run = RunDirectory(job.out)
     with run.claimed():
         started = _start(job, run, on_progress)
         trainer = started.trainer
         if run.is_finished(stage.name for stage in trainer.model.stages()):
-            _LOGGER.info("The training in %s is finished: there is nothing left to do.", out)
+            _LOGGER.info("The training in %s is finished: there is nothing left to do.", job.out)
             return Simulator.load(run.model)
         if processes > 1:
             _train_apart(job, trainer, processes, on_progress)
@@ -160,12 +172,12 @@ def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Starte
     fabric = _fabric(job.device, job.precision)
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
-    source = _source(job.init_from, job.retrain)
-    kept = take_over(model, source.model, job.retrain) if source else ()
+    source = _source(job)
+    kept = take_over(model, source.model, job.retrain, job.fine_tune) if source else ()
     with run.starting():
         showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
-        _check_angles(config, showers)
-        facts = facts_of(showers, seed=seed, init_from=job.init_from, retrain=job.retrain)
+        check_suited(config, showers)
+        facts = facts_of(showers, seed=seed, start=_start_of(job))
         run.start(config, facts)
         trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
         trainer.prepare(finished=kept)
@@ -205,13 +217,20 @@ def _fabric(device: str, precision: Precision) -> Fabric:
     return Fabric(accelerator=place.type, devices=numbers, precision=precision)
 
 
-def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:
-    if init_from is not None:
-        return Simulator.load(model_folder(init_from))
-    if retrain:
-        msg = f"--retrain {retrain[0]} needs --init-from: without it, all stages are trained."
-        raise ConfigError(msg)
+def _source(job: Job) -> Simulator | None:
+    if job.init_from is not None:
+        return Simulator.load(model_folder(job.init_from))
+    for option, stages in (("retrain", job.retrain), ("fine-tune", job.fine_tune)):
+        if stages:
+            msg = f"--{option} {stages[0]} needs --init-from: without it, all stages are trained."
+            raise ConfigError(msg)
     return None
+
+
+def _start_of(job: Job) -> dict[str, Any]:
+    """What the training starts from."""
+    init_from = job.init_from.name if job.init_from else ""
+    return {"init_from": init_from, "retrain": list(job.retrain), "fine_tune": list(job.fine_tune)}
 
 
 def _geometry(config: TrainConfig, data: Path) -> Geometry:
@@ -224,15 +243,6 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
         return reader.geometry
 
 
-def _check_angles(config: TrainConfig, data: TrainingData) -> None:
-    """A model without angle conditions must not see showers at angles."""
-    angles = getattr(config.model, "angles", False)
-    tilted = (abs(data.direction) > 1e-3).any(axis=1)
-    if tilted.any() and not angles:
-        msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
-        raise DataError(msg)
-
-
 def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
     rows = data.rows("train")
     sine = ((data.direction[rows] ** 2).sum(axis=1)) ** 0.5
@@ -241,7 +251,8 @@ def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
     low, high = min((s[0] for s in spans), default=0.0), max((s[1] for s in spans), default=math.inf)
     energy = energy[(energy >= low * GEV) & (energy <= high * GEV)]
     theta = float(min(1.0, sine.max()))
-    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), data.particle)
+    kinds = tuple(np.unique(data.pdg[rows]).tolist())
+    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), kinds)
 
 
 def _arcsine(sine: float) -> float:
