@@ -255,7 +255,7 @@ def test_cells_below_threshold_are_cut_from_images(siw: Geometry) -> None:
 
 def test_drawn_hits_start_at_the_threshold_and_pass_gradients() -> None:
     config = GeneratorConfig(
-        hits=True, channels=2, blocks=(Block(channels=2, kernel=(1, 1, 1), upsampling=(2, 2, 1), norm=False),)
+        hits=True, channels=2, blocks=(Block(channels=1, kernel=(1, 1, 1), upsampling=(2, 2, 1), norm=False),)
     )
     generator = Generator(config, window(16, 16, 8), threshold=0.3)
     image = generator(torch.zeros(8, 2), draw(8))
@@ -267,8 +267,8 @@ def test_drawn_hits_start_at_the_threshold_and_pass_gradients() -> None:
     gradient = generator.blocks[0].convolution.layer.bias.grad
     assert gradient is not None
     assert bool((gradient > 0).all())  # more energy, more hits: a larger sum
-    with pytest.raises(ValidationError, match="2, the image and its hits"):
-        GeneratorConfig(hits=True)
+    with pytest.raises(ValidationError, match="one channel, the image, of the last block"):
+        GeneratorConfig(blocks=(Block(channels=2),))
 
 
 def test_mirrored_showers_have_mirrored_angles() -> None:

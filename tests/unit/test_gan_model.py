@@ -127,12 +127,36 @@ def test_a_soft_channel_shows_hits(readout: Geometry) -> None:
     image = torch.tensor([0.0, 0.1, 9.9]).reshape(1, 1, 3, 1, 1)
     seen = model._seen(image, torch.tensor([25 * GEV]))
     assert seen[0, 0].flatten().tolist() == pytest.approx([0, 0.1 / 0.25**0.85, 9.9 / 0.25**0.85])
-    assert seen[0, 1].flatten().tolist() == pytest.approx([0, 0.5, 0.99])
+    assert seen[0, 1].flatten().tolist() == pytest.approx([0, np.log(2), np.log(100)], rel=1e-5)
     assert all(
         np.isfinite(v)
         for turn in ("real", "generator")
         for v in loss(model, batch_of(readout), turn).values()
     )
+
+
+def test_rescaled_showers_have_the_sums_that_are_drawn(readout: Geometry) -> None:
+    """At first those are the mean of the data, whatever the image; the noise of the sums changes them."""
+    model, batch = model_of(readout, "model.generator.rescaled=true"), batch_of(readout)
+    assert batch.cells is not None
+    (stage,) = model.stages()
+    assert stage.turns[-1].modules == ("generator", "sums")
+    assert model.sums is not None
+    share = batch.cells.dense(readout.n_cells).sum(1) / batch.energy
+    image = model._generate(
+        batch.energy, model._real(batch).conditions, lambda _, width: torch.randn(SHOWERS, width)
+    )
+    made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
+    assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=0.3)
+    assert made.std() > 0
+    with torch.no_grad():
+        for parameter in model.sums.parameters():
+            parameter.zero_()
+    image = model._generate(
+        batch.energy, model._real(batch).conditions, lambda _, width: torch.randn(SHOWERS, width)
+    )
+    made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
+    assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=1e-4)
 
 
 def test_showers_with_a_small_sum_do_not_count(readout: Geometry) -> None:

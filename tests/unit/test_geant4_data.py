@@ -138,5 +138,6 @@ def test_what_a_file_tells_of_its_simulation() -> None:
     twice = {"converted_from": "b.h5", "source": {"converted_from": "a.h5", "source": {**told, "seed": 3}}}
     assert simulation_of(twice) == expected
     assert simulation_text(expected) == "Geant4 11.4.1, FTFP_BERT, data G4EMLOW8.8"
+    assert simulation_of({**told, "upstream": "None"}) == expected
     for other in ({}, {"seed": 1}, {"source": "a text"}, {"source": {"source": {}}}):
         assert simulation_of(other) == {}

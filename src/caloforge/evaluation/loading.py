@@ -11,6 +11,7 @@ import numpy as np
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.outcome import SampleData
 from caloforge.evaluation.pair import Frame, Level, Observed
+from caloforge.evaluation.papers.gan_kinds import kinds_of
 from caloforge.evaluation.physics import worst_showers
 from caloforge.evaluation.sources import geometry_of
 from caloforge.features import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.evaluation.sources import Source
-    from caloforge.features import CellStore
+    from caloforge.features import CellStore, FeatureTable
     from caloforge.geometry import Geometry
 
 __all__ = ["Options", "Samples", "load_samples", "without_cells"]
@@ -114,13 +115,17 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             threads=options.workers,
         )
         chosen = _nearest(done.table["energy"], energies)
-        examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
+        *examples, early = (
+            read_out(source.read(i, i + 1), geometry, offset=options.offset)
+            for i in (*chosen, _earliest(done.table))
+        )
         return SampleData(
             source.name,
             source.path,
             done.table,
             done.images,
             tuple(examples),
+            early=early,
             cells=None if record is None else record.finish(),
             cost=source.cost,
         )
@@ -163,6 +168,16 @@ def _nearest(energies: NDArray[np.float64], wanted: NDArray[np.float64]) -> list
     """A shower near each wanted energy; different ones even when all showers have one energy."""
     orders = [np.argsort(np.abs(energies - energy), kind="stable") for energy in wanted]
     return [int(order[min(k, len(order) - 1)]) for k, order in enumerate(orders)]
+
+
+def _earliest(table: FeatureTable) -> int:
+    """The shower of the first kind and the upper half of energies with the largest share in front.
+
+    Charged pions that do not shower have equal shares in all layers.
+    """
+    own = table["pdg"] == kinds_of(table)[0]
+    high = np.flatnonzero(own & (table["energy"] >= np.median(table["energy"][own])))
+    return int(high[np.argmax(table["early_share"][high])])
 
 
 def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observed | None:

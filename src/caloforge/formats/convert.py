@@ -144,7 +144,7 @@ def _writer(
 
 
 def _provenance(reader: ShowerReader) -> dict[str, Any]:
-    plain = (str, int, float, dict, list)
+    plain = (str, int, float, dict, list, type(None))
     told = {key: v if isinstance(v, plain) else str(v) for key, v in reader.provenance.items()}
     return {"converted_from": reader.path.name, "source": told}
 

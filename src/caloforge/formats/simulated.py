@@ -30,7 +30,10 @@ def simulation_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
         told = told["source"]
     if not isinstance(told, dict) or "geant4_data" not in told:
         return {}
-    return {key: told[key] for key in _KEYS if told.get(key)}
+    found = {key: told[key] for key in _KEYS if told.get(key)}
+    if not isinstance(found.get("upstream"), dict):
+        found.pop("upstream", None)
+    return found
 
 
 def simulation_text(simulation: Mapping[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from caloforge.models.base import ModelConfig
-from caloforge.records import Count, Record, Width, inconsistent
+from caloforge.preprocessing import ConditionsConfig
+from caloforge.records import Count, Record, Width
 
 __all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig"]
 
@@ -75,16 +76,17 @@ class GeneratorConfig(Record):
     scaled: bool = False
     """Deviation: the image is multiplied by (E / 100 GeV) to the power of the preprocessing."""
     hits: bool = False
-    """Deviation: which cells are hit is drawn, with a normal number for each and a second channel of the last
-    block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    """Deviation: which cells are hit is drawn, with a normal number for each and a second channel behind the
+    last block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    rescaled: bool = False
+    """Deviation: a small network draws the shower's sum, given its layers, and the image is scaled to it."""
 
-    @model_validator(mode="after")
-    def _ends_in_the_image(self) -> Self:
-        expected = 2 if self.hits else 1
-        if self.blocks[-1].channels != expected:
-            got = f"{self.blocks[-1].channels} channels of the last block"
-            raise inconsistent(got=got, expected=f"{expected}, the image" + (" and its hits" * self.hits))
-        return self
+    @field_validator("blocks")
+    @classmethod
+    def _ends_in_the_image(cls, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        if blocks[-1].channels != 1:
+            raise ValueError("one channel, the image, of the last block")
+        return blocks
 
 
 class DiscriminatorConfig(Record):
@@ -104,7 +106,7 @@ class DiscriminatorConfig(Record):
     """Deviation: the image divided by (E / 100 GeV) to the power of the preprocessing, with the conditions
     and the cells' places as further channels, in place of the head that estimates the energy."""
     soft: Annotated[float, Field(ge=0, le=1e3)] = 0.0
-    """Deviation: a further channel x / (x + soft) of the image x shows which cells are hit; 0 for none."""
+    """Deviation: a further channel log(1 + x / soft) of the image x, which shows soft hits; 0 for none."""
     frozen_statistics: bool = False
     """Deviation: in the generator's turn the discriminator neither drops values nor normalises by the batch,
     as it does in the paper's program."""
@@ -160,7 +162,7 @@ class GANConfig(ModelConfig):
     """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV in the paper."""
     log_energy: bool = False
     """Deviation: the logarithm of the energy is the condition, not the energy."""
-    angles: bool = True
-    """Whether showers at angles in the plane of y and depth are trained on."""
+    conditions: ConditionsConfig = ConditionsConfig(angles=True)
+    """The polar angle is one: showers at angles in the plane of y and depth are trained on."""
     mirrored: bool = True
     """Whether showers are mirrored at random in training: in x and, with the angle, in y. Both are exact."""

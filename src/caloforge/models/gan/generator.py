@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
+_QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
 
 class Draw(Protocol):
@@ -51,15 +52,18 @@ class Generator(nn.Module):
         layers, nx, ny = geometry.dense_shape
         self.config = config
         self._threshold = threshold
-        shapes = _input_shapes(config.blocks, (nx, ny, layers))
-        self._start = (config.channels, *_over(shapes[0], config.blocks[0].upsampling))
+        blocks = config.blocks
+        if config.hits:
+            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": 2}))
+        shapes = _input_shapes(blocks, (nx, ny, layers))
+        self._start = (config.channels, *_over(shapes[0], blocks[0].upsampling))
         self.start = nn.Linear(config.noise + _CONDITIONS, int(np.prod(self._start)))
         channels = config.channels
         self.blocks = nn.ModuleList()
-        for number, (block, shape) in enumerate(zip(config.blocks, shapes, strict=True)):
+        for number, (block, shape) in enumerate(zip(blocks, shapes, strict=True)):
             local = None
             if block.local:
-                local = _Local(config, Places(geometry, shape, _factor(config.blocks[number + 1 :])), shape)
+                local = _Local(config, Places(geometry, shape, _factor(blocks[number + 1 :])), shape)
             last = number == len(shapes) - 1
             self.blocks.append(_UpBlock(block, channels, shape, local, last=last))
             channels = block.channels
@@ -113,6 +117,9 @@ class _UpBlock(nn.Module):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+        if local is not None:
+            with torch.no_grad():
+                layer.weight[:, channels + local.channels - local.noise :] *= _QUIET
 
     def forward(self, image: Tensor, polar: Tensor, draw: Draw, name: str) -> Tensor:
         if image.shape[2:] != self._shape:
@@ -135,6 +142,7 @@ class _Local(nn.Module):
         super().__init__()
         self.places = places if config.axis else None
         self._noise = (config.cell_noise, *shape)
+        self.noise = config.cell_noise
         self.channels = config.cell_noise + (Places.channels if config.axis else 0)
 
     def forward(self, polar: Tensor, draw: Draw, name: str) -> list[Tensor]:

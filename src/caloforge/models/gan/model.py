@@ -33,6 +33,7 @@ from caloforge.models.gan.config import GANConfig
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
+from caloforge.models.gan.sums import Sums
 from caloforge.models.gan.validation import distances, diversity
 from caloforge.models.stages import Stage, Turn
 from caloforge.preprocessing import Conditions
@@ -79,20 +80,22 @@ class ThreeDGAN(GenerativeModel):
 
     name: ClassVar[str] = "3dgan"
     config_class: ClassVar[type[ModelConfig]] = GANConfig
+    knows: ClassVar[frozenset[str]] = frozenset({"angles"})
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: GANConfig
 
     def __init__(self, config: GANConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
         self.images = Images(config, geometry)
-        self.trained = Conditions(angles=config.angles, log=True)
+        self.trained = Conditions(config.conditions, log=True)
         self.generator = Generator(config.generator, geometry, threshold=self.images.threshold)
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)
+        self.sums = Sums(geometry.n_layers) if config.generator.rescaled else None
 
     def stages(self) -> Sequence[Stage]:
         """The steps of the training: the first one owns both networks, the others go on with its weights."""
-        networks = ("generator", "discriminator")
+        networks = (*self._made_by, "discriminator")
         stages: list[Stage] = []
         for step in self.config.steps:
             own = {"needs": (stages[-1].name,), "replaces": networks} if stages else {"modules": networks}
@@ -108,13 +111,22 @@ class ThreeDGAN(GenerativeModel):
             for part in parts
         ]
         active = () if self.config.discriminator.frozen_statistics else ("discriminator",)
-        times, own = loss.generator_turns, ("generator",)
-        return (*against, Turn("generator", times=times, modules=own, fresh=False, active=active))
+        times = loss.generator_turns
+        return (*against, Turn("generator", times=times, modules=self._made_by, fresh=False, active=active))
+
+    @property
+    def _made_by(self) -> tuple[str, ...]:
+        """The modules that make images."""
+        return ("generator",) if self.sums is None else ("generator", "sums")
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:  # noqa: ARG002 (nothing is drawn)
         """Note the trained energies; images have fixed scales."""
         if not self.trained.is_fitted:
             self.trained.fit(sample.particles)
+        if self.sums is not None and not self.sums.is_fitted:
+            cells, label = self._cells_of(sample), self.images.labels(sample.energy)
+            total = torch.zeros_like(label).index_add(0, cells.index, cells.energy)
+            self.sums.fit(total * self.images.scale / label)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: ``real``, ``fake`` (or both, ``discriminator``), ``generator``."""
@@ -182,13 +194,16 @@ class ThreeDGAN(GenerativeModel):
         """Images ``(B, 1, x, y, layers)``."""
         unit = self.images.unit(energy) if self.config.generator.scaled else 1.0
         image: Tensor = self.generator(conditions, draw, unit)
-        return image
+        if self.sums is None:
+            return image
+        factor = self.sums(self.images.energies(image), conditions, draw) * self.images.labels(energy)
+        return image * factor.pow(self.images.power)[:, None, None, None, None]
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""
         config = self.config.discriminator
         seen = image / self.images.unit(energy) if config.conditional else image
-        return torch.cat([seen, image / (image + config.soft)], dim=1) if config.soft else seen
+        return torch.cat([seen, torch.log1p(image / config.soft)], dim=1) if config.soft else seen
 
     def _judged(self, real: _Real, image: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Logits and estimated energies of images of the batch's particles."""
