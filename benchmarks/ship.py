@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.particles import particle_name
 from caloforge.simulator import Simulator
 from caloforge.units import DEGREE, GEV
 
@@ -72,7 +71,7 @@ def limits_of(name: str, geometry: Geometry, trained: TrainedRange) -> list[str]
     values = {"cell": cell_of(geometry), "threshold": geometry.threshold}
     family = [sentence.format(**values) for sentence in LIMITS.get(name, ())]
     trained_on = (
-        f"Trained on {particle_name(trained.pdg)} showers {angles} between {low:.4g} and {high:.4g} GeV; "
+        f"Trained on {trained.names} showers {angles} between {low:.4g} and {high:.4g} GeV; "
         "outside of it showers are extrapolated."
     )
     return [*family[:1], trained_on, *family[1:]]

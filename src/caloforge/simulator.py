@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,11 @@ from caloforge.models import Particles, build_model
 from caloforge.models.assembly import to_showers
 from caloforge.models.bounds import FAR
 from caloforge.models.noise import StreamNoise
-from caloforge.particles import particle_name
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
-from caloforge.trained.files import SavedRange, read_model, write_model
+from caloforge.trained.files import read_model, write_model
 from caloforge.trained.range import TrainedRange, refuse_absurd
+from caloforge.trained.stored import SavedRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Simulator:
     model: GenerativeModel
     trained: TrainedRange
     card: dict[str, Any] = field(default_factory=dict)
-    _usual: dict[float, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _usual: dict[tuple[float, int], float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def geometry(self) -> Geometry:
@@ -191,10 +191,12 @@ class Simulator:
         _LOGGER.warning("The %s: the showers are %s.", complaint, self._consequence(incident))
 
     def _consequence(self, incident: Incident) -> str:
-        """What showers are that the model was not trained on: no network knows particles, few know angles."""
-        if np.any(incident.pdg != self.trained.pdg):
-            return f"those of another particle ({particle_name(self.trained.pdg)})"
-        if self.model.trains_on == "cells" and self.trained.exceeds_angles(incident):
+        """What showers are that the model was not trained on: few know particles, or angles."""
+        known = self.model.config.conditions
+        if self.trained.is_other(incident).any() and not known.particles:
+            return f"those of another particle ({self.trained.names})"
+        has_axis = self.model.trains_on == "points"  # clouds lean with their particle
+        if not (known.angles or has_axis) and self.trained.exceeds_angles(incident):
             return "those of perpendicular particles, as the model knows no angles"
         return "extrapolated"
 
@@ -216,16 +218,17 @@ class Simulator:
         """Refuse absurd showers; clouds count as what the read-out sees of them."""
         nearest, readout = self.trained.nearest(showers.incident), to_cells(showers, self.geometry)
         refuse_absurd(self.model.name, readout, np.full(len(readout), np.nan), self.trained)
-        usual = np.array([self._usual_fraction(energy) for energy in nearest.tolist()])
+        ends = zip(nearest.energy.tolist(), nearest.pdg.tolist(), strict=True)
+        usual = np.array([self._usual_fraction(*end) for end in ends])
         refuse_absurd(self.model.name, readout, usual, self.trained)
 
-    def _usual_fraction(self, energy: float) -> float:
-        """Visible over incident energy of the model's showers at a trained energy, perpendicular ones."""
-        if energy not in self._usual:
-            incident = Incident.of(np.full(_PROBES, energy), pdg=self.trained.pdg)
+    def _usual_fraction(self, energy: float, pdg: int) -> float:
+        """Visible over incident energy of showers at a trained energy, of perpendicular particles."""
+        if (energy, pdg) not in self._usual:
+            incident = Incident.of(np.full(_PROBES, energy), pdg=pdg)
             showers = to_cells(self._draw(incident, 0, np.arange(_PROBES)), self.geometry)
-            self._usual[energy] = float(showers.visible_energy.mean() / energy)
-        return self._usual[energy]
+            self._usual[energy, pdg] = float(showers.visible_energy.mean() / energy)
+        return self._usual[energy, pdg]
 
     def with_sampler(self, **changes: object) -> Simulator:
         """The same model with another sampler: ``steps``, ``kind``, ``sigma_max`` ...
@@ -260,7 +263,7 @@ class Simulator:
         Raises:
             OutputError: The folder cannot be written.
         """
-        trained = SavedRange(energy=self.trained.energy, theta=self.trained.theta, pdg=self.trained.pdg)
+        trained = SavedRange(**asdict(self.trained))
         write_model(folder, self.model, trained, self.card, half=half)
 
     @classmethod
@@ -272,5 +275,5 @@ class Simulator:
                 another model or geometry.
         """
         saved = read_model(Path(folder))
-        trained = TrainedRange(saved.trained.energy, saved.trained.theta, saved.trained.pdg)
+        trained = TrainedRange(**saved.trained.model_dump())
         return cls(saved.model, trained, saved.card)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
-RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22)
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,))
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
     "3dgan": 1_364_983 + 87_354,

@@ -551,9 +551,9 @@ def of_two_kinds(showers: Showers) -> Showers:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (tilted, r"train with model\.angles=true"),
-        (of_two_kinds, r"particles \[11, 22\]; training needs ten or more of one kind"),
-        (lambda s: s[:9], "9 showers of particles"),
+        (tilted, r"train with model\.conditions\.angles=true"),
+        (of_two_kinds, r"showers of e- and gamma, .* train with model\.conditions\.particles=\[e-,gamma\]"),
+        (lambda s: s[:9], "got 9 showers, expected ten or more"),
         (lambda s: s.keep(np.zeros(len(s.energy), dtype=bool)), "no hits at all"),
         (lambda s: s.keep(s.shower < 60), "tune part of the 150 showers has no shower with hits"),
     ],
@@ -574,7 +574,7 @@ def test_showers_at_angles_and_in_cells_and_in_several_files(
         showers = reader.read(0, len(reader))
     files = [write(tmp_path / "a.h5", project(tilted(showers), siw), siw)]
     files.append(write(tmp_path / "b.h5", project(showers[:40], siw), siw))
-    config = load_config(EDM, [*SMALL, "model.angles=true", "symmetry=none"])
+    config = load_config(EDM, [*SMALL, "model.conditions.angles=true", "symmetry=none"])
     simulator = train(config, files, tmp_path / "run", seed=0)
     assert simulator.trained.theta == pytest.approx(0.3)
     assert simulator.card["data"]["files"] == ["a.h5", "b.h5"]

@@ -256,7 +256,7 @@ def wanted(model: CaloClouds, incident: Incident, seed: int = 1) -> Summary:
 def test_showers_have_the_counts_and_the_energy_that_the_flow_wants(data: TrainingData) -> None:
     model = untrained(data)
     summary = wanted(model, INCIDENT)
-    showers = Simulator(model, TrainedRange((1e4, 1e5), 0.01, 22)).sample(INCIDENT, seed=1)
+    showers = Simulator(model, TrainedRange((1e4, 1e5), 0.01, (22,))).sample(INCIDENT, seed=1)
     counts = count_by_layer(showers, data.geometry)
     torch.testing.assert_close(counts.sum(1), summary.counts.sum(1).double().round().clamp_min(1))
     assert float((counts - summary.counts).abs().max()) <= 1.0
@@ -326,7 +326,7 @@ def test_the_latent_vector_changes_the_cloud(data: TrainingData) -> None:
 
 
 def test_sampler_can_be_changed(data: TrainingData) -> None:
-    simulator = Simulator(untrained(data), TrainedRange((1e4, 1e5), 0.01, 22))
+    simulator = Simulator(untrained(data), TrainedRange((1e4, 1e5), 0.01, (22,)))
     incident = INCIDENT[:3]
     first, other = (s.sample(incident, seed=1) for s in (simulator, simulator.with_sampler(flexibility=1.0)))
     np.testing.assert_array_equal(first.n_hits, other.n_hits)

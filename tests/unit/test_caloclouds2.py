@@ -256,7 +256,7 @@ def test_sampling_is_a_function_of_the_noise(data: TrainingData) -> None:
 
 
 def test_with_angles_the_cloud_follows_the_axis(data: TrainingData) -> None:
-    model = untrained(data, "model.angles=true")
+    model = untrained(data, "model.conditions.angles=true")
     incident = Incident.of(np.full(20, 5e4), theta=0.6, phi=np.linspace(0, 6, 20))
     wanted = summary_of(model, incident, 1, np.arange(20))
     cloud = sample(model, incident)

@@ -330,7 +330,7 @@ def test_a_shower_of_few_points_has_all_their_cells(data: TrainingData) -> None:
     "options", [{"weights": "density"}, {"placement": "gumbel"}, {"noise": "lattice", "draws_per_hit": 30}]
 )
 def test_samplers_can_be_changed_in_a_trained_model(data: TrainingData, options: dict[str, object]) -> None:
-    simulator = Simulator(model_of(data), TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22))
+    simulator = Simulator(model_of(data), TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,)))
     changed = simulator.with_sampler(**options)
     first, other = (s.sample(Incident.of([5e4] * 4), seed=1) for s in (simulator, changed))
     np.testing.assert_array_equal(first.n_hits, other.n_hits)

@@ -130,7 +130,7 @@ def test_the_card_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     simulator = load_simulator("caloclouds-2-cm:siw-ecal")
     simulator.save(tmp_path / "model")
     card = read_card(tmp_path / "model")
-    assert (card.model, card.parameters, card.pdg) == ("caloclouds-2-cm", 168_478, 22)
+    assert (card.model, card.parameters, card.particles) == ("caloclouds-2-cm", 168_478, (22,))
     print_card("mine", card)
     assert "caloclouds-2-cm, 168,478 parameters" in capsys.readouterr().out
     geant4 = {"geant4": "Geant4 11.4.1", "physics": "FTFP_BERT", "geant4_data": ["G4EMLOW8.8"]}

@@ -329,6 +329,22 @@ def test_lost_early_showers_are_noticed(frame: Frame, reference: Observed) -> No
     assert number(doubled) == pytest.approx(2 * 400 / (400 + early.sum()) - 1)
 
 
+def test_rare_showers_are_those_of_the_first_kind(frame: Frame, reference: Observed) -> None:
+    """Pions that do not shower have a tenth of their energy in a tenth of the layers."""
+    pion = np.arange(400) % 4 == 0
+    share = np.where(pion, 0.5, reference.table["early_share"])
+    mixed = altered(reference, pdg=np.where(pion, -211, 11), early_share=share)
+    frame = replace(frame, reference=mixed.table)
+    electrons = share[~pion]
+    without = mixed.select(pion | (share <= np.quantile(electrons, 0.97)))
+    lost = by_name(rare_metric(Pair(mixed, without, frame)))["3dgan_early"]
+    assert lost.settings["threshold"] == pytest.approx(np.quantile(electrons, 0.97))
+    assert lost.settings["reference"]["rate"] == pytest.approx(0.03, abs=0.004)
+    assert number(lost) == pytest.approx(1.0)
+    only_pions = mixed.select(pion)
+    assert by_name(rare_metric(Pair(mixed, only_pions, frame)))["3dgan_early"].value is None
+
+
 @pytest.fixture(scope="module")
 def clic_toy() -> tuple[Frame, Observed]:
     """Particles that lean to both sides of the y axis, and electrons and photons."""
@@ -393,6 +409,9 @@ def test_shapes_tell_how_much_energy_lies_elsewhere(clic_toy: tuple[Frame, Obser
     assert number(values["3dgan_shape_y"]) == pytest.approx(0.25)
     assert values["3dgan_shape_y"].settings["bins_used"] == 6  # two energies, three angles
     assert number(values["3dgan_shape_x"]) == number(values["3dgan_shape_z"]) == 0.0
+    nothing = altered(sample, profile_y=0 * profile)
+    assert number(by_name(gan_shape_metric(Pair(first, nothing, frame)))["3dgan_shape_y"]) == 1.0
+    assert by_name(gan_shape_metric(Pair(nothing, first, frame)))["3dgan_shape_y"].value is None
 
 
 def test_shapes_of_rings_are_along_the_depth_only() -> None:

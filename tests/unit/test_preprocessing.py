@@ -8,16 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, DataError
 from caloforge.preprocessing import (
     Conditions,
+    ConditionsConfig,
+    Particles,
     PointTransform,
     PointTransformConfig,
     Summary,
     SummaryTransform,
     make_summary_transform,
 )
+from caloforge.showers import Incident
 from toy_training import particles_of
 
 if TYPE_CHECKING:
@@ -204,7 +208,7 @@ def test_what_is_not_fitted_says_so(use: str) -> None:
         "forward": [
             lambda: whitened(summary, condition, rng_of(0)),
             lambda: points(*random_points(0)),
-            lambda: Conditions(angles=False)(particles_of(torch.ones(2))),
+            lambda: Conditions()(particles_of(torch.ones(2))),
         ],
         "inverse": [
             lambda: whitened.inverse(torch.zeros(400, 65), condition),
@@ -224,7 +228,7 @@ def test_fitted_numbers_are_saved() -> None:
 
 
 def test_conditions_span_the_trained_range() -> None:
-    conditions = Conditions(angles=True)
+    conditions = Conditions(ConditionsConfig(angles=True))
     energy = torch.tensor([1e4, 5.5e4, 1e5], dtype=torch.float64)
     direction = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.3, -0.4]])
     conditions.fit(particles_of(energy, direction))
@@ -233,11 +237,33 @@ def test_conditions_span_the_trained_range() -> None:
     torch.testing.assert_close(out[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
     torch.testing.assert_close(out[:, 1:], direction)
     assert conditions.features == 3
-    assert Conditions(angles=False).features == 1
+    assert Conditions().features == 1
+
+
+def test_kinds_are_ones_among_zeros() -> None:
+    conditions = Conditions(ConditionsConfig(angles=True, particles=("gamma", "11", "pi+")))
+    assert conditions.config.particles == ("gamma", "e-", "pi+")
+    particles = Particles.of(Incident.of([1e4, 2e4, 3e4], theta=0.3, pdg=[211, 22, 11]))
+    conditions.fit(particles)
+    expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    assert torch.equal(conditions(particles)[:, 3:], expected)
+    assert conditions.features == 6
+    assert set(conditions.state_dict()) == {"fitted", "energy_range", "largest_theta"}
+    with pytest.raises(DataError, match=r"particles: got e\+, expected one of gamma, e-, pi\+"):
+        conditions(Particles.of(Incident.of([1e4, 2e4], pdg=[22, -11])))
+
+
+@pytest.mark.parametrize(
+    ("particles", "message"),
+    [(("gamma", 22), "every kind once"), (("quark",), "Unknown particle"), ((1.5,), "a particle's name or")],
+)
+def test_kinds_are_particles(particles: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ConditionsConfig.model_validate({"particles": particles})
 
 
 def test_one_energy_alone_is_a_usable_condition() -> None:
-    conditions = Conditions(angles=False)
+    conditions = Conditions()
     energy = torch.full((5,), 50_000.123, dtype=torch.float64)
     conditions.fit(particles_of(energy))
     out = conditions(particles_of(energy * torch.tensor([1.0, 1.0, 1.0, 1.001, 0.999])))

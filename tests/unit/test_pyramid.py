@@ -296,6 +296,6 @@ def test_the_side_of_a_shower_is_normally_distributed(model: Pyramid, data: Trai
 
 
 def test_cells_cannot_be_moved(model: Pyramid) -> None:
-    simulator = Simulator(model, TrainedRange((1e4, 1e5), 0.001, 22))
+    simulator = Simulator(model, TrainedRange((1e4, 1e5), 0.001, (22,)))
     with pytest.raises(DataError, match="leave out the offset"):
         simulator(INCIDENT[:2], seed=1, offset=(1.0, 0.0))

@@ -190,3 +190,18 @@ def test_reconstructions_by_energy(evaluation: Evaluation) -> None:
     np.testing.assert_allclose(bars["generated, both"].lines[0].get_ydata(), [99.0, np.nan])
     assert "mine" in plots["downstream_energy_bias_0"].caption
     assert drawn(downstream_plots, replace(evaluation, results={"mine": tuple(results[:1])})) == {}
+
+
+def test_examples_of_models_are_near_those_of_the_reference(evaluation: Evaluation) -> None:
+    """In energy and direction, and of the same kind."""
+    table = evaluation.generated[0].table
+    for first, second in zip(evaluation.reference.examples, evaluation.generated[0].examples, strict=True):
+        one, two = first.incident, second.incident
+        assert one.pdg[0] == two.pdg[0]
+        incident = Incident.of(table["energy"], theta=table["theta"], phi=table["phi"], pdg=table["pdg"])
+        aside = np.linalg.norm(incident.direction - one.direction[0], axis=1)
+        far = np.abs(incident.energy / one.energy[0] - 1) + aside + 10 * (incident.pdg != one.pdg[0])
+        assert two.energy[0] == incident.energy[far.argmin()]
+    energies = [shower.incident.energy[0] for shower in evaluation.reference.examples]
+    expected = np.quantile(evaluation.reference.table["energy"], [0.15, 0.5, 0.9])
+    np.testing.assert_allclose(energies, expected, rtol=0.02)

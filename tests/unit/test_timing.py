@@ -74,7 +74,7 @@ class Toy(GenerativeModel):
 
 @pytest.fixture
 def toy(siw: Geometry) -> Simulator:
-    return Simulator(Toy(siw), TrainedRange((5e3, 20e3), 0.0, 22))
+    return Simulator(Toy(siw), TrainedRange((5e3, 20e3), 0.0, (22,)))
 
 
 def test_nested_time_counts_once() -> None:

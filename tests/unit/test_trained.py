@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.models.base import Noise, Particles
 
-RANGE = TrainedRange(energy=(1e4, 1e5), theta=10 * DEGREE, pdg=22)
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=10 * DEGREE, particles=(22,))
 FRACTION = 0.02
 
 
@@ -115,6 +115,37 @@ def test_models_of_cells_say_that_they_know_no_angles(
     assert "those of perpendicular particles, as the model knows no angles" in caplog.text
 
 
+def test_a_model_may_know_several_particles() -> None:
+    known = TrainedRange(energy=(1e4, 1e5), theta=0.1, particles=(211, 11, 22, 11))
+    assert known.particles == (11, 22, 211)
+    incident = Incident.of([2e4, 9e4, 2e4], pdg=[22, -11, 211])
+    assert known.is_far(incident).tolist() == [False, True, False]
+    complaint = "particles (e+, gamma, pi+) are not those of the training (e-, gamma, pi+)"
+    assert known.complaint(incident) == complaint
+    assert known.complaint(incident[::2]) == ""
+    near = known.nearest(incident)
+    assert (near.energy.tolist(), near.pdg.tolist()) == ([1e4, 1e5, 1e4], [22, 11, 211])
+
+
+def test_the_usual_fraction_is_that_of_the_particle(siw: Geometry) -> None:
+    """A kind that makes a fifth of the light is not absurd for it."""
+
+    class Two(Toy):
+        def sample(self, particles: Particles, noise: Noise) -> Cloud:
+            cloud = super().sample(particles, noise)
+            cloud.points[:, 3] *= torch.where(particles.pdg == 211, 0.2, 1.0).repeat_interleave(10)
+            return cloud
+
+    both = TrainedRange(energy=(1e4, 1e5), theta=0.1, particles=(22, 211))
+    simulator = Simulator(Two(siw, lambda energy: 0 * energy + FRACTION), both)
+    incident = Incident.of(np.full(20, 1e6), pdg=[22, 211] * 10)
+    assert len(simulator(incident, seed=1, allow_extrapolation=True)) == 20
+    assert simulator._usual == {
+        (1e5, 22): pytest.approx(FRACTION),
+        (1e5, 211): pytest.approx(0.2 * FRACTION),
+    }
+
+
 def test_what_is_near_is_a_warning(siw: Geometry, caplog: pytest.LogCaptureFixture) -> None:
     simulator = toy(siw, lambda energy: 0 * energy)
     with caplog.at_level(logging.WARNING):
@@ -198,7 +229,7 @@ def test_a_shower_of_many_times_the_energy_takes_the_place_of_many(siw: Geometry
     assert isinstance(model, Toy)
     simulator.sample(Incident.of(np.full(25, 1.9e5)), seed=1, batch_size=10)
     assert model.batches == [10, 10, 5]  # in and near the range as ever
-    simulator._usual = {1e5: FRACTION}
+    simulator._usual = {(1e5, 22): FRACTION}
     model.batches.clear()
     simulator.sample(Incident.of([1e6, 1e6, 1e6, 1e7, 5e4, 5e4]), seed=1, batch_size=10)
     assert model.batches == [2, 1, 1, 2]  # of five, of fifty, of one each
@@ -208,7 +239,7 @@ class TestBounds:
     """Energies 50 GeV (inside), 200 GeV (near) and 10 TeV (far), trained from 10 to 100 GeV."""
 
     def bounds(self, *energies: float) -> Bounds:
-        conditions = Conditions(angles=False)
+        conditions = Conditions()
         conditions.fit(particles_of(torch.tensor([1e4, 1e5], dtype=torch.float64)))
         return Bounds.of("toy", torch.tensor(energies, dtype=torch.float64), conditions)
 

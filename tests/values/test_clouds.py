@@ -123,7 +123,7 @@ def test_slopes_are_tangents() -> None:
 
 
 def bounds(*energies: float) -> Bounds:
-    conditions = Conditions(angles=False)
+    conditions = Conditions()
     conditions.fit(particles_of(torch.tensor([1e4, 1e5]).double()))
     return Bounds.of("toy", torch.tensor(energies, dtype=torch.float64), conditions)
 
@@ -181,7 +181,7 @@ class Ladder(PointCloudModel):
 def test_deep_points_get_deep_layers_and_the_axis_of_their_particle(
     siw: Geometry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "angles": True})
+    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "conditions": {"angles": True}})
     torch.manual_seed(0)
     model = Ladder(config, siw, content="layers")
     counts = torch.poisson(torch.full((50, 30), 20.0), generator=rng())

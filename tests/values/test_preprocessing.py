@@ -12,6 +12,7 @@ from torch import Tensor
 from caloforge.preprocessing import (
     CDFDequantiser,
     Conditions,
+    ConditionsConfig,
     PointTransform,
     PointTransformConfig,
     Summary,
@@ -38,13 +39,13 @@ def scaled(conditions: Conditions, *energies: float) -> list[float]:
 
 
 def test_energies_map_linearly_from_the_trained_range() -> None:
-    conditions = Conditions(angles=False)
+    conditions = Conditions()
     conditions.fit(particles_of(mev(10_000.0, 90_000.0, 30_000.0)))
     assert scaled(conditions, 10_000.0, 50_000.0, 90_000.0, 110_000.0) == pytest.approx([-1, 0, 1, 1.5])
 
 
 def test_logarithms_map_linearly_from_the_trained_range() -> None:
-    conditions = Conditions(angles=False, log=True)
+    conditions = Conditions(log=True)
     conditions.fit(particles_of(mev(10.0, 100.0, 100_000.0)))
     expected = [-1.0, -0.5, 0.0, 1.0, 1.5]
     assert scaled(conditions, 10.0, 100.0, 1000.0, 100_000.0, 1_000_000.0) == pytest.approx(
@@ -53,7 +54,7 @@ def test_logarithms_map_linearly_from_the_trained_range() -> None:
 
 
 def test_angles_are_kept_beside_the_energy() -> None:
-    conditions = Conditions(angles=True)
+    conditions = Conditions(ConditionsConfig(angles=True))
     conditions.fit(particles_of(mev(1.0, 3.0), torch.tensor([[0.1, 0.0], [0.3, -0.4]])))
     found = conditions(particles_of(mev(2.0), torch.tensor([[0.3, -0.4]])))
     assert found[0].tolist() == pytest.approx([0.0, 0.3, -0.4])

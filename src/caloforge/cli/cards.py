@@ -77,7 +77,8 @@ def _particles(model: ModelCard) -> str:
     low, high = (end / GEV for end in model.energy)
     angle = model.theta / DEGREE
     angles = f"0 to {angle:.4g} degrees from the perpendicular" if angle > 0.1 else "perpendicular"
-    return f"{particle_name(model.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
+    names = ", ".join(map(particle_name, model.particles))
+    return f"{names}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:

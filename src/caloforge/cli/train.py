@@ -101,7 +101,7 @@ def train(
     caloforge train caloclouds-2-cm/small --data photons.h5 --out runs/cm \
       --init-from runs/edm
     caloforge train caloclouds-2/small --data angles.h5 --out runs/angles \
-      model.angles=true training.point_diffusion.steps=8000
+      model.conditions.angles=true training.point_diffusion.steps=8000
     caloforge train pyramid/small --data photons.h5 --out runs/pyramid --stages 2
     caloforge train pyramid/small --data photons.h5 --out runs/pyramid \
       --stage energies

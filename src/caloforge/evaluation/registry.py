@@ -134,7 +134,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("bins", "physics", bin_metric, "fast", "2", 100, 5, None),
     Metric("gan_shapes", "physics", gan_shape_metric, "fast", "1", 100, 5, 0.5),
     Metric("kinds", "physics", kind_metric, "fast", "1", 100, 5, 0.5),
-    Metric("rare", "physics", rare_metric, "fast", "1", 200, 5, 0.5),
+    Metric("rare", "physics", rare_metric, "fast", "2", 200, 5, 0.5),
     Metric("regimes", "physics", regime_metric, "fast", "1", 50, 5, 0.5),
     Metric("layers", "physics", layer_correlation_metric, "fast", "1", 50, 5, 0.5),
     Metric("hit_patterns", "physics", hit_pattern_metric, "standard", "1", 200, 1, 0.5, cells=True),

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from torch import nn
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, bad
 from caloforge.models.batch import Batch
 from caloforge.models.showers import CellSet, Cloud
-from caloforge.preprocessing import Particles
+from caloforge.preprocessing import ConditionsConfig, Particles
 from caloforge.records import Record
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ __all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise
 
 class ModelConfig(Record):
     """Base of the models' configurations; unknown keys are errors."""
+
+    conditions: ConditionsConfig = ConditionsConfig()
+    """What the model is told of a particle beside its energy."""
 
 
 class Noise(Protocol):
@@ -52,11 +55,13 @@ class GenerativeModel(nn.Module, ABC):
         config_class: Its configuration.
         geometry: The read-out that it was built for.
         config: Its sizes.
+        knows: Which of ``ConditionsConfig`` it can have as conditions.
         trains_on: What training batches hold for it: points with their summaries, or the hit cells.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
+    knows: ClassVar[frozenset[str]] = frozenset()
     trains_on: ClassVar[Literal["points", "cells"]] = "points"
     geometry: Geometry
     config: ModelConfig
@@ -64,6 +69,11 @@ class GenerativeModel(nn.Module, ABC):
     def __init__(self, config: ModelConfig, geometry: Geometry) -> None:
         super().__init__()
         self.config, self.geometry = config, geometry
+        for name in ("angles", "particles"):
+            if getattr(config.conditions, name) and name not in self.knows:
+                got, fix = f"model.conditions.{name}", "leave it out, or take another model"
+                expected = f"{' or '.join(sorted(self.knows)) or 'none'} as conditions beside the energy"
+                raise ConfigError(bad(self.name, got=got, expected=expected, fix=fix))
 
     @classmethod
     def build(cls, config: ModelConfig, geometry: Geometry) -> Self:

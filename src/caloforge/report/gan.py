@@ -19,7 +19,7 @@ from caloforge.report.samples import common_edges, recorded, recorded_curve, sam
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -83,7 +83,9 @@ def _at_energy(table: FeatureTable, *, bins: Bins, number: int) -> FeatureTable:
     return table.select(bins.find(table["energy"]) == number)
 
 
-def _shape(evaluation: Evaluation, axis: str, chosen: partial[FeatureTable], key: str, words: str) -> Plot:
+def _shape(
+    evaluation: Evaluation, axis: str, chosen: Callable[[FeatureTable], FeatureTable], key: str, words: str
+) -> Plot:
     """The mean energy along an axis, of some showers; lateral ones in a logarithmic scale for their tails."""
     depth = axis == "z"
     edges = (

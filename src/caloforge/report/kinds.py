@@ -47,13 +47,7 @@ def kind_plots(evaluation: Evaluation) -> Iterator[Plot]:
     if len(kinds) < 2:
         return
     for name, (label, caption) in _HISTOGRAMS.items():
-        edges, log = common_edges(evaluation, lambda table, name=name: np.asarray(table[name]))
-
-        def curve(table: FeatureTable, name: str = name, edges: NDArray[np.floating] = edges) -> Curve:
-            return histogram(table[name], edges)
-
-        figure = _side_by_side(evaluation, kinds, edges, curve, (label, "share of showers"), log=log)
-        yield _plot(evaluation, f"kinds_{name}", caption, figure)
+        yield _histogram(evaluation, kinds, name, label, caption)
     edges = energy_bins(evaluation.reference.table)
     if not len(edges):
         return
@@ -67,6 +61,19 @@ def kind_plots(evaluation: Evaluation) -> Iterator[Plot]:
     )
     caption = "Sampling fraction against the incident energy, by kind of particle (figure 11 of 3DGAN)."
     yield _plot(evaluation, "kinds_fraction", caption, figure)
+
+
+def _histogram(evaluation: Evaluation, kinds: list[int], name: str, label: str, caption: str) -> Plot:
+    def values(table: FeatureTable) -> NDArray[np.float64]:
+        return np.asarray(table[name], np.float64)
+
+    edges, log = common_edges(evaluation, values)
+
+    def curve(table: FeatureTable) -> Curve:
+        return histogram(values(table), edges)
+
+    figure = _side_by_side(evaluation, kinds, edges, curve, (label, "share of showers"), log=log)
+    return _plot(evaluation, f"kinds_{name}", caption, figure)
 
 
 def _plot(evaluation: Evaluation, key: str, caption: str, figure: Figure) -> Plot:

@@ -127,7 +127,7 @@ class _Worker:
 
 def time_simulator(simulator: Simulator, task: TimingTask) -> ShowerTiming:
     """Measure in this process, with the threads that it has."""
-    pdg, watch = simulator.trained.pdg, Stopwatch()
+    pdg, watch = simulator.trained.particles[0], Stopwatch()
     incident = Incident.of(even_energies(task.energy, task.showers, seed=task.seed), pdg=pdg)
     with watched(simulator.model, watch):
         _generate(simulator, incident[: max(_WARM_UP, task.batch_size)], task, watch)

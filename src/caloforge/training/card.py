@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["facts_of", "training_card"]
 
 _CURVES = ("loss", "validation_loss", "validation_merit")
-_NO_NUMBERS = {"stage", "time", "collapse"}  # a stage may recover from a collapse
 _POINTS = 40  # of a curve, about
 
 
@@ -62,7 +61,7 @@ def training_card(
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for line in log:
         stage = line["stage"]
-        numbers = {k: v for k, v in line.items() if k not in _NO_NUMBERS}
+        numbers = {k: v for k, v in line.items() if k != "time" and not isinstance(v, str)}
         last.setdefault(stage, {}).update(numbers)
         for name in filter(_is_curve, numbers):
             curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caloforge.errors import CaloForgeError, DataError, OutputError
+from caloforge.errors import CaloForgeError, DataError, OutputError, bad
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
@@ -42,7 +42,7 @@ _COLUMNS = ("x", "y", "layer", "energy")
 _CELL_COLUMNS = ("cell", "cell_energy")
 _TYPES = {"layer": np.uint8, "cell": np.int32}  # float32 otherwise
 _FACTS = "facts.json"
-_FORMAT = 3  # of the cache: older ones are made again
+_FORMAT = 4  # of the cache: older ones are made again
 
 
 class TrainingData:
@@ -63,21 +63,20 @@ class TrainingData:
         self.cell_offsets: NDArray[np.int64] = np.asarray(arrays["cell_offsets"])
         self.energy: NDArray[np.float64] = np.asarray(arrays["incident_energy"])
         self.direction: NDArray[np.float32] = np.asarray(arrays["direction"])
+        self.pdg: NDArray[np.int32] = np.asarray(arrays["pdg"])
         self._layers = {name: arrays[name] for name in ("counts", "energies", "centre")}
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         self.pitch: float = facts["pitch"]
         self.fingerprint: str = facts["fingerprint"]
         self.splits = tuple(Split(*entry) for entry in facts["splits"])
         self._rows: dict[Part, NDArray[np.int64]] = {}
-        self.particle: int = facts["pdg"]
 
     @classmethod
     def prepare(cls, sources: Sequence[Path], geometry: Geometry, folder: Path, *, seed: int) -> TrainingData:
         """Open the cache of shower files, or build it.
 
         Raises:
-            DataError: There are fewer than ten showers, or several kinds of particles or of
-                positions, or no hits.
+            DataError: There are fewer than ten showers, or several kinds of positions, or no hits.
             OutputError: The cache cannot be written.
         """
         origin = _origin(sources, geometry, seed)
@@ -97,6 +96,11 @@ class TrainingData:
 
     def __len__(self) -> int:
         return len(self.energy)
+
+    @cached_property
+    def particles(self) -> tuple[int, ...]:
+        """The kinds of particles that there are, by code."""
+        return tuple(np.unique(self.pdg).tolist())
 
     @property
     def _starts(self) -> NDArray[np.int64]:
@@ -177,7 +181,7 @@ class TrainingData:
 
     def _particles(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Particles:
         direction = torch.from_numpy(_turned(turn, self.direction[rows][:, None])[:, 0])
-        pdg = torch.full((len(rows),), self.particle)
+        pdg = torch.from_numpy(self.pdg[rows].astype(np.int64))
         return Particles(torch.from_numpy(self.energy[rows]), direction, pdg, torch.zeros_like(direction))
 
     def _summary(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Summary:
@@ -263,7 +267,7 @@ def _build_cache(
 ) -> dict[str, Any]:
     incidents = [reader.incident() for reader in readers]
     incident = Incident.concatenate(incidents)
-    _check_particles(incident, readers)
+    _check_number(incident, readers)
     rng = np.random.default_rng(seed)
     blocks = (_as_points(block, geometry, rng) for reader in readers for block in reader.blocks())
     hits, facts = _stream_columns(blocks, geometry, folder)
@@ -273,21 +277,18 @@ def _build_cache(
         ("offsets", offsets),
         ("incident_energy", incident.energy),
         ("direction", direction),
+        ("pdg", incident.pdg),
     ):
         np.save(folder / f"{name}.npy", values)
     digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
     splits = [[split.count, split.reason] for split in map(Split.of, incidents)]
-    return {**facts, "fingerprint": digest, "pdg": int(incident.pdg[0]), "splits": splits}
+    return {**facts, "fingerprint": digest, "splits": splits}
 
 
-def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> None:
-    kinds = sorted({int(code) for code in incident.pdg})
-    if len(incident) < 10 or len(kinds) > 1:
+def _check_number(incident: Incident, readers: Sequence[ShowerReader]) -> None:
+    if len(incident) < 10:
         names = ", ".join(str(reader.path) for reader in readers)
-        msg = (
-            f"{names}: {len(incident)} showers of particles {kinds}; training needs ten or more of one kind."
-        )
-        raise DataError(msg)
+        raise DataError(bad(names, got=f"{len(incident)} showers", expected="ten or more to train on"))
 
 
 def _check_positions(readers: Sequence[ShowerReader]) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from caloforge.devices import find_device
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
@@ -19,6 +21,7 @@ from caloforge.training.card import facts_of, training_card
 from caloforge.training.config import TrainConfig
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
+from caloforge.training.suited import check_suited
 from caloforge.training.takeover import take_over
 from caloforge.training.trainer import Trainer, check_stages, needs_of
 from caloforge.units import DEGREE, GEV
@@ -47,7 +50,7 @@ class Job:
 
     Attributes:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks are taken over.
@@ -86,7 +89,7 @@ def train(
 
     Args:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
@@ -109,7 +112,17 @@ def train(
         OutputError: ``out`` cannot be written, or another process trains in it.
         TrainingError: ``out`` holds another run, the loss stays NaN, or the showers collapse.
     """
-    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), tuple(fine_tune), device, precision)
+    job = Job(
+        config,
+        tuple(data),
+        out,
+        seed=seed,
+        init_from=init_from,
+        retrain=tuple(retrain),
+        fine_tune=tuple(fine_tune),
+        device=device,
+        precision=precision,
+    )
     return train_job(job, processes=processes, on_progress=on_progress)
 
 
@@ -173,7 +186,7 @@ def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Starte
     kept = take_over(model, source.model, job.retrain, job.fine_tune) if source else ()
     with run.starting():
         showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
-        _check_angles(config, showers)
+        check_suited(config, showers)
         facts = facts_of(showers, seed=seed, start=_start_of(job))
         run.start(config, facts)
         trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
@@ -240,15 +253,6 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
         return reader.geometry
 
 
-def _check_angles(config: TrainConfig, data: TrainingData) -> None:
-    """A model without angle conditions must not see showers at angles."""
-    angles = getattr(config.model, "angles", False)
-    tilted = (abs(data.direction) > 1e-3).any(axis=1)
-    if tilted.any() and not angles:
-        msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
-        raise DataError(msg)
-
-
 def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
     rows = data.rows("train")
     sine = ((data.direction[rows] ** 2).sum(axis=1)) ** 0.5
@@ -257,7 +261,8 @@ def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
     low, high = min((s[0] for s in spans), default=0.0), max((s[1] for s in spans), default=math.inf)
     energy = energy[(energy >= low * GEV) & (energy <= high * GEV)]
     theta = float(min(1.0, sine.max()))
-    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), data.particle)
+    kinds = tuple(np.unique(data.pdg[rows]).tolist())
+    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), kinds)
 
 
 def _arcsine(sine: float) -> float:

@@ -57,17 +57,26 @@ def _shape(
         rows = [np.flatnonzero(place == number) for place in places]
         if min(map(len, rows)) < _FEWEST:
             continue
-        first, second = (_normalised(w[:, r] @ c[r]) for w, r, c in zip(weights, rows, columns, strict=True))
-        found.append(0.5 * np.abs(second - first).sum(axis=1))
+        apart = _apart(*(w[:, r] @ c[r] for w, r, c in zip(weights, rows, columns, strict=True)))
+        if np.isfinite(apart[0]):
+            found.append(apart)
     if not found:
-        return Value(
-            name, title, None, note=f"No bin of energy and angle has {_FEWEST} showers in both samples."
+        note = (
+            f"No bin of energy and angle has {_FEWEST} showers in both samples and energy in the reference."
         )
+        return Value(name, title, None, note=note)
     told = {**settings, "bins_used": len(found), "largest": float(max(values[0] for values in found))}
     return Value(name, title, *value_and_error(np.mean(found, axis=0)), told)
 
 
-def _normalised(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares along the axis, ``(1 + R, k)``; NaN for a resampling without energy."""
-    total = sums.sum(axis=1, keepdims=True)
-    return np.asarray(sums / np.where(total > 0, total, np.nan))
+def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half of the sum of the differences of shares, of sums along an axis ``(1 + R, k)``.
+
+    1 where only the second has no energy, NaN where the first has none: ``(1 + R,)``.
+    """
+    totals = [sums.sum(axis=1, keepdims=True) for sums in (first, second)]
+    one, two = (
+        sums / np.where(total > 0, total, 1.0) for sums, total in zip((first, second), totals, strict=True)
+    )
+    apart = np.where(totals[1][:, 0] > 0, 0.5 * np.abs(two - one).sum(axis=1), 1.0)
+    return np.asarray(np.where(totals[0][:, 0] > 0, apart, np.nan))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -51,8 +51,6 @@ __all__ = ["Draft", "PointCloudConfig", "PointCloudModel", "PointRows"]
 class PointCloudConfig(ModelConfig):
     """What the configurations of all models of independent points have."""
 
-    angles: bool = False
-    """Whether the incidence angles are conditions."""
     largest_count: float = Field(default=6000.0, ge=1, le=1e9)
     """Numbers of points are divided by it for the point network."""
     transform: PointTransformConfig = PointTransformConfig(kind="linear")
@@ -109,11 +107,12 @@ class PointCloudModel(GenerativeModel):
         content: What the shower flow models.
     """
 
+    knows: ClassVar[frozenset[str]] = frozenset({"angles", "particles"})
     config: PointCloudConfig
 
     def __init__(self, config: PointCloudConfig, geometry: Geometry, *, content: SummaryContent) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=config.angles)
+        self.conditions = Conditions(config.conditions)
         size = self.conditions.features
         self.transform = PointTransform(config.transform, torch.tensor(geometry.layer_z))
         self.shower_flow = ShowerFlow(config.shower_flow, geometry.n_layers, size, content=content)

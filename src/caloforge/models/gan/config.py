@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from caloforge.models.base import ModelConfig
+from caloforge.preprocessing import ConditionsConfig
 from caloforge.records import Count, Record, Width
 
 __all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig"]
@@ -159,7 +160,7 @@ class GANConfig(ModelConfig):
     """Showers with a smaller sum, before the power, are not trained on: 10 are 0.2 GeV in the paper."""
     log_energy: bool = False
     """Deviation: the logarithm of the energy is the condition, not the energy."""
-    angles: bool = True
-    """Whether showers at angles in the plane of y and depth are trained on."""
+    conditions: ConditionsConfig = ConditionsConfig(angles=True)
+    """The polar angle is one: showers at angles in the plane of y and depth are trained on."""
     mirrored: bool = True
     """Whether showers are mirrored at random in training: in x and, with the angle, in y. Both are exact."""

@@ -80,13 +80,14 @@ class ThreeDGAN(GenerativeModel):
 
     name: ClassVar[str] = "3dgan"
     config_class: ClassVar[type[ModelConfig]] = GANConfig
+    knows: ClassVar[frozenset[str]] = frozenset({"angles"})
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: GANConfig
 
     def __init__(self, config: GANConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
         self.images = Images(config, geometry)
-        self.trained = Conditions(angles=config.angles, log=True)
+        self.trained = Conditions(config.conditions, log=True)
         self.generator = Generator(config.generator, geometry, threshold=self.images.threshold)
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)

@@ -101,13 +101,14 @@ class CaloPointFlow(GenerativeModel):
 
     name: ClassVar[str] = "calopointflow"
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlowConfig
+    knows: ClassVar[frozenset[str]] = frozenset({"particles"})
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: CaloPointFlowConfig
     most_hits: Tensor
 
     def __init__(self, config: CaloPointFlowConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         self.points = CellPoints(geometry, scaling=config.scaling)
         self.totals = Totals(degree=config.totals_degree)
         features = config.encoder.latent + _TOTALS

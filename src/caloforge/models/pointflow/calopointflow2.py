@@ -127,12 +127,13 @@ class CaloPointFlow2(GenerativeModel):
 
     name: ClassVar[str] = "calopointflow-2"
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlow2Config
+    knows: ClassVar[frozenset[str]] = frozenset({"particles"})
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: CaloPointFlow2Config
 
     def __init__(self, config: CaloPointFlow2Config, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         self.scaling = ShowerTotals(config.totals.trend)
         self.hits = _hits(config, geometry)
         context = self.conditions.features + _TOTALS

@@ -83,7 +83,7 @@ class Pyramid(GenerativeModel):
 
     def __init__(self, config: PyramidConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         size = self.conditions.features
         self.hits: SetHits | StepHits
         if isinstance(config.hits, SetsConfig):
