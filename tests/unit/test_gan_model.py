@@ -12,12 +12,17 @@ from caloforge.models import build_model
 from caloforge.models.base import Batch, CellSet, Particles
 from caloforge.models.gan.model import ThreeDGAN
 from caloforge.showers import Incident
-from caloforge.training import load_config
+from caloforge.training import load_config, train
 from caloforge.training.takeover import take_over
 from caloforge.units import DEGREE, GEV
+from toy_training import write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
 
 SHOWERS = 24
 
@@ -211,3 +216,26 @@ def test_collapse_is_told(readout: Geometry) -> None:
     assert found["real"] == ""
     assert found["empty"] == "100% of the showers are empty"
     assert found["equal"].startswith("showers differ by")
+
+
+def test_two_steps_train_in_their_energies_and_another_particle_goes_on_from_them(
+    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "toy.h5", make_toy_showers(120), siw)
+    short = {"steps": 2, "batch_size": 8, "validate_every": 2, "validation_batches": 1}
+    options = [
+        f"training.{step}.{key}={value}" for step in ("narrow", "full") for key, value in short.items()
+    ]
+    changes = ["model.steps=[narrow,full]", "training.narrow.energy_range=[40,70]", *options]
+    changes += ["log_steps=1", "checkpoint_steps=2"]
+    config = load_config("3dgan/smoke", changes)
+    first = train(config, [path], tmp_path / "first")
+    assert {step: "validation_merit" in told for step, told in first.card["stages"].items()} == {
+        "narrow": True,
+        "full": True,
+    }
+    source = tmp_path / "first"
+    tuned = train(config, [path], tmp_path / "second", init_from=source, fine_tune=["full"], seed=5)
+    assert tuned.card["stages"]["narrow"] == first.card["stages"]["narrow"]
+    start, end = (s.model.state_dict()["generator.start.weight"] for s in (first, tuned))
+    assert 0 < (end - start).abs().max().item() < 0.02  # two steps of RMSprop away
