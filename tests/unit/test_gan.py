@@ -208,6 +208,10 @@ def test_losses_by_hand() -> None:
     # sorted: (1.1, 3) against (1, 4), whatever the order of the showers; the third does not count
     shuffled = torch.tensor([3.0, 1.1, 9.0])
     assert losses.sorted_difference(shuffled, expected, weight).item() == pytest.approx((0.1 + 1) / 2)
+    columns = (torch.stack([found, shuffled], 1), torch.stack([expected, expected + 1], 1))
+    assert losses.sorted_difference(*columns, weight).item() == pytest.approx(
+        ((0.1 + 1) / 2 + (0.9 + 2) / 2) / 2
+    )
 
 
 def test_labels_are_flipped_in_the_stated_share() -> None:

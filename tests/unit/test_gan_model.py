@@ -91,7 +91,8 @@ class Copying(ThreeDGAN):
 def test_constraints_vanish_for_real_showers_and_measure_what_is_off(
     readout: Geometry, matching: str
 ) -> None:
-    config = load_config("3dgan/smoke", [f"model.loss.matching={matching}", "model.mirrored=false"]).model
+    options = [f"model.loss.matching={matching}", "model.mirrored=false", "model.loss.layers=1.0"]
+    config = load_config("3dgan/smoke", options).model
     model = Copying.build(config, readout)
     batch = batch_of(readout)
     assert batch.cells is not None
@@ -100,7 +101,9 @@ def test_constraints_vanish_for_real_showers_and_measure_what_is_off(
     assert terms["angle"] == pytest.approx(0, abs=1e-6)
     assert terms["sum"] == pytest.approx(0, abs=1e-4)
     model.factor = 1.2**0.85
-    assert loss(model, batch, "generator")["sum"] == pytest.approx(20, rel=1e-4)
+    terms = loss(model, batch, "generator")
+    assert terms["sum"] == pytest.approx(20, rel=1e-4)
+    assert terms["layers"] == pytest.approx(20, rel=1e-4)
     model.image = model.image.roll(1, 0) if matching == "sorted" else model.image
     model.factor = 1.0
     assert loss(model, batch, "generator")["angle"] == pytest.approx(0, abs=1e-5)
@@ -173,22 +176,24 @@ def test_conditions_are_the_polar_angle_of_the_paper(readout: Geometry) -> None:
         assert real.conditions[:, 1].tolist() == pytest.approx([(90 - lean) * DEGREE] * SHOWERS, abs=1e-6)
 
 
-STEPS = "model.steps=[narrow,full]"
-
-
 def test_steps_own_the_networks_once_and_start_from_the_one_before(readout: Geometry) -> None:
-    narrow, full, transfer = model_of(readout, "model.steps=[narrow,full,transfer]").stages()
-    assert (narrow.modules, full.modules, transfer.modules) == (("generator", "discriminator"), (), ())
-    assert (full.needs, transfer.needs) == (("narrow",), ("full",))
+    narrow, full = model_of(readout, "model.steps=[narrow,full]").stages()
+    assert (narrow.modules, full.modules) == (("generator", "discriminator"), ())
+    assert full.needs == ("narrow",)
     assert full.trained == narrow.trained == ("discriminator", "generator")
     assert full.replaces == ("generator", "discriminator")
 
 
-def test_a_step_that_is_not_there_starts_from_the_weights_of_the_others(readout: Geometry) -> None:
-    """As the paper's: electrons of 100 to 200 GeV are the start of all energies and of other particles."""
-    source = model_of(readout, STEPS, seed=1)
-    model = model_of(readout, "model.steps=[narrow,full,transfer]", seed=2)
-    assert take_over(model, source, []) == ("narrow", "full")
+@pytest.mark.parametrize(
+    ("there", "fine_tune", "kept"), [("narrow", [], "narrow"), ("narrow,full", ["full"], "narrow")]
+)
+def test_other_energies_and_particles_start_from_trained_weights(
+    readout: Geometry, there: str, fine_tune: list[str], kept: str
+) -> None:
+    """As in the paper: electrons of 100 to 200 GeV are the start of all energies and of other particles."""
+    source = model_of(readout, f"model.steps=[{there}]", seed=1)
+    model = model_of(readout, "model.steps=[narrow,full]", seed=2)
+    assert take_over(model, source, fine_tune=fine_tune) == (kept,)
     for key, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
 

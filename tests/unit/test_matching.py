@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
+from caloforge.evaluation import matching
 from caloforge.evaluation.floors import Floor, FloorMaker
 from caloforge.evaluation.matching import apart, match_particles, neighbour_pairs, share_particles
 from caloforge.evaluation.pair import Frame, Observed, Pair
@@ -74,6 +76,29 @@ def test_angles_count_beside_energies() -> None:
     assert rows.tolist() == [2, 0, 1]
     told = apart(wanted, others)
     assert told["largest_angle_rad"] == pytest.approx(0.01, rel=1e-6)
+
+
+def test_very_many_others_cost_no_memory() -> None:
+    """A hundred showers at about one energy, others far above: a table of all pairs has 160 MB."""
+    wanted = particles(np.linspace(10.0, 10.01, 100).tolist())
+    energy = np.linspace(11.0, 100.0, 200_000)
+    others = particles(np.random.default_rng(0).permutation(energy).tolist())
+    tracemalloc.start()
+    rows = match_particles(wanted, others)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows is not None
+    assert sorted(others["energy"][rows]) == energy[:100].tolist()
+    assert peak < 60e6
+
+
+def test_the_nearest_of_very_many_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    wanted, others = rng.normal(size=(50, 4)), rng.normal(size=(3000, 4))
+    whole = matching._assign(wanted, others)
+    monkeypatch.setattr(matching, "_BLOCK", 50)
+    assert len(matching._nearest(wanted, others)) < 1500
+    assert np.array_equal(matching._assign(wanted, others), whole)
 
 
 def test_many_blocks_have_enough_each() -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,3 +175,32 @@ def test_the_program_leaves_with_the_code_of_the_first_signal(number: str, chang
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, "clean\n")
     assert done.stderr == ("" if "exit" in change else "caloforge: interrupted\n")
+
+
+BUSY = """
+import atexit, os, signal, sys, threading, time, types
+from concurrent.futures import ThreadPoolExecutor
+from caloforge import cli, signals
+signals._GRACE = 0.0
+app = types.ModuleType("caloforge.cli.app")
+def kill():
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+def run(prog_name):
+    atexit.register(print, "tidy")
+    threading.Thread(target=kill, daemon=True).start()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(time.sleep, 60).result()
+app.app = run
+sys.modules["caloforge.cli.app"] = app
+cli.main()
+"""
+
+
+def test_a_second_signal_does_not_wait_for_threads_that_compute() -> None:
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "tidy\n", "caloforge: interrupted\n")
+    assert time.monotonic() - start < 30  # seconds; the thread sleeps for sixty

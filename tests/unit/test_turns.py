@@ -15,7 +15,9 @@ from torch import nn
 
 from caloforge.errors import ConfigError, DataError, TrainingError
 from caloforge.models import OptimiserConfig, Stage, StageConfig, Turn
+from caloforge.trained.card import check_card
 from caloforge.training.average import Average, tensors_of
+from caloforge.training.card import training_card
 from caloforge.training.draws import Draws
 from caloforge.training.loop import cycle_of
 from caloforge.training.optimisers import learning_rate, make_optimiser
@@ -202,6 +204,21 @@ def test_gradients_that_stay_nan_name_the_section(data: TrainingData, tmp_path: 
         trainer.model.critic[0].weight.fill_(math.nan)  # type: ignore[operator]
     with pytest.raises(TrainingError, match=r"step 25: lower training\.duel\.turns\.critic\.lear"):
         trainer.train()  # two turns of the critic a cycle
+
+
+def test_the_card_has_numbers_and_curves(data: TrainingData, tmp_path: Path) -> None:
+    trainer = duel_trainer(data, tmp_path, collapse_patience=0)
+    assert isinstance(trainer.model, Duel)
+    trainer.model.problems = ["all are empty"]
+    trainer.train()
+    log = trainer.run.read_log(["duel"])
+    card = training_card(trainer.config, log, {"seed": 1}, {"stages": {"before": {"step": 3}}})
+    assert check_card(card, source="the log") == card
+    assert card["stages"]["before"] == {"step": 3}
+    assert card["stages"]["duel"]["validation_merit"] == column(tmp_path, "validation_merit")[-1]
+    curves = card["learning_curve"]["duel"]
+    assert set(curves) == {"real.loss", "fake.loss", "generator.loss", "validation_merit"}
+    assert curves["validation_merit"][0] == (5, round(column(tmp_path, "validation_merit")[0], 5))
 
 
 # resumption

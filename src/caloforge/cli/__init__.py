@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from contextlib import suppress
 
 from caloforge.signals import catch_signals, exit_code, ignore_signals, interruption, received
@@ -26,13 +28,13 @@ def main() -> None:
     except SystemExit as end:
         if end.code == 0 or not received():
             raise
-        sys.exit(_code())
+        _leave(_code())
     except BaseException:
         if not received():
             raise
         with suppress(OSError):  # the terminal may be gone
             sys.stderr.write("caloforge: interrupted\n")
-        sys.exit(_code())
+        _leave(_code())
     finally:
         ignore_signals()
 
@@ -40,3 +42,19 @@ def main() -> None:
 def _code() -> int:
     """Whatever became of the exception of a signal on its way through others' code."""
     return exit_code(interruption(received()))
+
+
+def _leave(code: int) -> None:
+    """End the process; threads in the middle of a training do not hold it up.
+
+    Python would wait for them until they are done, and torch abort (134) if it is torn down under them.
+    """
+    main_thread = threading.main_thread()
+    if all(thread.daemon or thread is main_thread for thread in threading.enumerate()):
+        sys.exit(code)
+    ignore_signals()
+    atexit._run_exitfuncs()  # temporary folders go
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import KDTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ __all__ = ["apart", "match_particles", "neighbour_pairs", "share_particles"]
 
 _SAME = 1e-4  # files keep single precision, and some in other units
 _BLOCK = 256  # showers assigned at once: the table of distances stays small
+_NEAREST = 32  # others that a shower can take where there are very many
 _FLAT = 1e-12
 _ANGLE = 1e-3  # rad: angles that differ less tell nothing
 
@@ -142,5 +144,23 @@ def _cuts(
 
 def _assign(wanted: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.int64]:
     """Which of ``others``, ``(m, 4)``, each of ``wanted``, ``(n, 4)``, takes; ``n <= m``."""
+    if len(others) > _NEAREST * _BLOCK:  # else the table of distances grows with their number
+        near = _nearest(wanted, others)
+        return near[_least(wanted, others[near])]
+    return _least(wanted, others)
+
+
+def _least(wanted: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The assignment with the least sum of squared distances."""
     squares = (wanted**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2.0 * wanted @ others.T
     return np.asarray(linear_sum_assignment(np.maximum(squares, 0.0))[1])
+
+
+def _nearest(wanted: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rows of ``others`` that are among the nearest of any, enough for all: rising, ``n`` or more of them."""
+    tree, number = KDTree(others), _NEAREST
+    found = np.unique(tree.query(wanted, k=number)[1])
+    while len(found) < len(wanted):  # many want the same ones
+        number *= 2
+        found = np.unique(tree.query(wanted, k=min(number, len(others)))[1])
+    return np.asarray(found)

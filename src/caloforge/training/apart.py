@@ -12,6 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -167,17 +168,19 @@ def _listen(crew: _Crew, child: _Child, done: set[str], on_progress: Progress | 
 def _child(connection: Connection, work: Work, name: str, threads: int) -> None:
     follow_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     torch.set_num_threads(threads)
+    answer: str | CaloForgeError = "done"
     try:
         _take_signals()
         work(name, _Teller(connection))
-        connection.send("done")
     except KeyboardInterrupt:
-        connection.send("stopped")
+        answer = "stopped"
     except CaloForgeError as error:
-        connection.send(error)
+        answer = error
     except Exception as error:  # noqa: BLE001 (everything is reported to the parent)
         traceback.print_exc()
-        connection.send(CaloForgeError(f"The stage {name} failed with {type(error).__name__}: {error}."))
+        answer = CaloForgeError(f"The stage {name} failed with {type(error).__name__}: {error}.")
+    with suppress(OSError):  # the parent is gone
+        connection.send(answer)
 
 
 def _take_signals() -> None:
@@ -200,4 +203,5 @@ class _Teller:
         now = time.monotonic()
         if done == total or now - self._last > _PAUSE:
             self._last = now
-            self._connection.send((stage, done, total, loss))
+            with suppress(OSError):  # the parent is gone: there is still a state to save
+                self._connection.send((stage, done, total, loss))

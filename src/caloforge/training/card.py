@@ -61,7 +61,7 @@ def training_card(
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for line in log:
         stage = line["stage"]
-        numbers = {k: v for k, v in line.items() if k not in {"stage", "time"}}
+        numbers = {k: v for k, v in line.items() if k != "time" and not isinstance(v, str)}
         last.setdefault(stage, {}).update(numbers)
         for name in filter(_is_curve, numbers):
             curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))

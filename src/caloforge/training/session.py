@@ -112,7 +112,17 @@ def train(
         OutputError: ``out`` cannot be written, or another process trains in it.
         TrainingError: ``out`` holds another run, the loss stays NaN, or the showers collapse.
     """
-    job = Job(config, tuple(data), out, seed, init_from, tuple(retrain), tuple(fine_tune), device, precision)
+    job = Job(
+        config,
+        tuple(data),
+        out,
+        seed=seed,
+        init_from=init_from,
+        retrain=tuple(retrain),
+        fine_tune=tuple(fine_tune),
+        device=device,
+        precision=precision,
+    )
     return train_job(job, processes=processes, on_progress=on_progress)
 
 

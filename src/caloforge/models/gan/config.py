@@ -123,6 +123,8 @@ class LossConfig(Record):
     """Of the measured angle's mean absolute error [rad]."""
     sum: _Weight = 0.1
     """Of the image's sum's mean absolute percentage error."""
+    layers: _Weight = 0.0
+    """Deviation: weight of the layers' sums, compared as ``sorted`` does, in percent of the whole sum."""
     flips: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Share of labels, real or fake, that are wrong in the discriminator's turns."""
     matching: Literal["pairs", "sorted"] = "pairs"
@@ -148,12 +150,8 @@ class GANConfig(ModelConfig):
     """Of real or fake."""
     loss: LossConfig = LossConfig()
     """Weights."""
-    steps: Annotated[tuple[Literal["narrow", "full", "transfer"], ...], Field(min_length=1)] = (
-        "narrow",
-        "full",
-    )
-    """Stages of the training: ``narrow`` and ``full`` in energy, then ``transfer`` to another particle; each
-    starts from the weights of the one before."""
+    steps: Annotated[tuple[Literal["narrow", "full"], ...], Field(min_length=1)] = ("narrow", "full")
+    """Stages of the training: a ``narrow`` range of energies, and the ``full`` one from its weights."""
     power: Annotated[float, Field(gt=0, le=1)] = 0.85
     """Of the cells' energies in an image."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 50.0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
+_SOFT_HIT = 0.2  # of an image's units
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
 
@@ -88,12 +89,14 @@ class Generator(nn.Module):
             return self._with_hits(image, draw, unit) if self.config.hits else functional.relu(image) * unit
 
     def _with_hits(self, image: Tensor, draw: Draw, unit: Tensor | float) -> Tensor:
-        """Draw which cells are hit; the gradient is that of the probability's slope at what was drawn."""
-        energy, chance = functional.softplus(image[:, :1]), image[:, 1:]
-        chance = chance + draw("hits", chance[0].numel()).view_as(chance)
+        """Draw which cells are hit; the gradient is that of the probability's slope at what was drawn.
+
+        A hit without energy would have no gradient and stay: there it counts as a soft one.
+        """
+        chance = image[:, 1:] + draw("hits", image[0, 1:].numel()).view_as(image[:, 1:])
+        energy = functional.softplus(image[:, :1]) * unit + self._threshold
         slope = chance.sigmoid()
-        hit = (chance > 0).to(slope.dtype) + slope - slope.detach()
-        return (energy * unit + self._threshold) * hit
+        return energy * (chance > 0) + (energy.detach() + _SOFT_HIT) * (slope - slope.detach())
 
 
 class _UpBlock(nn.Module):

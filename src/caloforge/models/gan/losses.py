@@ -50,13 +50,15 @@ def absolute_error(found: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
 def sorted_difference(found: Tensor, expected: Tensor, weight: Tensor) -> Tensor:
     """Mean absolute difference of sorted values ``(B,)``: the Wasserstein distance of the batch.
 
-    Showers that do not count are taken out of both samples.
+    Showers that do not count are taken out of both samples. Of ``(B, n)`` the mean over the columns.
     """
-    counts = weight > 0
+    counts = (weight > 0).reshape(-1, *[1] * (found.dim() - 1))
     ends = torch.finfo(found.dtype).max
-    first, second = (torch.where(counts, values, ends).sort().values for values in (found, expected))
-    place = torch.arange(len(found), device=found.device) < counts.sum()
-    return torch.where(place, (first - second).abs(), 0.0).sum() / counts.sum().clamp_min(1)
+    first, second = (torch.where(counts, values, ends).sort(0).values for values in (found, expected))
+    number = counts.sum()
+    place = torch.arange(len(found), device=found.device).reshape(counts.shape) < number
+    distance = torch.where(place, (first - second).abs(), 0.0).sum(0) / number.clamp_min(1)
+    return distance.mean()
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

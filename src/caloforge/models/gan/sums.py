@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Sums"]
 
 _CONDITIONS, _NOISE, _HIDDEN = 2, 4, 32
+_WIDEST = 5.0  # of the logarithm of a sum over its mean
 _FIRST = 0.1  # the last layer's weights start small by this: sums are then their mean
 
 
@@ -44,7 +45,10 @@ class Sums(Fitted):
         self._done()
 
     def forward(self, energies: Tensor, conditions: Tensor, draw: Draw) -> Tensor:
-        """What to multiply cells by, ``(B,)``, times E / 100 GeV: sums within a factor of e of their mean.
+        """What to multiply cells by, ``(B,)``, times E / 100 GeV.
+
+        Sums stay within a factor of 150 of their mean: charged pions may pass like muons.
+
 
         Args:
             energies: Cells before, ``(B, x, y, layers)``, in any unit.
@@ -57,4 +61,4 @@ class Sums(Fitted):
         total = torch.where(total > 0, total, 1.0)
         shares = layers * (layers.shape[1] / total[:, None])
         factor: Tensor = self.network(torch.cat([conditions, shares, draw("sum", _NOISE)], dim=1))[:, 0]
-        return self.mean * factor.float().tanh().exp() / total
+        return self.mean * (_WIDEST * (factor.float() / _WIDEST).tanh()).exp() / total
