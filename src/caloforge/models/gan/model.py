@@ -197,7 +197,8 @@ class ThreeDGAN(GenerativeModel):
         if self.sums is None:
             return image
         factor = self.sums(self.images.energies(image), conditions, draw) * self.images.labels(energy)
-        return image * factor.pow(self.images.power)[:, None, None, None, None]
+        scaled: Tensor = image * factor.pow(self.images.power)[:, None, None, None, None]
+        return scaled
 
     def _seen(self, image: Tensor, energy: Tensor) -> Tensor:
         """What the discriminator sees of images."""
