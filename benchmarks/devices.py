@@ -80,7 +80,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def _incident(simulator: Simulator, count: int) -> Incident:
     low, high = np.log(simulator.trained.energy)
-    return Incident.of(np.exp(np.linspace(low, high, count)), pdg=simulator.trained.pdg)
+    return Incident.of(np.exp(np.linspace(low, high, count)), pdg=simulator.trained.particles[0])
 
 
 def timed(simulator: Simulator, incident: Incident, size: int) -> float:

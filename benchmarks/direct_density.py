@@ -21,7 +21,7 @@ import torch
 from caloforge.evaluation.sources import open_source
 from caloforge.features import read_out
 from caloforge.features.regimes import CellQuantiles
-from caloforge.models.assembly import incident_tensors
+from caloforge.models import Particles
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pointflow.calopointflow import CaloPointFlow
 from caloforge.report.curves import shower_mean
@@ -120,9 +120,9 @@ def _direct(simulator: Simulator, incident: Incident, seed: int) -> Iterator[Hit
     assert isinstance(model, CaloPointFlow)
     for first in range(0, len(incident), BLOCK):
         rows = np.arange(first, min(first + BLOCK, len(incident)))
-        energy, direction = incident_tensors(incident[rows[0] : rows[-1] + 1])
+        particles = Particles.of(incident[rows[0] : rows[-1] + 1])
         with torch.no_grad():
-            cloud = model.direct(energy, direction, StreamNoise(seed, rows))
+            cloud = model.direct(particles, StreamNoise(seed, rows))
         x, y, layer, hit = cloud.points.double().numpy().T
         yield Hits(len(rows), np.repeat(np.arange(len(rows)), cloud.counts), x, y, layer, hit)
 

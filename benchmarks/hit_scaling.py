@@ -132,7 +132,7 @@ def measure_at(
     simulator: Simulator, energy: float, options: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Mean hits, mean and standard deviation of the CPU ms per shower, at one energy."""
-    incident = Incident.of([energy] * options.batch_size, pdg=simulator.trained.pdg)
+    incident = Incident.of([energy] * options.batch_size, pdg=simulator.trained.particles[0])
     hits = simulator.sample(incident, seed=1, batch_size=options.batch_size).n_hits.mean()  # and warm up
     times = []
     for repetition in range(options.repetitions):
@@ -153,11 +153,11 @@ def fresh(name: str, config: ModelConfig, geometry_name: str, file: Path) -> Sim
         data = TrainingData.prepare([few], geometry, Path(folder) / "cache", seed=1)
         model = build_model(name, config, geometry, seed=1)
         rows, rng = data.rows("train"), np.random.default_rng(1)
-        batch = data.batch(rows, points=POINTS, cells=model.uses_cells, rng=rng)
+        batch = data.batch(rows, points=POINTS, cells=model.trains_on == "cells", rng=rng)
         model.prepare(batch, torch.Generator().manual_seed(1))
-        particle = data.particle
+        particles = data.particles
     ends = (float(energy.min()), float(energy.max()))
-    return Simulator(model.eval(), TrainedRange(energy=ends, theta=0.0, pdg=particle))
+    return Simulator(model.eval(), TrainedRange(energy=ends, theta=0.0, particles=particles))
 
 
 def config_of(name: str, given: dict[str, Simulator]) -> ModelConfig:

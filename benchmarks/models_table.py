@@ -15,6 +15,10 @@ from tables import replace, table
 README = Path(__file__).parents[1] / "README.md"
 PAPER = "[{0}](https://arxiv.org/abs/{0})"
 WORDS = {
+    "3dgan": (
+        "cells: an image by a generative adversarial network, its sum and angle in the loss",
+        PAPER.format("2109.07388"),
+    ),
     "caloclouds": (
         "point clouds: a latent vector and a diffusion model (100 steps) for the points",
         PAPER.format("2305.04847"),

@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caloforge.particles import particle_name
 from caloforge.simulator import Simulator
 from caloforge.units import DEGREE, GEV
 
@@ -72,7 +71,7 @@ def limits_of(name: str, geometry: Geometry, trained: TrainedRange) -> list[str]
     values = {"cell": cell_of(geometry), "threshold": geometry.threshold}
     family = [sentence.format(**values) for sentence in LIMITS.get(name, ())]
     trained_on = (
-        f"Trained on {particle_name(trained.pdg)} showers {angles} between {low:.4g} and {high:.4g} GeV; "
+        f"Trained on {trained.names} showers {angles} between {low:.4g} and {high:.4g} GeV; "
         "outside of it showers are extrapolated."
     )
     return [*family[:1], trained_on, *family[1:]]
@@ -95,10 +94,10 @@ def last_quarter(curve: list[list[float]]) -> float | None:
 
 
 def with_flatness(card: dict[str, Any]) -> dict[str, Any]:
-    """The stages' numbers with the change of the validation loss over the last quarter of the training."""
+    """The stages' numbers with the change of the validation over the last quarter of the training."""
     stages = {name: dict(numbers) for name, numbers in card.get("stages", {}).items()}
     for name, curves in card.get("learning_curve", {}).items():
-        change = last_quarter(curves.get("validation_loss", []))
+        change = last_quarter(curves.get("validation_merit", curves.get("validation_loss", [])))
         if change is not None and name in stages:
             stages[name]["validation_change_last_quarter"] = round(change, 6)
     return {**card, "stages": stages}

@@ -8,17 +8,19 @@ import numpy as np
 import torch
 
 from caloforge.formats import NativeWriter
-from caloforge.models import build_model
+from caloforge.models import Particles, build_model
 from caloforge.training import TrainingData, load_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
     from caloforge.geometry import Geometry
     from caloforge.models import Batch, GenerativeModel
     from caloforge.showers import Showers
 
-__all__ = ["batch_of", "prepared", "training_data", "write"]
+__all__ = ["batch_of", "particles_of", "prepared", "training_data", "write"]
 
 
 def write(path: Path, showers: Showers, geometry: Geometry) -> Path:
@@ -32,6 +34,13 @@ def training_data(folder: Path, showers: Showers, geometry: Geometry) -> Trainin
     """A file of ``showers`` and its cache."""
     path = write(folder / "toy.h5", showers, geometry)
     return TrainingData.prepare([path], geometry, folder / "cache", seed=0)
+
+
+def particles_of(energy: Tensor, direction: Tensor | None = None, *, pdg: int = 22) -> Particles:
+    """Particles of one kind, perpendicular ones by default."""
+    perpendicular = torch.zeros(len(energy), 2)
+    kinds = torch.full((len(energy),), pdg)
+    return Particles(energy, perpendicular if direction is None else direction, kinds, perpendicular)
 
 
 def batch_of(data: TrainingData, *, size: int = 60) -> Batch:

@@ -29,7 +29,8 @@ class Beam:
     Attributes:
         energy: Lowest and highest kinetic energy [MeV]; one value when they are equal.
         log: Whether energies are uniform in the logarithm, not in the energy.
-        theta: Range of the angle from the inward normal [rad], drawn uniformly.
+        theta: Range of the angle from the inward normal [rad], drawn uniformly. With ``phi`` given it may
+            start below 0: a negative angle leans to the other side, phi + pi.
         phi: Range of the azimuth [rad]; None is the full turn when theta has a range, else 0.
         pdg: Particle code.
 
@@ -46,7 +47,10 @@ class Beam:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check("energy [MeV]", self.energy, self.energy[0] > 0, "a rising range above 0")
-        _check("theta [rad]", self.theta, self.theta[0] >= 0 and self.theta[1] < np.pi / 2, "in [0, pi/2)")
+        half = 0.5 * np.pi
+        low, told = (0.0, "in [0, pi/2)") if self.phi is None else (-half, "in (-pi/2, pi/2)")
+        good = low <= self.theta[0] and -half < self.theta[0] and self.theta[1] < half
+        _check("theta [rad]", self.theta, good, told)
         _check("phi [rad]", self.azimuths, good=True, expected="a rising range")
 
     @property
@@ -62,16 +66,22 @@ class Beam:
         low, high = self.energy
         return (high - low) / np.log(high / low) if self.log and high > low else 0.5 * (low + high)
 
+    @property
+    def largest_theta(self) -> float:
+        """Largest angle from the normal, to either side [rad]."""
+        return max(map(abs, self.theta))
+
     def sample(self, seed: int, start: int, stop: int) -> Incident:
         """The particles of showers ``start`` to ``stop`` (exclusive)."""
         streams = Streams(seed, np.arange(start, stop))
         energy, theta, phi = (
             streams.uniform(f"incident {name}", 1)[:, 0] for name in ("energy", "theta", "phi")
         )
+        signed = _between(self.theta, theta)
         return Incident.of(
             np.exp(_between(np.log(self.energy), energy)) if self.log else _between(self.energy, energy),
-            theta=_between(self.theta, theta),
-            phi=_between(self.azimuths, phi),
+            theta=np.abs(signed),
+            phi=_between(self.azimuths, phi) + np.pi * (signed < 0),
             pdg=self.pdg,
         )
 

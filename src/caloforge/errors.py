@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BusyError",
     "CaloForgeError",
     "ConfigError",
     "DataError",
@@ -53,6 +54,10 @@ class ConfigError(CaloForgeError, ValueError):
 
 class OutputError(CaloForgeError, OSError):
     """An output that exists already or cannot be written."""
+
+
+class BusyError(OutputError):
+    """An output that another process is writing."""
 
 
 class TrainingError(CaloForgeError, RuntimeError):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from caloforge.errors import OutputError
+from caloforge.errors import BusyError, OutputError
 from caloforge.signals import deferred
 
 if TYPE_CHECKING:
@@ -301,7 +301,8 @@ def locked(path: Path, *, busy: str, of: Path | None = None) -> Iterator[Path]:
         of: The output that the lock file is for.
 
     Raises:
-        OutputError: Another process holds it, or it cannot be made.
+        BusyError: Another process holds it.
+        OutputError: It cannot be made.
     """
     lock = None
     try:
@@ -354,7 +355,7 @@ def _lock_file(file: IO[bytes], busy: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise OutputError(busy) from None
+        raise BusyError(busy) from None
     except OSError as error:
         _logger.debug("%s cannot be locked: %s", file.name, error.strerror)
 

@@ -33,6 +33,7 @@ EVALUATION = ("metrics.json", "report.html", "figures")
 """What an evaluation leaves in its folder."""
 
 _MODELS = {
+    "3dgan": "caloforge.models.gan.model:ThreeDGAN",
     "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
     "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
     "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,16 @@ import torch
 from pydantic import ValidationError
 
 from caloforge.errors import ConfigError, DataError, bad, shown
-from caloforge.geometry import place, project
-from caloforge.models import build_model
-from caloforge.models.assembly import cloud_to_showers, incident_tensors
+from caloforge.geometry import place, to_cells, to_points
+from caloforge.models import Particles, build_model
+from caloforge.models.assembly import to_showers
 from caloforge.models.bounds import FAR
 from caloforge.models.noise import StreamNoise
-from caloforge.particles import particle_name
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
-from caloforge.trained.files import SavedRange, read_model, write_model
+from caloforge.trained.files import read_model, write_model
 from caloforge.trained.range import TrainedRange, refuse_absurd
+from caloforge.trained.stored import SavedRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Simulator:
     model: GenerativeModel
     trained: TrainedRange
     card: dict[str, Any] = field(default_factory=dict)
-    _usual: dict[float, float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _usual: dict[tuple[float, int], float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def geometry(self) -> Geometry:
@@ -100,22 +100,22 @@ class Simulator:
             batch_size: Showers computed together.
             strict: Raise instead of warning outside of the trained range.
             allow_extrapolation: Also for particles far outside of it, see ``check``.
-            readout: Cells of the geometry above threshold; otherwise the points.
-            offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
+            readout: As of ``delivered``.
+            offset: As of ``delivered``.
 
         Raises:
-            DataError: As of ``check`` and ``sample``; or an ``offset`` for a model of cells.
+            DataError: As of ``check``, ``sample`` and ``delivered``.
         """
         self.check(incident, strict=strict, allow_extrapolation=allow_extrapolation)
         showers = self.sample(incident, seed=seed, first=first, batch_size=batch_size)
-        showers = self.moved(showers, offset)
-        return project(showers, self.geometry) if readout else showers
+        return self.delivered(showers, readout=readout, offset=offset)
 
     def sample(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
         """Draw what the model makes, points or cells, for whatever particles: ``check`` is not asked.
 
-        Nothing is projected to the read-out. Arguments as of ``__call__``. A particle far above the
-        trained energies counts as several in a batch, for its shower takes as much memory.
+        Nothing is projected to the read-out, and no threshold applied. Arguments as of ``__call__``. A
+        particle far above the trained energies counts as several in a batch, for its shower takes as much
+        memory.
 
         Raises:
             DataError: Showers far outside of the trained range that cannot be right, see
@@ -136,20 +136,34 @@ class Simulator:
         if len(incident):
             yield slice(start, len(incident))
 
-    def moved(self, clouds: Showers, offset: tuple[float, float]) -> Showers:
-        """Put clouds where the particle meets the front face.
+    def delivered(
+        self, showers: Showers, *, readout: bool = True, offset: tuple[float, float] = (0.0, 0.0)
+    ) -> Showers:
+        """What is handed out of what the model made.
+
+        Args:
+            showers: As of ``sample``.
+            readout: Cells of the geometry above threshold; otherwise points: those of the model, or the
+                centres of its cells.
+            offset: Where the particle meets the front face [mm]; moves the cloud over the cells.
 
         Raises:
-            DataError: The model makes cells of the read-out, which have their places.
+            DataError: An ``offset`` for cells of the read-out, which have their places.
         """
+        moved = self._moved(showers, offset)
+        if readout:
+            return to_cells(moved, self.geometry)
+        return moved if moved.cells is None else to_points(moved, self.geometry)
+
+    def _moved(self, showers: Showers, offset: tuple[float, float]) -> Showers:
         if offset == (0.0, 0.0):
-            return clouds
-        if self.model.uses_cells:
+            return showers
+        if showers.cells is not None:
             got = f"an offset of ({offset[0]:g}, {offset[1]:g}) mm"
             fix = "leave out the offset, or take a model of points"
             expected = "none: its cells are those of a particle at the axis"
             raise DataError(bad(self.model.name, got=got, expected=expected, fix=fix))
-        return place(clouds, offset=offset)
+        return place(showers, offset=offset)
 
     def check(self, incident: Incident, *, strict: bool, allow_extrapolation: bool = False) -> None:
         """Look whether particles are those of the trained range, before showers are made of them.
@@ -177,10 +191,12 @@ class Simulator:
         _LOGGER.warning("The %s: the showers are %s.", complaint, self._consequence(incident))
 
     def _consequence(self, incident: Incident) -> str:
-        """What showers are that the model was not trained on: no network knows particles, few know angles."""
-        if np.any(incident.pdg != self.trained.pdg):
-            return f"those of another particle ({particle_name(self.trained.pdg)})"
-        if self.model.uses_cells and self.trained.exceeds_angles(incident):
+        """What showers are that the model was not trained on: few know particles, or angles."""
+        known = self.model.config.conditions
+        if self.trained.is_other(incident).any() and not known.particles:
+            return f"those of another particle ({self.trained.names})"
+        has_axis = self.model.trains_on == "points"  # clouds lean with their particle
+        if not (known.angles or has_axis) and self.trained.exceeds_angles(incident):
             return "those of perpendicular particles, as the model knows no angles"
         return "extrapolated"
 
@@ -193,25 +209,26 @@ class Simulator:
 
     def _draw(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
         device = self.device
-        energy, direction = (tensor.to(device) for tensor in incident_tensors(incident))
+        particles = Particles.of(incident).to(device)
         with torch.no_grad():
-            cloud = self.model.sample(energy, direction, StreamNoise(seed, index, device=device))
-        return cloud_to_showers(cloud, incident, self.geometry)
+            made = self.model.sample(particles, StreamNoise(seed, index, device=device))
+        return to_showers(made, incident, self.geometry)
 
-    def _require_sane(self, clouds: Showers) -> None:
+    def _require_sane(self, showers: Showers) -> None:
         """Refuse absurd showers; clouds count as what the read-out sees of them."""
-        nearest, readout = self.trained.nearest(clouds.incident), project(clouds, self.geometry)
+        nearest, readout = self.trained.nearest(showers.incident), to_cells(showers, self.geometry)
         refuse_absurd(self.model.name, readout, np.full(len(readout), np.nan), self.trained)
-        usual = np.array([self._usual_fraction(energy) for energy in nearest.tolist()])
+        ends = zip(nearest.energy.tolist(), nearest.pdg.tolist(), strict=True)
+        usual = np.array([self._usual_fraction(*end) for end in ends])
         refuse_absurd(self.model.name, readout, usual, self.trained)
 
-    def _usual_fraction(self, energy: float) -> float:
-        """Visible over incident energy of the model's showers at a trained energy, perpendicular ones."""
-        if energy not in self._usual:
-            incident = Incident.of(np.full(_PROBES, energy), pdg=self.trained.pdg)
-            showers = project(self._draw(incident, 0, np.arange(_PROBES)), self.geometry)
-            self._usual[energy] = float(showers.visible_energy.mean() / energy)
-        return self._usual[energy]
+    def _usual_fraction(self, energy: float, pdg: int) -> float:
+        """Visible over incident energy of showers at a trained energy, of perpendicular particles."""
+        if (energy, pdg) not in self._usual:
+            incident = Incident.of(np.full(_PROBES, energy), pdg=pdg)
+            showers = to_cells(self._draw(incident, 0, np.arange(_PROBES)), self.geometry)
+            self._usual[energy, pdg] = float(showers.visible_energy.mean() / energy)
+        return self._usual[energy, pdg]
 
     def with_sampler(self, **changes: object) -> Simulator:
         """The same model with another sampler: ``steps``, ``kind``, ``sigma_max`` ...
@@ -246,7 +263,7 @@ class Simulator:
         Raises:
             OutputError: The folder cannot be written.
         """
-        trained = SavedRange(energy=self.trained.energy, theta=self.trained.theta, pdg=self.trained.pdg)
+        trained = SavedRange(**asdict(self.trained))
         write_model(folder, self.model, trained, self.card, half=half)
 
     @classmethod
@@ -258,5 +275,5 @@ class Simulator:
                 another model or geometry.
         """
         saved = read_model(Path(folder))
-        trained = TrainedRange(saved.trained.energy, saved.trained.theta, saved.trained.pdg)
+        trained = TrainedRange(**saved.trained.model_dump())
         return cls(saved.model, trained, saved.card)

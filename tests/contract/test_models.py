@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from caloforge.errors import ConfigError
+from caloforge.geometry import load_geometry
 from caloforge.models import build_model, model_class, model_names
 from caloforge.models.noise import StreamNoise
 from caloforge.nn.flows import ZukoFlow
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training import load_config, preset_names
+from caloforge.training.modes import Modes
 from caloforge.training.takeover import take_over
+from caloforge.training.trainer import needs_of
 from toy_training import batch_of, prepared, training_data
 
 if TYPE_CHECKING:
@@ -24,13 +27,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models import GenerativeModel
+    from caloforge.models import GenerativeModel, Turn
     from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
-RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22)
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,))
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
+    "3dgan": 1_364_983 + 87_354,
     "caloclouds": 1_001_520 + 730_368 + 5_121_280 + 8_572_480,
     "caloclouds-2": 504_920 + 35_235_910,
     "caloclouds-2-cm": 504_920 + 35_235_910,
@@ -38,6 +42,7 @@ PAPER_PARAMETERS = {
     "calopointflow-2": 39_958_758,
     "pyramid": 8_579_131,  # ours: the poster publishes no sizes
 }
+PAPER_READOUT = {"3dgan": "clic-51x51x25"}  # sizes that depend on it
 
 pytestmark = pytest.mark.parametrize("name", model_names())
 
@@ -59,34 +64,58 @@ def random_states() -> tuple[bytes, bytes]:
 
 
 def losses(
-    model: GenerativeModel, data: TrainingData, group: str, *, seed: int = 0
+    model: GenerativeModel, data: TrainingData, turn: Turn, *, seed: int = 0
 ) -> dict[str, torch.Tensor]:
-    return model.loss(batch_of(data), group=group, rng=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return model.loss(batch_of(data), turn=turn.name, rng=generator)
 
 
-def test_every_stage_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
-    model = prepared(name, data).train()
+def test_every_turn_trains_its_own_parameters_and_no_others(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
     trained: set[str] = set()
     for stage in model.stages():
-        assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.group}
+        assert set(stage.needs) <= trained | {s.name for s in model.stages() if not s.turns}
         model.begin_stage(stage.name)
-        if stage.group:
+        modes = Modes(model, stage)
+        for turn in stage.turns:
             model.zero_grad(set_to_none=True)
-            terms = losses(model, data, stage.group)
+            modes.train(turn)
+            terms = losses(model, data, turn)
             assert all(math.isfinite(value.detach()) for value in terms.values())
             terms["loss"].backward()
-            group = {id(p) for p in model.parameters_of(stage.group)}
-            assert group
+            owned = {id(p) for p in model.parameters_of(stage.trained_by(turn))}
+            assert owned
             for parameter_name, parameter in model.named_parameters():
-                if id(parameter) in group:
+                if id(parameter) in owned:
                     assert parameter.grad is not None, parameter_name
                     assert bool(parameter.grad.isfinite().all()), parameter_name
                     assert bool(parameter.grad.any()), parameter_name
                 else:
                     assert parameter.grad is None, parameter_name
-            model.after_step(stage.name)
+            model.after_step(turn.name)
+        modes.restore()
+        if stage.turns:
             model.end_stage(stage.name)
         trained.add(stage.name)
+
+
+def test_validation_has_a_merit_and_leaves_the_model_as_it_is(name: str, data: TrainingData) -> None:
+    model = prepared(name, data)
+    for stage in (stage for stage in model.stages() if stage.turns):
+        model.begin_stage(stage.name)
+        modes = Modes(model, stage)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        first, again = (
+            model.validation(batch_of(data), stage=stage.name, rng=torch.Generator().manual_seed(1))
+            for _ in range(2)
+        )
+        assert first.keys() & {"merit", "loss"}
+        assert all(math.isfinite(value.detach()) for value in first.values())
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert isinstance(model.health(batch_of(data), stage=stage.name, rng=torch.Generator()), str)
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+        modes.restore()
+        model.end_stage(stage.name)
 
 
 def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
@@ -101,14 +130,31 @@ def test_every_parameter_has_one_stage(name: str, data: TrainingData) -> None:
     for stage in model.stages():
         assert set(stage.buffers) <= buffers.keys()
         assert set(stage.replaces) <= {m for s in model.stages() for m in s.modules} - set(stage.modules)
-        assert stage.modules
+        assert stage.modules or stage.replaces
+        assert set(stage.trained) <= {*stage.modules, *stage.replaces}
+
+
+def test_stages_see_no_weights_but_those_that_they_need(name: str, data: TrainingData) -> None:
+    """They can be trained apart, in any order."""
+    stages = prepared(name, data).stages()
+    for stage in (stage for stage in stages if stage.turns):
+        model = prepared(name, data)
+        model.begin_stage(stage.name)
+        before = [losses(model, data, turn)["loss"] for turn in stage.turns]
+        seen = {stage.name, *needs_of(stages, stage.name)}
+        others = [m for other in stages if other.name not in seen for m in other.modules]
+        with torch.no_grad():
+            for parameter in model.parameters_of(m for m in others if not m.startswith("trainees")):
+                parameter.add_(1.0)
+        for turn, value in zip(stage.turns, before, strict=True):
+            assert torch.equal(losses(model, data, turn)["loss"], value), turn.name
 
 
 def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
     name: str, data: TrainingData
 ) -> None:
     source = prepared(name, data, showers=40, seed=1)
-    for again in (stage.name for stage in source.stages() if stage.group):
+    for again in (stage.name for stage in source.stages() if stage.turns):
         model, fresh = (build_model(name, source.config, data.geometry, seed=2) for _ in range(2))
         kept = take_over(model, source, [again])
         assert again not in kept
@@ -122,9 +168,9 @@ def test_training_a_stage_again_starts_what_it_owns_anew_and_keeps_the_rest(
         for key, value in model.state_dict().items() if kept else ():
             assert any(stage.owns(key) for stage in stale) or torch.equal(value, theirs[key]), (again, key)
         for stage in stale:
-            if stage.group:
+            if stage.turns:
                 model.begin_stage(stage.name)
-                assert math.isfinite(losses(model, data, stage.group)["loss"].detach())
+                assert all(math.isfinite(losses(model, data, t)["loss"].detach()) for t in stage.turns)
                 model.end_stage(stage.name)
 
 
@@ -132,10 +178,11 @@ def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> 
     model = prepared(name, data)
     before = random_states()
     for stage in model.stages():
-        if stage.group:
+        if stage.turns:
             model.begin_stage(stage.name)
-            first, again, other = (losses(model, data, stage.group, seed=s)["loss"].item() for s in (1, 1, 2))
-            assert first == again != other
+            for turn in stage.turns:
+                values = [losses(model, data, turn, seed=seed)["loss"].item() for seed in (1, 1, 2)]
+                assert values[0] == values[1] != values[2]
             model.end_stage(stage.name)
     assert random_states() == before
 
@@ -197,10 +244,11 @@ def test_nothing_is_made_on_another_device_than_that_of_the_networks(name: str, 
             owned = [simulator.model.get_submodule(module) for module in stage.modules]
             # a density of zuko's turns even given tensors into those of the default device
             zuko = any(isinstance(part, ZukoFlow) for module in owned for part in module.modules())
-            if stage.group and not zuko:
+            if stage.turns and not zuko:
                 rng = torch.Generator(device="cpu").manual_seed(0)
-                terms = simulator.model.loss(batch_of(data), group=stage.group, rng=rng)
-                assert terms["loss"].device.type == "cpu"
+                for turn in stage.turns:
+                    terms = simulator.model.loss(batch_of(data), turn=turn.name, rng=rng)
+                    assert terms["loss"].device.type == "cpu"
             simulator.model.end_stage(stage.name)
     np.testing.assert_array_equal(found.points, expected.points)
     np.testing.assert_array_equal(found.energy, expected.energy)
@@ -262,7 +310,7 @@ def test_presets_are_valid(name: str, siw: Geometry) -> None:
     for preset in presets:
         config = load_config(preset)
         assert config.model_name == name
-        if not preset.endswith(("/paper", "/variant-1")):
+        if not preset.endswith(("/paper", "/variant-1", "/medium")):
             model = build_model(name, config.model, siw)
             assert [s.name for s in model.stages()] == list(config.training)
             assert sum(p.numel() for p in model.parameters()) < 550_000
@@ -274,7 +322,8 @@ def test_the_paper_s_model_has_the_published_size(
     # zuko cannot build on the meta device: save the time that random weights take at least
     monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda tensor, **_: tensor)
     config = load_config(f"{name}/paper")
-    model = build_model(name, config.model, siw)
+    readout = load_geometry(PAPER_READOUT[name]) if name in PAPER_READOUT else siw
+    model = build_model(name, config.model, readout)
     assert [s.name for s in model.stages()] == list(config.training)
     assert sum(p.numel() for p in model.parameters()) == PAPER_PARAMETERS[name]
 

@@ -36,8 +36,7 @@ def start(*arguments: object) -> int:
 
 
 def lines(out: Path) -> int:
-    log = out / "log.jsonl"
-    return log.read_bytes().count(b"\n") if log.exists() else 0
+    return sum(log.read_bytes().count(b"\n") for log in out.glob("stages/*/log.jsonl"))
 
 
 def kill_at(child: int, out: Path, moment: int, delay: float) -> None:

@@ -49,7 +49,7 @@ def model(
     data = training_data(folder, make_toy_showers(120), siw)
     simulator = Simulator(
         prepared("caloclouds-2", data),
-        TrainedRange((10e3, 100e3), 0.01 * DEGREE, 22),
+        TrainedRange((10e3, 100e3), 0.01 * DEGREE, (22,)),
     )
     simulator.save(folder / "run" / "model")
     return folder / "run"
@@ -232,10 +232,21 @@ def test_the_particle_is_that_of_the_training_unless_named(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = load_simulator(model)
-    other = Simulator(simulator.model, TrainedRange((10e3, 100e3), 0.01 * DEGREE, 11))
+    other = Simulator(simulator.model, TrainedRange((10e3, 100e3), 0.01 * DEGREE, (11,)))
     other.save(tmp_path / "electrons")
     assert run(tmp_path / "electrons", tmp_path / "a.h5", "--energy", "50", "--count", "2").exit_code == 0
     assert load(tmp_path / "a.h5").incident.pdg.tolist() == [11, 11]
+    both = Simulator(simulator.model, TrainedRange((10e3, 100e3), 0.01 * DEGREE, (11, 22)))
+    both.save(tmp_path / "both")
+    result = run(tmp_path / "both", tmp_path / "b.h5", "--energy", "50", "--count", "2")
+    assert result.exit_code == 2
+    assert "--particle is missing" in result.stderr
+    assert "knows e-, gamma" in result.stderr
+    options = ("--energy", "50", "--count", "2", "--particle", "gamma")
+    assert run(tmp_path / "both", tmp_path / "b.h5", *options).exit_code == 0
+    assert load(tmp_path / "b.h5").incident.pdg.tolist() == [22, 22]
+    refused = run(tmp_path / "both", tmp_path / "c.h5", *options[:-1], "pi+")
+    assert "particles (pi+) are not those of the training (e-, gamma)" in refused.stderr
 
 
 def test_devices_and_threads(model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from caloforge.blocks import run_tasks
 from caloforge.cli.app import app
 from caloforge.errors import CaloForgeError, GeometryError
 from caloforge.formats import NativeReader, open_showers
-from caloforge.geant4 import Geant4Worker, Simulation
+from caloforge.formats.simulated import simulation_of
+from caloforge.geant4 import Geant4Worker, Simulation, Upstream
 from caloforge.geometry import geometry_from_dict, load_geometry, project
 from caloforge.showers import Incident
 from caloforge.speed.geant4 import cpu_seconds_per_shower
@@ -132,6 +133,56 @@ def test_muons_fly_in_the_given_direction_through_the_origin(
         distance = np.linalg.norm(points[:, :2] - expected, axis=1)
         assert np.median(distance) < siw.fine_pitch  # the median is blind to knocked-out electrons
         assert len(np.unique(points[:, 2])) == siw.n_layers
+
+
+def test_a_plate_in_front_scatters_muons_and_leaves_their_way_through_the_origin(
+    data: Path, tmp_path: Path, siw: Geometry
+) -> None:
+    """Highland's formula (Particle Data Group): 13.6 MeV / p of sqrt(x) (1 + 0.038 ln x), in either plane."""
+    beam = Incident.of(np.full(100, 1e3), theta=0.3, phi=1.0, pdg=13)
+    plate = Upstream(0.3)
+    [showers] = shoot(Simulation(siw, beam, data=data, upstream=plate), tmp_path, (0, 100))
+    assert showers.points is not None
+    first = np.unique(showers.shower[showers.points[:, 2] == showers.points[:, 2].min()], return_index=True)
+    front = showers.points[showers.points[:, 2] == showers.points[:, 2].min()][first[1]]
+    away = front[:, :2] - front[:, 2:] * beam.direction[:1, :2] / beam.direction[:1, 2:]
+    across = away @ np.array([-np.sin(1.0), np.cos(1.0)])
+    path = 0.3 / np.cos(0.3)
+    momentum = np.sqrt((1e3 + 105.7) ** 2 - 105.7**2)
+    angle = 13.6 / momentum * np.sqrt(path) * (1 + 0.038 * np.log(path))
+    expected = angle * (plate.gap + 0.5 * plate.length) / np.cos(0.3)
+    core = np.diff(np.quantile(across, [0.16, 0.84]))[0] / 2
+    assert core == pytest.approx(expected, rel=0.25)
+    assert abs(np.median(across)) < 4 * 1.25 * expected / 10
+
+
+@pytest.mark.parametrize(
+    ("particle", "folder", "expected"),
+    [
+        (
+            "e-",
+            "data",
+            "Geant4 11.4.1, G4EmStandardPhysics, 0.3 X0 of Si 1000.0 mm in front, data G4EMLOW8.8",
+        ),
+        ("pi-", "data-hadrons", "FTFP_BERT, 0.3 X0 of Si 1000.0 mm in front, data G4EMLOW8.8"),
+    ],
+)
+def test_files_tell_what_simulated_them_also_when_they_are_converted(
+    data: Path, tmp_path: Path, particle: str, folder: str, expected: str
+) -> None:
+    made, back = tmp_path / "a.h5", tmp_path / "b.h5"
+    options = ("--energy", "2", "--count", "2", "--particle", particle, "--upstream", "0.3")
+    result = run(data.parent / folder, *options, "--scoring", "cells", "--out", str(made))
+    assert result.exit_code == 0, result.stderr
+    CliRunner().invoke(app, ["convert", str(made), str(back)])
+    for file in (made, back):
+        text = CliRunner().invoke(app, ["inspect", str(file)]).stdout
+        assert expected in text
+        assert ("G4PARTICLEXS0.analytic, PhotonEvaporation0.empty" in text) == (particle == "pi-")
+    with open_showers(back) as reader:
+        told = simulation_of(reader.provenance)
+    assert told["geant4_data"][:2] == ["G4EMLOW8.8", "G4ENSDFSTATE3.0"]
+    assert told["upstream"] == {"thickness": 0.3, "gap": 1000.0, "material": "Si"}
 
 
 @pytest.mark.parametrize("name", ["siw-ecal", "cylinder-ds2"])

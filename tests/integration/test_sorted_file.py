@@ -29,6 +29,7 @@ SHORT = (
     "training.shower_flow={steps: 2, batch_size: 8}",
     "training.point_diffusion={steps: 2, batch_size: 4, points: 8, optimiser: radam}",
 )
+SIMULATED = {"geant4": "Geant4 11.4.1", "physics": "FTFP_BERT", "geant4_data": ["G4EMLOW8.8"]}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def path(
 ) -> Path:
     showers = make_toy_showers(600, seed=1)
     file = tmp_path_factory.mktemp("sorted") / "sorted.h5"
-    with NativeWriter(file, geometry=siw) as writer:
+    with NativeWriter(file, geometry=siw, provenance=SIMULATED) as writer:
         writer.append(showers[np.argsort(showers.incident.energy)])
     return file
 
@@ -93,6 +94,7 @@ def test_the_card_tells_it(path: Path, tmp_path: Path, capsys: pytest.CaptureFix
     data = simulator.card["data"]
     assert (data["showers"], data["trained_on"], data["tuned_on"], data["reported"]) == (600, 420, 60, 120)
     assert data["splits"] == {"sorted.h5": {"permuted": True, "seed": 1}}
+    assert data["simulated"] == {"sorted.h5": SIMULATED}
     with open_showers(path) as reader:
         energies = reader.incident().energy
     assert simulator.trained.energy[1] > np.quantile(energies, 0.97)

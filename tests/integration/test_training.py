@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +21,29 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from caloforge.cli.app import app
-from caloforge.errors import CaloForgeError, ConfigError, DataError, FormatError, OutputError, TrainingError
+from caloforge.errors import (
+    BusyError,
+    CaloForgeError,
+    ConfigError,
+    DataError,
+    FormatError,
+    OutputError,
+    TrainingError,
+)
 from caloforge.formats import open_showers
 from caloforge.geometry import project
 from caloforge.models.clouds.caloclouds2 import CaloClouds2
 from caloforge.showers import Incident, Showers
 from caloforge.simulator import Simulator
-from caloforge.training import RunDirectory, TrainingData, load_config, train
+from caloforge.training import (
+    Job,
+    RunDirectory,
+    TrainingData,
+    load_config,
+    train,
+    train_job,
+    train_stage,
+)
 from toy_training import training_data, write
 
 if TYPE_CHECKING:
@@ -84,7 +102,9 @@ def cm(photons: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    stages = yaml.safe_load((run / "config.yaml").read_text())["config"]["training"]
+    logs = [log for stage in stages if (log := run / "stages" / stage / "log.jsonl").exists()]
+    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in {"time", "seconds"}} for line in lines]
 
 
@@ -178,9 +198,9 @@ def test_interrupted_at_any_step_it_goes_on(
     with pytest.raises(KeyboardInterrupt):
         fit(photons, tmp_path / "run", preset=CM, on_progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
-    state = RunDirectory(tmp_path / "run").load_state()
+    state = RunDirectory(tmp_path / "run").stage(stage).load_state()
     assert state is not None
-    assert (state["stage"], state["loop"]["step"]) == (stage, step)
+    assert state["loop"]["step"] == step
     fit(photons, tmp_path / "run", preset=CM)
     assert_same_run(tmp_path / "run", cm)
 
@@ -195,7 +215,7 @@ def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
 
     run = ["train", CM, *SMALL, DISTILLED, "--data", str(photons), "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
-        patch.setattr("caloforge.cli.train._StageProgress.__call__", press)
+        patch.setattr("caloforge.cli.stage_progress.StageProgress.__call__", press)
         result = CliRunner().invoke(app, [*run, "--threads", "1"])
     assert result.exit_code == stop[1]
     assert "run the same command again to go on" in result.stderr
@@ -205,13 +225,114 @@ def test_a_signal_on_the_command_line_saves_and_exits_with_its_code(
     assert_same_run(tmp_path / "run", cm)
 
 
+def test_stages_apart_end_as_in_one_process(photons: Path, edm: Path, tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    run = tmp_path / "run"
+    fit(photons, run, processes=2, on_progress=lambda *told: heard.append(told[:3]))
+    assert {("shower_flow", 24, 24), ("point_diffusion", 22, 22)} <= set(heard)
+    assert_same_run(run, edm)
+
+
+@pytest.mark.slow  # five processes
+def test_stages_apart_are_interrupted_and_go_on(photons: Path, cm: Path, tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt, match="run the same command again to go on"):
+        fit(photons, run, preset=CM, processes=2, on_progress=interrupt)
+    assert not (run / "stages" / "distillation").exists()
+    fit(photons, run, preset=CM, processes=2)
+    assert_same_run(run, cm)
+
+
+def job_of(photons: Path, out: Path, *overrides: str, preset: str = EDM, **options: Any) -> Job:
+    config = load_config(preset, (*SMALL, *((DISTILLED,) if preset == CM else ()), *overrides))
+    return Job(config, (photons,), out, **{"seed": 1, **options})
+
+
+def test_stages_of_two_machines_are_put_together(photons: Path, cm: Path, tmp_path: Path) -> None:
+    here, there = (
+        job_of(photons, tmp_path / "here", preset=CM),
+        job_of(photons, tmp_path / "there", preset=CM),
+    )
+    assert train_stage(here, "point_diffusion") == ["shower_flow", "distillation", "calibration"]
+    assert train_stage(here, "distillation") == ["shower_flow", "calibration"]
+    assert train_stage(there, "shower_flow") == ["point_diffusion", "distillation", "calibration"]
+    with pytest.raises(ConfigError, match=r"calibration needs shower_flow, which is not trained: .* copy"):
+        train_stage(here, "calibration")
+    shutil.copytree(there.out / "stages" / "shower_flow", here.out / "stages" / "shower_flow")
+    train_job(here)
+    assert_same_run(here.out, cm)
+    assert train_stage(here, "shower_flow") == []
+
+
+def test_a_stage_begun_beside_others_is_ended_with_them(photons: Path, edm: Path, tmp_path: Path) -> None:
+    """Its checkpoint has no weights of theirs."""
+
+    def interrupt(name: str, done: int, total: int, loss: float) -> None:
+        if done == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    job = job_of(photons, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train_stage(job, "point_diffusion", on_progress=interrupt)
+    train_job(job)
+    assert_same_run(tmp_path, edm)
+
+
+def test_stages_of_other_runs_are_refused(photons: Path, edm: Path, tmp_path: Path) -> None:
+    job = job_of(photons, tmp_path / "run", seed=2)
+    train_stage(job, "point_diffusion")
+    flow = job.out / "stages" / "shower_flow"
+    shutil.copytree(edm / "stages" / "shower_flow", flow)
+    with pytest.raises(TrainingError, match=r"holds a stage with another seed \(1, not 2\): train it as"):
+        train_job(job)
+    shutil.rmtree(flow)
+    train_stage(job, "shower_flow")
+    content = torch.load(flow / "weights.pt")
+    name = next(key for key, value in content["shared"].items() if value.is_floating_point() and value.any())
+    content["shared"] = {name: content["shared"][name] * 1.01}
+    torch.save(content, flow / "weights.pt")
+    with pytest.raises(TrainingError, match=f"other scales .first {name}.: copy the run folder"):
+        train_job(job)
+
+
+def test_a_stage_is_trained_by_one_process(photons: Path, tmp_path: Path) -> None:
+    job = job_of(photons, tmp_path)
+    with ThreadPoolExecutor(1) as other, RunDirectory(tmp_path).stage("shower_flow").claimed():
+        busy = other.submit(train_stage, job, "shower_flow")
+        with pytest.raises(BusyError, match=r"Another process is training in .*shower_flow: wait for it"):
+            busy.result()
+
+
+def test_no_such_stage(photons: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no stage 'shower-flow' to train: did you mean 'shower_flow'"):
+        train_stage(job_of(photons, tmp_path), "shower-flow")
+    command = ["train", EDM, "--data", str(photons), "--out", str(tmp_path), "--stage", "a", "--stages", "2"]
+    assert "leave out one of them" in CliRunner().invoke(app, command).stderr
+
+
+def test_stages_on_the_command_line(photons: Path, edm: Path, tmp_path: Path) -> None:
+    run = ["train", EDM, *SMALL, "--data", str(photons), "--out", str(tmp_path / "run"), "--threads", "1"]
+    for stage, left in (
+        ("point_diffusion", "to train: shower_flow, calibration"),
+        ("shower_flow", "calibration"),
+    ):
+        result = CliRunner().invoke(app, [*run, "--stage", stage])
+        assert result.exit_code == 0, result.output
+        assert f"{stage} is trained in" in result.stdout
+        assert left in result.stdout
+    result = CliRunner().invoke(app, run)
+    assert result.exit_code == 0, result.output
+    assert_same_run(tmp_path / "run", edm)
+
+
 def test_a_finished_run_is_left_as_it_is(photons: Path, edm: Path) -> None:
-    log, state = (edm / "log.jsonl").read_bytes(), (edm / "state.pt").read_bytes()
-    weights = (edm / "model" / "model.safetensors").read_bytes()
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in edm.rglob("*.*")}
+    assert {"weights.pt", "prepared.pt", "log.jsonl", "model.safetensors"} <= {path.name for path in before}
     fit(photons, edm)
-    assert (edm / "log.jsonl").read_bytes() == log
-    assert (edm / "state.pt").read_bytes() == state
-    assert (edm / "model" / "model.safetensors").read_bytes() == weights
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in edm.rglob("*.*")} == before
 
 
 @pytest.mark.parametrize(
@@ -254,10 +375,11 @@ def test_data_that_were_replaced_are_noticed(
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
 def test_a_damaged_checkpoint_is_said_and_kept(photons: Path, edm: Path, tmp_path: Path, damage: str) -> None:
     fit(photons, tmp_path / "run", "training.shower_flow.steps=8", "training.point_diffusion.steps=1")
-    state = tmp_path / "run" / "state.pt"
+    state = tmp_path / "run" / "stages" / "shower_flow" / "weights.pt"
+    (tmp_path / "run" / "model" / "config.json").unlink()
     content = {"cut": state.read_bytes()[:5000], "garbage": b"not a checkpoint" * 99, "empty": b""}[damage]
     state.write_bytes(content)
-    with pytest.raises(TrainingError, match=r"state\.pt is damaged .*: move it away") as caught:
+    with pytest.raises(TrainingError, match=r"weights\.pt is damaged .*: move it away") as caught:
         fit(photons, tmp_path / "run", "training.shower_flow.steps=8", "training.point_diffusion.steps=1")
     assert len(str(caught.value).splitlines()) == 1
     assert state.read_bytes() == content
@@ -267,20 +389,20 @@ def test_a_damaged_checkpoint_is_said_and_kept(photons: Path, edm: Path, tmp_pat
 def test_losses_that_stay_nan_stop_the_training(
     photons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    def loss(self: CaloClouds2, batch: object, *, group: str, rng: object) -> dict[str, torch.Tensor]:
-        return {"loss": self.parameters_of(group)[0].sum() * float("nan")}
+    def loss(self: CaloClouds2, batch: object, *, turn: str, rng: object) -> dict[str, torch.Tensor]:
+        return {"loss": next(self.shower_flow.parameters()).sum() * float("nan")}
 
     monkeypatch.setattr(CaloClouds2, "loss", loss)
-    with pytest.raises(TrainingError, match="loss of stage shower_flow stays NaN at step"):
+    with pytest.raises(TrainingError, match=r"of stage shower_flow (is|stays) NaN at step"):
         fit(photons, tmp_path / "run", f"training.shower_flow.steps={steps}")
 
 
 def test_a_few_nan_losses_are_skipped(photons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original, calls = CaloClouds2.loss, []
 
-    def loss(self: CaloClouds2, batch: Any, *, group: str, rng: Any) -> dict[str, torch.Tensor]:
-        calls.append(group)
-        terms = original(self, batch, group=group, rng=rng)
+    def loss(self: CaloClouds2, batch: Any, *, turn: str, rng: Any) -> dict[str, torch.Tensor]:
+        calls.append(turn)
+        terms = original(self, batch, turn=turn, rng=rng)
         return {"loss": terms["loss"] * (float("nan") if len(calls) in {3, 4} else 1.0)}
 
     monkeypatch.setattr(CaloClouds2, "loss", loss)
@@ -342,6 +464,34 @@ def test_an_encoder_is_trained_again_with_its_diffusion_and_the_flow_of_its_vect
         assert not anew & same
 
 
+def test_fine_tuning_starts_from_the_weights_that_are_there(photons: Path, edm: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"init_from": edm, "fine_tune": ["point_diffusion"], "seed": 5}
+    fit(photons, tmp_path / "none", "training.point_diffusion.steps=0", **options)
+    fit(photons, tmp_path / "some", "training.point_diffusion.steps=4", **options)
+    assert stages_of(tmp_path / "some") == ["point_diffusion", "calibration"]
+    none, some, theirs = (
+        load_file(folder / "model" / "model.safetensors")
+        for folder in (tmp_path / "none", tmp_path / "some", edm)
+    )
+    assert all(torch.equal(none[k], v) for k, v in theirs.items() if not k.startswith("calibration."))
+    moved = {k.split(".")[0] for k, v in theirs.items() if not torch.equal(some[k], v)}
+    assert "points" in moved
+    assert moved <= {"points", "calibration"}
+
+
+def test_what_cannot_be_fine_tuned(photons: Path, edm: Path, cm: Path, tmp_path: Path) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"init_from": None, "fine_tune": ["shower_flow"]}, "--fine-tune shower_flow needs --init-from"),
+        ({"init_from": edm, "fine_tune": ["shower"]}, "did you mean 'shower_flow'"),
+        ({"init_from": edm, "fine_tune": ["distillation"]}, "further, it is not in the model to start from"),
+        ({"init_from": cm, "fine_tune": ["distillation"]}, "further, it replaces what it learnt from"),
+        ({"init_from": cm, "fine_tune": ["shower_flow"], "retrain": ["shower_flow"]}, "is trained anew, too"),
+    ]
+    for options, message in cases:
+        with pytest.raises(ConfigError, match=message):
+            fit(photons, tmp_path / "run", preset=CM, **options)
+
+
 def test_networks_that_do_not_fit_are_refused(photons: Path, edm: Path, cm: Path, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
         ({"init_from": cm}, (), "first at distilled"),
@@ -401,9 +551,9 @@ def of_two_kinds(showers: Showers) -> Showers:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (tilted, r"train with model\.angles=true"),
-        (of_two_kinds, r"particles \[11, 22\]; training needs ten or more of one kind"),
-        (lambda s: s[:9], "9 showers of particles"),
+        (tilted, r"train with model\.conditions\.angles=true"),
+        (of_two_kinds, r"showers of e- and gamma, .* train with model\.conditions\.particles=\[e-,gamma\]"),
+        (lambda s: s[:9], "got 9 showers, expected ten or more"),
         (lambda s: s.keep(np.zeros(len(s.energy), dtype=bool)), "no hits at all"),
         (lambda s: s.keep(s.shower < 60), "tune part of the 150 showers has no shower with hits"),
     ],
@@ -424,7 +574,7 @@ def test_showers_at_angles_and_in_cells_and_in_several_files(
         showers = reader.read(0, len(reader))
     files = [write(tmp_path / "a.h5", project(tilted(showers), siw), siw)]
     files.append(write(tmp_path / "b.h5", project(showers[:40], siw), siw))
-    config = load_config(EDM, [*SMALL, "model.angles=true", "symmetry=none"])
+    config = load_config(EDM, [*SMALL, "model.conditions.angles=true", "symmetry=none"])
     simulator = train(config, files, tmp_path / "run", seed=0)
     assert simulator.trained.theta == pytest.approx(0.3)
     assert simulator.card["data"]["files"] == ["a.h5", "b.h5"]

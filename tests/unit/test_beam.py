@@ -78,6 +78,19 @@ def test_ranges_that_cannot_be(options: dict[str, tuple[float, float]], message:
         Beam(**options)
 
 
+def test_negative_angles_lean_to_the_other_side_of_a_given_azimuth() -> None:
+    beam = Beam(energy=(1.0, 1.0), theta=(-0.5, 0.5), phi=(np.pi / 2, np.pi / 2))
+    incident = beam.sample(3, 0, 4000)
+    lean = incident.theta * np.sin(incident.phi)  # signed angle towards +y
+    assert incident.theta.min() >= 0
+    assert np.abs(incident.direction[:, 0]).max() < 1e-12
+    assert (lean.min(), lean.max()) == pytest.approx((-0.5, 0.5), abs=2e-3)
+    assert lean.mean() == pytest.approx(0, abs=4 * 1 / np.sqrt(12 * 4000))
+    assert lean.std() == pytest.approx(1 / np.sqrt(12), rel=0.03)
+    with pytest.raises(ConfigError, match="theta"):
+        Beam(energy=(1.0, 1.0), theta=(-0.5, 0.5))
+
+
 def test_particles() -> None:
     assert pdg_code("gamma") == pdg_code("photon") == 22
     assert pdg_code("e-") == -pdg_code("e+") == 11

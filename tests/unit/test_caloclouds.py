@@ -9,7 +9,8 @@ import torch
 
 from caloforge.diffusion import ancestral, ancestral_step, noised, quadratic_betas, signal_shares
 from caloforge.errors import ConfigError
-from caloforge.models.assembly import count_by_layer, incident_tensors
+from caloforge.models import Particles
+from caloforge.models.assembly import count_by_layer
 from caloforge.models.clouds.caloclouds import CaloClouds, CaloCloudsConfig, EncoderConfig
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlow
@@ -248,14 +249,14 @@ def untrained(data: TrainingData, *overrides: str) -> CaloClouds:
 
 def wanted(model: CaloClouds, incident: Incident, seed: int = 1) -> Summary:
     with torch.no_grad():
-        condition = model.conditions(*incident_tensors(incident))
+        condition = model.conditions(Particles.of(incident))
         return model.shower_flow.sample(condition, StreamNoise(seed, np.arange(len(incident))))
 
 
 def test_showers_have_the_counts_and_the_energy_that_the_flow_wants(data: TrainingData) -> None:
     model = untrained(data)
     summary = wanted(model, INCIDENT)
-    showers = Simulator(model, TrainedRange((1e4, 1e5), 0.01, 22)).sample(INCIDENT, seed=1)
+    showers = Simulator(model, TrainedRange((1e4, 1e5), 0.01, (22,))).sample(INCIDENT, seed=1)
     counts = count_by_layer(showers, data.geometry)
     torch.testing.assert_close(counts.sum(1), summary.counts.sum(1).double().round().clamp_min(1))
     assert float((counts - summary.counts).abs().max()) <= 1.0
@@ -265,11 +266,11 @@ def test_showers_have_the_counts_and_the_energy_that_the_flow_wants(data: Traini
 def test_the_latent_stage_trains_the_flow_alone(data: TrainingData) -> None:
     model = untrained(data)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimiser = torch.optim.SGD(model.parameters_of("latent_flow"), lr=1e-2)
+    optimiser = torch.optim.SGD(model.parameters_of(["latent_flow"]), lr=1e-2)
     losses = []
     for _ in range(30):
         optimiser.zero_grad()
-        loss = model.loss(batch_of(data), group="latent_flow", rng=rng_of(0))["loss"]
+        loss = model.loss(batch_of(data), turn="latent_flow", rng=rng_of(0))["loss"]
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
@@ -282,7 +283,7 @@ def test_terms_of_the_loss(data: TrainingData) -> None:
     for weight, free in ((0.1, 0.0), (0.1, 50.0)):
         model = untrained(data, f"model.encoder.weight={weight}", f"model.encoder.free={free}")
         with torch.no_grad():
-            terms = model.loss(batch_of(data), group="points", rng=rng_of(0))
+            terms = model.loss(batch_of(data), turn="points", rng=rng_of(0))
         values = {name: float(value) for name, value in terms.items()}
         assert 0 < values["divergence"] < 50
         wanted = values["noise_error"] + weight * max(free, values["divergence"])
@@ -293,9 +294,9 @@ def test_the_encoder_does_not_see_the_points_that_are_to_be_drawn(data: Training
     model, batch = untrained(data), batch_of(data)
     assert batch.points is not None
     with torch.no_grad():
-        terms = model.loss(batch, group="points", rng=rng_of(0))
+        terms = model.loss(batch, turn="points", rng=rng_of(0))
         batch.points[:, 32:] += 1.0
-        other = model.loss(batch, group="points", rng=rng_of(0))
+        other = model.loss(batch, turn="points", rng=rng_of(0))
     assert float(other["divergence"]) == float(terms["divergence"])
     assert float(other["noise_error"]) != float(terms["noise_error"])
 
@@ -303,13 +304,13 @@ def test_the_encoder_does_not_see_the_points_that_are_to_be_drawn(data: Training
 def test_points_are_needed(data: TrainingData) -> None:
     batch = data.batch(data.rows("train")[:4], points=0, rng=np.random.default_rng(0))
     with pytest.raises(ConfigError, match="caloclouds trains on points"):
-        untrained(data).loss(batch, group="latent_flow", rng=rng_of(0))
+        untrained(data).loss(batch, turn="latent_flow", rng=rng_of(0))
 
 
 def test_the_latent_vector_changes_the_cloud(data: TrainingData) -> None:
     model = untrained(data)
     summary = wanted(model, INCIDENT[:2])
-    condition = model.conditions(*incident_tensors(INCIDENT[:2]))
+    condition = model.conditions(Particles.of(INCIDENT[:2]))
     counts = torch.tensor([40, 40])
 
     class Shifted(StreamNoise):
@@ -325,7 +326,7 @@ def test_the_latent_vector_changes_the_cloud(data: TrainingData) -> None:
 
 
 def test_sampler_can_be_changed(data: TrainingData) -> None:
-    simulator = Simulator(untrained(data), TrainedRange((1e4, 1e5), 0.01, 22))
+    simulator = Simulator(untrained(data), TrainedRange((1e4, 1e5), 0.01, (22,)))
     incident = INCIDENT[:3]
     first, other = (s.sample(incident, seed=1) for s in (simulator, simulator.with_sampler(flexibility=1.0)))
     np.testing.assert_array_equal(first.n_hits, other.n_hits)

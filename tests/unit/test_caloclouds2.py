@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caloforge.models import Particles
 from caloforge.models.assembly import (
-    cloud_to_showers,
     count_by_layer,
     depth_order,
-    incident_tensors,
     recentre,
     rescale,
     thinned,
+    to_showers,
     whole_counts,
 )
 from caloforge.models.clouds.calibration import HitCalibration
@@ -183,22 +183,20 @@ def untrained(data: TrainingData, *overrides: str, name: str = "caloclouds-2") -
 
 
 def summary_of(model: CaloClouds2, incident: Incident, seed: int, index: np.ndarray) -> Summary:
-    energy, direction = incident_tensors(incident)
     with torch.no_grad():
-        return model.shower_flow.sample(model.conditions(energy, direction), StreamNoise(seed, index))
+        return model.shower_flow.sample(model.conditions(Particles.of(incident)), StreamNoise(seed, index))
 
 
 def sample(model: CaloClouds2, incident: Incident, *, seed: int = 1, first: int = 0) -> Cloud:
-    energy, direction = incident_tensors(incident)
     with torch.no_grad():
-        return model.sample(energy, direction, StreamNoise(seed, first + np.arange(len(incident))))
+        return model.sample(Particles.of(incident), StreamNoise(seed, first + np.arange(len(incident))))
 
 
 def test_showers_have_the_counts_and_energies_that_the_flow_assigned(data: TrainingData) -> None:
     model = untrained(data)
     incident = Incident.of(np.linspace(1e4, 1e5, 40))
     wanted = summary_of(model, incident, 1, np.arange(40))
-    showers = cloud_to_showers(sample(model, incident), incident, data.geometry)
+    showers = to_showers(sample(model, incident), incident, data.geometry)
     counts = count_by_layer(showers, data.geometry)
     torch.testing.assert_close(counts.sum(1), wanted.counts.sum(1).double().round().clamp_min(1))
     assert float((counts - wanted.counts).abs().max()) <= 1.0
@@ -245,20 +243,20 @@ class GivenNoise:
 
 def test_sampling_is_a_function_of_the_noise(data: TrainingData) -> None:
     model = untrained(data)
-    energy, direction = incident_tensors(Incident.of([2e4, 5e4]))
+    particles = Particles.of(Incident.of([2e4, 5e4]))
     rng = torch.Generator().manual_seed(0)
     noise = {"shower-flow": torch.randn(2, 65, generator=rng), "points": torch.randn(5000, 4, generator=rng)}
     with torch.no_grad():
-        first, again = (model.sample(energy, direction, GivenNoise(noise)) for _ in range(2))
+        first, again = (model.sample(particles, GivenNoise(noise)) for _ in range(2))
         noise["points"] = -noise["points"]
-        other = model.sample(energy, direction, GivenNoise(noise))
+        other = model.sample(particles, GivenNoise(noise))
     assert torch.equal(first.points, again.points)
     assert torch.equal(first.counts, other.counts)
     assert not torch.equal(first.points, other.points)
 
 
 def test_with_angles_the_cloud_follows_the_axis(data: TrainingData) -> None:
-    model = untrained(data, "model.angles=true")
+    model = untrained(data, "model.conditions.angles=true")
     incident = Incident.of(np.full(20, 5e4), theta=0.6, phi=np.linspace(0, 6, 20))
     wanted = summary_of(model, incident, 1, np.arange(20))
     cloud = sample(model, incident)
@@ -312,9 +310,9 @@ def test_target_follows_the_student(data: TrainingData) -> None:
     model.begin_stage("distillation")
     before = [p.clone() for p in model.trainees["target"].parameters()]
     with torch.no_grad():
-        for parameter in model.parameters_of("student"):
+        for parameter in model.parameters_of(["trainees.student"]):
             parameter.add_(1.0)
-    model.after_step("distillation")
+    model.after_step("student")
     for old, new in zip(before, model.trainees["target"].parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.05)
     model.end_stage("distillation")

@@ -19,8 +19,9 @@ from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderC
 from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.totals import Totals
 from caloforge.nn import Posterior
+from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
-from toy_training import batch_of, prepared, training_data
+from toy_training import batch_of, particles_of, prepared, training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,52 +306,43 @@ def test_lattices_are_normal_and_more_even_than_chance() -> None:
 
 def test_showers_are_different_cells_with_the_drawn_energy(data: TrainingData, siw: Geometry) -> None:
     model = model_of(data)
-    energy = torch.linspace(1e4, 1e5, 30, dtype=torch.float64)
-    direction, noise = torch.zeros(30, 2), StreamNoise(1, np.arange(30))
+    particles = particles_of(torch.linspace(1e4, 1e5, 30, dtype=torch.float64))
+    noise = StreamNoise(1, np.arange(30))
     with torch.no_grad():
-        cloud = model.sample(energy, direction, noise)
-        _, wanted, visible = model._showers(energy, direction, noise)
-    assert torch.equal(cloud.counts, wanted)
-    shower = torch.arange(30).repeat_interleave(cloud.counts)
-    sums = torch.zeros(30, dtype=torch.float64).index_add(0, shower, cloud.points[:, 3].double())
+        cells = model.sample(particles, noise)
+        _, wanted, visible = model._showers(particles, noise)
+    assert torch.equal(cells.counts, wanted)
+    sums = torch.zeros(30, dtype=torch.float64).index_add(0, cells.index, cells.energy.double())
     torch.testing.assert_close(sums, visible, rtol=1e-5, atol=0)
-    assert float(cloud.points[:, 3].min()) >= siw.threshold * (1 - 1e-6)
-    x, y, layer, _ = cloud.points.double().numpy().T
-    cell = siw.find_cells(x, y, layer.astype(np.int64))
-    np.testing.assert_allclose(siw.cell_positions[cell, :2], cloud.points[:, :2])
-    assert len(np.unique(shower.numpy() * siw.n_cells + cell)) == len(cell)
+    assert float(cells.energy.min()) >= siw.threshold * (1 - 1e-6)
+    assert 0 <= int(cells.cell.min()) <= int(cells.cell.max()) < siw.n_cells
+    assert bool(((cells.index * siw.n_cells + cells.cell).diff() > 0).all())
 
 
 def test_a_shower_of_few_points_has_all_their_cells(data: TrainingData) -> None:
     model = model_of(data, "model.sampler.draws=20")
     with torch.no_grad():
-        cloud = model.sample(
-            torch.tensor([9e4], dtype=torch.float64), torch.zeros(1, 2), StreamNoise(1, np.arange(1))
-        )
-    assert 10 < int(cloud.counts) == len(cloud.points) <= 20
+        cells = model.sample(particles_of(torch.tensor([9e4]).double()), StreamNoise(1, np.arange(1)))
+    assert 10 < int(cells.counts) == len(cells.cell) <= 20
 
 
 @pytest.mark.parametrize(
     "options", [{"weights": "density"}, {"placement": "gumbel"}, {"noise": "lattice", "draws_per_hit": 30}]
 )
 def test_samplers_can_be_changed_in_a_trained_model(data: TrainingData, options: dict[str, object]) -> None:
-    simulator = Simulator(model_of(data), TrainedRange(energy=(1e4, 1e5), theta=0.001, pdg=22))
+    simulator = Simulator(model_of(data), TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,)))
     changed = simulator.with_sampler(**options)
-    energy, direction = torch.full((4,), 5e4, dtype=torch.float64), torch.zeros(4, 2)
-    clouds = []
-    for model in (simulator.model, changed.model):
-        with torch.no_grad():
-            clouds.append(model.sample(energy, direction, StreamNoise(1, np.arange(4))))
-    assert torch.equal(clouds[0].counts, clouds[1].counts)
-    assert not torch.equal(clouds[0].points, clouds[1].points)
+    first, other = (s.sample(Incident.of([5e4] * 4), seed=1) for s in (simulator, changed))
+    np.testing.assert_array_equal(first.n_hits, other.n_hits)
+    assert not np.array_equal(first.cells, other.cells)
 
 
 def test_the_direct_density_is_not_projected(data: TrainingData, siw: Geometry) -> None:
     model = model_of(data)
-    energy, direction = torch.full((8,), 5e4, dtype=torch.float64), torch.zeros(8, 2)
+    particles = particles_of(torch.full((8,), 5e4, dtype=torch.float64))
     with torch.no_grad():
-        cloud = model.direct(energy, direction, StreamNoise(1, np.arange(8)))
-        _, wanted, _ = model._showers(energy, direction, StreamNoise(1, np.arange(8)))
+        cloud = model.direct(particles, StreamNoise(1, np.arange(8)))
+        _, wanted, _ = model._showers(particles, StreamNoise(1, np.arange(8)))
     assert torch.equal(cloud.counts, wanted)
     x, y, layer, _ = cloud.points.double().numpy().T
     cell = siw.find_cells(x, y, layer.astype(np.int64))
@@ -363,8 +355,8 @@ def test_the_loss_is_the_bound_per_hit(data: TrainingData) -> None:
     model = model_of(data)
     batch = batch_of(data, size=20)
     with torch.no_grad():
-        terms = model.loss(batch, group="elbo", rng=generator())
-        many = model_of(data, "model.recon_points=0").loss(batch, group="elbo", rng=generator())
+        terms = model.loss(batch, turn="elbo", rng=generator())
+        many = model_of(data, "model.recon_points=0").loss(batch, turn="elbo", rng=generator())
     total = terms["recon"] + terms["prior"] + terms["entropy"]
     torch.testing.assert_close(terms["loss"], total)
     torch.testing.assert_close(terms["prior"], many["prior"])
@@ -375,4 +367,4 @@ def test_the_loss_is_the_bound_per_hit(data: TrainingData) -> None:
 def test_a_batch_without_cells_is_refused(data: TrainingData) -> None:
     batch = data.batch(data.rows("train")[:3], points=0, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="cells=True"):
-        model_of(data).loss(batch, group="elbo", rng=generator())
+        model_of(data).loss(batch, turn="elbo", rng=generator())

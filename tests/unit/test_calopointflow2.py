@@ -16,7 +16,7 @@ from caloforge.errors import ConfigError, GeometryError
 from caloforge.geometry import Geometry, find_rings, load_geometry
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Layer, Slab
-from caloforge.models import Batch, CellSet, build_model, model_class
+from caloforge.models import Batch, CellSet, build_model
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pointflow.calopointflow2 import CaloPointFlow2, CaloPointFlow2Config
 from caloforge.models.pointflow.cell_choice import draw_cells
@@ -25,8 +25,8 @@ from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.ring_placement import RingPlacement, merge_cells
 from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.nn.autoregressive import AutoregressiveFlow
-from caloforge.preprocessing import Summary
 from caloforge.training import load_config
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -323,10 +323,7 @@ def toy_batch(geometry: Geometry, showers: int = 40) -> Batch:
     incident = torch.linspace(1e3, 1e4, showers, dtype=torch.float64)
     index = torch.arange(showers).repeat_interleave(counts)
     energy = (0.1 + torch.rand(len(cell), generator=rng()) * incident[index] / 1e3).float()
-    empty = torch.zeros(showers, geometry.n_layers)
-    summary = Summary(empty, empty, torch.zeros(showers, 3))
-    cells = CellSet(counts, cell, energy)
-    return Batch(incident, torch.zeros(showers, 2), summary, cells=cells)
+    return Batch(particles_of(incident), cells=CellSet(counts, cell, energy))
 
 
 def model_of(geometry: Geometry, *overrides: str) -> CaloPointFlow2:
@@ -389,25 +386,21 @@ class TestModel:
         model = model_of(geometry, *overrides)
         energy = torch.linspace(1e3, 1e4, SHOWERS, dtype=torch.float64)
         with torch.no_grad():
-            cloud = model.sample(energy, torch.zeros(SHOWERS, 2), noise(SHOWERS))
-            condition = model.conditions(energy, torch.zeros(SHOWERS, 2))
+            cells = model.sample(particles_of(energy), noise(SHOWERS))
+            condition = model.conditions(particles_of(energy))
             totals = model.totals.sample(noise(SHOWERS).normal("totals", 1, 2), condition)
             counts, total = model._wanted(totals, energy, condition)
-        index = torch.arange(SHOWERS).repeat_interleave(cloud.counts)
-        sums = torch.zeros(SHOWERS).index_add(0, index, cloud.points[:, 3])
+        sums = torch.zeros(SHOWERS).index_add(0, cells.index, cells.energy)
         torch.testing.assert_close(sums, total, rtol=1e-4, atol=0)
-        layer = cloud.points[:, 2].long().numpy()
-        x, y = cloud.points[:, :2].numpy().T
-        cells = geometry.find_cells(x, y, layer)
-        assert (cells >= 0).all()
-        assert len(np.unique(index.numpy() * geometry.n_cells + cells)) == len(cells)
-        assert (cloud.counts <= counts).all()
+        assert 0 <= int(cells.cell.min()) <= int(cells.cell.max()) < geometry.n_cells
+        assert bool(((cells.index * geometry.n_cells + cells.cell).diff() > 0).all())
+        assert (cells.counts <= counts).all()
         if overrides == ("model.sampler.draws_per_hit=1",):
-            np.testing.assert_array_equal(cloud.counts, counts)
+            np.testing.assert_array_equal(cells.counts, counts)
         if model.config.sampler.draws_per_hit > 1:
-            assert cloud.counts.sum() > 0.95 * counts.sum()  # the points may lie in fewer cells
+            assert cells.counts.sum() > 0.95 * counts.sum()  # the points may lie in fewer cells
         if model.config.energy == "quantile":
-            assert (cloud.points[:, 3] >= np.float32(geometry.threshold)).all()
+            assert (cells.energy >= np.float32(geometry.threshold)).all()
 
     @VARIANTS
     def test_the_loss_does_not_know_the_order_of_the_hits(self, overrides: tuple[str, ...]) -> None:
@@ -426,7 +419,7 @@ class TestModel:
     def test_published_weights_of_the_loss(self) -> None:
         published, elbo = (model_of(SQUARE, f"model.balance={b}") for b in ("published", "elbo"))
         batch = toy_batch(SQUARE)
-        terms, bound = (m.loss(batch, group="points", rng=rng()) for m in (published, elbo))
+        terms, bound = (m.loss(batch, turn="points", rng=rng()) for m in (published, elbo))
         torch.testing.assert_close(terms["hits"], bound["hits"])
         # per latent number there, per number of the hits here
         assert abs(bound["latent"]) < abs(terms["latent"])
@@ -436,14 +429,14 @@ class TestModel:
         """Untrained flows are nearly the identity, and the totals nearly normal."""
         model = model_of(SQUARE, "model.balance=published")
         batch = toy_batch(SQUARE)
-        totals = model.loss(batch, group="totals", rng=rng())["loss"]
+        totals = model.loss(batch, turn="totals", rng=rng())["loss"]
         assert totals.item() == pytest.approx(0.5 + 0.5 * math.log(2 * math.pi), abs=0.15)
 
     def test_training_needs_cells(self) -> None:
         batch = toy_batch(SQUARE)
-        without = Batch(batch.energy, batch.direction, batch.summary)
+        without = Batch(batch.particles)
         with pytest.raises(ValueError, match="cells=True"):
-            model_of(SQUARE).loss(without, group="totals", rng=rng())
+            model_of(SQUARE).loss(without, turn="totals", rng=rng())
 
     @pytest.mark.parametrize("surplus", ["add", "move"])
     @pytest.mark.parametrize("by_layer", ["true", "false"])
@@ -455,15 +448,14 @@ class TestModel:
         )
         model = model_of(SQUARE, *overrides)
         with torch.no_grad():
-            cloud = model.sample(torch.full((50,), 5e3), torch.zeros(50, 2), noise(50))
-        assert set(cloud.points[:, 2].tolist()) == {0.0, 1.0, 2.0}
+            cells = model.sample(particles_of(torch.full((50,), 5e3)), noise(50))
+        assert set(SQUARE.cell_layer[cells.cell].tolist()) == {0, 1, 2}
 
 
 def test_it_runs_on_the_catalogue_s_square_and_polar_read_outs() -> None:
-    assert model_class("calopointflow-2").uses_cells
     for name in ("siw-ecal", "cylinder-ds2"):
         geometry = load_geometry(name)
         model = model_of(geometry)
         with torch.no_grad():
-            cloud = model.sample(torch.full((3,), 5e3), torch.zeros(3, 2), noise(3))
-        assert (cloud.counts > 0).all()
+            cells = model.sample(particles_of(torch.full((3,), 5e3)), noise(3))
+        assert (cells.counts > 0).all()

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 
 from caloforge.formats import NativeWriter, detect_format, open_showers
-from caloforge.geometry import Geometry, geometry_names, load_geometry, project
+from caloforge.geometry import Geometry, geometry_names, load_geometry, project, to_dense
+from caloforge.showers import Incident, ShowerMeta, Showers
 from command_line import done, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from caloforge.showers import Showers
-
 
 @pytest.fixture
 def points(tmp_path: Path, toy_showers: Showers, siw: Geometry) -> Path:
     path = tmp_path / "points.h5"
-    with NativeWriter(path, geometry=siw, provenance={"seed": 7, "maker": "a test"}) as writer:
+    with NativeWriter(
+        path, geometry=siw, provenance={"seed": 7, "maker": "a test", "upstream": None}
+    ) as writer:
         writer.append(toy_showers)
     return path
 
@@ -68,7 +69,7 @@ def test_convert_projects(points: Path, tmp_path: Path, toy_cells: Showers) -> N
     with open_showers(tmp_path / "out.h5") as reader:
         got = reader.read(0, 12)
         assert reader.provenance["converted_from"] == "points.h5"
-        assert reader.provenance["source"]["seed"] == 7
+        assert reader.provenance["source"] == {"seed": 7, "maker": "a test", "upstream": None}
     np.testing.assert_array_equal(got.cells, toy_cells.cells)
     np.testing.assert_array_equal(got.energy, toy_cells.energy)
     assert got.meta == toy_cells.meta
@@ -107,6 +108,22 @@ def test_convert_cells_to_clouds_and_back(name: str, cells: Path, tmp_path: Path
         got = reader.read(0, 12)
     np.testing.assert_array_equal(got.cells, toy_cells.cells)
     np.testing.assert_allclose(got.energy, toy_cells.energy, rtol=1e-6)
+
+
+def test_convert_sums_three_by_three_cells_of_clic(tmp_path: Path) -> None:
+    fine, coarse = load_geometry("clic-51x51x25"), load_geometry("clic-17x17x25")
+    rng = np.random.default_rng(3)
+    cells = np.concatenate([rng.choice(fine.n_cells, 500, replace=False) for _ in range(2)])
+    meta = ShowerMeta(geometry=fine.name, fingerprint=fine.fingerprint)
+    incident, energy = Incident.of([1e5, 2e5]), rng.exponential(1.0, 1000)
+    showers = Showers(incident, np.array([0, 500, 1000]), energy, cells=cells, meta=meta)
+    with NativeWriter(tmp_path / "fine.h5", geometry=fine) as writer:
+        writer.append(showers)
+    done("convert", tmp_path / "fine.h5", tmp_path / "coarse.h5", "--geometry", coarse.name)
+    with open_showers(tmp_path / "coarse.h5") as reader:
+        got = to_dense(reader.read(0, 2), coarse)
+    blocks = to_dense(showers, fine).reshape(2, 25, 17, 3, 17, 3)
+    np.testing.assert_allclose(got, blocks.sum(axis=(3, 5)), rtol=1e-5)
 
 
 def test_convert_moves_clouds(points: Path, tmp_path: Path, toy_showers: Showers) -> None:

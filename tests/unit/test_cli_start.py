@@ -130,9 +130,16 @@ def test_the_card_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     simulator = load_simulator("caloclouds-2-cm:siw-ecal")
     simulator.save(tmp_path / "model")
     card = read_card(tmp_path / "model")
-    assert (card.model, card.parameters, card.pdg) == ("caloclouds-2-cm", 168_478, 22)
+    assert (card.model, card.parameters, card.particles) == ("caloclouds-2-cm", 168_478, (22,))
     print_card("mine", card)
     assert "caloclouds-2-cm, 168,478 parameters" in capsys.readouterr().out
+    geant4 = {"geant4": "Geant4 11.4.1", "physics": "FTFP_BERT", "geant4_data": ["G4EMLOW8.8"]}
+    for other, row in (({}, "simulated by"), ({"physics": "QBBC"}, "b.h5 by")):
+        data = {**card.card["data"], "simulated": {"a.h5": geant4, "b.h5": {**geant4, **other}}}
+        print_card("mine", card._replace(card={**card.card, "data": data}))
+        rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line)
+        physics = other.get("physics", "FTFP_BERT")
+        assert rows[row].strip() == f"Geant4 11.4.1, {physics}, data G4EMLOW8.8"
 
 
 def test_quiet_leaves_errors_and_results(tmp_path: Path) -> None:
@@ -169,7 +176,7 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
         ("demo --model pyr", ["pyramid"]),
         ("simulate --geometry siw", ["siw-ecal"]),
         ("inspect a.h5 --geometry ild-30x6", ["ild-30x60x30"]),
-        ("convert a.h5 b.h5 --input-geometry clic", ["clic-51x51x25"]),
+        ("convert a.h5 b.h5 --input-geometry clic", ["clic-17x17x25", "clic-51x51x25"]),
         ("convert a.h5 b.h5 --format sh", ["showerdata"]),
         ("evaluate --part r", ["report"]),
         ("generate x --particle pro", ["proton"]),

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caloforge.errors import MissingDependencyError
+from caloforge.beam import Beam
+from caloforge.errors import ConfigError, MissingDependencyError
+from caloforge.formats.simulated import simulation_of, simulation_text
+from caloforge.geant4 import Simulation, Upstream
 from caloforge.geant4 import data as geant4_data
 from caloforge.geant4.data import (
     check_elements,
@@ -15,6 +18,7 @@ from caloforge.geant4.data import (
     require,
     set_environment,
 )
+from caloforge.geometry import load_geometry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,3 +107,37 @@ def test_the_binding_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(geant4_data.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'caloforge\[geant4\]'"):
         check_package()
+
+
+def test_the_plate_in_front() -> None:
+    assert not Upstream()
+    assert (Upstream().reach, Upstream().width) == (0.0, 0.0)
+    plate = Upstream(0.3)
+    assert plate.length == pytest.approx(28.1, abs=0.05)
+    assert plate.reach == pytest.approx(1028.1, abs=0.05)
+    for thickness in (-0.1, 5.1, float("nan")):
+        with pytest.raises(
+            ConfigError, match=r"--upstream\): got .*, expected radiation lengths from 0 to 5"
+        ):
+            Upstream(thickness)
+    with pytest.raises(ConfigError, match="gap"):
+        Upstream(0.3, gap=0.0)
+    steep = Beam((1e3, 1e3), theta=(0.0, 1.5), phi=(0.0, 0.0))
+    with pytest.raises(ConfigError, match="angle"):
+        Simulation(load_geometry("siw-ecal"), steep, upstream=plate)
+
+
+def test_what_a_file_tells_of_its_simulation() -> None:
+    told = {
+        "geant4": "Geant4 11.4.1",
+        "physics": "FTFP_BERT",
+        "geant4_data": ["G4EMLOW8.8"],
+        "upstream": None,
+    }
+    expected = {key: value for key, value in told.items() if value}
+    twice = {"converted_from": "b.h5", "source": {"converted_from": "a.h5", "source": {**told, "seed": 3}}}
+    assert simulation_of(twice) == expected
+    assert simulation_text(expected) == "Geant4 11.4.1, FTFP_BERT, data G4EMLOW8.8"
+    assert simulation_of({**told, "upstream": "None"}) == expected
+    for other in ({}, {"seed": 1}, {"source": "a text"}, {"source": {"source": {}}}):
+        assert simulation_of(other) == {}

@@ -28,6 +28,7 @@ NAMES = {
     "calochallenge-1-pions",
     "calochallenge-2",
     "calochallenge-3",
+    "clic-17x17x25",
     "clic-51x51x25",
     "cylinder-ds2",
     "cylinder-ds3",
@@ -48,7 +49,8 @@ FINGERPRINTS = {
     "calochallenge-1-pions": "2f79a160344649b8",
     "calochallenge-2": "02330d6f7ba00c51",
     "calochallenge-3": "3bd22daee4054175",
-    "clic-51x51x25": "87b3572dbc25c799",
+    "clic-17x17x25": "e34e4ed48bb27823",
+    "clic-51x51x25": "4a64d0eade505c5a",
     "cylinder-ds2": "a88afacb9e61f006",
     "cylinder-ds3": "1eca005da6744073",
     "ild-30x10x10": "167e821be7043265",
@@ -129,6 +131,7 @@ def test_layer_numbers_of_data_set_1() -> None:
         ("ild-30x30x30", (30, 30, 30)),
         ("ild-30x10x10", (30, 10, 10)),
         ("ild-30x60x30", (30, 30, 60)),
+        ("clic-17x17x25", (25, 17, 17)),
         ("clic-51x51x25", (25, 51, 51)),
     ],
 )
@@ -139,6 +142,18 @@ def test_box_shapes(name: str, shape: tuple[int, ...]) -> None:
 def test_ild_sensors_lie_where_the_detector_has_them() -> None:
     geometry = load_geometry("ild-30x30x30")
     np.testing.assert_allclose(geometry.layer_z + 1804.8 - 0.5 * 0.525, ILD_BOTTOMS, atol=1e-6)
+
+
+def test_clic_is_as_deep_as_its_barrel_and_the_coarser_read_out_joins_three_by_three() -> None:
+    fine, coarse = load_geometry("clic-51x51x25"), load_geometry("clic-17x17x25")
+    assert fine.depth == pytest.approx(159, abs=0.5)  # radii of 1500 to 1659 mm in CLIC's design
+    tungsten = sum(s.thickness for layer in fine.layers for s in layer.slabs if s.material == "W")
+    assert tungsten / 3.504 == pytest.approx(22.6, abs=0.05)  # radiation lengths
+    x, y, z = fine.cell_positions.T
+    joined = coarse.find_cells(x, y, fine.cell_layer)
+    assert set(np.bincount(joined, minlength=coarse.n_cells)) == {9}
+    np.testing.assert_allclose(coarse.cell_positions[joined, 2], z)
+    assert np.abs(coarse.cell_positions[joined, :2] - np.stack([x, y], axis=1)).max() < 5.2
 
 
 def test_crop_is_the_middle_of_the_window() -> None:

@@ -12,7 +12,7 @@ from caloforge.features import concatenated, derive_binning, feature_table, hits
 from caloforge.features.axis import principal_axis
 from caloforge.features.moments import first_layers
 from caloforge.features.regimes import CellQuantiles
-from caloforge.geometry import load_geometry
+from caloforge.geometry import load_geometry, to_dense
 from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -173,3 +173,20 @@ def test_parts_joined_are_the_whole(siw: Geometry, make_toy_showers: Callable[..
     joined = concatenated(parts)
     for name in whole.names:
         np.testing.assert_allclose(whole[name], joined[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_energy_along_x_and_y_is_that_of_the_dense_image() -> None:
+    geometry = load_geometry("clic-17x17x25")
+    rng = np.random.default_rng(8)
+    counts = np.array([30, 0, 200])
+    cells = [rng.choice(geometry.n_cells, n, replace=False) for n in counts]
+    showers = Showers(
+        incident=Incident.of(np.full(3, 1e4)),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        energy=rng.exponential(3.0, counts.sum()),
+        cells=np.concatenate(cells),
+        meta=ShowerMeta(geometry=geometry.name, fingerprint=geometry.fingerprint),
+    )
+    table, dense = feature_table(showers, geometry), to_dense(showers, geometry)
+    np.testing.assert_allclose(table["profile_x"], dense.sum(axis=(1, 3)), rtol=1e-5)
+    np.testing.assert_allclose(table["profile_y"], dense.sum(axis=(1, 2)), rtol=1e-5)

@@ -17,7 +17,9 @@ from caloforge.evaluation.papers import (
     angle_metric,
     bin_metric,
     energy_metric,
+    gan_shape_metric,
     hit_pattern_metric,
+    kind_metric,
     layer_correlation_metric,
     mip_metric,
     profile_metric,
@@ -27,6 +29,7 @@ from caloforge.evaluation.papers import (
 from caloforge.evaluation.papers.bins import angle_bins, energy_bins
 from caloforge.evaluation.papers.correlations import pearson
 from caloforge.evaluation.papers.hit_counts import PARTS, Pattern, count_hits, occupancy
+from caloforge.evaluation.papers.inclination import Inclination
 from caloforge.evaluation.papers.intervals import core, core_draws
 from caloforge.evaluation.papers.mip import has_peak, spectrum_peak
 from caloforge.evaluation.papers.pyramid import coefficients
@@ -324,6 +327,132 @@ def test_lost_early_showers_are_noticed(frame: Frame, reference: Observed) -> No
     twice = reference.select(np.concatenate([np.arange(400), np.flatnonzero(early)]))
     doubled = by_name(rare_metric(Pair(reference, twice, frame)))["3dgan_early"]
     assert number(doubled) == pytest.approx(2 * 400 / (400 + early.sum()) - 1)
+
+
+def test_rare_showers_are_those_of_the_first_kind(frame: Frame, reference: Observed) -> None:
+    """Pions that do not shower have a tenth of their energy in a tenth of the layers."""
+    pion = np.arange(400) % 4 == 0
+    share = np.where(pion, 0.5, reference.table["early_share"])
+    mixed = altered(reference, pdg=np.where(pion, -211, 11), early_share=share)
+    frame = replace(frame, reference=mixed.table)
+    electrons = share[~pion]
+    without = mixed.select(pion | (share <= np.quantile(electrons, 0.97)))
+    lost = by_name(rare_metric(Pair(mixed, without, frame)))["3dgan_early"]
+    assert lost.settings["threshold"] == pytest.approx(np.quantile(electrons, 0.97))
+    assert lost.settings["reference"]["rate"] == pytest.approx(0.03, abs=0.004)
+    assert number(lost) == pytest.approx(1.0)
+    only_pions = mixed.select(pion)
+    assert by_name(rare_metric(Pair(mixed, only_pions, frame)))["3dgan_early"].value is None
+
+
+@pytest.fixture(scope="module")
+def clic_toy() -> tuple[Frame, Observed]:
+    """Particles that lean to both sides of the y axis, and electrons and photons."""
+    geometry = load_geometry("clic-17x17x25")
+    cells = random_cells(geometry, 400, seed=4, energies=[1e4, 1e5], hits=60)
+    rng = np.random.default_rng(5)
+    lean = rng.uniform(-0.5, 0.5, 400)
+    incident = replace(
+        cells.incident,
+        theta=np.abs(lean),
+        phi=np.where(lean < 0, -np.pi / 2, np.pi / 2),
+        pdg=np.where(np.arange(400) % 2, 22, 11),
+    )
+    cells = replace(cells, incident=incident)
+    binning = derive_binning(cells, geometry)
+    frame = Frame(geometry, binning, feature_table(cells, geometry, binning=binning), seed=3)
+    return frame, observed(cells, frame)
+
+
+def test_angles_have_a_sign_in_one_plane_only(clic_toy: tuple[Frame, Observed]) -> None:
+    _, sample = clic_toy
+    inclination = Inclination.of(sample.table)
+    assert inclination.plane == pytest.approx(np.pi / 2)
+    lean = sample.table["theta"] * np.sin(sample.table["phi"])
+    np.testing.assert_allclose(inclination.of_particles(sample.table), lean)
+    turned = altered(sample, phi=sample.table["phi"] + np.pi)  # 90 and 270 degrees, as beams have them
+    np.testing.assert_allclose(Inclination.of(turned.table).of_particles(turned.table), -lean)
+    along_x = altered(sample, phi=np.where(lean < 0, np.pi, -1e-9))
+    assert Inclination.of(along_x.table).plane == 0.0
+    np.testing.assert_allclose(Inclination.of(along_x.table).of_particles(along_x.table), lean)
+    for other in ({"phi": np.arange(400.0)}, {"phi": np.full(400, 1.0)}, {"theta": np.zeros(400)}):
+        unsigned = altered(sample, **other)
+        assert Inclination.of(unsigned.table).plane is None
+        angles = Inclination.of(unsigned.table).of_particles(unsigned.table)
+        np.testing.assert_array_equal(angles, unsigned.table["theta"])
+
+
+def test_bins_and_correlations_of_both_sides(clic_toy: tuple[Frame, Observed]) -> None:
+    frame, sample = clic_toy
+    values = by_name(bin_metric(Pair(sample, sample, frame)))
+    edges = values["3dgan_beyond"].settings["angle_edges"]
+    assert edges[0] == pytest.approx(-0.5, abs=0.01)
+    assert edges[-1] == pytest.approx(0.5, abs=0.01)
+    mirrored = altered(sample, cog_y=-sample.table["cog_y"])
+    settings = by_name(bin_metric(Pair(sample, mirrored, frame)))["3dgan_correlations"].settings
+    lean = sample.table["theta"] * np.sin(sample.table["phi"])
+    expected = np.corrcoef(lean, sample.table["cog_y"])[0, 1]
+    place = settings["titles"].index("inclination"), settings["titles"].index("cog_y")
+    assert settings["reference"][place[0]][place[1]] == pytest.approx(expected)
+    assert settings["generated"][place[0]][place[1]] == pytest.approx(-expected)
+
+
+def test_shapes_tell_how_much_energy_lies_elsewhere(clic_toy: tuple[Frame, Observed]) -> None:
+    frame, sample = clic_toy
+    profile = np.zeros((400, 17), np.float32)
+    profile[:, 3] = sample.table["energy"]
+    moved = profile.copy()
+    moved[:, 3] *= 0.75
+    moved[:, 9] = 0.25 * profile[:, 3]
+    first, second = altered(sample, profile_y=profile), altered(sample, profile_y=2 * moved)
+    values = by_name(gan_shape_metric(Pair(first, second, frame)))
+    assert number(values["3dgan_shape_y"]) == pytest.approx(0.25)
+    assert values["3dgan_shape_y"].settings["bins_used"] == 6  # two energies, three angles
+    assert number(values["3dgan_shape_x"]) == number(values["3dgan_shape_z"]) == 0.0
+    nothing = altered(sample, profile_y=0 * profile)
+    assert number(by_name(gan_shape_metric(Pair(first, nothing, frame)))["3dgan_shape_y"]) == 1.0
+    assert by_name(gan_shape_metric(Pair(nothing, first, frame)))["3dgan_shape_y"].value is None
+
+
+def test_shapes_of_rings_are_along_the_depth_only() -> None:
+    geometry = load_geometry("cylinder-ds2")
+    cells = random_cells(geometry, 120, seed=4, energies=[1e4, 1e5], hits=60)
+    binning = derive_binning(cells, geometry)
+    frame = Frame(geometry, binning, feature_table(cells, geometry, binning=binning), seed=3)
+    sample = observed(cells, frame)
+    values = by_name(gan_shape_metric(Pair(sample, sample, frame)))
+    assert values["3dgan_shape_x"].value is None
+    assert "no square cells" in values["3dgan_shape_y"].note
+    assert number(values["3dgan_shape_z"]) == 0.0
+
+
+def test_kinds_differ_as_they_do_in_the_reference(clic_toy: tuple[Frame, Observed]) -> None:
+    frame, sample = clic_toy
+    photon = sample.table["pdg"] == 22
+    part = np.arange(400) // 2 % 10  # of every kind
+    first = altered(
+        sample,
+        fraction=np.where(photon, 0.019, 0.02),
+        first_part=np.where(photon & (part < 4) | ~photon & (part < 1), 0.05, 0.3),
+    )
+    second = altered(
+        sample,
+        fraction=np.where(photon, 0.036, 0.04),
+        first_part=np.where(photon & (part < 2) | ~photon & (part < 1), 0.05, 0.3),
+    )
+    frame = replace(frame, reference=first.table)
+    values = by_name(kind_metric(Pair(first, second, frame)))
+    assert number(values["3dgan_kinds_fraction"]) == pytest.approx(0.05)
+    assert values["3dgan_kinds_fraction"].settings["reference"] == pytest.approx([0.95])
+    assert number(values["3dgan_kinds_start"]) == pytest.approx(0.2)
+    assert values["3dgan_kinds_start"].settings["generated"] == pytest.approx([0.1])
+    assert values["3dgan_kinds_start"].settings["kinds"] == ["e-", "gamma"]
+    alone = first.select(~photon)
+    for value in kind_metric(Pair(alone, alone, replace(frame, reference=alone.table))):
+        assert value.value is None
+        assert "one kind" in value.note
+    few = first.select(np.concatenate([np.flatnonzero(~photon), np.flatnonzero(photon)[:10]]))
+    assert "fewer than 20" in kind_metric(Pair(first, few, frame))[0].note
 
 
 # regimes

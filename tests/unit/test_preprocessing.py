@@ -8,17 +8,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from caloforge.errors import ConfigError
-from caloforge.models.base import slope_of
+from caloforge.errors import ConfigError, DataError
 from caloforge.preprocessing import (
     Conditions,
+    ConditionsConfig,
+    Particles,
     PointTransform,
     PointTransformConfig,
     Summary,
     SummaryTransform,
     make_summary_transform,
 )
+from caloforge.showers import Incident
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -204,7 +208,7 @@ def test_what_is_not_fitted_says_so(use: str) -> None:
         "forward": [
             lambda: whitened(summary, condition, rng_of(0)),
             lambda: points(*random_points(0)),
-            lambda: Conditions(angles=False)(torch.ones(2), torch.zeros(2, 2)),
+            lambda: Conditions()(particles_of(torch.ones(2))),
         ],
         "inverse": [
             lambda: whitened.inverse(torch.zeros(400, 65), condition),
@@ -224,23 +228,45 @@ def test_fitted_numbers_are_saved() -> None:
 
 
 def test_conditions_span_the_trained_range() -> None:
-    conditions = Conditions(angles=True)
+    conditions = Conditions(ConditionsConfig(angles=True))
     energy = torch.tensor([1e4, 5.5e4, 1e5], dtype=torch.float64)
     direction = torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.3, -0.4]])
-    conditions.fit(energy, direction.norm(dim=-1))
-    out = conditions(energy, direction)
+    conditions.fit(particles_of(energy, direction))
+    out = conditions(particles_of(energy, direction))
     assert out.dtype == torch.float32
     torch.testing.assert_close(out[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
     torch.testing.assert_close(out[:, 1:], direction)
     assert conditions.features == 3
-    assert Conditions(angles=False).features == 1
+    assert Conditions().features == 1
+
+
+def test_kinds_are_ones_among_zeros() -> None:
+    conditions = Conditions(ConditionsConfig(angles=True, particles=("gamma", "11", "pi+")))
+    assert conditions.config.particles == ("gamma", "e-", "pi+")
+    particles = Particles.of(Incident.of([1e4, 2e4, 3e4], theta=0.3, pdg=[211, 22, 11]))
+    conditions.fit(particles)
+    expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    assert torch.equal(conditions(particles)[:, 3:], expected)
+    assert conditions.features == 6
+    assert set(conditions.state_dict()) == {"fitted", "energy_range", "largest_theta"}
+    with pytest.raises(DataError, match=r"particles: got e\+, expected one of gamma, e-, pi\+"):
+        conditions(Particles.of(Incident.of([1e4, 2e4], pdg=[22, -11])))
+
+
+@pytest.mark.parametrize(
+    ("particles", "message"),
+    [(("gamma", 22), "every kind once"), (("quark",), "Unknown particle"), ((1.5,), "a particle's name or")],
+)
+def test_kinds_are_particles(particles: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ConditionsConfig.model_validate({"particles": particles})
 
 
 def test_one_energy_alone_is_a_usable_condition() -> None:
-    conditions = Conditions(angles=False)
+    conditions = Conditions()
     energy = torch.full((5,), 50_000.123, dtype=torch.float64)
-    conditions.fit(energy, torch.zeros(5))
-    out = conditions(energy * torch.tensor([1.0, 1.0, 1.0, 1.001, 0.999]), torch.zeros(5, 2))
+    conditions.fit(particles_of(energy))
+    out = conditions(particles_of(energy * torch.tensor([1.0, 1.0, 1.0, 1.001, 0.999])))
     torch.testing.assert_close(out[:3, 0], torch.full((3,), -1.0))
     assert float(out.abs().max()) < 1.5
 
@@ -249,4 +275,4 @@ def test_slope_is_the_tangent() -> None:
     theta, phi = 0.9, 2.0
     direction = torch.tensor([[math.sin(theta) * math.cos(phi), math.sin(theta) * math.sin(phi)]])
     expected = np.tan(theta) * np.array([[math.cos(phi), math.sin(phi)]])
-    np.testing.assert_allclose(slope_of(direction), expected, rtol=1e-6)
+    np.testing.assert_allclose(particles_of(torch.ones(1), direction).slope, expected, rtol=1e-6)

@@ -12,7 +12,7 @@ import torch
 from caloforge.errors import ConfigError, DataError, GeometryError
 from caloforge.geometry import load_geometry
 from caloforge.geometry.clusters import find_clusters
-from caloforge.models.assembly import incident_tensors
+from caloforge.models import Particles
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pyramid.choice import ChoiceFlow
 from caloforge.models.pyramid.flow_totals import FlowTotals
@@ -167,17 +167,15 @@ def test_no_cell_is_hit_twice_and_groups_have_their_hits(
     kind: str, siw: Geometry, request: pytest.FixtureRequest
 ) -> None:
     model: Pyramid = request.getfixturevalue(kind)
-    energy, direction = incident_tensors(INCIDENT)
+    particles = Particles.of(INCIDENT)
     with torch.no_grad():
-        cloud = model.sample(energy, direction, StreamNoise(1, np.arange(24)))
-        condition = model.conditions(energy, direction)
-        counts, _ = model.hits.draw_totals(energy, condition, StreamNoise(1, np.arange(24)))
-    points = cloud.points.numpy()
-    cell = siw.find_cells(points[:, 0], points[:, 1], points[:, 2].astype(np.int64))
-    assert (cell >= 0).all()
-    shower = np.repeat(np.arange(24), cloud.counts.numpy())
-    assert len(np.unique(shower * siw.n_cells + cell)) == len(cell)
-    assert (points[:, 3] >= np.float32(siw.threshold)).all()
+        cells = model.sample(particles, StreamNoise(1, np.arange(24)))
+        condition = model.conditions(particles)
+        counts, _ = model.hits.draw_totals(particles.energy, condition, StreamNoise(1, np.arange(24)))
+    shower, cell = cells.index.numpy(), cells.cell.numpy()
+    assert ((cell >= 0) & (cell < siw.n_cells)).all()
+    assert (np.diff(shower * siw.n_cells + cell) > 0).all()
+    assert (cells.energy.numpy() >= np.float32(siw.threshold)).all()
     found = np.zeros(tuple(counts.shape))
     np.add.at(found, (shower, model.energies.group.numpy()[cell]), 1)
     if kind == "model":
@@ -192,7 +190,7 @@ def test_totals_follow_the_pattern_and_the_showers(poster: Pyramid, data: Traini
     hits, energy = model._hits_of(batch)
     counts, energies = model.energies.sums(hits, energy)
     totals = FlowTotals(model.hits.config.totals, data.geometry.n_layers, data.geometry.threshold, 1)
-    condition = model.conditions(batch.energy, batch.direction)
+    condition = model.conditions(batch.particles)
     totals.fit(counts, energies, condition, torch.Generator().manual_seed(0))
     with torch.no_grad():
         drawn, sums = totals.sample(counts > 0, condition, StreamNoise(0, np.arange(len(counts))))
@@ -237,7 +235,7 @@ def test_tilts_move_the_centre_of_gravity_and_keep_the_layers(poster: Pyramid, d
     model = poster
     side, batch = copy.deepcopy(model.energies.side), batch_of(data, size=30)
     hits, energy = model._hits_of(batch)
-    condition = model.conditions(batch.energy, batch.direction)
+    condition = model.conditions(batch.particles)
     side.common.fill_(0.3)
     latent = torch.tensor([[0.5, 0.0]]).expand(30, 2)
     moved = side.tilted(hits, energy, latent, condition)
@@ -287,7 +285,7 @@ def test_what_far_layers_have_in_common(share: float) -> None:
 def test_the_side_of_a_shower_is_normally_distributed(model: Pyramid, data: TrainingData) -> None:
     batch = batch_of(data)
     hits, energy = model._hits_of(batch)
-    condition = model.conditions(batch.energy, batch.direction)
+    condition = model.conditions(batch.particles)
     draws = [
         model.energies.side.latent(hits, energy, condition, torch.Generator().manual_seed(seed))
         for seed in range(50)
@@ -300,6 +298,6 @@ def test_the_side_of_a_shower_is_normally_distributed(model: Pyramid, data: Trai
 
 
 def test_cells_cannot_be_moved(model: Pyramid) -> None:
-    simulator = Simulator(model, TrainedRange((1e4, 1e5), 0.001, 22))
+    simulator = Simulator(model, TrainedRange((1e4, 1e5), 0.001, (22,)))
     with pytest.raises(DataError, match="leave out the offset"):
         simulator(INCIDENT[:2], seed=1, offset=(1.0, 0.0))

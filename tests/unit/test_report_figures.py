@@ -113,6 +113,7 @@ def test_all_figures_are_made(evaluation: Evaluation) -> None:
         "Response",
         "Depth and width",
         "Texture",
+        "Shower shapes (3DGAN)",
         "Correlations",
         "Images",
         "Broken showers",

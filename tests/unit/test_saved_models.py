@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from caloforge.errors import FormatError
 from caloforge.models import build_model, model_class
 from caloforge.trained.card import check_card
-from caloforge.trained.files import SavedRange, read_model, write_model
+from caloforge.trained.files import read_model, write_model
+from caloforge.trained.stored import SavedRange
 from caloforge.zoo import load_simulator, model_folder, shipped_models
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, siw: Geometry) -> Path:
     small = {"points": {"hidden": [8]}, "shower_flow": {"blocks": 1, "hidden": [8], "spline_hidden": [8]}}
     config = model_class("caloclouds-2").config_class.model_validate(small)
     model = build_model("caloclouds-2", config, siw)
-    trained = SavedRange(energy=(1e4, 1e5), theta=0.01, pdg=22)
+    trained = SavedRange(energy=(1e4, 1e5), theta=0.01, particles=(22,))
     write_model(folder, model, trained, {"stages": {"shower_flow": {"seconds": 2.0}}})
     return folder
 
@@ -67,9 +68,12 @@ CONFIGS: list[tuple[Change, str]] = [
     (lambda d: d["trained"].update(theta=None), "trained.theta: got None, expected a number"),
     (lambda d: d["trained"].update(theta="x"), "trained.theta: got 'x', expected a number"),
     (lambda d: d["trained"].update(theta=3.0), "trained.theta: got 3.0, expected at most 1.57"),
-    (lambda d: d["trained"].update(pdg="x"), "trained.pdg: got 'x', expected a whole number"),
-    (lambda d: d["trained"].update(pdg=10**12), "trained.pdg: got 1000000000000, expected at most"),
-    (lambda d: d["trained"].update(pdg=True), "got pdg: True"),
+    (lambda d: d["trained"].update(particles=["x"]), "trained.particles.0: got 'x', expected a whole number"),
+    (lambda d: d["trained"].update(particles=[10**12]), "particles.0: got 1000000000000, expected at most"),
+    (lambda d: d["trained"].update(particles=[True]), "got particles: .True"),
+    (lambda d: d["trained"].update(particles=[]), "particles: got .., expected 1 entries or more"),
+    (lambda d: d["trained"].update(pdg=d["trained"].pop("particles")), "trained.particles.0: got .22., "),
+    (lambda d: d["trained"].update(pdg=22), "unknown key 'trained.pdg'"),
     (lambda d: d.update(model_name="nosuch"), "Unknown model 'nosuch'"),
     (lambda d: d.update(model_name=5), "model_name: got 5, expected a text"),
     (lambda d: d.update(model_name="pyramid"), "unknown key"),
@@ -140,9 +144,29 @@ def test_a_folder_for_a_file(copy: Path) -> None:
     fails(copy, "lacks model.safetensors")
 
 
+def test_older_files_have_one_particle_and_angles_by_themselves(copy: Path) -> None:
+    def older(content: dict[str, Any]) -> None:
+        content["trained"]["pdg"] = content["trained"].pop("particles")[0]
+        content["model"]["angles"] = content["model"].pop("conditions")["angles"]
+
+    change_json(copy / "config.json", older)
+    assert "conditions" not in json.loads((copy / "config.json").read_text())["model"]
+    found = read_model(copy)
+    assert found.trained.particles == (22,)
+    assert not found.model.config.conditions.angles
+    change_json(copy / "config.json", lambda d: d["model"].update(angles=True))
+    fails(copy, "as its config.json says")  # the weights are those without angles
+
+
+def test_shipped_models_of_before_are_read() -> None:
+    config = json.loads((model_folder("caloclouds-2:siw-ecal") / "config.json").read_text())
+    assert (config["trained"]["pdg"], config["model"]["angles"]) == (22, False)
+    assert load_simulator("caloclouds-2:siw-ecal").trained.particles == (22,)
+
+
 def test_older_weights_take_the_fingerprint_of_the_card(copy: Path) -> None:
     save_file(load_file(copy / "model.safetensors"), copy / "model.safetensors")
-    assert read_model(copy).trained.pdg == 22
+    assert read_model(copy).trained.particles == (22,)
     change_json(copy / "card.json", lambda c: c.update(geometry_fingerprint="0123456789abcdef"))
     fails(copy, "got weights of the geometry 0123456789abcdef")
 
@@ -155,7 +179,7 @@ def test_shipped_weights_carry_the_fingerprint() -> None:
 
 
 def test_weights_beyond_16_bits_are_kept_whole(tmp_path: Path, saved: Path) -> None:
-    model, trained = read_model(saved).model, SavedRange(energy=(1, 2), theta=0, pdg=-211)
+    model, trained = read_model(saved).model, SavedRange(energy=(1, 2), theta=0, particles=(-211,))
     name = next(n for n, p in model.named_parameters() if p.numel() > 64)
     with torch.no_grad():
         dict(model.named_parameters())[name].flatten()[0] = 1e6

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Noise
+    from caloforge.models.base import Noise, Particles
 
 LAYERS = 3
 
@@ -57,7 +57,8 @@ class Toy(GenerativeModel):
     def timed_parts(self) -> dict[str, str]:
         return {"flow": "flow", "points": "points"}
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:  # noqa: ARG002
+    def sample(self, particles: Particles, noise: Noise) -> Cloud:
+        energy = particles.energy
         self.batches.append(len(energy))
         self.flow(energy[:, None].float())
         counts = (energy / 1000).round().to(torch.int64)
@@ -73,7 +74,7 @@ class Toy(GenerativeModel):
 
 @pytest.fixture
 def toy(siw: Geometry) -> Simulator:
-    return Simulator(Toy(siw), TrainedRange((5e3, 20e3), 0.0, 22))
+    return Simulator(Toy(siw), TrainedRange((5e3, 20e3), 0.0, (22,)))
 
 
 def test_nested_time_counts_once() -> None:

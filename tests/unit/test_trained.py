@@ -18,14 +18,15 @@ from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.trained.range import absurd, refuse_absurd
 from caloforge.units import DEGREE
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Noise
+    from caloforge.models.base import Noise, Particles
 
-RANGE = TrainedRange(energy=(1e4, 1e5), theta=10 * DEGREE, pdg=22)
+RANGE = TrainedRange(energy=(1e4, 1e5), theta=10 * DEGREE, particles=(22,))
 FRACTION = 0.02
 
 
@@ -39,7 +40,8 @@ class Toy(GenerativeModel):
         self.fraction = fraction
         self.batches: list[int] = []
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:  # noqa: ARG002
+    def sample(self, particles: Particles, noise: Noise) -> Cloud:  # noqa: ARG002
+        energy = particles.energy
         self.batches.append(len(energy))
         points = torch.zeros(10 * len(energy), 4)
         points[:, 2] = torch.arange(10).repeat(len(energy))
@@ -107,10 +109,41 @@ def test_what_is_far_outside_is_an_error_unless_it_is_allowed(
 def test_models_of_cells_say_that_they_know_no_angles(
     siw: Geometry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Toy, "uses_cells", True)
+    monkeypatch.setattr(Toy, "trains_on", "cells")
     with caplog.at_level(logging.WARNING):
         toy(siw, lambda energy: 0 * energy + FRACTION)(Incident.of(5e4, theta=0.2), seed=1)
     assert "those of perpendicular particles, as the model knows no angles" in caplog.text
+
+
+def test_a_model_may_know_several_particles() -> None:
+    known = TrainedRange(energy=(1e4, 1e5), theta=0.1, particles=(211, 11, 22, 11))
+    assert known.particles == (11, 22, 211)
+    incident = Incident.of([2e4, 9e4, 2e4], pdg=[22, -11, 211])
+    assert known.is_far(incident).tolist() == [False, True, False]
+    complaint = "particles (e+, gamma, pi+) are not those of the training (e-, gamma, pi+)"
+    assert known.complaint(incident) == complaint
+    assert known.complaint(incident[::2]) == ""
+    near = known.nearest(incident)
+    assert (near.energy.tolist(), near.pdg.tolist()) == ([1e4, 1e5, 1e4], [22, 11, 211])
+
+
+def test_the_usual_fraction_is_that_of_the_particle(siw: Geometry) -> None:
+    """A kind that makes a fifth of the light is not absurd for it."""
+
+    class Two(Toy):
+        def sample(self, particles: Particles, noise: Noise) -> Cloud:
+            cloud = super().sample(particles, noise)
+            cloud.points[:, 3] *= torch.where(particles.pdg == 211, 0.2, 1.0).repeat_interleave(10)
+            return cloud
+
+    both = TrainedRange(energy=(1e4, 1e5), theta=0.1, particles=(22, 211))
+    simulator = Simulator(Two(siw, lambda energy: 0 * energy + FRACTION), both)
+    incident = Incident.of(np.full(20, 1e6), pdg=[22, 211] * 10)
+    assert len(simulator(incident, seed=1, allow_extrapolation=True)) == 20
+    assert simulator._usual == {
+        (1e5, 22): pytest.approx(FRACTION),
+        (1e5, 211): pytest.approx(0.2 * FRACTION),
+    }
 
 
 def test_what_is_near_is_a_warning(siw: Geometry, caplog: pytest.LogCaptureFixture) -> None:
@@ -180,9 +213,9 @@ def test_absurd_showers_are_refused_even_when_extrapolation_is_allowed(
 
 def test_showers_that_leave_the_read_out_sideways_are_refused(siw: Geometry) -> None:
     class Leaning(Toy):
-        def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-            cloud = super().sample(energy, direction, noise)
-            cloud.points[:, 0] = 1e4 * direction[0, 0]
+        def sample(self, particles: Particles, noise: Noise) -> Cloud:
+            cloud = super().sample(particles, noise)
+            cloud.points[:, 0] = 1e4 * particles.direction[0, 0]
             return cloud
 
     simulator = Simulator(Leaning(siw, lambda energy: 0 * energy + FRACTION), RANGE)
@@ -196,7 +229,7 @@ def test_a_shower_of_many_times_the_energy_takes_the_place_of_many(siw: Geometry
     assert isinstance(model, Toy)
     simulator.sample(Incident.of(np.full(25, 1.9e5)), seed=1, batch_size=10)
     assert model.batches == [10, 10, 5]  # in and near the range as ever
-    simulator._usual = {1e5: FRACTION}
+    simulator._usual = {(1e5, 22): FRACTION}
     model.batches.clear()
     simulator.sample(Incident.of([1e6, 1e6, 1e6, 1e7, 5e4, 5e4]), seed=1, batch_size=10)
     assert model.batches == [2, 1, 1, 2]  # of five, of fifty, of one each
@@ -206,8 +239,8 @@ class TestBounds:
     """Energies 50 GeV (inside), 200 GeV (near) and 10 TeV (far), trained from 10 to 100 GeV."""
 
     def bounds(self, *energies: float) -> Bounds:
-        conditions = Conditions(angles=False)
-        conditions.fit(torch.tensor([1e4, 1e5], dtype=torch.float64), torch.zeros(2))
+        conditions = Conditions()
+        conditions.fit(particles_of(torch.tensor([1e4, 1e5], dtype=torch.float64)))
         return Bounds.of("toy", torch.tensor(energies, dtype=torch.float64), conditions)
 
     def test_nothing_changes_below_the_bounds(self) -> None:

@@ -67,6 +67,7 @@ def test_depth_of_a_shower_by_hand() -> None:
 def test_weights_are_the_absorbers_over_the_thinnest() -> None:
     np.testing.assert_allclose(absorber_weights(BOX), [1, 1, 1, 2.5, 2.5, 2.5])
     np.testing.assert_allclose(absorber_weights(load_geometry("siw-ecal")), [1.0] * 20 + [2.0] * 10)
+    np.testing.assert_allclose(absorber_weights(load_geometry("clic-51x51x25")), [1.0] * 17 + [2.0] * 8)
     np.testing.assert_allclose(absorber_weights(load_geometry("cylinder-ds2")), np.ones(45))
     np.testing.assert_allclose(absorber_weights(load_geometry("calochallenge-1-photons")), np.ones(5))
 

@@ -22,7 +22,6 @@ from caloforge.models.assembly import (
     thinned,
     whole_counts,
 )
-from caloforge.models.base import slope_of
 from caloforge.models.bounds import Bounds
 from caloforge.models.clouds import caloclouds2_cm
 from caloforge.models.clouds.calibration import HitCalibration
@@ -32,6 +31,7 @@ from caloforge.models.clouds.caloclouds2_cm import CaloClouds2CM, CaloClouds2CMC
 from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel, PointRows
 from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing import Conditions, Summary
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,15 +115,16 @@ def test_slopes_are_tangents() -> None:
     theta, phi = math.radians(40), math.radians(110)
     direction = math.sin(theta) * torch.tensor([[math.cos(phi), math.sin(phi)]])
     expected = [math.tan(theta) * math.cos(phi), math.tan(theta) * math.sin(phi)]
-    assert slope_of(direction)[0].tolist() == pytest.approx(expected, rel=1e-5)
+    slope = particles_of(torch.ones(len(direction)), direction).slope
+    assert slope[0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
 # bounds
 
 
 def bounds(*energies: float) -> Bounds:
-    conditions = Conditions(angles=False)
-    conditions.fit(torch.tensor([1e4, 1e5]).double(), torch.zeros(2))
+    conditions = Conditions()
+    conditions.fit(particles_of(torch.tensor([1e4, 1e5]).double()))
     return Bounds.of("toy", torch.tensor(energies, dtype=torch.float64), conditions)
 
 
@@ -163,7 +164,7 @@ class Ladder(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         return ()
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def _features(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Tensor:
@@ -180,24 +181,25 @@ class Ladder(PointCloudModel):
 def test_deep_points_get_deep_layers_and_the_axis_of_their_particle(
     siw: Geometry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "angles": True})
+    config = PointCloudConfig.model_validate({"shower_flow": FLOW, "conditions": {"angles": True}})
     torch.manual_seed(0)
     model = Ladder(config, siw, content="layers")
     counts = torch.poisson(torch.full((50, 30), 20.0), generator=rng())
     summary = Summary(counts, counts.clone(), torch.zeros(50, 3))
     energy, direction = torch.linspace(1e4, 1e5, 50).double(), torch.zeros(50, 2)
     direction[0, 0] = 0.3
-    model.prepare(Batch(energy, direction, summary, points=torch.ones(50, 3, 4)), rng())
+    model.prepare(Batch(particles_of(energy, direction), summary, points=torch.ones(50, 3, 4)), rng())
     noise = StreamNoise(0, np.arange(2))
     monkeypatch.setattr(
         model.shower_flow, "sample", lambda *_: Summary(counts[:2], counts[:2], summary.centre)
     )
     way = torch.tensor([[0.0, 0.0], [0.1, -0.2]])
+    particles = particles_of(torch.full((2,), 5e4).double(), way)
     with torch.no_grad():
-        cloud = model.sample(torch.full((2,), 5e4).double(), way, noise)
+        cloud = model.sample(particles, noise)
     index = rows_of(cloud.counts)
     layer = cloud.points[:, 2]
-    axis = slope_of(way)[index] * torch.tensor(siw.layer_z)[layer.long()][:, None]
+    axis = particles.slope[index] * torch.tensor(siw.layer_z)[layer.long()][:, None]
     upright = cloud.points[:, :2] - axis
     for shower in (0, 1):
         rows = index == shower
@@ -218,7 +220,7 @@ def test_the_mean_scale_is_that_of_all_points(
     counts = count_by_layer(block, siw)
     summary = Summary(counts.float(), counts.float(), torch.zeros(20, 3))
     energy = torch.tensor(block.incident.energy)
-    model.prepare(Batch(energy, torch.zeros(20, 2), summary, points=torch.ones(20, 3, 4)), rng())
+    model.prepare(Batch(particles_of(energy), summary, points=torch.ones(20, 3, 4)), rng())
     monkeypatch.setattr(model.shower_flow, "sample", lambda *_: summary)
     found = model.fit_stage("calibration", lambda: [block], seed=1)
     expected = float(model.calibration(counts).sum() / counts.sum())
@@ -231,7 +233,7 @@ def batch_of_points(siw: Geometry, total: float) -> Batch:
     counts = torch.full((8, 30), total / 30)
     summary = Summary(counts, counts.clone(), torch.zeros(8, 3))
     points = torch.rand(8, 6, 4, generator=rng())
-    return Batch(torch.linspace(1e4, 1e5, 8).double(), torch.zeros(8, 2), summary, points=points)
+    return Batch(particles_of(torch.linspace(1e4, 1e5, 8).double()), summary, points=points)
 
 
 def test_the_point_network_is_told_the_number_of_points(
@@ -247,7 +249,7 @@ def test_the_point_network_is_told_the_number_of_points(
         return {"loss": condition.sum()}
 
     monkeypatch.setattr(model.points, "loss", record)
-    model.loss(batch, group="points", rng=rng())
+    model.loss(batch, turn="points", rng=rng())
     assert seen[0][:, 1].tolist() == pytest.approx([0.5] * 8)
     assert seen[0][[0, -1], 0].tolist() == pytest.approx([-1.0, 1.0])
 
@@ -257,8 +259,8 @@ def test_the_shower_flow_is_trained_by_its_density_per_feature(siw: Geometry) ->
     model = CaloClouds2(CaloClouds2Config.model_validate(SMALL), siw)
     batch = batch_of_points(siw, 900.0)
     model.prepare(batch, rng())
-    found = model.loss(batch, group="shower_flow", rng=rng())["loss"]
-    condition = model.conditions(batch.energy, batch.direction)
+    found = model.loss(batch, turn="shower_flow", rng=rng())["loss"]
+    condition = model.conditions(batch.particles)
     target = model.shower_flow.transform(batch.summary, condition, rng())
     expected = -model.shower_flow.flow.log_prob(target, condition).mean() / 65
     torch.testing.assert_close(found, expected)
@@ -279,7 +281,7 @@ def test_distillation_steps_down_from_one_level_to_the_next(
 
     monkeypatch.setattr(caloclouds2_cm, "consistency_pair", record)
     for seed in range(20):
-        model.loss(batch, group="student", rng=rng(seed))
+        model.loss(batch, turn="student", rng=rng(seed))
     upper, lower = (torch.cat(column).double() for column in zip(*seen, strict=True))
     levels = karras_sigmas(7, sigma_min=0.002, sigma_max=80.0)
     place = (upper[:, None] / levels - 1).abs().argmin(1)
@@ -300,7 +302,7 @@ def test_distillation_is_the_square_of_the_distance_to_the_target(
     for role, value in said.items():
         network, ones = model.trainees[role], torch.ones(8, 6, 4)
         monkeypatch.setattr(network, "denoise", lambda *_, v=value, x=ones, **__: v * x)
-    assert float(model.loss(batch, group="student", rng=rng())["loss"]) == pytest.approx(4.0)
+    assert float(model.loss(batch, turn="student", rng=rng())["loss"]) == pytest.approx(4.0)
 
 
 def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> None:
@@ -316,9 +318,9 @@ def test_the_latent_flow_is_trained_by_its_density_a_number(siw: Geometry) -> No
             parameter.zero_()
     batch = batch_of_points(siw, 900.0)
     summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
-    batch = Batch(batch.energy, batch.direction, summary, points=batch.points)
+    batch = Batch(batch.particles, summary, points=batch.points)
     model.prepare(batch, rng())
-    losses = [float(model.loss(batch, group="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
+    losses = [float(model.loss(batch, turn="latent_flow", rng=rng(k))["loss"].detach()) for k in range(30)]
     assert float(np.mean(losses)) == pytest.approx(0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
 
 
@@ -334,9 +336,9 @@ def test_the_divergence_counts_as_what_is_free_at_least(siw: Geometry, free: flo
                 parameter.fill_(value if "bias" in name else 0.0 if "original0" in name else 1.0)
     batch = batch_of_points(siw, 900.0)
     summary = Summary(batch.summary.counts, batch.summary.energies.sum(1, keepdim=True), torch.zeros(8, 0))
-    batch = Batch(batch.energy, batch.direction, summary, points=batch.points)
+    batch = Batch(batch.particles, summary, points=batch.points)
     model.prepare(batch, rng())
-    terms = model.loss(batch, group="points", rng=rng())
+    terms = model.loss(batch, turn="points", rng=rng())
     assert float(terms["divergence"].detach()) == pytest.approx(2.0, rel=1e-5)
     added = float((terms["loss"] - terms["noise_error"]).detach())
     assert added == pytest.approx(0.5 * expected, rel=1e-4)

@@ -23,7 +23,7 @@ from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.ring_placement import merge_cells
 from caloforge.models.pointflow.shower_totals import ShowerTotals
 from caloforge.models.pointflow.totals import Totals
-from caloforge.preprocessing import Summary
+from toy_training import particles_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -224,10 +224,9 @@ def cells_of(siw: Geometry, count: int = 64) -> Batch:
     cell = (torch.rand(count, 5, generator=rng()) * (siw.n_cells - 10)).long().sort(1).values
     cell = cell + torch.arange(5)  # different ones
     energy = torch.rand(5 * count, generator=rng(1)) + 0.2
-    empty = torch.zeros(count, 0)
     cells = CellSet(hits, cell.flatten(), energy)
     incident = torch.linspace(1e4, 1e5, count).double()
-    return Batch(incident, torch.zeros(count, 2), Summary(empty, empty, empty), cells=cells)
+    return Batch(particles_of(incident), cells=cells)
 
 
 def silence(module: torch.nn.Module) -> None:
@@ -261,7 +260,7 @@ def test_the_latent_term_is_the_divergence_from_a_standard_normal(
     model.prepare(batch, rng())
     silence(model.latent)
     set_posterior(model.encoder, mean, log_variance)
-    terms = [model.loss(batch, group="points", rng=rng(k)) for k in range(8)]
+    terms = [model.loss(batch, turn="points", rng=rng(k)) for k in range(8)]
     found = float(torch.stack([t["latent"] for t in terms]).mean().detach())
     torch.testing.assert_close(terms[0]["loss"], terms[0]["hits"] + terms[0]["latent"])
     each = 0.5 * (mean**2 + math.exp(log_variance) - log_variance - 1)
@@ -282,9 +281,9 @@ def test_the_bound_of_calopointflow_holds_the_divergence(siw: Geometry) -> None:
     values = []
     for log_variance in (0.0, -2.0):
         set_posterior(model.encoder, 0.0, log_variance)
-        terms = [model.loss(batch, group="elbo", rng=rng(k)) for k in range(8)]
+        terms = [model.loss(batch, turn="elbo", rng=rng(k)) for k in range(8)]
         values.append(np.mean([float((t["prior"] + t["entropy"]).detach()) for t in terms]))
-    terms = [model.loss(batch, group="elbo", rng=rng(k)) for k in range(4)]
+    terms = [model.loss(batch, turn="elbo", rng=rng(k)) for k in range(4)]
     recon = np.mean([float(t["recon"].detach()) for t in terms])
     assert recon == pytest.approx(4 * 0.5 * (1 + math.log(2 * math.pi)), rel=0.05)
     whole = sum(float(terms[0][name].detach()) for name in ("recon", "prior", "entropy"))

@@ -12,6 +12,7 @@ from torch import Tensor
 from caloforge.preprocessing import (
     CDFDequantiser,
     Conditions,
+    ConditionsConfig,
     PointTransform,
     PointTransformConfig,
     Summary,
@@ -19,6 +20,7 @@ from caloforge.preprocessing import (
 )
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, REACH, least_squares, powers
+from toy_training import particles_of
 
 EULER_GAMMA = 0.5772156649015329
 
@@ -32,19 +34,19 @@ def mev(*values: float) -> Tensor:
 
 
 def scaled(conditions: Conditions, *energies: float) -> list[float]:
-    found: list[float] = conditions(mev(*energies), torch.zeros(len(energies), 2))[:, 0].tolist()
+    found: list[float] = conditions(particles_of(mev(*energies)))[:, 0].tolist()
     return found
 
 
 def test_energies_map_linearly_from_the_trained_range() -> None:
-    conditions = Conditions(angles=False)
-    conditions.fit(mev(10_000.0, 90_000.0, 30_000.0), torch.zeros(3))
+    conditions = Conditions()
+    conditions.fit(particles_of(mev(10_000.0, 90_000.0, 30_000.0)))
     assert scaled(conditions, 10_000.0, 50_000.0, 90_000.0, 110_000.0) == pytest.approx([-1, 0, 1, 1.5])
 
 
 def test_logarithms_map_linearly_from_the_trained_range() -> None:
-    conditions = Conditions(angles=False, log=True)
-    conditions.fit(mev(10.0, 100.0, 100_000.0), torch.zeros(3))
+    conditions = Conditions(log=True)
+    conditions.fit(particles_of(mev(10.0, 100.0, 100_000.0)))
     expected = [-1.0, -0.5, 0.0, 1.0, 1.5]
     assert scaled(conditions, 10.0, 100.0, 1000.0, 100_000.0, 1_000_000.0) == pytest.approx(
         expected, abs=1e-6
@@ -52,9 +54,9 @@ def test_logarithms_map_linearly_from_the_trained_range() -> None:
 
 
 def test_angles_are_kept_beside_the_energy() -> None:
-    conditions = Conditions(angles=True)
-    conditions.fit(mev(1.0, 3.0), torch.tensor([0.1, 0.5]))
-    found = conditions(mev(2.0), torch.tensor([[0.3, -0.4]]))
+    conditions = Conditions(ConditionsConfig(angles=True))
+    conditions.fit(particles_of(mev(1.0, 3.0), torch.tensor([[0.1, 0.0], [0.3, -0.4]])))
+    found = conditions(particles_of(mev(2.0), torch.tensor([[0.3, -0.4]])))
     assert found[0].tolist() == pytest.approx([0.0, 0.3, -0.4])
     assert float(conditions.largest_theta) == pytest.approx(math.pi / 6)
 

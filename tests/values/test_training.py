@@ -11,11 +11,12 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from caloforge.models import GenerativeModel, ModelConfig, Stage, StageConfig
+from caloforge.models import GenerativeModel, ModelConfig, Stage, StageConfig, Turn
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.training import RunDirectory, TrainingData
+from caloforge.training.average import Average
 from caloforge.training.config import TrainConfig
-from caloforge.training.optimisers import Average, learning_rate, make_optimiser
+from caloforge.training.optimisers import learning_rate, make_optimiser
 from caloforge.training.trainer import Trainer
 from toy_training import training_data
 
@@ -53,7 +54,7 @@ class Slope(GenerativeModel):
         return float(self.net.weight.detach())
 
     def stages(self) -> Sequence[Stage]:
-        return (Stage("slope", "slope", modules=("net",)),)
+        return (Stage("slope", turns=(Turn("slope"),), modules=("net",)),)
 
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         pass
@@ -61,10 +62,10 @@ class Slope(GenerativeModel):
     def sample(self, energy: Tensor, direction: Tensor, noise: object) -> Any:
         raise NotImplementedError
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
-        assert group == "slope"
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
+        assert turn == "slope"
         drawn = float(torch.rand((), generator=rng))
-        training = torch.is_grad_enabled()
+        training = self.net.training
         self.energies[training].append(batch.energy.tolist())
         if training:
             self.numbers.append(drawn)
@@ -72,8 +73,8 @@ class Slope(GenerativeModel):
         self.validated.append((drawn, self.weight))
         return {"loss": (self.net.weight.sum() - GOAL).abs()}
 
-    def after_step(self, stage: str) -> None:
-        assert stage == "slope"
+    def after_step(self, turn: str) -> None:
+        assert turn == "slope"
         assert self.net.weight.grad is not None
         self.norms.append(float(self.net.weight.grad.norm()))
         self.weights.append(self.weight)
@@ -92,7 +93,9 @@ def fit(data: TrainingData, out: Path, *, steepness: float = 1.0, **stage: Any) 
     model = Slope(data.geometry, steepness=steepness)
     whole = TrainConfig(model_name="slope", model=ModelConfig(), training={"slope": config})
     fabric = Fabric(accelerator="cpu", devices=1)
-    Trainer(model, data, whole, RunDirectory(out / "run"), seed=1, fabric=fabric).train()
+    trainer = Trainer(model, data, whole, RunDirectory(out / "run"), seed=1, fabric=fabric)
+    trainer.prepare()
+    trainer.train()
     return model
 
 
@@ -142,8 +145,8 @@ def test_weights_follow_the_warm_up_and_the_cosine(data: TrainingData, tmp_path:
 
 
 def test_learning_rates_by_hand() -> None:
-    config = StageConfig(steps=110, warmup=10, learning_rate=2.0, final_learning_rate=1.0, schedule="cosine")
-    found = [learning_rate(step, config) for step in (0, 4, 9, 10, 35, 60, 110, 500)]
+    config = StageConfig(warmup=10, learning_rate=2.0, final_learning_rate=1.0, schedule="cosine")
+    found = [learning_rate(step, config, 110) for step in (0, 4, 9, 10, 35, 60, 110, 500)]
     quarter = 1 + 0.5 * (1 + math.cos(math.pi / 4))
     assert found == pytest.approx([0.2, 1.0, 2.0, 2.0, quarter, 1.5, 1.0, 1.0])
 

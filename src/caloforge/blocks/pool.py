@@ -10,22 +10,20 @@ import contextlib
 import logging
 import multiprocessing as mp
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from caloforge.errors import CaloForgeError
-from caloforge.signals import STOPPING, deferred, ignore_signals
+from caloforge.processes import cause_of_death, follow_parent, spawning
+from caloforge.signals import deferred, ignore_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
@@ -35,7 +33,6 @@ T = TypeVar("T")
 Task = tuple[int, int]
 Worker = Callable[[], Callable[[int, int], T]]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _PATIENCE = 5.0  # seconds that a worker without a task gets to end
 
 _log = logging.getLogger(__name__)
@@ -73,7 +70,7 @@ def run_tasks(
     queue = deque(tasks)
     members: list[_Member] = []
     try:
-        with deferred(), _child_environment():
+        with deferred(), spawning():
             for number in range(min(processes, len(queue))):
                 members.append(_start(worker, logs / f"worker-{number}.log"))  # noqa: PERF401 (for _stop)
         for member in members:
@@ -85,26 +82,6 @@ def run_tasks(
                 _assign(member, queue)
     finally:
         _stop(members)
-
-
-@contextlib.contextmanager
-def _child_environment() -> Iterator[None]:
-    """What the processes started inside inherit: one thread, and blocked signals."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    if sys.platform != "win32":
-        resource_tracker.ensure_running()  # which would unblock them, were it started with the first worker
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        if sys.platform != "win32":
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _start(worker: Worker[Any], log: Path) -> _Member:
@@ -135,9 +112,7 @@ def _collect(member: _Member) -> tuple[Task, Any]:
 
 
 def _obituary(member: _Member) -> str:
-    member.process.join()
-    code = member.process.exitcode or 0
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    how = cause_of_death(member.process)
     start, stop = member.task or (0, 0)
     return (
         f"A worker process died ({how}) while making showers {start} to {stop - 1}: its last words are "
@@ -163,7 +138,7 @@ def _stop(members: list[_Member]) -> None:
 def _child(connection: Connection, worker: Worker[Any], log: str) -> None:
     ignore_signals()
     _redirect_output(log)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent(lambda: os._exit(1))
     try:
         work = worker()
         while (task := connection.recv()) is not None:
@@ -182,13 +157,6 @@ def _redirect_output(log: str) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _end_with_parent() -> None:
-    parent = mp.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _sentence(error: BaseException, log: str) -> CaloForgeError:

@@ -19,7 +19,8 @@ def beam_of(*, energy: str, log: bool, theta: str, phi: str | None, particle: st
     Args:
         energy: Kinetic energy or range of it [GeV].
         log: Whether energies are log-uniform.
-        theta: Angle from the inward normal or range of it [degrees].
+        theta: Angle from the inward normal or range of it [degrees]; negative ones lean to the other side
+            of a given azimuth.
         phi: Azimuth or range of it [degrees]; None is the full turn when theta has a range, else 0.
         particle: A name of ``PARTICLES``.
 
@@ -29,7 +30,7 @@ def beam_of(*, energy: str, log: bool, theta: str, phi: str | None, particle: st
     from caloforge.beam import Beam
     from caloforge.particles import pdg_code
 
-    energies, angles = energy_range(energy, log=log), angle_range(theta)
+    energies, angles = energy_range(energy, log=log), angle_range(theta, signed=phi is not None)
     azimuths = parse_range(phi, signed=True, what="--phi").scaled(DEGREE) if phi is not None else None
     return Beam(
         energy=(energies.low, energies.high),

@@ -33,6 +33,7 @@ def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
     yield "particles", _particles(model)
     if "data" in card:
         yield "trained on", _showers(card["data"])
+    yield from _simulations(card.get("data", {}).get("simulated", {}))
     if card.get("init_from"):
         yield "started from", card["init_from"]
     for stage, numbers in card.get("stages", {}).items():
@@ -54,6 +55,18 @@ def _showers(data: Mapping[str, Any]) -> str:
     )
 
 
+def _simulations(simulated: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What simulated the training data: one row when all files agree, else one for every file."""
+    from caloforge.formats.simulated import simulation_text
+
+    texts = {name: simulation_text(told) for name, told in simulated.items()}
+    if len(set(texts.values())) == 1:
+        yield "simulated by", next(iter(texts.values()))
+        return
+    for name, text in texts.items():
+        yield f"{name} by", text
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
@@ -64,7 +77,8 @@ def _particles(model: ModelCard) -> str:
     low, high = (end / GEV for end in model.energy)
     angle = model.theta / DEGREE
     angles = f"0 to {angle:.4g} degrees from the perpendicular" if angle > 0.1 else "perpendicular"
-    return f"{particle_name(model.pdg)}, {low:.4g} to {high:.4g} GeV, {angles}"
+    names = ", ".join(map(particle_name, model.particles))
+    return f"{names}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:

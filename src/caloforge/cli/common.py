@@ -125,19 +125,20 @@ def energy_range(text: str, *, log: bool = False, what: str = "--energy") -> Ran
     return energies.scaled(GEV)
 
 
-def angle_range(text: str, *, limit: float = 90.0, what: str = "--theta") -> Range:
+def angle_range(text: str, *, limit: float = 90.0, signed: bool = False, what: str = "--theta") -> Range:
     """Read angles given in degrees; the range is in rad.
 
     Args:
         text: As typed.
         limit: Angles must stay below it [degrees]: 90 for the angle from the perpendicular.
+        signed: Whether they may be negative, above ``-limit``.
         what: Name of the option in errors.
 
     Raises:
         ConfigError: As ``parse_range``, or an angle of ``limit`` or more.
     """
-    angles = parse_range(text, what=what)
-    if angles.high >= limit:
+    angles = parse_range(text, signed=signed, what=what)
+    if max(angles.high, -angles.low) >= limit:
         raise ConfigError(bad(f"{what} [degrees]", got=shown(text), expected=f"angles below {limit:g}"))
     return angles.scaled(DEGREE)
 

@@ -19,7 +19,7 @@ from caloforge.errors import ConfigError
 from caloforge.files import check_output
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from caloforge.beam import Beam
     from caloforge.formats.base import Format
@@ -58,14 +58,17 @@ def generate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Default: what the model was trained on.",
+            help="Default: what the model was trained on, if that is one kind.",
             autocompletion=complete.particle,
         ),
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
         str | None,
-        typer.Option(metavar="DEGREES", help="Angle from the perpendicular, default 0: 20, or a range 0:60."),
+        typer.Option(
+            metavar="DEGREES",
+            help="Angle from the perpendicular, default 0: 20, or a range 0:60; with --phi also -30:30.",
+        ),
     ] = None,
     phi: Annotated[
         str | None,
@@ -191,12 +194,23 @@ def _particles(
 
     if energy is not None and like is None:
         beam = beam_of(energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma")
-        return beam if particle else replace(beam, pdg=read_card(model).pdg)
+        return beam if particle else replace(beam, pdg=_only_one(model, read_card(model).particles))
     if like is not None and energy is None:
         _refuse({"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle})
         return LikeFile(like)
     msg = "Give either --energy (with --count) or --like FILE: they say which particles to generate."
     raise ConfigError(msg)
+
+
+def _only_one(model: str, particles: Sequence[int]) -> int:
+    """What is generated when no particle is named."""
+    if len(particles) > 1:
+        from caloforge.particles import particle_name
+
+        names = ", ".join(map(particle_name, particles))
+        msg = f"--particle is missing: {model} knows {names}, name one of them."
+        raise ConfigError(msg)
+    return particles[0]
 
 
 def _refuse(options: Mapping[str, object]) -> None:

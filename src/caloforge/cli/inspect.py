@@ -74,6 +74,8 @@ def _told(
     file: Path, form: Format, reader: ShowerReader, summary: FileSummary, sums: int | None
 ) -> dict[str, Any]:
     """All that the command tells, as JSON has it: energies in MeV, angles in rad, lengths in mm."""
+    from caloforge.formats.simulated import simulation_of
+
     spreads = {
         "energy": summary.energy,
         "theta": summary.theta,
@@ -97,6 +99,7 @@ def _told(
         "sampling_fraction": reader.meta.sampling_fraction,
         "pitch": reader.meta.pitch,
         "checksums": sums,
+        "simulated": _plain(simulation_of(reader.provenance)),
         "provenance": {key: _plain(value) for key, value in reader.provenance.items()},
     }
 
@@ -142,8 +145,17 @@ def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _scale_rows(told)
     if told["checksums"] is not None:
         yield "checksums", f"{told['checksums']} agree" if told["checksums"] else "none in the file"
+    if told["simulated"]:
+        yield "simulated by", _simulation(told["simulated"])
     for key, value in told["provenance"].items():
-        yield f"file: {key}", _short(str(value))
+        if key not in told["simulated"]:
+            yield f"file: {key}", _short(str(value))
+
+
+def _simulation(told: Mapping[str, Any]) -> str:
+    from caloforge.formats.simulated import simulation_text
+
+    return simulation_text(told)
 
 
 def _geometry_rows(geometry: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

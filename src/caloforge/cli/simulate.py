@@ -51,7 +51,11 @@ def simulate(
     ] = "gamma",
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
-        str, typer.Option(metavar="DEGREES", help="Angle from the perpendicular: 20, or a range 0:60.")
+        str,
+        typer.Option(
+            metavar="DEGREES",
+            help="Angle from the perpendicular: 20, or a range 0:60; with --phi also -30:30, to both sides.",
+        ),
     ] = "0",
     phi: Annotated[
         str | None,
@@ -71,6 +75,13 @@ def simulate(
         bool,
         typer.Option("--readout", help="With --scoring steps: write read-out cells above threshold too."),
     ] = False,
+    upstream: Annotated[
+        float,
+        typer.Option(
+            metavar="X0",
+            help="Radiation lengths of silicon in a plate 1 m in front of the calorimeter: early showers.",
+        ),
+    ] = 0.0,
     geant4_data: Annotated[
         Path | None,
         typer.Option(
@@ -92,8 +103,12 @@ def simulate(
       --theta 0:60 --count 1000 --processes 2 --out electrons.h5
     caloforge simulate --geometry cylinder-ds2 --particle e- --energy 50 \
       --count 100 --scoring cells --out cells.h5
+    caloforge simulate --geometry clic-17x17x25 --particle e- --energy 2:500 \
+      --theta -30:30 --phi 90 --count 1000 --scoring cells --out clic.h5
+    caloforge simulate --geometry clic-51x51x25 --particle e- --energy 2:20 \
+      --upstream 0.3 --count 1000 --scoring cells --out early.h5
     """
-    from caloforge.geant4 import Simulation
+    from caloforge.geant4 import Simulation, Upstream
     from caloforge.geant4 import simulate as run
     from caloforge.geometry import load_geometry
 
@@ -105,6 +120,7 @@ def simulate(
         scoring=scoring.value,
         readout=readout,
         data=geant4_data,
+        upstream=Upstream(upstream),
     )
     watch = Watch("simulating", count)
     run(simulation, out=out, count=count, processes=processes, force=force, progress=watch.progress)

@@ -10,17 +10,15 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.checks import check_model, check_showers
-from caloforge.cli.common import print_table, progress
+from caloforge.cli.common import print_table
+from caloforge.cli.stage_progress import JointProgress, StageProgress
+from caloforge.errors import ConfigError
 from caloforge.files import check_folder
 from caloforge.names import check_preset
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from types import TracebackType
-    from typing import Self
-
-    from caloforge.cli.common import Advance
     from caloforge.simulator import Simulator
+    from caloforge.training import Job
 
 __all__ = ["train"]
 
@@ -70,47 +68,72 @@ def train(
             metavar="STAGE", help="Train this stage although --init-from brings it along. Repeatable."
         ),
     ] = None,
+    fine_tune: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="Train this stage further, from --init-from. Repeatable."),
+    ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE", help="Train this stage alone, e.g. one on each machine."),
+    ] = None,
+    stages: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Stages to train at a time, each in its own process.")
+    ] = 1,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
     ] = "cpu",
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic: 32 bits, or mixed with bfloat16.")
     ] = Precision.FULL,
-    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads; default all.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads of a stage; default all, shared.")
+    ] = None,
 ) -> None:
     r"""Train a model.
 
     Interrupted, the same command goes on from the last checkpoint. The run folder keeps the
-    configuration, the log and the trained model, which `caloforge generate FOLDER` uses.
+    configuration, a folder for every stage and the trained model, which `caloforge generate FOLDER`
+    uses. Of stages trained apart with --stage, folders stages/STAGE can be copied from one run folder
+    to another; the command without --stage puts the model together.
 
     \b
     caloforge train caloclouds-2/small --data photons.h5 --out runs/edm
     caloforge train caloclouds-2-cm/small --data photons.h5 --out runs/cm \
       --init-from runs/edm
     caloforge train caloclouds-2/small --data angles.h5 --out runs/angles \
-      model.angles=true training.point_diffusion.steps=8000
+      model.conditions.angles=true training.point_diffusion.steps=8000
+    caloforge train pyramid/small --data photons.h5 --out runs/pyramid --stages 2
+    caloforge train pyramid/small --data photons.h5 --out runs/pyramid \
+      --stage energies
     """
     _check(preset, data, out, init_from)
+    _check_stages(stage, stages)
     import torch
 
-    from caloforge.training import load_config
-    from caloforge.training import train as run
+    from caloforge.training import Job, load_config, train_job, train_stage
 
-    if threads:
-        torch.set_num_threads(threads)
-    with _StageProgress() as show:
-        simulator = run(
-            load_config(preset, overrides or ()),
-            data,
-            out,
-            seed=seed,
-            init_from=init_from,
-            retrain=tuple(retrain or ()),
-            device=device,
-            precision=precision.value,
-            on_progress=show,
-        )
-    _summarise(simulator, out)
+    torch.set_num_threads(threads or max(1, torch.get_num_threads() // stages))
+    job = Job(
+        load_config(preset, overrides or ()),
+        tuple(data),
+        out,
+        seed=seed,
+        init_from=init_from,
+        retrain=tuple(retrain or ()),
+        fine_tune=tuple(fine_tune or ()),
+        device=device,
+        precision=precision.value,
+    )
+    with _progress_of(job, stages) as show:
+        if stage is None:
+            simulator = train_job(job, processes=stages, on_progress=show)
+        else:
+            missing = train_stage(job, stage, on_progress=show)
+    if stage is None:
+        _summarise(simulator, out)
+    else:
+        left = f"still to train: {', '.join(missing)}" if missing else "train without --stage for the model"
+        typer.echo(f"{stage} is trained in {out}; {left}")
 
 
 def _check(preset: str, data: list[Path], out: Path, init_from: Path | None) -> None:
@@ -122,41 +145,15 @@ def _check(preset: str, data: list[Path], out: Path, init_from: Path | None) -> 
         check_model(init_from)
 
 
-class _StageProgress:
-    """One progress bar after the other, a stage each."""
+def _check_stages(stage: str | None, stages: int) -> None:
+    if stage is not None and stages > 1:
+        msg = f"--stage {stage} trains one stage, --stages {stages} several at a time: leave out one of them."
+        raise ConfigError(msg)
 
-    def __init__(self) -> None:
-        self._stage = ""
-        self._done = 0
-        self._bar: AbstractContextManager[Advance] | None = None
-        self._advance: Advance | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __call__(self, stage: str, done: int, total: int, loss: float) -> None:
-        """Advance the bar of ``stage``, or open it."""
-        if stage != self._stage:
-            self._close()
-            self._stage, self._done = stage, done
-            self._bar = progress(f"{stage}, first loss {loss:.4g}", total, done=done, unit="steps")
-            self._advance = self._bar.__enter__()
-        if self._advance is not None:
-            self._advance(done - self._done)
-        self._done = done
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-        self._bar = None
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
+def _progress_of(job: Job, stages: int) -> StageProgress | JointProgress:
+    steps = sum(config.steps for config in job.config.training.values())
+    return StageProgress() if stages == 1 else JointProgress(steps)
 
 
 def _summarise(simulator: Simulator, out: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from caloforge.evaluation.floors import FloorMaker
 from caloforge.evaluation.outcome import SampleData
 from caloforge.evaluation.pair import Frame, Level, Observed
+from caloforge.evaluation.papers.gan_kinds import kinds_of
 from caloforge.evaluation.physics import worst_showers
 from caloforge.evaluation.sources import geometry_of
 from caloforge.features import (
@@ -26,11 +27,10 @@ from caloforge.features import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from caloforge.evaluation.sources import Source
-    from caloforge.features import CellStore
+    from caloforge.features import CellStore, FeatureTable
     from caloforge.geometry import Geometry
+    from caloforge.showers import Incident
 
 __all__ = ["Options", "Samples", "load_samples", "without_cells"]
 
@@ -97,7 +97,7 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
         keep=kept,
         threads=options.workers,
     )
-    energies = np.quantile(first.incident().energy, _EXAMPLES)
+    wanted = _wanted(first.incident())
 
     def load(number: int, source: Source) -> SampleData:
         _logger.info("features of %d showers: %s", len(source), source.name)
@@ -113,14 +113,18 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
             kept=None if number else kept,
             threads=options.workers,
         )
-        chosen = _nearest(done.table["energy"], energies)
-        examples = [read_out(source.read(i, i + 1), geometry, offset=options.offset) for i in chosen]
+        chosen = _nearest(source.incident(), wanted)
+        *examples, early = (
+            read_out(source.read(i, i + 1), geometry, offset=options.offset)
+            for i in (*chosen, _earliest(done.table))
+        )
         return SampleData(
             source.name,
             source.path,
             done.table,
             done.images,
             tuple(examples),
+            early=early,
             cells=None if record is None else record.finish(),
             cost=source.cost,
         )
@@ -159,10 +163,35 @@ def _recorder(options: Options, name: str, geometry: Geometry) -> CellRecorder |
     return None if options.cells is None else CellRecorder(options.cells, name, geometry)
 
 
-def _nearest(energies: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[int]:
-    """A shower near each wanted energy; different ones even when all showers have one energy."""
-    orders = [np.argsort(np.abs(energies - energy), kind="stable") for energy in wanted]
-    return [int(order[min(k, len(order) - 1)]) for k, order in enumerate(orders)]
+def _nearest(incident: Incident, wanted: Incident) -> list[int]:
+    """A shower near each wanted one in energy and direction, of its kind if there is any.
+
+    Different ones even when all showers have one energy.
+    """
+    chosen: list[int] = []
+    for number in range(len(wanted)):
+        energy = np.abs(incident.energy / wanted.energy[number] - 1.0)
+        aside = np.linalg.norm(incident.direction - wanted.direction[number], axis=1)
+        other = incident.pdg != wanted.pdg[number]
+        order = np.lexsort((energy + aside, other)).tolist()
+        chosen.append(next((row for row in order if row not in chosen), order[0]))
+    return chosen
+
+
+def _wanted(incident: Incident) -> Incident:
+    """Particles of the reference of low, middle and high energy."""
+    energies = np.quantile(incident.energy, _EXAMPLES)
+    return incident[np.array([np.argmin(np.abs(incident.energy - energy)) for energy in energies])]
+
+
+def _earliest(table: FeatureTable) -> int:
+    """The shower of the first kind and the upper half of energies with the largest share in front.
+
+    Charged pions that do not shower have equal shares in all layers.
+    """
+    own = table["pdg"] == kinds_of(table)[0]
+    high = np.flatnonzero(own & (table["energy"] >= np.median(table["energy"][own])))
+    return int(high[np.argmax(table["early_share"][high])])
 
 
 def _spare(first: Source, frame: Frame, options: Options, wanted: int) -> Observed | None:

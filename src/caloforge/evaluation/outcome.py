@@ -35,6 +35,8 @@ class SampleData:
         examples: Showers of low, middle and high energy, as cells above threshold.
         odd: Showers of a model furthest outside of the reference's range, as cells, the worst first; and
             in what they lie outside.
+        early: The shower of the upper half of energies with most of its energy in the first layers, as cells
+            (electrons, or the kind with the smallest code).
         cells: All cells above threshold, while the metrics are computed; later None.
         cost: Parameters, training time and speed of the model, as far as its file tells.
     """
@@ -45,6 +47,7 @@ class SampleData:
     images: MeanImages
     examples: tuple[Showers, ...]
     odd: tuple[tuple[Odd, Showers], ...] = ()
+    early: Showers | None = None
     cells: CellStore | None = None
     cost: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.features.bins import clipped_bins
+from caloforge.features.projections import projection_columns
 from caloforge.features.rings import has_rings_only, ring_columns
 from caloforge.features.shapes import shape_columns
 from caloforge.features.sums import sums_by_index
@@ -47,6 +48,7 @@ def observables(hits: Hits, geometry: Geometry, binning: Binning) -> FeatureTabl
             **layers,
             **bins,
             "longitudinal_bins": _groups(layers["layer_energy"], binning),
+            **projection_columns(hits, geometry, binning),
             **shape_columns(hits, geometry, binning, layers),
             **whole_columns(hits, geometry, {**layers, **bins}, binning.profile),
         }

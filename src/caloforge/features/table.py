@@ -37,6 +37,7 @@ class FeatureTable:
     ``width_x``, ``width_y``, ...    per layer: energy-weighted standard deviation in x, y and r [mm]
     ``sparsity``                     per layer: share of the cells without energy
     ``radial_profile``               energy in fine bins of the distance to the incident axis [MeV]
+    ``profile_x``, ``profile_y``     energy along x and y, all else summed [MeV]; square cells only
     ``longitudinal_bins``            energy in ten groups of layers [MeV]
     ``radial_bins``                  energy in ten bins of the distance to the incident axis [MeV]
     ``spectrum``                     cells in logarithmic bins of the cell energy

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from caloforge.errors import ConfigError, GeometryError, bad
 from caloforge.formats.base import ShowerReader
 from caloforge.formats.detect import FORMATS, format_named, open_showers
 from caloforge.formats.native import NATIVE, NativeWriter
-from caloforge.geometry import place, project, to_points
+from caloforge.geometry import cut_cells, place, project, to_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ def _writer(
 
 
 def _provenance(reader: ShowerReader) -> dict[str, Any]:
-    plain = (str, int, float, dict, list)
+    plain = (str, int, float, dict, list, type(None))
     told = {key: v if isinstance(v, plain) else str(v) for key, v in reader.provenance.items()}
     return {"converted_from": reader.path.name, "source": told}
 
@@ -164,14 +164,7 @@ def _changed(
 
 
 def _cut(showers: Showers, geometry: Geometry | None) -> Showers:
-    """Leave out the cells below the threshold of the geometry, on the energy scale of the showers."""
-    if showers.cells is None or geometry is None:
-        return showers
-    threshold = geometry.threshold * geometry.sampling_fraction / showers.meta.sampling_fraction
-    if showers.meta.threshold >= threshold:
-        return showers
-    meta = replace(showers.meta, threshold=threshold)
-    return replace(showers.keep(showers.energy >= threshold), meta=meta)
+    return showers if showers.cells is None or geometry is None else cut_cells(showers, geometry)
 
 
 def _differs(showers: Showers, geometry: Geometry | None) -> bool:

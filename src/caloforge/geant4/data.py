@@ -23,6 +23,7 @@ __all__ = [
     "check_elements",
     "check_package",
     "find_data",
+    "needed",
     "own_folder",
     "require",
     "set_environment",
@@ -98,14 +99,18 @@ def _inside(folder: Path, data_set: DataSet) -> Path | None:
     return exact if exact.is_dir() else (others[-1] if others else None)
 
 
+def needed(*, hadrons: bool) -> tuple[str, ...]:
+    """Names of the data sets that are read."""
+    return (*ELECTROMAGNETIC, *(HADRONIC if hadrons else ()))
+
+
 def require(data: Mapping[str, Path], *, hadrons: bool) -> None:
     """Make sure that the data sets of the physics are there.
 
     Raises:
         MissingDependencyError: One is missing.
     """
-    needed = (*ELECTROMAGNETIC, *(HADRONIC if hadrons else ()))
-    missing = [name for name in needed if name not in data]
+    missing = [name for name in needed(hadrons=hadrons) if name not in data]
     if missing:
         purpose = "hadrons" if hadrons and missing[0] in HADRONIC else "electromagnetic showers"
         msg = (

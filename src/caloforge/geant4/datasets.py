@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DATA_SETS", "ELECTROMAGNETIC", "HADRONIC", "URL", "DataSet"]
+__all__ = ["DATA_SETS", "ELECTROMAGNETIC", "HADRONIC", "RELEASE", "URL", "DataSet"]
+
+RELEASE = "Geant4 11.4.1"
+"""What the release of geant4-pybind that the project asks for holds."""
 
 URL = "https://cern.ch/geant4-data/datasets"
 

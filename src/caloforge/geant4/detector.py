@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import geant4_pybind as g4
 
 from caloforge.errors import GeometryError, bad, shown
-from caloforge.geant4.stack import Sensor, half_width, plates
+from caloforge.geant4.stack import Sensor, half_width, nist_name, plates
 from caloforge.geometry import BoxGrid
 
 if TYPE_CHECKING:
     from caloforge.geant4.scoring import Scorer
     from caloforge.geant4.stack import Plate
+    from caloforge.geant4.upstream import Upstream
     from caloforge.geometry import Geometry, PolarGrid
 
 __all__ = ["Detector"]
@@ -31,15 +32,17 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
         geometry: With slabs on every layer.
         scorer: Gets the sensors.
         divided: Whether the sensors are divided into the read-out cells.
+        upstream: A plate in front.
 
     Raises:
         GeometryError: A material is unknown, or a grid cannot be divided.
     """
 
-    def __init__(self, geometry: Geometry, scorer: Scorer, *, divided: bool) -> None:
+    def __init__(self, geometry: Geometry, scorer: Scorer, *, divided: bool, upstream: Upstream) -> None:
         super().__init__()
-        self.stack = plates(geometry)
-        self.materials = {name: _material(name) for name in {p.material for p in self.stack}}
+        self.stack, self._upstream = plates(geometry), upstream
+        names = {p.material for p in self.stack} | ({nist_name(upstream.material)} if upstream else set())
+        self.materials = {name: _material(name) for name in names}
         self._vacuum = _material("G4_Galactic")
         self._geometry, self._scorer, self._divided = geometry, scorer, divided
         self._half_width = half_width(geometry)
@@ -57,8 +60,8 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
 
     def Construct(self) -> Any:  # noqa: N802 (Geant4's name)
         """Build all volumes."""
-        size = self._half_width + _MARGIN
-        box = g4.G4Box("world", size, size, self._geometry.depth + _MARGIN)
+        size = self._half_width + self._upstream.width + _MARGIN
+        box = g4.G4Box("world", size, size, max(self._geometry.depth, self._upstream.reach) + _MARGIN)
         world = self._logical("world", box, self._vacuum)
         placed = self._keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), world, "world", None, False, 0, False))
         for plate in self.stack:
@@ -66,7 +69,16 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
             logical = self._plate(plate)
             name = logical.GetName()
             self._keep(g4.G4PVPlacement(None, at, logical, name, world, False, plate.layer, False))
+        if self._upstream:
+            self._place_upstream(world)
         return placed
+
+    def _place_upstream(self, world: Any) -> None:
+        front, size = self._upstream, self._half_width + self._upstream.width
+        solid = g4.G4Box("upstream", size, size, 0.5 * front.length)
+        plate = self._logical("upstream", solid, self.materials[nist_name(front.material)])
+        at = g4.G4ThreeVector(0, 0, 0.5 * front.length - front.reach)
+        self._keep(g4.G4PVPlacement(None, at, plate, "upstream", world, False, 0, False))
 
     def ConstructSDandField(self) -> None:  # noqa: N802 (Geant4's name)
         """Attach the scorer."""

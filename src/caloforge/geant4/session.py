@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-_DISTANCE = 1.0  # mm from the gun to the front face, along its normal
+_DISTANCE = 1.0  # mm from the gun to the first plate, along its normal
 
 
 class Session:
@@ -33,6 +33,7 @@ class Session:
         data: Folders of the data sets, to check that the detector's elements are in them.
         particles: Codes of the particles that will be shot.
         hadrons: Whether hadronic physics is needed.
+        reach: How far the first plate is in front of the calorimeter's front face [mm].
 
     Raises:
         MissingDependencyError: A data file is missing.
@@ -47,13 +48,14 @@ class Session:
         data: Mapping[str, Path],
         particles: Iterable[int],
         hadrons: bool,
+        reach: float = 0.0,
     ) -> None:
         check_elements(data, detector.elements)
         if g4.G4RunManager.GetRunManager() is not None:
             raise CaloForgeError("Geant4 is in use in this process already: start another process.")
         self._manager = g4.G4RunManagerFactory.CreateRunManager(g4.G4RunManagerType.Serial)
         self._manager.SetVerboseLevel(0)
-        self._actions = _Actions(scorer)
+        self._actions = _Actions(scorer, reach + _DISTANCE)
         # Geant4 does not keep Python objects alive
         self._kept = (detector, physics_list(particles, hadrons=hadrons), self._actions)
         for part in self._kept:
@@ -67,7 +69,7 @@ class Session:
         """Simulate one particle.
 
         Args:
-            incident: One particle; it crosses the front face at x = y = 0.
+            incident: One particle; straight on, it crosses the front face at x = y = 0.
             seed: Of Geant4's generator; the event depends on it and on nothing that ran before.
 
         Returns:
@@ -81,9 +83,9 @@ class Session:
 
 
 class _Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc]
-    def __init__(self) -> None:
+    def __init__(self, distance: float) -> None:
         super().__init__()
-        self._gun = g4.G4ParticleGun(1)
+        self._gun, self._distance = g4.G4ParticleGun(1), distance
 
     def aim(self, incident: Incident) -> None:
         code = int(incident.pdg[0])
@@ -95,7 +97,7 @@ class _Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc]
         self._gun.SetParticleDefinition(particle)
         self._gun.SetParticleEnergy(float(incident.energy[0]))
         self._gun.SetParticleMomentumDirection(direction)
-        x, y, z = (-_DISTANCE * component / direction.z for component in incident.direction[0])
+        x, y, z = (-self._distance * component / direction.z for component in incident.direction[0])
         self._gun.SetParticlePosition(g4.G4ThreeVector(x, y, z))
 
     def GeneratePrimaries(self, event: Any) -> None:  # noqa: N802 (Geant4's name)
@@ -114,11 +116,11 @@ class _EventAction(g4.G4UserEventAction):  # type: ignore[misc]
 class _Actions(g4.G4VUserActionInitialization):  # type: ignore[misc]
     """Geant4 calls ``Build`` after the physics list is there, which actions need."""
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, distance: float) -> None:
         super().__init__()
-        self._scorer = scorer
+        self._scorer, self._distance = scorer, distance
 
     def Build(self) -> None:  # noqa: N802 (Geant4's name)
-        self.gun, self.event = _Gun(), _EventAction(self._scorer)
+        self.gun, self.event = _Gun(self._distance), _EventAction(self._scorer)
         self.SetUserAction(self.gun)
         self.SetUserAction(self.event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -12,7 +12,10 @@ from caloforge import __version__
 from caloforge.beam import Beam
 from caloforge.errors import ConfigError, bad, shown
 from caloforge.geant4.clusters import POINT_CUT
+from caloforge.geant4.data import find_data, needed
+from caloforge.geant4.datasets import RELEASE
 from caloforge.geant4.stack import plates
+from caloforge.geant4.upstream import Upstream
 from caloforge.showers import Incident, ShowerMeta
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ __all__ = ["Scoring", "Simulation"]
 Scoring = Literal["steps", "cells"]
 
 _ELECTROMAGNETIC = frozenset({22, 11, -11, 13, -13, 111})
+_NEUTRAL_PION = 111
 _BLOCK_ENERGY = 1e6  # MeV a block: some seconds of work
 
 
@@ -42,6 +46,7 @@ class Simulation:
             middle is; with ``cells`` they end at cell borders, which hits a few per cent more cells.
         readout: Whether points are projected to the read-out cells.
         data: Folder of Geant4's data sets; see ``find_data``.
+        upstream: A plate in front of the calorimeter; none by default.
     """
 
     geometry: Geometry
@@ -50,12 +55,14 @@ class Simulation:
     scoring: Scoring = "steps"
     readout: bool = False
     data: Path | None = None
+    upstream: Upstream = field(default_factory=Upstream)
 
     def __post_init__(self) -> None:
         """Check the scoring and the geometry."""
         if self.scoring not in get_args(Scoring):
             raise ConfigError(bad("scoring", got=shown(self.scoring), expected="'steps' or 'cells'"))
         plates(self.geometry)
+        self.upstream.check_angle(self.largest_theta)
 
     @property
     def hadrons(self) -> bool:
@@ -66,6 +73,25 @@ class Simulation:
     def particles(self) -> set[int]:
         """Codes of all particles that are shot."""
         return {self.beam.pdg} if isinstance(self.beam, Beam) else set(self.beam.pdg.tolist())
+
+    @property
+    def largest_theta(self) -> float:
+        """Largest angle from the normal [rad]."""
+        beam = self.beam
+        return beam.largest_theta if isinstance(beam, Beam) else float(np.max(beam.theta, initial=0.0))
+
+    @property
+    def physics(self) -> str:
+        """Name of the physics list."""
+        if self.hadrons:
+            return "FTFP_BERT"
+        return "G4EmStandardPhysics" + (" with G4DecayPhysics" if _NEUTRAL_PION in self.particles else "")
+
+    @property
+    def data_sets(self) -> list[str]:
+        """Names and versions of Geant4's data sets that this physics reads, from their folders."""
+        found = find_data(self.data)
+        return [found[name].name for name in needed(hadrons=self.hadrons) if name in found]
 
     @property
     def block(self) -> int:
@@ -103,5 +129,8 @@ class Simulation:
             "seed": self.seed,
             "scoring": self.scoring,
             "readout": self.readout,
-            "physics": "FTFP_BERT" if self.hadrons else "G4EmStandardPhysics",
+            "upstream": asdict(self.upstream) if self.upstream else None,
+            "physics": self.physics,
+            "geant4": RELEASE,
+            "geant4_data": self.data_sets,
         }

@@ -8,15 +8,14 @@ import numpy as np
 
 from caloforge.errors import GeometryError, shown
 from caloforge.geometry import BoxGrid
+from caloforge.geometry.layers import VACUUM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry, PolarGrid
 
-__all__ = ["Plate", "Sensor", "SensorDepths", "half_width", "plates", "window_radius"]
-
-_VACUUM = "vacuum"
+__all__ = ["Plate", "Sensor", "SensorDepths", "half_width", "nist_name", "plates", "window_radius"]
 
 
 class Plate(NamedTuple):
@@ -58,13 +57,14 @@ def plates(geometry: Geometry) -> list[Plate]:
             raise GeometryError(msg)
         front = float(geometry.layer_edges[number])
         for slab in layer.slabs:
-            stack.append(Plate(number, _nist_name(slab.material), front, slab.thickness, slab.sensitive))
+            stack.append(Plate(number, nist_name(slab.material), front, slab.thickness, slab.sensitive))
             front += slab.thickness
     return stack
 
 
-def _nist_name(material: str) -> str:
-    if material == _VACUUM:
+def nist_name(material: str) -> str:
+    """The name of a slab's material in Geant4's tables."""
+    if material == VACUUM:
         return "G4_Galactic"
     return material if material.startswith("G4_") else f"G4_{material}"
 

@@ -108,9 +108,11 @@ def _session(simulation: Simulation, scorer: StepScorer | CellScorer, data: dict
     from caloforge.geant4.detector import Detector
     from caloforge.geant4.session import Session
 
-    detector = Detector(simulation.geometry, scorer, divided=simulation.scoring == "cells")
+    upstream = simulation.upstream
+    divided = simulation.scoring == "cells"
+    detector = Detector(simulation.geometry, scorer, divided=divided, upstream=upstream)
     particles, hadrons = simulation.particles, simulation.hadrons
-    return Session(detector, scorer, data=data, particles=particles, hadrons=hadrons)
+    return Session(detector, scorer, data=data, particles=particles, hadrons=hadrons, reach=upstream.reach)
 
 
 def _shots(simulation: Simulation, start: int, stop: int) -> list[tuple[Incident, int]]:

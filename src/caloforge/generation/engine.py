@@ -16,7 +16,6 @@ from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.geometry import project
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Generation:
         particles: Beam, or the particles of a file.
         seed: Shower i depends on (seed, i) alone.
         batch_size: Showers computed together; results agree to rounding between batch sizes.
-        readout: Cells above threshold; otherwise the points.
+        readout: Cells above threshold; otherwise points, see ``Simulator.delivered``.
         offset: Where the particles meet the front face [mm].
         sampler: Changes to the model's sampler, such as ``{"steps": 1}``.
         threads: Threads of a process.
@@ -100,8 +99,7 @@ class _Worker:
 def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
     incident = generation.particles.sample(generation.seed, start, stop)
     showers = simulator.sample(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
-    showers = simulator.moved(showers, generation.offset)
-    return project(showers, simulator.geometry) if generation.readout else showers
+    return simulator.delivered(showers, readout=generation.readout, offset=generation.offset)
 
 
 def generate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +15,7 @@ if TYPE_CHECKING:
 
     from caloforge.beam import Beam
 
-__all__ = ["LikeFile", "Particles", "extremes"]
-
-
-class Particles(Protocol):
-    """Gives the particle of every shower, from (seed, index) alone. ``Beam`` is one."""
-
-    def sample(self, seed: int, start: int, stop: int) -> Incident:
-        """The particles of showers ``start`` to ``stop`` (exclusive)."""
-        ...
+__all__ = ["LikeFile", "extremes"]
 
 
 @dataclass(frozen=True)
@@ -48,4 +40,4 @@ def extremes(particles: Beam | LikeFile) -> Incident:
     if isinstance(particles, LikeFile):
         with open_showers(particles.path) as reader:
             return reader.incident()
-    return Incident.of(np.array(particles.energy), theta=particles.theta[1], pdg=particles.pdg)
+    return Incident.of(np.array(particles.energy), theta=particles.largest_theta, pdg=particles.pdg)

@@ -3,7 +3,15 @@
 from caloforge.geometry.files import geometry_from_dict, geometry_from_json, geometry_names, load_geometry
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
-from caloforge.geometry.projection import check_cells, place, project, to_dense, to_points
+from caloforge.geometry.projection import (
+    check_cells,
+    cut_cells,
+    place,
+    project,
+    to_cells,
+    to_dense,
+    to_points,
+)
 from caloforge.geometry.rings import (
     SQUARE_TURNS,
     Rings,
@@ -24,6 +32,7 @@ __all__ = [
     "Slab",
     "cell_symmetries",
     "check_cells",
+    "cut_cells",
     "find_rings",
     "geometry_from_dict",
     "geometry_from_json",
@@ -33,6 +42,7 @@ __all__ = [
     "project",
     "read_binning_xml",
     "symmetry_turns",
+    "to_cells",
     "to_dense",
     "to_points",
     "uniform_grid",

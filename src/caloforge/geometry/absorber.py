@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.geometry.layers import VACUUM
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ __all__ = ["absorber_weights"]
 def absorber_weights(geometry: Geometry) -> NDArray[np.float64]:
     """Thickness of every layer's plates that are not read out, over that of the thinnest, ``(L,)``.
 
+    Vacuum is no plate.
+
     A sampling calorimeter's energy is the sum of its sensors' weighted with these. All are 1 where the
     materials are not known or layers are alike. Plates of different materials count by their length.
     """
@@ -26,4 +30,5 @@ def absorber_weights(geometry: Geometry) -> NDArray[np.float64]:
 
 
 def _absorber(layer: Layer) -> float:
-    return float(sum(slab.thickness for slab in layer.slabs if not slab.sensitive))
+    passive = (slab for slab in layer.slabs if not slab.sensitive and slab.material != VACUUM)
+    return float(sum(slab.thickness for slab in passive))

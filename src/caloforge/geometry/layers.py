@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_LAYERS", "Geometry", "Layer", "Slab"]
+__all__ = ["MOST_LAYERS", "VACUUM", "Geometry", "Layer", "Slab"]
 
 MOST_LAYERS = 10_000
+VACUUM = "vacuum"
 _CHALLENGE = (22, 211, 11)  # the CaloChallenge's XML names these in words
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["check_cells", "place", "project", "to_dense", "to_points"]
+__all__ = ["check_cells", "cut_cells", "place", "project", "to_cells", "to_dense", "to_points"]
 
 
 def place(
@@ -61,6 +61,29 @@ def project(showers: Showers, geometry: Geometry) -> Showers:
     keys, energy = _sum_by_key(keys, showers.energy[inside] * np.float32(scale))
     above = (energy >= geometry.threshold) & (energy > 0)
     return _from_keys(showers, geometry, keys[above], energy[above])
+
+
+def cut_cells(showers: Showers, geometry: Geometry) -> Showers:
+    """Leave out the cells below the threshold of ``geometry``, on the energy scale of the showers.
+
+    Raises:
+        DataError: The showers are points.
+        GeometryError: The cells belong to another geometry.
+    """
+    check_cells(showers, geometry)
+    threshold = geometry.threshold * (geometry.sampling_fraction / showers.meta.sampling_fraction)
+    above = (showers.energy >= threshold) & (showers.energy > 0)
+    meta = replace(showers.meta, threshold=max(threshold, showers.meta.threshold))
+    return replace(showers if above.all() else showers.keep(above), meta=meta)
+
+
+def to_cells(showers: Showers, geometry: Geometry) -> Showers:
+    """Cells above threshold: points are projected, of cells those below it left out.
+
+    Raises:
+        GeometryError: The cells belong to another geometry.
+    """
+    return project(showers, geometry) if showers.cells is None else cut_cells(showers, geometry)
 
 
 def to_points(showers: Showers, geometry: Geometry, *, rng: np.random.Generator | None = None) -> Showers:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from caloforge.models.base import Cloud
-from caloforge.showers import Incident, ShowerMeta, Showers
+from caloforge.models.showers import CellSet
+from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
+    from caloforge.models.showers import Cloud
+    from caloforge.showers import Incident
 
 __all__ = [
-    "cells_to_cloud",
-    "cloud_to_showers",
     "count_by_layer",
     "depth_order",
-    "incident_tensors",
     "recentre",
     "rescale",
     "rows_of",
     "shower_tiles",
     "thinned",
     "tiles",
+    "to_showers",
     "whole_counts",
 ]
 
@@ -35,39 +36,18 @@ _SHOWER_TILE = 32768  # points of whole showers that do: fewer would often be a 
 _NO_ENERGY = 1e-9  # MeV, the sum of a layer's points below which their shares are rounding
 
 
-def incident_tensors(incident: Incident) -> tuple[Tensor, Tensor]:
-    """Energies ``(B,)`` [MeV] and sin(theta) (cos phi, sin phi) ``(B, 2)`` as tensors."""
-    direction = torch.from_numpy(incident.direction[:, :2].astype(np.float32))
-    return torch.from_numpy(incident.energy), direction
-
-
-def cloud_to_showers(cloud: Cloud, incident: Incident, geometry: Geometry) -> Showers:
-    """Turn generated tensors into showers of points."""
-    points = cloud.points.cpu().numpy()
-    z = geometry.layer_z[points[:, 2].astype(np.int64)].astype(np.float32)
+def to_showers(made: Cloud | CellSet, incident: Incident, geometry: Geometry) -> Showers:
+    """Turn what a model makes into showers of points, or of cells; the threshold is not applied."""
     meta = ShowerMeta(geometry=geometry.name, sampling_fraction=geometry.sampling_fraction)
-    return Showers(
-        incident=incident,
-        offsets=np.concatenate([[0], np.cumsum(cloud.counts.cpu().numpy())]),
-        energy=points[:, 3],
-        points=np.column_stack([points[:, :2], z]),
-        meta=meta,
-    )
-
-
-def cells_to_cloud(counts: Tensor, cell: Tensor, energy: Tensor, geometry: Geometry) -> Cloud:
-    """A cloud with one point at the centre of every cell.
-
-    Args:
-        counts: Cells per shower, ``(B,)``.
-        cell: Flat cell indices, shower after shower, ``(M,)``.
-        energy: Their energies [MeV], ``(M,)``.
-        geometry: The read-out.
-    """
-    index = cell.cpu().numpy()
-    columns = (geometry.cell_positions[index, :2], geometry.cell_layer[index])
-    place = torch.from_numpy(np.column_stack(columns).astype(np.float32)).to(energy.device)
-    return Cloud(counts=counts, points=torch.cat([place, energy[:, None].to(place.dtype)], dim=1))
+    offsets = np.concatenate([[0], np.cumsum(made.counts.cpu().numpy())])
+    if isinstance(made, CellSet):
+        meta = replace(meta, fingerprint=geometry.fingerprint)
+        cells, energy = made.cell.cpu().numpy(), made.energy.cpu().numpy()
+        return Showers(incident, offsets, energy, cells=cells, meta=meta)
+    points = made.points.cpu().numpy()
+    z = geometry.layer_z[points[:, 2].astype(np.int64)].astype(np.float32)
+    places = np.column_stack([points[:, :2], z])
+    return Showers(incident, offsets, points[:, 3], points=places, meta=meta)
 
 
 def count_by_layer(showers: Showers, geometry: Geometry) -> Tensor:

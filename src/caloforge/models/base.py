@@ -3,166 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-import torch
-from pydantic import Field
 from torch import nn
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, bad
+from caloforge.models.batch import Batch
+from caloforge.models.showers import CellSet, Cloud
+from caloforge.preprocessing import ConditionsConfig, Particles
 from caloforge.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
+    import torch
     from torch import Tensor
 
     from caloforge.geometry import Geometry
+    from caloforge.models.stages import Stage
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
 
-__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Stage", "StageConfig"]
+__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
 
 
 class ModelConfig(Record):
     """Base of the models' configurations; unknown keys are errors."""
 
-
-class StageConfig(Record):
-    """How one stage is trained."""
-
-    steps: int = Field(default=0, ge=0, le=10**9)
-    """Optimiser steps, up to 1e9."""
-    batch_size: int = Field(default=64, ge=1, le=10**6)
-    """Showers per step, up to 1e6."""
-    points: int = Field(default=0, ge=0, le=10**6)
-    """Points drawn per shower and step, with replacement: points are independent given the condition, so any
-    number estimates the same loss. 0 for stages without points."""
-    optimiser: Literal["adam", "adamw", "radam"] = "adam"
-    """Its name."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    """At the start (after the warm-up), up to 10."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """``constant`` or ``cosine`` down to ``final_learning_rate``."""
-    final_learning_rate: float = Field(default=0.0, ge=0, le=10)
-    """Where the cosine ends."""
-    warmup: int = Field(default=0, ge=0, le=10**9)
-    """Steps of linear warm-up."""
-    weight_decay: float = Field(default=0.0, ge=0, le=1000)
-    """Of the optimiser."""
-    clip: float = Field(default=10.0, gt=0, le=1e9)
-    """Largest gradient norm."""
-    ema: float = Field(default=0.0, ge=0, lt=1)
-    """Largest decay of the moving average of the weights; 0 for none. The decay warms up as 1 - (1 +
-    step)^(-2/3)."""
-    validate_every: int = Field(default=500, ge=1, le=10**9)
-    """Steps between two validations on the tune part."""
-    validation_batches: int = Field(default=4, ge=1, le=10**6)
-    """Batches of one validation."""
-    keep: Literal["last", "best"] = "last"
-    """Weights of the ``last`` step or of the ``best`` validation."""
-    patience: int = Field(default=0, ge=0, le=10**9)
-    """Validations without a better loss after which the stage stops; 0 for never."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of training, and what it owns.
-
-    What no stage owns (conditions, scales that several networks see) is shared by all. What a stage
-    owns starts anew when the stage is trained again; all else stays as it was.
-
-    Attributes:
-        name: Key in the preset's ``training`` section.
-        group: Parameter group that the loss trains; "" for a stage that is fitted, not trained.
-        modules: Dotted names of the modules that it trains or fits, with the scales that only they
-            see; no two stages own the same one.
-        buffers: Names of the model's own buffers that it sets.
-        replaces: Modules of an earlier stage that it overwrites in the end: to train it again takes
-            that stage too.
-        needs: Stages that must be finished before.
-    """
-
-    name: str
-    group: str = ""
-    modules: tuple[str, ...] = field(default=(), kw_only=True)
-    buffers: tuple[str, ...] = field(default=(), kw_only=True)
-    replaces: tuple[str, ...] = field(default=(), kw_only=True)
-    needs: tuple[str, ...] = field(default=(), kw_only=True)
-
-    def owns(self, name: str) -> bool:
-        """Whether a parameter or buffer of this (dotted) name belongs to it."""
-        return name in self.buffers or name.startswith(tuple(f"{module}." for module in self.modules))
-
-
-@dataclass(frozen=True)
-class CellSet:
-    """The cells above threshold of some showers, in flat (CSR) tensors.
-
-    Attributes:
-        counts: Cells per shower, ``(B,)`` int64.
-        cell: Flat cell indices, rising in every shower, ``(M,)`` int64.
-        energy: Energies [MeV], ``(M,)``.
-    """
-
-    counts: Tensor
-    cell: Tensor
-    energy: Tensor
-
-    @property
-    def index(self) -> Tensor:
-        """The shower of every cell, ``(M,)``."""
-        return torch.arange(len(self.counts), device=self.counts.device).repeat_interleave(self.counts)
-
-    def to(self, device: torch.device) -> CellSet:
-        """Move all tensors."""
-        return CellSet(self.counts.to(device), self.cell.to(device), self.energy.to(device))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Training showers as tensors.
-
-    Attributes:
-        energy: Incident energies [MeV], ``(B,)``.
-        direction: sin(theta) (cos phi, sin phi), ``(B, 2)``.
-        summary: Counts and energies per layer and centre of gravity.
-        points: x, y [mm], depth [layers, continuous], energy [MeV], ``(B, K, 4)``, or None.
-        cells: The cells above threshold, or None.
-    """
-
-    energy: Tensor
-    direction: Tensor
-    summary: Summary
-    points: Tensor | None = None
-    cells: CellSet | None = None
-
-    @property
-    def slope(self) -> Tensor:
-        """tan(theta) (cos phi, sin phi), ``(B, 2)``."""
-        return slope_of(self.direction)
-
-    def to(self, device: torch.device) -> Batch:
-        """Move all tensors."""
-        points = None if self.points is None else self.points.to(device)
-        cells = None if self.cells is None else self.cells.to(device)
-        summary = self.summary.to(device)
-        return Batch(self.energy.to(device), self.direction.to(device), summary, points, cells)
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Generated points in flat (CSR) tensors.
-
-    Attributes:
-        counts: Points per shower, ``(B,)`` int64.
-        points: x, y [mm], layer (whole numbers), energy [MeV], ``(M, 4)``.
-    """
-
-    counts: Tensor
-    points: Tensor
+    conditions: ConditionsConfig = ConditionsConfig()
+    """What the model is told of a particle beside its energy."""
 
 
 class Noise(Protocol):
@@ -185,18 +55,25 @@ class GenerativeModel(nn.Module, ABC):
         config_class: Its configuration.
         geometry: The read-out that it was built for.
         config: Its sizes.
-        uses_cells: Whether it is trained on, and makes, cells of the read-out instead of points.
+        knows: Which of ``ConditionsConfig`` it can have as conditions.
+        trains_on: What training batches hold for it: points with their summaries, or the hit cells.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
-    uses_cells: ClassVar[bool] = False
+    knows: ClassVar[frozenset[str]] = frozenset()
+    trains_on: ClassVar[Literal["points", "cells"]] = "points"
     geometry: Geometry
     config: ModelConfig
 
     def __init__(self, config: ModelConfig, geometry: Geometry) -> None:
         super().__init__()
         self.config, self.geometry = config, geometry
+        for name in ("angles", "particles"):
+            if getattr(config.conditions, name) and name not in self.knows:
+                got, fix = f"model.conditions.{name}", "leave it out, or take another model"
+                expected = f"{' or '.join(sorted(self.knows)) or 'none'} as conditions beside the energy"
+                raise ConfigError(bad(self.name, got=got, expected=expected, fix=fix))
 
     @classmethod
     def build(cls, config: ModelConfig, geometry: Geometry) -> Self:
@@ -212,12 +89,12 @@ class GenerativeModel(nn.Module, ABC):
         """Fit the preprocessing to a sample of training showers, but for what came with weights."""
 
     @abstractmethod
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
-        """The terms of a group's loss; ``loss`` is their sum."""
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """The terms of a turn's loss; ``loss`` is their sum."""
 
     @abstractmethod
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        """Generate one cloud per particle; a pure function of its arguments."""
+    def sample(self, particles: Particles, noise: Noise) -> Cloud | CellSet:
+        """Generate one shower per particle, of points or of cells; a pure function of its arguments."""
 
     def fit_stage(
         self,
@@ -240,16 +117,44 @@ class GenerativeModel(nn.Module, ABC):
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
 
-    def parameters_of(self, group: str) -> list[nn.Parameter]:
-        """The parameters that a group trains: those of the modules that its stages own."""
-        owned = [name for stage in self.stages() if stage.group == group for name in stage.modules]
-        return [parameter for name in owned for parameter in self.get_submodule(name).parameters()]
+    def parameters_of(self, modules: Iterable[str]) -> list[nn.Parameter]:
+        """The parameters of modules of these (dotted) names."""
+        return [parameter for name in modules for parameter in self.get_submodule(name).parameters()]
+
+    def validation(self, batch: Batch, *, stage: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """How good the weights are after a while of a stage, in evaluation mode, averaged over batches.
+
+        Here the loss of the stage's only turn, at most; an adversarial model, whose losses tell nothing,
+        measures a distance between showers. No parameter asks for gradients meanwhile; what needs
+        them of its inputs may have them.
+
+        Args:
+            batch: Showers of the tune part.
+            stage: Its name.
+            rng: The same at every validation.
+
+        Returns:
+            Terms for the log. ``merit``, or else ``loss``, rules ``keep`` and ``patience``: lower is better.
+        """
+        turns = next(s.turns for s in self.stages() if s.name == stage)
+        if len(turns) != 1:
+            msg = f"{self.name} must say how stage {stage!r} is validated: it has {len(turns)} turns"
+            raise NotImplementedError(msg)
+        return self.loss(batch, turn=turns[0].name, rng=rng)
+
+    def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:  # noqa: ARG002
+        """What is wrong with the showers that the weights make, such as ``all are empty``; "" if nothing.
+
+        Asked at every validation, without gradients; training stops when the answer is not "" for
+        ``collapse_patience`` times on end.
+        """
+        return ""
 
     def begin_stage(self, stage: str) -> None:
         """Prepare for a stage (also before a resumed one)."""
 
-    def after_step(self, stage: str) -> None:
-        """Called after every optimiser step."""
+    def after_step(self, turn: str) -> None:
+        """Called after every step of an optimiser that moved the parameters."""
 
     def end_stage(self, stage: str) -> None:
         """Called once when a stage is complete."""
@@ -269,8 +174,13 @@ class GenerativeModel(nn.Module, ABC):
             raise ConfigError(msg)
         return batch.cells
 
+    def _summary_of(self, batch: Batch) -> Summary:
+        """The summaries of a batch.
 
-def slope_of(direction: Tensor) -> Tensor:
-    """sin(theta) (cos phi, sin phi) to tan(theta) (cos phi, sin phi), ``(B, 2)``."""
-    cosine = (1 - direction.square().sum(-1, keepdim=True)).clamp_min(1e-6).sqrt()
-    return direction / cosine
+        Raises:
+            ConfigError: It was assembled without.
+        """
+        if batch.summary is None:
+            msg = f"{self.name} trains on summaries of showers: assemble the batch with summary=True."
+            raise ConfigError(msg)
+        return batch.summary

@@ -2,54 +2,120 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import torch
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
+from caloforge.errors import ConfigError, DataError, bad
+from caloforge.particles import particle_code, particle_name
 from caloforge.preprocessing.base import Fitted
+from caloforge.records import Record, inconsistent
 
-__all__ = ["Conditions"]
+if TYPE_CHECKING:
+    from typing import Self
+
+    from caloforge.preprocessing.particles import Particles
+
+__all__ = ["Conditions", "ConditionsConfig"]
 
 _NARROWEST = 1.01  # highest over lowest energy: one energy alone would make its neighbours infinite
 
 
+def _name(particle: object) -> str:
+    if not isinstance(particle, str | int):
+        msg = "a particle's name or PDG code"
+        raise ValueError(msg)  # noqa: TRY004 (pydantic tells of a ValueError)
+    try:
+        return particle_name(particle_code(particle))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+class ConditionsConfig(Record):
+    """What a model is told of a particle beside its energy: the same keys for every model."""
+
+    angles: bool = False
+    """Whether the incidence angles are conditions."""
+    particles: Annotated[tuple[Annotated[str, BeforeValidator(_name)], ...], Field(max_length=64)] = ()
+    """The kinds of particles that the model tells apart, by name or PDG code; none: it knows one, whichever
+    it is trained on."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.particles)) < len(self.particles):
+            got, expected = f"particles {', '.join(self.particles)}", "every kind once"
+            raise inconsistent(got=got, expected=expected)
+        return self
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The particles' codes."""
+        return tuple(particle_code(name) for name in self.particles)
+
+
 class Conditions(Fitted):
-    """Energy (and, with ``angles``, the direction) to numbers of order one.
+    """Energy, and where asked for the direction and the kind, to numbers of order one.
 
     The energy (or its logarithm) maps linearly from the trained range to [-1, 1]; the direction
-    enters as sin(theta) (cos phi, sin phi).
+    enters as sin(theta) (cos phi, sin phi), the kind as a 1 among zeros.
 
     Args:
-        angles: Whether the two incidence angles are conditions.
+        config: What is a condition beside the energy.
         log: Whether the energy's logarithm is taken: for ranges over several powers of ten.
     """
 
     energy_range: Tensor
     largest_theta: Tensor
+    codes: Tensor
 
-    def __init__(self, *, angles: bool, log: bool = False) -> None:
+    def __init__(self, config: ConditionsConfig | None = None, *, log: bool = False) -> None:
         super().__init__()
-        self.angles = angles
+        self.config = config or ConditionsConfig()
         self.log = log
         self.register_buffer("energy_range", torch.tensor([0.0, 1.0], dtype=torch.float64))
         self.register_buffer("largest_theta", torch.zeros((), dtype=torch.float64))
+        codes = torch.tensor(self.config.codes, dtype=torch.int64)
+        self.register_buffer("codes", codes, persistent=False)  # the configuration says them
 
     @property
     def features(self) -> int:
         """Size of the output."""
-        return 3 if self.angles else 1
+        return 1 + 2 * self.config.angles + len(self.config.particles)
 
-    def fit(self, energy: Tensor, sine: Tensor) -> None:
-        """Take the trained range from energies ``(B,)`` [MeV] and sin(theta) ``(B,)``."""
-        low, high = float(energy.min()), float(energy.max())
+    def fit(self, particles: Particles) -> None:
+        """Take the trained range from the particles of a sample."""
+        low, high = float(particles.energy.min()), float(particles.energy.max())
+        sine = particles.direction.norm(dim=-1)
         self.energy_range.copy_(torch.tensor([low, max(high, low * _NARROWEST)], dtype=torch.float64))
         self.largest_theta.copy_(sine.max().clamp(max=1.0).asin())
         self._done()
 
-    def forward(self, energy: Tensor, direction: Tensor) -> Tensor:
-        """Conditions ``(B, features)`` of energies ``(B,)`` [MeV] and directions ``(B, 2)``."""
+    def forward(self, particles: Particles) -> Tensor:
+        """Conditions ``(B, features)`` of particles: energy, direction, kind.
+
+        Raises:
+            DataError: A particle is none of those that are told apart.
+        """
         self._require_fitted()
+        columns = [self._scaled(particles.energy)[:, None]]
+        if self.config.angles:
+            columns.append(particles.direction)
+        if self.config.particles:
+            columns.append(self._kinds(particles.pdg))
+        return torch.cat([column.to(torch.float32) for column in columns], dim=1)
+
+    def _scaled(self, energy: Tensor) -> Tensor:
         low, high = self.energy_range[0], self.energy_range[1]
         if self.log:
             energy, low, high = energy.log(), low.log(), high.log()
-        scaled = (2 * (energy - low) / (high - low) - 1).to(torch.float32)[:, None]
-        return torch.cat([scaled, direction.to(torch.float32)], dim=-1) if self.angles else scaled
+        return 2 * (energy - low) / (high - low) - 1
+
+    def _kinds(self, pdg: Tensor) -> Tensor:
+        is_kind = pdg[:, None] == self.codes
+        unknown = pdg[~is_kind.any(dim=1)]
+        if len(unknown):
+            got = ", ".join(particle_name(code) for code in sorted(set(unknown.tolist()))[:5])
+            raise DataError(bad("particles", got=got, expected=f"one of {', '.join(self.config.particles)}"))
+        return is_kind

@@ -40,7 +40,7 @@ class Summary:
     energies: Tensor
     centre: Tensor
 
-    def to(self, device: torch.device) -> Summary:
+    def to(self, device: torch.device | str) -> Summary:
         """Move all tensors."""
         return Summary(self.counts.to(device), self.energies.to(device), self.centre.to(device))
 

@@ -33,6 +33,10 @@ _OBSERVABLES = {
         "physics.gettinghigh_correlations",
         "Pearson correlation of observables (Getting High)",
     ),
+    "3dgan_correlation": (
+        "physics.3dgan_correlations",
+        "Pearson correlation of inputs and features (3DGAN, figure 9)",
+    ),
     "shape_correlation": (
         "physics.shape_correlations",
         "Pearson correlation of depth, width and energy of the showers",
@@ -45,6 +49,11 @@ _WORDS = {
     "moment2_x": "spread x",
     "moment2_y": "spread y",
     "moment2_z": "spread z",
+    "moment3_x": "skewness x",
+    "moment3_y": "skewness y",
+    "moment3_z": "skewness z",
+    "inclination": "angle",
+    "first_part": "R1",
     "visible": "E visible",
     "energy": "E incident",
     "weighted_response": "response",

@@ -66,5 +66,6 @@ def _bin_names(settings: Mapping[str, Any]) -> list[str]:
     energies = [f"{low / GEV:.3g}–{high / GEV:.3g}" for low, high in pairwise(energy)]
     if len(angle) == 2:
         return energies
-    angles = [f"{max(low, 0) / DEGREE:.0f}–{high / DEGREE:.0f}°" for low, high in pairwise(angle)]
+    # whole numbers: there is no angle of -0 degrees
+    angles = [f"{round(low / DEGREE)} to {round(high / DEGREE)}°" for low, high in pairwise(angle)]
     return [f"{e}, {a}" for e in energies for a in angles]

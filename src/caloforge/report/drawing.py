@@ -11,10 +11,14 @@ from caloforge.report.classifiers import classifier_plots
 from caloforge.report.correlations import correlation_plots
 from caloforge.report.costs import cost_plots
 from caloforge.report.deviations import deviation_plots
+from caloforge.report.downstream import downstream_plots
 from caloforge.report.events import event_plots, odd_plots
+from caloforge.report.gan import gan_plots
 from caloforge.report.images import image_plots
+from caloforge.report.kinds import kind_plots
 from caloforge.report.observables import observable_plots
 from caloforge.report.physics import physics_plots
+from caloforge.report.projections import projection_plots
 from caloforge.report.response import response_plots
 from caloforge.report.style import pdf, png, style
 
@@ -32,9 +36,13 @@ _MAKERS: tuple[Callable[[Evaluation], Iterator[Plot]], ...] = (
     cell_plots,
     physics_plots,
     response_plots,
+    gan_plots,
+    kind_plots,
+    projection_plots,
     deviation_plots,
     correlation_plots,
     classifier_plots,
+    downstream_plots,
     cost_plots,
     image_plots,
 )

@@ -40,6 +40,12 @@ _CORES = {
     ),
 }
 _MEANS = {
+    "fraction_by_energy": (
+        "fraction",
+        1.0,
+        "mean visible / incident energy",
+        "Sampling fraction: mean of the visible over the incident energy.",
+    ),
     "hits_by_energy": ("hits", 1.0, "mean number of hits", "Mean number of hits."),
     "depth_by_energy": ("cog_z", 1.0, "mean depth [mm]", "First moment in depth: the centre of gravity."),
     "length_by_energy": (

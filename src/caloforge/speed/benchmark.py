@@ -139,7 +139,7 @@ class _Geant4:
         self._known: dict[tuple[str, int, tuple[float, float]], Geant4Time] = {}
 
     def __call__(self, simulator: Simulator, energy: tuple[float, float]) -> Geant4Time:
-        key = (simulator.geometry.fingerprint, simulator.trained.pdg, energy)
+        key = (simulator.geometry.fingerprint, simulator.trained.particles[0], energy)
         if key not in self._known:
             self._known[key] = self._measure(simulator, energy)
         return self._known[key]
@@ -147,7 +147,7 @@ class _Geant4:
     def _measure(self, simulator: Simulator, energy: tuple[float, float]) -> Geant4Time:
         from caloforge.speed.geant4 import cpu_seconds_per_shower
 
-        settings, pdg = self._settings, simulator.trained.pdg
+        settings, pdg = self._settings, simulator.trained.particles[0]
         energies = even_energies(energy, settings.geant4_showers, seed=settings.seed)
         _logger.info("Geant4: %d showers in %s", len(energies), simulator.geometry.name)
         seconds = cpu_seconds_per_shower(
@@ -170,7 +170,7 @@ def _model(
     advance: Callable[[], object],
 ) -> ModelBenchmark:
     energy = settings.energy or simulator.trained.energy
-    incident = Incident.of(np.array(energy), pdg=simulator.trained.pdg)
+    incident = Incident.of(np.array(energy), pdg=simulator.trained.particles[0])
     simulator.check(incident, strict=False, allow_extrapolation=settings.allow_extrapolation)
     beside = geant4(simulator, energy) if settings.geant4 else None
     rows = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from caloforge.models import GenerativeModel
-    from caloforge.models.base import Cloud, Noise
+    from caloforge.models.base import CellSet, Cloud, Noise, Particles
     from caloforge.showers import Incident
     from caloforge.simulator import Simulator
     from caloforge.speed.stopwatch import Stopwatch
@@ -27,8 +27,8 @@ def watched(model: GenerativeModel, watch: Stopwatch) -> Iterator[None]:
     """Time the model's parts and its random numbers while the context lasts."""
     sample = model.sample
 
-    def with_timed_noise(energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        return sample(energy, direction, _TimedNoise(noise, watch))
+    def with_timed_noise(particles: Particles, noise: Noise) -> Cloud | CellSet:
+        return sample(particles, _TimedNoise(noise, watch))
 
     with ExitStack() as stack:
         stack.enter_context(_replaced(model, "sample", with_timed_noise))

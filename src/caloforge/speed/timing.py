@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from caloforge.blocks import run_tasks
-from caloforge.geometry import project
+from caloforge.geometry import to_cells
 from caloforge.showers import Incident
 from caloforge.speed.memory import Memory, peak_memory
 from caloforge.speed.parts import evaluation_counts, parameter_counts, watched
@@ -127,7 +127,7 @@ class _Worker:
 
 def time_simulator(simulator: Simulator, task: TimingTask) -> ShowerTiming:
     """Measure in this process, with the threads that it has."""
-    pdg, watch = simulator.trained.pdg, Stopwatch()
+    pdg, watch = simulator.trained.particles[0], Stopwatch()
     incident = Incident.of(even_energies(task.energy, task.showers, seed=task.seed), pdg=pdg)
     with watched(simulator.model, watch):
         _generate(simulator, incident[: max(_WARM_UP, task.batch_size)], task, watch)
@@ -169,7 +169,7 @@ def _repetition(simulator: Simulator, incident: Incident, task: TimingTask, watc
 
 def _generate(simulator: Simulator, incident: Incident, task: TimingTask, watch: Stopwatch) -> None:
     """Make showers as ``Simulator`` does: points, then cells, batch after batch."""
-    sample, cells = watch.timed(_ASSEMBLY, simulator.sample), watch.timed(_PROJECTION, project)
+    sample, cells = watch.timed(_ASSEMBLY, simulator.sample), watch.timed(_PROJECTION, to_cells)
     size = task.batch_size
     for first in range(0, len(incident), size):
         batch = incident[first : first + size]

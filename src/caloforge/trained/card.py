@@ -36,6 +36,7 @@ class _Data(_Open):
     tuned_on: _Whole | None = None
     reported: _Whole | None = None
     splits: dict[str, _Part] = {}
+    simulated: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _all_parts(self) -> _Data:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as packed
 
@@ -21,9 +21,9 @@ from caloforge.files import replacing, write_text
 from caloforge.geometry import geometry_from_dict
 from caloforge.markup import parse_json, read_text
 from caloforge.models import build_model, model_class
-from caloforge.particles import LARGEST_CODE
 from caloforge.records import Record, first_problem
 from caloforge.trained.card import CARD, read_card
+from caloforge.trained.stored import SavedRange, with_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,30 +33,10 @@ if TYPE_CHECKING:
 
     from caloforge.models import GenerativeModel
 
-__all__ = ["SavedModel", "SavedRange", "read_model", "write_model"]
+__all__ = ["SavedModel", "read_model", "write_model"]
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 _FINGERPRINT = "geometry_fingerprint"
-_Energy = Annotated[float, Field(gt=0)]
-
-
-class SavedRange(Record):
-    """Where a model was trained, as it is stored."""
-
-    energy: tuple[_Energy, _Energy]
-    """Lowest and highest incident energy [MeV]."""
-    theta: float = Field(ge=0, le=math.pi / 2)
-    """Largest angle from the normal [rad]."""
-    pdg: int = Field(ge=-LARGEST_CODE, le=LARGEST_CODE)
-    """Particle code."""
-
-    @field_validator("energy")
-    @classmethod
-    def _rising(cls, ends: tuple[float, float]) -> tuple[float, float]:
-        if ends[1] < ends[0]:
-            msg = "the lowest energy first"
-            raise ValueError(msg)
-        return ends
 
 
 class _Config(Record):
@@ -159,7 +139,7 @@ def _read_config(path: Path) -> _Config:
 def _build(config: _Config, *, source: str) -> GenerativeModel:
     kind = model_class(config.model_name).config_class
     try:
-        settings = kind.model_validate(config.model)
+        settings = kind.model_validate(with_conditions(config.model))
     except ValidationError as error:
         raise FormatError(_explain(error, source)) from error
     return build_model(config.model_name, settings, geometry_from_dict(config.geometry, source=source))

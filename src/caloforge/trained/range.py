@@ -10,12 +10,15 @@ import numpy as np
 from caloforge.errors import DataError, bad
 from caloforge.models.bounds import FAR
 from caloforge.particles import particle_name
+from caloforge.showers import Incident
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from caloforge.showers import Incident, Showers
+    from caloforge.showers import Showers
 
 __all__ = ["TrainedRange", "absurd", "refuse_absurd"]
 
@@ -33,12 +36,16 @@ class TrainedRange:
     Attributes:
         energy: Lowest and highest incident energy [MeV].
         theta: Largest angle from the normal [rad].
-        pdg: Particle code.
+        particles: Particle codes, rising.
     """
 
     energy: tuple[float, float]
     theta: float
-    pdg: int
+    particles: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Bring the particles in order."""
+        object.__setattr__(self, "particles", tuple(sorted(set(self.particles))))
 
     def complaint(self, incident: Incident) -> str:
         """What of ``incident`` lies outside, in one sentence; "" when nothing does."""
@@ -51,11 +58,19 @@ class TrainedRange:
             got, known = incident.theta.max() / DEGREE, self.theta / DEGREE
             limit = f"0 to {known:.4g} degrees" if known > 0.1 else "perpendicular particles only"
             return f"angles of up to {got:.4g} degrees leave the trained range, {limit}"
-        if np.any(incident.pdg != self.pdg):
-            names = [particle_name(code) for code in np.unique(incident.pdg).tolist()]
-            got = ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
-            return f"particles ({got}) are not those of the training ({particle_name(self.pdg)})"
+        if self.is_other(incident).any():
+            got = _names(np.unique(incident.pdg).tolist())
+            return f"particles ({got}) are not those of the training ({self.names})"
         return ""
+
+    @property
+    def names(self) -> str:
+        """Names of the particles."""
+        return _names(self.particles)
+
+    def is_other(self, incident: Incident) -> NDArray[np.bool_]:
+        """Which particles are of a kind that was not trained on, ``(B,)``."""
+        return ~np.isin(incident.pdg, self.particles)
 
     def exceeds_angles(self, incident: Incident) -> bool:
         """Whether an angle is larger than those of the training."""
@@ -69,15 +84,22 @@ class TrainedRange:
         """
         low, high = self.energy
         energy = (incident.energy < low / FAR) | (incident.energy > high * FAR)
-        far: NDArray[np.bool_] = (
-            energy | (incident.theta > self.theta + _FAR_ANGLE) | (incident.pdg != self.pdg)
-        )
+        far: NDArray[np.bool_] = energy | (incident.theta > self.theta + _FAR_ANGLE) | self.is_other(incident)
         return far
 
-    def nearest(self, incident: Incident) -> NDArray[np.float64]:
-        """The end of the trained energies that is nearer to each particle's, ``(B,)`` [MeV]."""
+    def nearest(self, incident: Incident) -> Incident:
+        """Perpendicular particles of the training in place of others: of their kind, else of the first one.
+
+        Energies are the end of the trained ones that is nearer.
+        """
         low, high = self.energy
-        return np.where(incident.energy < np.sqrt(low * high), low, high)
+        energy = np.where(incident.energy < np.sqrt(low * high), low, high)
+        return Incident.of(energy, pdg=np.where(self.is_other(incident), self.particles[0], incident.pdg))
+
+
+def _names(codes: Sequence[int]) -> str:
+    names = [particle_name(code) for code in codes[:5]]
+    return ", ".join([*names, "..."] if len(codes) > 5 else names)
 
 
 def absurd(readout: Showers, usual: NDArray[np.float64]) -> NDArray[np.bool_]:

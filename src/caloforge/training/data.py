@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caloforge.errors import CaloForgeError, DataError, OutputError
+from caloforge.errors import CaloForgeError, DataError, OutputError, bad
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
 from caloforge.geometry import SQUARE_TURNS, cell_symmetries, project, symmetry_turns, to_points
-from caloforge.models import Batch
-from caloforge.models.base import CellSet
+from caloforge.models import Batch, CellSet, Particles
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
 from caloforge.split import Split
@@ -43,7 +42,7 @@ _COLUMNS = ("x", "y", "layer", "energy")
 _CELL_COLUMNS = ("cell", "cell_energy")
 _TYPES = {"layer": np.uint8, "cell": np.int32}  # float32 otherwise
 _FACTS = "facts.json"
-_FORMAT = 3  # of the cache: older ones are made again
+_FORMAT = 4  # of the cache: older ones are made again
 
 
 class TrainingData:
@@ -64,21 +63,20 @@ class TrainingData:
         self.cell_offsets: NDArray[np.int64] = np.asarray(arrays["cell_offsets"])
         self.energy: NDArray[np.float64] = np.asarray(arrays["incident_energy"])
         self.direction: NDArray[np.float32] = np.asarray(arrays["direction"])
+        self.pdg: NDArray[np.int32] = np.asarray(arrays["pdg"])
         self._layers = {name: arrays[name] for name in ("counts", "energies", "centre")}
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         self.pitch: float = facts["pitch"]
         self.fingerprint: str = facts["fingerprint"]
         self.splits = tuple(Split(*entry) for entry in facts["splits"])
         self._rows: dict[Part, NDArray[np.int64]] = {}
-        self.particle: int = facts["pdg"]
 
     @classmethod
     def prepare(cls, sources: Sequence[Path], geometry: Geometry, folder: Path, *, seed: int) -> TrainingData:
         """Open the cache of shower files, or build it.
 
         Raises:
-            DataError: There are fewer than ten showers, or several kinds of particles or of
-                positions, or no hits.
+            DataError: There are fewer than ten showers, or several kinds of positions, or no hits.
             OutputError: The cache cannot be written.
         """
         origin = _origin(sources, geometry, seed)
@@ -98,6 +96,11 @@ class TrainingData:
 
     def __len__(self) -> int:
         return len(self.energy)
+
+    @cached_property
+    def particles(self) -> tuple[int, ...]:
+        """The kinds of particles that there are, by code."""
+        return tuple(np.unique(self.pdg).tolist())
 
     @property
     def _starts(self) -> NDArray[np.int64]:
@@ -145,36 +148,49 @@ class TrainingData:
         self,
         rows: NDArray[np.int64],
         *,
-        points: int,
         rng: np.random.Generator,
-        symmetry: str = "none",
+        points: int = 0,
         cells: bool = False,
+        summary: bool = True,
+        symmetry: str = "none",
     ) -> Batch:
-        """Assemble showers, each with ``points`` of its points drawn with replacement.
+        """Assemble showers.
 
-        Points are spread uniformly over their fine cell and over their layer (dequantisation), each
-        by its own random number. With ``cells`` all cells above threshold come along, and showers
-        are turned by the symmetries of the read-out instead of those of a square.
+        Args:
+            rows: Which ones.
+            rng: Draws points and turns.
+            points: So many of every shower's points come along, drawn with replacement. They are spread
+                uniformly over their fine cell and over their layer (dequantisation), each by its own
+                random number.
+            cells: Whether all cells above threshold come along; showers are turned by the symmetries of
+                the read-out then, instead of those of a square.
+            summary: Whether summaries come along.
+            symmetry: ``square`` turns and mirrors every shower at random; ``none`` leaves them.
         """
         turns = self._turns if cells else SQUARE_TURNS
         choice = rng.integers(len(turns), size=len(rows))
         if symmetry == "none":
             choice[:] = 0
         turn = turns[choice]
+        return Batch(
+            particles=self._particles(rows, turn),
+            summary=self._summary(rows, turn) if summary else None,
+            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
+            cells=self._cells(rows, choice) if cells else None,
+        )
+
+    def _particles(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Particles:
+        direction = torch.from_numpy(_turned(turn, self.direction[rows][:, None])[:, 0])
+        pdg = torch.from_numpy(self.pdg[rows].astype(np.int64))
+        return Particles(torch.from_numpy(self.energy[rows]), direction, pdg, torch.zeros_like(direction))
+
+    def _summary(self, rows: NDArray[np.int64], turn: NDArray[np.float32]) -> Summary:
         centre = np.array(self._layers["centre"][rows])
         centre[:, :2] = _turned(turn, centre[:, None, :2])[:, 0]
-        summary = Summary(
+        return Summary(
             counts=torch.from_numpy(self._layers["counts"][rows].astype(np.float32)),
             energies=torch.from_numpy(np.array(self._layers["energies"][rows])),
             centre=torch.from_numpy(centre),
-        )
-        direction = _turned(turn, self.direction[rows][:, None])[:, 0]
-        return Batch(
-            energy=torch.from_numpy(self.energy[rows]),
-            direction=torch.from_numpy(direction),
-            summary=summary,
-            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
-            cells=self._cells(rows, choice) if cells else None,
         )
 
     @cached_property
@@ -186,7 +202,7 @@ class TrainingData:
         return cell_symmetries(self.geometry)
 
     def _cells(self, rows: NDArray[np.int64], turn: NDArray[np.int64]) -> CellSet:
-        counts = np.diff(self.cell_offsets)[rows]
+        counts = self.cell_offsets[rows + 1] - self.cell_offsets[rows]
         index = np.repeat(np.arange(len(rows)), counts)
         starts = self.cell_offsets[rows] - np.cumsum(counts) + counts
         chosen = starts[index] + np.arange(len(index))
@@ -200,7 +216,7 @@ class TrainingData:
     def _draw(
         self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        lengths = np.diff(self.offsets)[rows]
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
         chosen = self.offsets[rows][:, None] + (rng.random((len(rows), points)) * lengths[:, None]).astype(
             np.int64
         )
@@ -251,7 +267,7 @@ def _build_cache(
 ) -> dict[str, Any]:
     incidents = [reader.incident() for reader in readers]
     incident = Incident.concatenate(incidents)
-    _check_particles(incident, readers)
+    _check_number(incident, readers)
     rng = np.random.default_rng(seed)
     blocks = (_as_points(block, geometry, rng) for reader in readers for block in reader.blocks())
     hits, facts = _stream_columns(blocks, geometry, folder)
@@ -261,21 +277,18 @@ def _build_cache(
         ("offsets", offsets),
         ("incident_energy", incident.energy),
         ("direction", direction),
+        ("pdg", incident.pdg),
     ):
         np.save(folder / f"{name}.npy", values)
     digest = hashlib.sha256(offsets.tobytes() + incident.energy.tobytes()).hexdigest()[:16]
     splits = [[split.count, split.reason] for split in map(Split.of, incidents)]
-    return {**facts, "fingerprint": digest, "pdg": int(incident.pdg[0]), "splits": splits}
+    return {**facts, "fingerprint": digest, "splits": splits}
 
 
-def _check_particles(incident: Incident, readers: Sequence[ShowerReader]) -> None:
-    kinds = sorted({int(code) for code in incident.pdg})
-    if len(incident) < 10 or len(kinds) > 1:
+def _check_number(incident: Incident, readers: Sequence[ShowerReader]) -> None:
+    if len(incident) < 10:
         names = ", ".join(str(reader.path) for reader in readers)
-        msg = (
-            f"{names}: {len(incident)} showers of particles {kinds}; training needs ten or more of one kind."
-        )
-        raise DataError(msg)
+        raise DataError(bad(names, got=f"{len(incident)} showers", expected="ten or more to train on"))
 
 
 def _check_positions(readers: Sequence[ShowerReader]) -> None:

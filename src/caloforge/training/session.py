@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from caloforge.devices import find_device
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError
 from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
+from caloforge.training.apart import run_apart
+from caloforge.training.card import facts_of, training_card
+from caloforge.training.config import TrainConfig
 from caloforge.training.data import TrainingData
 from caloforge.training.run import RunDirectory
+from caloforge.training.suited import check_suited
 from caloforge.training.takeover import take_over
-from caloforge.training.trainer import Trainer, check_stages
-from caloforge.units import DEGREE
+from caloforge.training.trainer import Trainer, check_stages, needs_of
+from caloforge.units import DEGREE, GEV
 from caloforge.zoo.shipped import model_folder
 
 if TYPE_CHECKING:
@@ -29,11 +37,38 @@ if TYPE_CHECKING:
     from caloforge.training.config import TrainConfig
     from caloforge.training.trainer import Progress
 
-__all__ = ["Precision", "train"]
+__all__ = ["Job", "Precision", "train", "train_job", "train_stage"]
 
 Precision = Literal["32-true", "bf16-mixed"]
 
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training is asked for: all that a process needs to know to take part in it.
+
+    Attributes:
+        config: The model and its stages.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
+        out: Run directory.
+        seed: Determines weights, batches and noise.
+        init_from: A saved model or run whose networks are taken over.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        precision: Of the arithmetic.
+    """
+
+    config: TrainConfig
+    data: tuple[Path, ...]
+    out: Path
+    seed: int = 0
+    init_from: Path | None = None
+    retrain: tuple[str, ...] = ()
+    fine_tune: tuple[str, ...] = ()
+    device: str = "cpu"
+    precision: Precision = "32-true"
 
 
 def train(
@@ -44,22 +79,27 @@ def train(
     seed: int = 0,
     init_from: Path | None = None,
     retrain: Sequence[str] = (),
+    fine_tune: Sequence[str] = (),
     device: str = "cpu",
     precision: Precision = "32-true",
+    processes: int = 1,
     on_progress: Progress | None = None,
 ) -> Simulator:
     """Train a model; goes on where an interrupted run in ``out`` stopped.
 
     Args:
         config: The model and its stages.
-        data: Shower files of one particle and read-out.
+        data: Shower files of one read-out, and of the particles that are conditions of the model, or one.
         out: Run directory.
         seed: Determines weights, batches and noise.
         init_from: A saved model or run whose networks of the same name and shape are taken over;
             stages that they complete are skipped.
-        retrain: Stages to train although ``init_from`` brings them along.
+        retrain: Stages to train anew although ``init_from`` brings them along.
+        fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
+        processes: Stages that are trained at a time, each in a process of its own with as many threads
+            as this one has; with more than one, the main module must be importable.
         on_progress: Shows progress.
 
     Returns:
@@ -70,28 +110,113 @@ def train(
         DataError: The showers cannot be trained on.
         KeyboardInterrupt: After Ctrl-C or SIGTERM; the state is saved.
         OutputError: ``out`` cannot be written, or another process trains in it.
-        TrainingError: ``out`` holds another run, or the loss stays NaN.
+        TrainingError: ``out`` holds another run, the loss stays NaN, or the showers collapse.
     """
-    geometry = _geometry(config, data[0])
-    fabric = _fabric(device, precision)
+    job = Job(
+        config,
+        tuple(data),
+        out,
+        seed=seed,
+        init_from=init_from,
+        retrain=tuple(retrain),
+        fine_tune=tuple(fine_tune),
+        device=device,
+        precision=precision,
+    )
+    return train_job(job, processes=processes, on_progress=on_progress)
+
+
+def train_job(job: Job, *, processes: int = 1, on_progress: Progress | None = None) -> Simulator:
+    """Train as ``train`` does."""
+    run = RunDirectory(job.out)
+    with run.claimed():
+        started = _start(job, run, on_progress)
+        trainer = started.trainer
+        if run.is_finished(stage.name for stage in trainer.model.stages()):
+            _LOGGER.info("The training in %s is finished: there is nothing left to do.", job.out)
+            return Simulator.load(run.model)
+        if processes > 1:
+            _train_apart(job, trainer, processes, on_progress)
+        trainer.train()
+        return _saved(job, run, started)
+
+
+def train_stage(job: Job, name: str, *, on_progress: Progress | None = None) -> list[str]:
+    """Train one stage of a run, perhaps beside other processes or on another machine.
+
+    Its weights are left in ``job.out/stages/NAME``, which can be copied into another folder of the same
+    run; ``train`` puts the model together.
+
+    Args:
+        job: The training.
+        name: The stage; those that it needs are trained.
+        on_progress: Shows progress.
+
+    Returns:
+        The stages that are still to be trained.
+
+    Raises:
+        ConfigError: There is no such stage, one that it needs is not trained, or as ``train``.
+        DataError, KeyboardInterrupt, OutputError, TrainingError: As ``train``.
+    """
+    run = RunDirectory(job.out)
+    with run.entered():
+        trainer = _start(job, run, on_progress).trainer
+        trainer.train_stage(name)
+        return [stage.name for stage in trainer.missing]
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A run that has begun, or goes on."""
+
+    trainer: Trainer
+    facts: dict[str, Any]
+    source: Simulator | None
+
+
+def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Started:
+    """Build the model and fit its preprocessing, or load that of a run that goes on."""
+    config, seed = job.config, job.seed
+    geometry = _geometry(config, job.data[0])
+    fabric = _fabric(job.device, job.precision)
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
-    source = _source(init_from, retrain)
-    finished = take_over(model, source.model, retrain) if source else ()
-    run = RunDirectory(out)
-    with run.claimed():
-        showers = TrainingData.prepare(data, geometry, run.cache, seed=seed)
-        _check_angles(config, showers)
-        facts = _facts(showers, seed=seed, init_from=init_from, retrain=retrain)
+    source = _source(job)
+    kept = take_over(model, source.model, job.retrain, job.fine_tune) if source else ()
+    with run.starting():
+        showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
+        check_suited(config, showers)
+        facts = facts_of(showers, seed=seed, start=_start_of(job))
         run.start(config, facts)
-        if run.finished(stage.name for stage in model.stages()):
-            _LOGGER.info("The training in %s is finished: there is nothing left to do.", out)
-            return Simulator.load(run.model)
         trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
-        trainer.train(finished=finished)
-        simulator = Simulator(model.cpu().eval(), _trained_range(showers), _card(config, run, facts, source))
-        simulator.save(run.model)
+        trainer.prepare(finished=kept)
+    return _Started(trainer, facts, source)
+
+
+def _saved(job: Job, run: RunDirectory, started: _Started) -> Simulator:
+    trainer = started.trainer
+    log = run.read_log(stage.name for stage in trainer.model.stages())
+    before = started.source.card if started.source else {}
+    card = training_card(job.config, log, started.facts, before)
+    simulator = Simulator(trainer.model.cpu().eval(), _trained_range(trainer.data, job.config), card)
+    simulator.save(run.model)
     return simulator
+
+
+def _train_apart(job: Job, trainer: Trainer, processes: int, on_progress: Progress | None) -> None:
+    """Train all stages, each in a process of its own."""
+    stages, missing = trainer.model.stages(), [stage.name for stage in trainer.missing]
+    needs = {name: [n for n in needs_of(stages, name) if n in missing] for name in missing}
+    if on_progress is not None:  # what there is nothing to do for
+        for name, stage in job.config.training.items():
+            if name not in missing:
+                on_progress(name, stage.steps, stage.steps, math.nan)
+    run_apart(needs, partial(_work, job), processes=processes, on_progress=on_progress)
+
+
+def _work(job: Job, name: str, on_progress: Progress) -> None:
+    train_stage(job, name, on_progress=on_progress)
 
 
 def _fabric(device: str, precision: Precision) -> Fabric:
@@ -102,40 +227,20 @@ def _fabric(device: str, precision: Precision) -> Fabric:
     return Fabric(accelerator=place.type, devices=numbers, precision=precision)
 
 
-def _source(init_from: Path | None, retrain: Sequence[str]) -> Simulator | None:
-    if init_from is not None:
-        return Simulator.load(model_folder(init_from))
-    if retrain:
-        msg = f"--retrain {retrain[0]} needs --init-from: without it, all stages are trained."
-        raise ConfigError(msg)
+def _source(job: Job) -> Simulator | None:
+    if job.init_from is not None:
+        return Simulator.load(model_folder(job.init_from))
+    for option, stages in (("retrain", job.retrain), ("fine-tune", job.fine_tune)):
+        if stages:
+            msg = f"--{option} {stages[0]} needs --init-from: without it, all stages are trained."
+            raise ConfigError(msg)
     return None
 
 
-def _facts(
-    showers: TrainingData, *, seed: int, init_from: Path | None, retrain: Sequence[str]
-) -> dict[str, Any]:
-    """What a run is made from, beside its configuration."""
-    return {
-        "seed": seed,
-        "data": {
-            "files": [path.name for path in showers.sources],
-            "fingerprint": showers.fingerprint,
-            "showers": len(showers),
-            "trained_on": showers.size("train"),
-            "tuned_on": showers.size("tune"),
-            "reported": showers.size("report"),
-            **_splits(showers),
-        },
-        "geometry_fingerprint": showers.geometry.fingerprint,
-        "init_from": init_from.name if init_from else "",
-        "retrain": list(retrain),
-    }
-
-
-def _splits(showers: TrainingData) -> dict[str, Any]:
-    """How the files were split, where that was not by index."""
-    files = {path.name: s.facts() for path, s in zip(showers.sources, showers.splits, strict=True)}
-    return {"splits": files} if any(split.permuted for split in showers.splits) else {}
+def _start_of(job: Job) -> dict[str, Any]:
+    """What the training starts from."""
+    init_from = job.init_from.name if job.init_from else ""
+    return {"init_from": init_from, "retrain": list(job.retrain), "fine_tune": list(job.fine_tune)}
 
 
 def _geometry(config: TrainConfig, data: Path) -> Geometry:
@@ -148,51 +253,17 @@ def _geometry(config: TrainConfig, data: Path) -> Geometry:
         return reader.geometry
 
 
-def _check_angles(config: TrainConfig, data: TrainingData) -> None:
-    """A model without angle conditions must not see showers at angles."""
-    angles = getattr(config.model, "angles", False)
-    tilted = (abs(data.direction) > 1e-3).any(axis=1)
-    if tilted.any() and not angles:
-        msg = f"{data.source_of(int(tilted.argmax()))} holds showers at angles: train with model.angles=true."
-        raise DataError(msg)
-
-
-def _trained_range(data: TrainingData) -> TrainedRange:
+def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
     rows = data.rows("train")
     sine = ((data.direction[rows] ** 2).sum(axis=1)) ** 0.5
     energy = data.energy[rows]
+    spans = [stage.energy_range or (0.0, math.inf) for stage in config.training.values() if stage.steps]
+    low, high = min((s[0] for s in spans), default=0.0), max((s[1] for s in spans), default=math.inf)
+    energy = energy[(energy >= low * GEV) & (energy <= high * GEV)]
     theta = float(min(1.0, sine.max()))
-    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), data.particle)
+    kinds = tuple(np.unique(data.pdg[rows]).tolist())
+    return TrainedRange((float(energy.min()), float(energy.max())), _arcsine(theta), kinds)
 
 
 def _arcsine(sine: float) -> float:
     return math.asin(sine) if sine > 1e-6 else 0.01 * DEGREE
-
-
-def _card(
-    config: TrainConfig, run: RunDirectory, facts: dict[str, Any], source: Simulator | None
-) -> dict[str, Any]:
-    """What a model tells about its making: data, settings, last numbers, learning curves.
-
-    Stages that came with other weights keep what the card of those tells of them.
-    """
-    last: dict[str, dict[str, Any]] = {}
-    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for line in run.read_log():
-        stage = line["stage"]
-        numbers = {k: v for k, v in line.items() if k not in {"stage", "time"}}
-        last.setdefault(stage, {}).update(numbers)
-        for name in ("loss", "validation_loss"):
-            if name in line:
-                curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))
-    thinned = {s: {n: _thin(points) for n, points in c.items()} for s, c in curves.items()}
-    training = {n: s.model_dump(mode="json") for n, s in config.training.items() if n in last}
-    told = {"training": training, "stages": last, "learning_curve": thinned}
-    before = source.card if source else {}
-    return {**facts, **{k: {**before.get(k, {}), **v} for k, v in told.items()}}
-
-
-def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """At most about forty points of a curve, the last one among them."""
-    step = -(-len(points) // 40)
-    return [(n, round(value, 5)) for n, value in points[::-1][::step][::-1]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from caloforge.trained.stored import SavedRange
 from caloforge.zoo.shipped import load_simulator, model_folder, shipped_models
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class ModelCard(NamedTuple):
         geometry: The read-out.
         energy: Lowest and highest incident energy of the training [MeV].
         theta: Largest angle from the normal in the training [rad].
-        pdg: Particle code of the training.
+        particles: Particle codes of the training.
         card: All that its training and evaluation wrote down.
     """
 
@@ -35,7 +36,7 @@ class ModelCard(NamedTuple):
     geometry: Geometry
     energy: tuple[float, float]
     theta: float
-    pdg: int
+    particles: tuple[int, ...]
     card: Mapping[str, Any]
 
 
@@ -56,7 +57,7 @@ def card_of(simulator: Simulator) -> ModelCard:
     model, trained = simulator.model, simulator.trained
     size = sum(p.numel() for p in model.parameters())
     return ModelCard(
-        model.name, size, model.geometry, trained.energy, trained.theta, trained.pdg, simulator.card
+        model.name, size, model.geometry, trained.energy, trained.theta, trained.particles, simulator.card
     )
 
 
@@ -67,13 +68,13 @@ def _shipped(folder: Path) -> ModelCard:
     config, card = (
         json.loads((folder / f"{n}.json").read_text(encoding="utf-8")) for n in ("config", "card")
     )
-    low, high = config["trained"]["energy"]
+    trained = SavedRange.model_validate(config["trained"])
     return ModelCard(
         config["model_name"],
         card["parameters"],
         Geometry.model_validate(config["geometry"]),
-        (low, high),
-        config["trained"]["theta"],
-        config["trained"]["pdg"],
+        trained.energy,
+        trained.theta,
+        trained.particles,
         card,
     )

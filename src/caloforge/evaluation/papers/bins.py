@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from caloforge.features import FeatureTable
 
-__all__ = ["Bins", "angle_bins", "energy_bins", "has_angles"]
+__all__ = ["Bins", "angle_bins", "bins_of", "energy_bins", "has_angles", "places_of"]
 
 _DISCRETE = 20
 _SAME = 1e-4
@@ -47,12 +47,17 @@ class Bins:
 
 def energy_bins(table: FeatureTable, count: int) -> Bins:
     """``count`` bins of the incident energy [MeV] with equally many showers; discrete energies one each."""
-    return _bins(table["energy"], count)
+    return bins_of(table["energy"], count)
 
 
 def angle_bins(table: FeatureTable, count: int) -> Bins:
     """``count`` bins of theta [rad] with equally many showers; one for samples without angles."""
-    return _bins(table["theta"], count) if has_angles(table) else Bins(np.array([-_SAME, np.pi]))
+    return bins_of(table["theta"], count) if has_angles(table) else Bins(np.array([-_SAME, np.pi]))
+
+
+def places_of(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Numbers of the bins of two quantities, ``first * count + second``; -1 outside of either: ``(n,)``."""
+    return np.where((first < 0) | (second < 0), -1, first * count + second)
 
 
 def has_angles(table: FeatureTable) -> bool:
@@ -60,7 +65,8 @@ def has_angles(table: FeatureTable) -> bool:
     return bool(np.max(table["theta"], initial=0.0) > _STRAIGHT)
 
 
-def _bins(values: NDArray[np.float64], count: int) -> Bins:
+def bins_of(values: NDArray[np.float64], count: int) -> Bins:
+    """``count`` bins with equally many values; where there are few different ones, one for each."""
     levels = _levels(values)
     if len(levels) <= _DISCRETE and len(levels) * 4 <= max(len(values), 4):
         inner = 0.5 * (levels[1:] + levels[:-1])

@@ -11,7 +11,7 @@ from caloforge.evaluation.results import Value
 from caloforge.evaluation.scales import spreads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,7 +54,14 @@ def correlation_difference(
     return float(np.abs(first - second)[above].mean())
 
 
-def correlation_value(pair: Pair, name: str, title: str, columns: Sequence[str]) -> Value:
+def correlation_value(
+    pair: Pair,
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    *,
+    more: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None,
+) -> Value:
     """The difference of the correlations of some columns as a value with a bootstrap error.
 
     Columns that do not vary in the reference (the energy in a sample of one energy) are left out.
@@ -64,9 +71,13 @@ def correlation_value(pair: Pair, name: str, title: str, columns: Sequence[str])
         name: Of the value.
         title: Of the value.
         columns: Columns of the feature table; those with several values per shower count as several.
+        more: Observables beside them, of the showers of both samples: ``(n,)`` and ``(m,)``.
     """
     labels, reference = named_columns(pair.reference, columns)
     generated = named_columns(pair.generated, columns)[1]
+    for label, (first, second) in (more or {}).items():
+        labels.append(label)
+        reference, generated = np.column_stack([reference, first]), np.column_stack([generated, second])
     keep = spreads(reference) > 0
     labels = [label for label, kept in zip(labels, keep, strict=True) if kept]
     reference, generated = reference[:, keep], generated[:, keep]

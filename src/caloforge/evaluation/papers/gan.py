@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.evaluation.papers.bins import angle_bins, energy_bins
+from caloforge.evaluation.papers.bins import energy_bins, places_of
 from caloforge.evaluation.papers.correlations import correlation_value
 from caloforge.evaluation.papers.gan_quantities import FAMILIES, quantities, sparsity_edges
+from caloforge.evaluation.papers.inclination import inclination_bins
 from caloforge.evaluation.papers.resampling import draws, listed, value_and_error
 from caloforge.evaluation.results import Value
 from caloforge.features import hits_above
@@ -27,10 +28,10 @@ LIMIT = 0.1
 """The agreement that the paper states for all of its quantities (2109.07388, section 9)."""
 
 CORRELATED = (
-    *("energy", "theta", "visible", "hits", "thirds"),
+    *("energy", "visible", "hits", "thirds", "first_part"),
     *(f"{kind}_{axis}" for kind in ("cog", "moment2", "moment3") for axis in "xyz"),
 )
-"""Inputs and features whose correlations the paper compares (figure 9)."""
+"""Inputs and features whose correlations the paper compares (figure 9), beside the angle."""
 
 _ENERGY_BINS, _ANGLE_BINS = 5, 3
 _FEWEST = 5
@@ -51,23 +52,34 @@ def bin_metric(pair: Pair) -> list[Value]:
     the mean absolute deviation of all, and of each family; and the correlations.
     """
     known = quantities(pair.frame)
-    bins = (energy_bins(pair.frame.reference, _ENERGY_BINS), angle_bins(pair.frame.reference, _ANGLE_BINS))
-    shape = (len(known), len(bins[0]), len(bins[1]))
-    places = [bins[0].find(t["energy"]) * shape[2] + bins[1].find(t["theta"]) for t in _tables(pair)]
+    energies = energy_bins(pair.frame.reference, _ENERGY_BINS)
+    inclination, angles = inclination_bins(pair.frame.reference, _ANGLE_BINS)
+    shape = (len(known), len(energies), len(angles))
+    inclined = (inclination.of_particles(pair.reference), inclination.of_particles(pair.generated))
+    places = [
+        places_of(energies.find(table["energy"]), angles.find(angle), len(angles))
+        for table, angle in zip(_tables(pair), inclined, strict=True)
+    ]
     deviations = _deviations(pair, known, places, shape[1] * shape[2])
-    title = "3DGAN: correlations between inputs and features, mean difference"
-    correlations = correlation_value(pair, "physics.3dgan_correlations", title, CORRELATED)
+    correlations = _correlations(pair, inclined)
     if not np.isfinite(deviations.values[0]).any():
         return [*_nothing(), correlations]
     settings = {
-        "energy_edges": bins[0].edges.tolist(),
-        "angle_edges": bins[1].edges.tolist(),
+        "energy_edges": energies.edges.tolist(),
+        "angle_edges": angles.edges.tolist(),
         "quantities": [[quantity.name, quantity.title] for quantity in known],
         "limit": LIMIT,
         "deviation": listed(deviations.values[0].reshape(shape)),
         "error": listed(deviations.errors.reshape(shape)),
     }
     return [*_shares(deviations, settings), *_families(pair, deviations, known), correlations]
+
+
+def _correlations(pair: Pair, inclined: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Value:
+    """Of the inputs and features; angles have a sign where particles lean to both sides of one plane."""
+    title = "3DGAN: correlations between inputs and features, mean difference"
+    more = {"inclination": inclined}
+    return correlation_value(pair, "physics.3dgan_correlations", title, CORRELATED, more=more)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.evaluation.papers.bins import energy_bins
+from caloforge.evaluation.papers.gan_kinds import kinds_of
 from caloforge.evaluation.papers.resampling import draws, relative, value_and_error
 from caloforge.evaluation.results import Value
 
@@ -35,20 +36,27 @@ def rare_metric(pair: Pair) -> list[Value]:
     the first 3/25 of the layers is above what 3 % of the reference's showers reach, late when its
     share in the first 8/25 (R1) is below what 3 % fall short of. The values are relative deviations
     of the rates; the settings hold the rates with binomial errors, also in bins of energy.
+
+    Of several kinds of particles electrons count, or the kind with the smallest code: charged pions that
+    do not shower have as much energy in the first layers as in any others.
     """
     return [_measure(pair, kind, *entry) for kind, entry in _KINDS.items()]
 
 
 def _measure(pair: Pair, kind: str, column: str, title: str) -> Value:
     name, sign = f"physics.3dgan_{kind}", 1.0 if kind == "early" else -1.0
-    limit = float(np.quantile(sign * pair.frame.reference[column], 1.0 - _SHARE))
-    flags = [sign * table[column] > limit for table in (pair.reference, pair.generated)]
-    if not flags[0].any():
-        note = "The reference has no such showers."
+    whole, particle = pair.frame.reference, kinds_of(pair.frame.reference)[0]
+    limit = float(np.quantile(sign * whole[column][whole["pdg"] == particle], 1.0 - _SHARE))
+    both = (pair.reference, pair.generated)
+    own = [table["pdg"] == particle for table in both]
+    tables = [table.select(rows) for table, rows in zip(both, own, strict=True)]
+    weights = [w[:, rows] for w, rows in zip(draws(pair, name), own, strict=True)]
+    flags = [sign * table[column] > limit for table in tables]
+    if not flags[0].any() or not len(flags[1]):
+        note = "The reference has no such showers, or the model none of their particles."
         return Value(name, title, None, note=note)
-    first, second = (w @ rare / w.sum(axis=1) for w, rare in zip(draws(pair, name), flags, strict=True))
-    bins = energy_bins(pair.frame.reference, _ENERGY_BINS)
-    tables = (pair.reference, pair.generated)
+    first, second = (_mean(w, rare) for w, rare in zip(weights, flags, strict=True))
+    bins = energy_bins(whole, _ENERGY_BINS)
     settings: dict[str, Any] = {
         "column": column,
         "threshold": sign * limit,
@@ -58,6 +66,12 @@ def _measure(pair: Pair, kind: str, column: str, title: str) -> Value:
         settings[label] = _rate(rare)
         settings[f"{label}_by_energy"] = _by_energy(table, rare, bins)
     return Value(name, title, *value_and_error(np.abs(relative(second, first))), settings)
+
+
+def _mean(weights: NDArray[np.float64], rare: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of the showers, ``(1 + R,)``; NaN for a resampling without any."""
+    total = weights.sum(axis=1)
+    return np.asarray(weights @ rare / np.where(total > 0, total, np.nan))
 
 
 def _rate(rare: NDArray[np.bool_]) -> dict[str, float | None]:

@@ -26,10 +26,11 @@ import torch
 from pydantic import Field
 
 from caloforge.models.assembly import rescale
-from caloforge.models.base import ModelConfig, Stage
+from caloforge.models.base import ModelConfig
 from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
 from caloforge.models.clouds.point_ddpm import AncestralConfig, PointDDPM, PointDDPMConfig
 from caloforge.models.clouds.shower_flow import ShowerFlowConfig
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import ConditionerConfig, EPiCEncoder, Posterior, SplineFlow, SplineFlowConfig
 from caloforge.records import Count, Width  # noqa: TC001 (pydantic reads the annotations)
 
@@ -105,9 +106,14 @@ class CaloClouds(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         """Shower flow, encoder with point diffusion, latent flow, calibration."""
         return (
-            Stage("shower_flow", "shower_flow", modules=("shower_flow",)),
-            Stage("point_diffusion", "points", modules=("transform", "encoder", "points")),
-            Stage("latent_flow", "latent_flow", modules=("latent_flow",), needs=("point_diffusion",)),
+            Stage("shower_flow", turns=(Turn("shower_flow"),), modules=("shower_flow",)),
+            Stage("point_diffusion", turns=(Turn("points"),), modules=("transform", "encoder", "points")),
+            Stage(
+                "latent_flow",
+                turns=(Turn("latent_flow"),),
+                modules=("latent_flow",),
+                needs=("point_diffusion",),
+            ),
             Stage(
                 "calibration",
                 modules=("calibration",),
@@ -119,14 +125,14 @@ class CaloClouds(PointCloudModel):
         """Both flows and the point model."""
         return {"shower flow": "shower_flow", "latent flow": "latent_flow", "point model": "points"}
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """A flow's negative log-likelihood per feature, or the evidence bound of encoder and diffusion."""
-        condition = self.conditions(batch.energy, batch.direction)
-        if group == "shower_flow":
-            return self.shower_flow.loss(batch.summary, condition, rng)
+        condition = self.conditions(batch.particles)
+        if turn == "shower_flow":
+            return self.shower_flow.loss(self._summary_of(batch), condition, rng)
         features, context = self._point_batch(batch, condition)
-        number = batch.summary.counts.sum(1)
-        if group == "latent_flow":
+        number = self._summary_of(batch).counts.sum(1)
+        if turn == "latent_flow":
             return self._latent_loss(features, context, number, rng)
         return self._cloud_loss(features, context, number, rng)
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from caloforge.models.assembly import recentre, rescale, rows_of
-from caloforge.models.base import ModelConfig, Stage
 from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
 from caloforge.models.clouds.point_diffusion import PointDiffusion, PointDiffusionConfig, SamplerConfig
+from caloforge.models.stages import Stage, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, Noise
+    from caloforge.models.base import Batch, ModelConfig, Noise
     from caloforge.models.clouds.point_cloud import PointRows
     from caloforge.preprocessing import Summary
 
@@ -67,8 +67,8 @@ class CaloClouds2(PointCloudModel):
     def stages(self) -> Sequence[Stage]:
         """Shower flow, point diffusion, calibration."""
         return (
-            Stage("shower_flow", "shower_flow", modules=("shower_flow",)),
-            Stage("point_diffusion", "points", modules=("transform", "points")),
+            Stage("shower_flow", turns=(Turn("shower_flow"),), modules=("shower_flow",)),
+            Stage("point_diffusion", turns=(Turn("points"),), modules=("transform", "points")),
             Stage("calibration", modules=("calibration",), needs=("shower_flow", "point_diffusion")),
         )
 
@@ -76,11 +76,11 @@ class CaloClouds2(PointCloudModel):
         """The flow and the point model."""
         return {"shower flow": "shower_flow", "point model": "points"}
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The flow's negative log-likelihood, or the diffusion's denoising error."""
-        condition = self.conditions(batch.energy, batch.direction)
-        if group == "shower_flow":
-            return self.shower_flow.loss(batch.summary, condition, rng)
+        condition = self.conditions(batch.particles)
+        if turn == "shower_flow":
+            return self.shower_flow.loss(self._summary_of(batch), condition, rng)
         features, context = self._point_batch(batch, condition)
         return self.points.loss(features, context, rng)
 

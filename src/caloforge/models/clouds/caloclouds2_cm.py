@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import nn
 
 from caloforge.diffusion import consistency_pair, karras_sigmas
-from caloforge.models.base import ModelConfig, Stage
 from caloforge.models.clouds.caloclouds2 import CaloClouds2, CaloClouds2Config
 from caloforge.models.clouds.point_diffusion import PointDiffusion
+from caloforge.models.stages import Stage, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch
+    from caloforge.models.base import Batch, ModelConfig
 
 __all__ = ["CaloClouds2CM", "CaloClouds2CMConfig"]
 
@@ -58,7 +58,7 @@ class CaloClouds2CM(CaloClouds2):
         flow, points, calibration = super().stages()
         distillation = Stage(
             "distillation",
-            "student",
+            turns=(Turn("student"),),
             modules=("trainees.student",),
             buffers=("distilled",),
             replaces=("points",),
@@ -74,9 +74,9 @@ class CaloClouds2CM(CaloClouds2):
             for role in ("teacher", "target"):
                 self.trainees[role].requires_grad_(requires_grad=False)
 
-    def after_step(self, stage: str) -> None:
+    def after_step(self, turn: str) -> None:
         """Let the target follow the student."""
-        if stage == "distillation":
+        if turn == "student":
             _follow(self.trainees["target"], self.trainees["student"], self.config.target_decay)
 
     def end_stage(self, stage: str) -> None:
@@ -86,11 +86,11 @@ class CaloClouds2CM(CaloClouds2):
             self.trainees.clear()
             self.distilled.fill_(1)
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The diffusion model's losses, or the distance between student and target."""
-        if group != "student":
-            return super().loss(batch, group=group, rng=rng)
-        condition = self.conditions(batch.energy, batch.direction)
+        if turn != "student":
+            return super().loss(batch, turn=turn, rng=rng)
+        condition = self.conditions(batch.particles)
         features, context = self._point_batch(batch, condition)
         sampler = self.config.sampler
         sigmas = karras_sigmas(

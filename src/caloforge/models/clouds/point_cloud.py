@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -19,15 +19,14 @@ from pydantic import Field
 from caloforge.errors import ConfigError
 from caloforge.geometry import project
 from caloforge.models.assembly import (
-    cloud_to_showers,
     count_by_layer,
     depth_order,
-    incident_tensors,
     rows_of,
     thinned,
+    to_showers,
     whole_counts,
 )
-from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, slope_of
+from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Particles
 from caloforge.models.bounds import Bounds
 from caloforge.models.clouds.calibration import CalibrationKind, HitCalibration
 from caloforge.models.clouds.shower_flow import ShowerFlow, ShowerFlowConfig
@@ -52,8 +51,6 @@ __all__ = ["Draft", "PointCloudConfig", "PointCloudModel", "PointRows"]
 class PointCloudConfig(ModelConfig):
     """What the configurations of all models of independent points have."""
 
-    angles: bool = False
-    """Whether the incidence angles are conditions."""
     largest_count: float = Field(default=6000.0, ge=1, le=1e9)
     """Numbers of points are divided by it for the point network."""
     transform: PointTransformConfig = PointTransformConfig(kind="linear")
@@ -110,11 +107,12 @@ class PointCloudModel(GenerativeModel):
         content: What the shower flow models.
     """
 
+    knows: ClassVar[frozenset[str]] = frozenset({"angles", "particles"})
     config: PointCloudConfig
 
     def __init__(self, config: PointCloudConfig, geometry: Geometry, *, content: SummaryContent) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=config.angles)
+        self.conditions = Conditions(config.conditions)
         size = self.conditions.features
         self.transform = PointTransform(config.transform, torch.tensor(geometry.layer_z))
         self.shower_flow = ShowerFlow(config.shower_flow, geometry.n_layers, size, content=content)
@@ -131,21 +129,21 @@ class PointCloudModel(GenerativeModel):
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         """Fit conditions, point features and the flow's scales, unless they came with weights."""
         if not self.conditions.is_fitted:
-            self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
+            self.conditions.fit(sample.particles)
         if not self.transform.is_fitted and sample.points is not None:
             self.transform.fit(sample.points, sample.slope)
         if not self.shower_flow.transform.is_fitted:
-            condition = self.conditions(sample.energy, sample.direction)
-            self.shower_flow.transform.fit(sample.summary, condition, rng)
+            condition = self.conditions(sample.particles)
+            self.shower_flow.transform.fit(self._summary_of(sample), condition, rng)
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+    def sample(self, particles: Particles, noise: Noise) -> Cloud:
         """Generate one cloud per particle."""
-        condition = self.conditions(energy, direction)
-        summary = self._bounded(self.shower_flow.sample(condition, noise), energy)
+        condition = self.conditions(particles)
+        summary = self._bounded(self.shower_flow.sample(condition, noise), particles.energy)
         # scaling the layers differently would pull depth and width apart: draw all, thin by layer
         scaled = summary.counts if self.config.calibration == "layers" else self.calibration(summary.counts)
         draft = self._draw(condition, summary, whole_counts(scaled), noise)
-        return self._finish(draft, slope_of(direction))
+        return self._finish(draft, particles.slope)
 
     def _bounded(self, summary: Summary, energy: Tensor) -> Summary:
         """What a shower may have at most, see ``Bounds``."""
@@ -184,7 +182,7 @@ class PointCloudModel(GenerativeModel):
         """Generated points for the particles of a block, as many as Geant4 has."""
         noise = StreamNoise(seed, np.asarray(block.extras["index"], dtype=np.int64))
         with torch.no_grad():
-            condition = self.conditions(*incident_tensors(block.incident))
+            condition = self.conditions(Particles.of(block.incident))
             summary = self.shower_flow.sample(condition, noise)
             return self._draw(condition, summary, whole_counts(summary.counts), noise)
 
@@ -192,8 +190,8 @@ class PointCloudModel(GenerativeModel):
         """The drafts, thinned by the present calibration and assembled."""
         for draft, block in zip(drafts, blocks, strict=True):
             with torch.no_grad():
-                cloud = self._finish(draft, slope_of(incident_tensors(block.incident)[1]))
-            yield cloud_to_showers(cloud, block.incident, self.geometry)
+                cloud = self._finish(draft, Particles.of(block.incident).slope)
+            yield to_showers(cloud, block.incident, self.geometry)
 
     def _point_batch(self, batch: Batch, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Features of the lent points ``(B, K, 4)`` and the point network's condition."""
@@ -201,7 +199,7 @@ class PointCloudModel(GenerativeModel):
             msg = f"{self.name} trains on points: give this stage points above 0 in the configuration."
             raise ConfigError(msg)
         features = self.transform(batch.points, batch.slope[:, None])
-        return features, self._context(condition, batch.summary.counts.sum(1))
+        return features, self._context(condition, self._summary_of(batch).counts.sum(1))
 
     def _context(self, condition: Tensor, total: Tensor) -> Tensor:
         scaled = (2 * total / self.config.largest_count - 1).to(condition.dtype)

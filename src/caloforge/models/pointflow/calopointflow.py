@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import cells_to_cloud, rows_of, tiles
-from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.assembly import rows_of, tiles
+from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
 from caloforge.models.pointflow.cell_points import CellPoints, PointScaling
@@ -22,6 +22,7 @@ from caloforge.models.pointflow.hit_energy import share_energy
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.lattice import lattice_normal
 from caloforge.models.pointflow.totals import Totals
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import ConditionerConfig, SetContext, SplineFlow, SplineFlowConfig, segment_mean
 from caloforge.preprocessing import Conditions
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, Noise
+    from caloforge.models.base import Batch, Noise, Particles
 
 __all__ = ["CaloPointFlow", "CaloPointFlowConfig", "CellSamplerConfig"]
 
@@ -100,13 +101,14 @@ class CaloPointFlow(GenerativeModel):
 
     name: ClassVar[str] = "calopointflow"
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlowConfig
-    uses_cells: ClassVar[bool] = True
+    knows: ClassVar[frozenset[str]] = frozenset({"particles"})
+    trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: CaloPointFlowConfig
     most_hits: Tensor
 
     def __init__(self, config: CaloPointFlowConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         self.points = CellPoints(geometry, scaling=config.scaling)
         self.totals = Totals(degree=config.totals_degree)
         features = config.encoder.latent + _TOTALS
@@ -118,7 +120,7 @@ class CaloPointFlow(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """All networks are trained together."""
         modules = ("points", "totals", "encoder", "latent_flow", "point_flow")
-        return (Stage("elbo", "elbo", modules=modules, buffers=("most_hits",)),)
+        return (Stage("elbo", turns=(Turn("elbo"),), modules=modules, buffers=("most_hits",)),)
 
     def timed_parts(self) -> dict[str, str]:
         """The two flows."""
@@ -128,15 +130,15 @@ class CaloPointFlow(GenerativeModel):
         """Fit the scales of conditions, points and totals, unless they came with weights."""
         cells = self._cells_of(sample)
         if not self.conditions.is_fitted:
-            self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+            self.conditions.fit(sample.particles)
         if self.points.is_fitted:  # its stage owns all that follows
             return
         self.points.fit(cells, rng)
-        condition = self.conditions(sample.energy, sample.direction)
+        condition = self.conditions(sample.particles)
         self.totals.fit(_raw_totals(cells, sample.energy, rng), condition)
         self.most_hits.fill_(min(self.geometry.n_cells, _MOST_HITS * int(cells.counts.max())))
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
         """Evidence lower bound per hit, negative.
 
         ``recon``: of a point given the latent shower; ``prior`` and ``entropy``: of the latent
@@ -144,7 +146,7 @@ class CaloPointFlow(GenerativeModel):
         """
         cells = self._cells_of(batch)
         size = len(cells.counts)
-        condition = self.conditions(batch.energy, batch.direction)
+        condition = self.conditions(batch.particles)
         points, index = self.points(cells, rng), cells.index
         posterior = self.encoder(points, index, size)
         raw = _raw_totals(cells, batch.energy, rng)
@@ -163,13 +165,13 @@ class CaloPointFlow(GenerativeModel):
         }
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+    def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate showers of different cells, which sum to the drawn energy.
 
         A shower has as many hits as were drawn for it, unless its points lie in fewer cells.
         """
         sampler = self.config.sampler
-        context, wanted, visible = self._showers(energy, direction, noise)
+        context, wanted, visible = self._showers(particles, noise)
         draws = (sampler.draws_per_hit * wanted).long().clamp_min(sampler.draws)
         points, shower = self._points(context, draws, noise, lattice=sampler.noise == "lattice")
         values = self.points.inverse(points)
@@ -186,30 +188,30 @@ class CaloPointFlow(GenerativeModel):
         )
         drawn = values[inside[hits.point], 3]
         hit_energy = share_energy(drawn, hits.shower, visible, floor=float(self.points.floor))
-        return cells_to_cloud(hits.counts, hits.cell, hit_energy, self.geometry)
+        return CellSet(hits.counts, hits.cell, hit_energy)
 
-    def direct(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
+    def direct(self, particles: Particles, noise: Noise) -> Cloud:
         """What the flow itself says: as many independent points as hits.
 
         The points are where they are, several may share a cell, and their energies are not scaled.
         Points in front of and behind the calorimeter are lost.
         """
-        context, wanted, _ = self._showers(energy, direction, noise)
+        context, wanted, _ = self._showers(particles, noise)
         points, shower = self._points(context, wanted, noise, lattice=False)
         values = self.points.inverse(points)
         layer = values[:, 2].floor()
         inside = (layer >= 0) & (layer < self.geometry.n_layers)
         cloud = torch.column_stack([values[:, :2], layer, values[:, 3]])[inside]
-        return Cloud(torch.bincount(shower[inside], minlength=len(energy)), cloud.float())
+        return Cloud(torch.bincount(shower[inside], minlength=len(particles)), cloud.float())
 
-    def _showers(self, energy: Tensor, direction: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+    def _showers(self, particles: Particles, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
         """Conditions of the points ``(B, C)``, hits ``(B,)`` and energy sums ``(B,)`` [MeV]."""
-        condition = self.conditions(energy, direction)
+        condition = self.conditions(particles)
         drawn = self.latent_flow.sample(noise.normal("latent", 1, self.latent_flow.features), condition)
         latent, target = drawn[:, :-_TOTALS], drawn[:, -_TOTALS:]
         raw = self.totals.inverse(target, condition)
-        wanted, visible = Totals.split(raw, energy)
-        bounds = Bounds.of(self.name, energy, self.conditions)
+        wanted, visible = Totals.split(raw, particles.energy)
+        bounds = Bounds.of(self.name, particles.energy, self.conditions)
         visible = bounds.visible(visible, sampling_fraction=self.geometry.sampling_fraction)
         wanted = bounds.points(wanted, float(self.most_hits) / _MOST_HITS, room=_MOST_HITS)
         return torch.cat([latent, self.totals.plain(raw)], 1), wanted, visible

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import cells_to_cloud, rows_of, shower_tiles
-from caloforge.models.base import Cloud, GenerativeModel, ModelConfig, Stage
+from caloforge.models.assembly import rows_of, shower_tiles
+from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import draw_cells
 from caloforge.models.pointflow.hit_energy import share_energy
@@ -40,6 +40,7 @@ from caloforge.models.pointflow.hit_points import CellPoints, RingPoints
 from caloforge.models.pointflow.latent_points import PointEncoder, PointEncoderConfig
 from caloforge.models.pointflow.ring_placement import merge_cells
 from caloforge.models.pointflow.shower_totals import ROOM, ShowerTotals
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import (
     AutoregressiveFlow,
     AutoregressiveFlowConfig,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, CellSet, Noise
+    from caloforge.models.base import Batch, Noise, Particles
     from caloforge.models.pointflow.hit_points import HitPoints
 
 __all__ = ["CaloPointFlow2", "CaloPointFlow2Config", "PlacementConfig", "TotalsConfig"]
@@ -126,12 +127,13 @@ class CaloPointFlow2(GenerativeModel):
 
     name: ClassVar[str] = "calopointflow-2"
     config_class: ClassVar[type[ModelConfig]] = CaloPointFlow2Config
-    uses_cells: ClassVar[bool] = True
+    knows: ClassVar[frozenset[str]] = frozenset({"particles"})
+    trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: CaloPointFlow2Config
 
     def __init__(self, config: CaloPointFlow2Config, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         self.scaling = ShowerTotals(config.totals.trend)
         self.hits = _hits(config, geometry)
         context = self.conditions.features + _TOTALS
@@ -143,8 +145,8 @@ class CaloPointFlow2(GenerativeModel):
     def stages(self) -> Sequence[Stage]:
         """The totals; encoder, latent flow and flow of the hits."""
         return (
-            Stage("totals", "totals", modules=("totals",)),
-            Stage("points", "points", modules=("hits", "encoder", "latent", "points")),
+            Stage("totals", turns=(Turn("totals"),), modules=("totals",)),
+            Stage("points", turns=(Turn("points"),), modules=("hits", "encoder", "latent", "points")),
         )
 
     def timed_parts(self) -> dict[str, str]:
@@ -155,30 +157,30 @@ class CaloPointFlow2(GenerativeModel):
         """Fit conditions, totals and the hits' scales to training showers, unless they came with weights."""
         cells = self._cells_of(sample)
         if not self.conditions.is_fitted:
-            self.conditions.fit(sample.energy, sample.direction.norm(dim=1))
+            self.conditions.fit(sample.particles)
         total = _sums(cells)
-        condition = self.conditions(sample.energy, sample.direction)
+        condition = self.conditions(sample.particles)
         if not self.scaling.is_fitted:
             self.scaling.fit(cells.counts, total, sample.energy, condition, rng)
         if not self.hits.is_fitted:
             self.hits.fit(cells.cell, cells.energy, total[cells.index])
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number: of the totals, or of latent vector and hits."""
-        cells, condition = self._cells_of(batch), self.conditions(batch.energy, batch.direction)
+        cells, condition = self._cells_of(batch), self.conditions(batch.particles)
         total = _sums(cells)
         totals = self.scaling(cells.counts, total, batch.energy, condition, rng)
-        if group == "totals":
+        if turn == "totals":
             return {"loss": -self.totals.log_prob(totals, condition).mean() / _TOTALS}
         index = cells.index
         points = self.hits(cells.cell, cells.energy, total[index], rng)
         return self._points_loss(points, cells.counts, index, torch.cat([condition, totals], dim=1), rng)
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        """Generate one cloud per particle, its points at the centres of cells."""
-        condition = self.conditions(energy, direction)
+    def sample(self, particles: Particles, noise: Noise) -> CellSet:
+        """Generate the hit cells of every particle's shower."""
+        condition = self.conditions(particles)
         totals = self.totals.sample(noise.normal("totals", 1, _TOTALS), condition)
-        counts, total = self._wanted(totals, energy, condition)
+        counts, total = self._wanted(totals, particles.energy, condition)
         context = torch.cat([condition, totals], dim=1)
         latent = self.latent.sample(noise.normal("latent", 1, self.latent.features), context)
         draws = counts * self.config.sampler.draws_per_hit
@@ -188,7 +190,7 @@ class CaloPointFlow2(GenerativeModel):
         if self.config.sampler.draws_per_hit > 1:
             hits = draw_cells(index, cell, counts, noise, placement="pareto")
             index, cell, hit_energy = hits.shower, hits.cell, hit_energy[hits.point]
-        return self._cloud(index, cell, hit_energy, total)
+        return self._cells(index, cell, hit_energy, total)
 
     def _points(self, context: Tensor, counts: Tensor, noise: Noise) -> Tensor:
         """Points of order one, whole showers at a time: many points at once leave the cache."""
@@ -225,10 +227,10 @@ class CaloPointFlow2(GenerativeModel):
         total = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
         return counts, torch.maximum(total, counts * (self.hits.energy.floor * _ROOM))
 
-    def _cloud(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> Cloud:
+    def _cells(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> CellSet:
         index, cell, energy = merge_cells(index, cell, energy, n_cells=self.geometry.n_cells)
         energy = share_energy(energy, index, total, floor=self.hits.energy.floor)
-        return cells_to_cloud(torch.bincount(index, minlength=len(total)), cell, energy, self.geometry)
+        return CellSet(torch.bincount(index, minlength=len(total)), cell, energy)
 
 
 def _hits(config: CaloPointFlow2Config, geometry: Geometry) -> HitPoints:

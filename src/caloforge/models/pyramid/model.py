@@ -31,17 +31,17 @@ are drawn in a few steps, each of which sees the cells around it that were drawn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from caloforge.models.assembly import cells_to_cloud
-from caloforge.models.base import GenerativeModel, ModelConfig, Stage
+from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pyramid.hit_energies import HitEnergies
 from caloforge.models.pyramid.sets import SetHits, SetsConfig
 from caloforge.models.pyramid.steps import StepHits, StepsConfig
 from caloforge.models.pyramid.tree import Parents
+from caloforge.models.stages import Stage, Turn
 from caloforge.nn import ConditionerConfig, SplineFlowConfig
 from caloforge.preprocessing import Conditions
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, Cloud, Noise
+    from caloforge.models.base import Batch, Noise, Particles
 
 __all__ = ["Pyramid", "PyramidConfig"]
 
@@ -78,12 +78,12 @@ class Pyramid(GenerativeModel):
 
     name: ClassVar[str] = "pyramid"
     config_class: ClassVar[type[ModelConfig]] = PyramidConfig
-    uses_cells: ClassVar[bool] = True
+    trains_on: ClassVar[Literal["points", "cells"]] = "cells"
     config: PyramidConfig
 
     def __init__(self, config: PyramidConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
-        self.conditions = Conditions(angles=False, log=True)
+        self.conditions = Conditions(config.conditions, log=True)
         size = self.conditions.features
         self.hits: SetHits | StepHits
         if isinstance(config.hits, SetsConfig):
@@ -94,8 +94,10 @@ class Pyramid(GenerativeModel):
 
     def stages(self) -> Sequence[Stage]:
         """Those of the hits, then the energies: independent of each other in training."""
-        hits = tuple(Stage(name, name, modules=(f"hits.{name}",)) for name in self.hits.trained)
-        return (*hits, Stage("energies", "energies", modules=("energies",)))
+        hits = tuple(
+            Stage(name, turns=(Turn(name),), modules=(f"hits.{name}",)) for name in self.hits.trained
+        )
+        return (*hits, Stage("energies", turns=(Turn("energies"),), modules=("energies",)))
 
     def timed_parts(self) -> dict[str, str]:
         """Totals and all networks."""
@@ -105,27 +107,27 @@ class Pyramid(GenerativeModel):
     def prepare(self, sample: Batch, rng: torch.Generator) -> None:
         """Fit totals, numbers of hits and scales of energies, unless they came with weights."""
         if not self.conditions.is_fitted:
-            self.conditions.fit(sample.energy, sample.direction.norm(dim=-1))
+            self.conditions.fit(sample.particles)
         hits, energy = self._hits_of(sample)
-        condition = self.conditions(sample.energy, sample.direction)
+        condition = self.conditions(sample.particles)
         self.hits.fit(hits, self.energies.sums(hits, energy), sample.energy, condition, rng)
         if not self.energies.scale.is_fitted:
             self.energies.fit(hits, energy, condition)
 
-    def loss(self, batch: Batch, *, group: str, rng: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """Negative log-likelihood per number (of choices and totals) or per cell."""
-        condition = self.conditions(batch.energy, batch.direction)
+        condition = self.conditions(batch.particles)
         hits, energy = self._hits_of(batch)
-        if group == "energies":
+        if turn == "energies":
             density = self.energies.log_prob(hits, energy, condition, rng)
             return {"loss": -density.sum() / max(len(density), 1)}
         totals = self.energies.sums(hits, energy)
         side = self.energies.side.latent(hits, energy, condition, rng)
-        return {"loss": self.hits.loss(hits, totals, condition, side, group=group, rng=rng)}
+        return {"loss": self.hits.loss(hits, totals, condition, side, turn=turn, rng=rng)}
 
-    def sample(self, energy: Tensor, direction: Tensor, noise: Noise) -> Cloud:
-        """Generate the hit cells of every particle's shower, one point at the centre of each."""
-        condition = self.conditions(energy, direction)
+    def sample(self, particles: Particles, noise: Noise) -> CellSet:
+        """Generate the hit cells of every particle's shower."""
+        energy, condition = particles.energy, self.conditions(particles)
         counts, energies = self.hits.draw_totals(energy, condition, noise)
         # as many hits as there are cells are the most that the next stages can draw
         bounds = Bounds.of(self.name, energy, self.conditions)
@@ -133,7 +135,7 @@ class Pyramid(GenerativeModel):
         side = noise.normal("axis", 1, 2)
         hits = self.hits.sample((counts, energies), condition, side, noise)
         cell_energy = self.energies.sample(hits, energies, condition, side, noise)
-        return cells_to_cloud(hits.per_shower, hits.number, cell_energy, self.geometry)
+        return CellSet(hits.per_shower, hits.number, cell_energy)
 
     def _hits_of(self, batch: Batch) -> tuple[Parents, Tensor]:
         """The hit cells of a batch, and their energies."""

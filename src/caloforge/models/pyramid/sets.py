@@ -127,19 +127,19 @@ class SetHits(nn.Module):
         condition: Tensor,
         side: Tensor,  # noqa: ARG002 (other kinds of hits need it)
         *,
-        group: str,
+        turn: str,
         rng: torch.Generator,
     ) -> Tensor:
         """Negative log-likelihood per number of a stage."""
-        if group == "totals":
+        if turn == "totals":
             return -self.totals.log_prob(*totals, condition, rng).mean() / self.totals.features
         clusters, cell_hit = self.tree.hit_clusters(hits)
-        if group == "cells":
+        if turn == "cells":
             context = self.tree.cluster_context(clusters, totals, condition)
             log_prob = self.cells.log_prob(cell_hit, self.tree.kinds_of(clusters), context, rng)
             return -log_prob.mean() / (self.tree.size + 1)
         layers, cluster_hit = self.tree.hit_layers(clusters)
-        if group == "clusters":
+        if turn == "clusters":
             context = self.tree.layer_context(layers, totals, condition)
             log_prob = self.clusters.log_prob(cluster_hit, layers.number, context, rng)
             return -log_prob.mean() / (self.tree.per_layer + 1)

@@ -81,7 +81,7 @@ class StepHits(nn.Module):
         condition: Tensor,
         side: Tensor,
         *,
-        group: str,  # noqa: ARG002 (there is one)
+        turn: str,  # noqa: ARG002 (there is one)
         rng: torch.Generator,
     ) -> Tensor:
         """Cross entropy per cell."""

@@ -1,0 +1,178 @@
+"""3DGAN's generator: noise and conditions to an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from caloforge.models.gan.layers import Convolution, batch_norm, padding_of
+from caloforge.models.gan.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from caloforge.geometry import Geometry
+    from caloforge.models.gan.config import Block, GeneratorConfig
+    from caloforge.models.gan.layers import Shape
+
+__all__ = ["Draw", "Generator"]
+
+_CONDITIONS = 2
+_SOFT_HIT = 0.2  # of an image's units
+_QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
+
+
+class Draw(Protocol):
+    """A source of normal numbers."""
+
+    def __call__(self, name: str, width: int) -> Tensor:
+        """``width`` numbers a shower, ``(B, width)``, of the sub-stream ``name``."""
+        ...
+
+
+class Generator(nn.Module):
+    """A linear layer makes a small image of several channels; convolutions make the shower of it.
+
+    Sizes follow from that of the shower, from the last block to the first: a block up-samples to just
+    what its convolution needs.
+
+    Args:
+        config: Sizes.
+        geometry: The read-out.
+        threshold: The least that a hit cell has in an image.
+    """
+
+    def __init__(self, config: GeneratorConfig, geometry: Geometry, *, threshold: float = 0.0) -> None:
+        super().__init__()
+        layers, nx, ny = geometry.dense_shape
+        self.config = config
+        self._threshold = threshold
+        blocks = config.blocks
+        if config.hits:
+            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": 2}))
+        shapes = _input_shapes(blocks, (nx, ny, layers))
+        self._start = (config.channels, *_over(shapes[0], blocks[0].upsampling))
+        self.start = nn.Linear(config.noise + _CONDITIONS, int(np.prod(self._start)))
+        channels = config.channels
+        self.blocks = nn.ModuleList()
+        for number, (block, shape) in enumerate(zip(blocks, shapes, strict=True)):
+            local = None
+            if block.local:
+                local = _Local(config, Places(geometry, shape, _factor(blocks[number + 1 :])), shape)
+            last = number == len(shapes) - 1
+            self.blocks.append(_UpBlock(block, channels, shape, local, last=last))
+            channels = block.channels
+        nn.init.kaiming_uniform_(self.start.weight, nonlinearity="relu")
+        nn.init.zeros_(self.start.bias)
+
+    def forward(self, conditions: Tensor, draw: Draw, unit: Tensor | float = 1.0) -> Tensor:
+        """Images ``(B, 1, x, y, layers)``, float32.
+
+        Args:
+            conditions: Energies and polar angles, ``(B, 2)``.
+            draw: Normal numbers.
+            unit: What the last block's images are multiplied by.
+        """
+        latent = draw("latent", self.config.noise)
+        image: Tensor = self.start(torch.cat([conditions, latent], dim=1)).reshape(-1, *self._start)
+        polar = conditions[:, 1]
+        for number, block in enumerate(self.blocks[:-1]):
+            image = block(image, polar, draw, f"cells {number}")
+        with torch.autocast(image.device.type, enabled=False):  # the shower's sum is a part of the loss
+            image = self.blocks[-1](image.float(), polar, draw, f"cells {len(self.blocks) - 1}")
+            return self._with_hits(image, draw, unit) if self.config.hits else functional.relu(image) * unit
+
+    def _with_hits(self, image: Tensor, draw: Draw, unit: Tensor | float) -> Tensor:
+        """Draw which cells are hit; the gradient is that of the probability's slope at what was drawn.
+
+        A hit without energy would have no gradient and stay: there it counts as a soft one.
+        """
+        chance = image[:, 1:] + draw("hits", image[0, 1:].numel()).view_as(image[:, 1:])
+        energy = functional.softplus(image[:, :1]) * unit + self._threshold
+        slope = chance.sigmoid()
+        return energy * (chance > 0) + (energy.detach() + _SOFT_HIT) * (slope - slope.detach())
+
+
+class _UpBlock(nn.Module):
+    """Up-sampling, a convolution and, but for the last block, the activation and the normalisation.
+
+    Weights start as uniform numbers after He; those of the last block as normal ones after Glorot.
+    """
+
+    def __init__(
+        self, block: Block, channels: int, shape: Shape, local: _Local | None, *, last: bool
+    ) -> None:
+        super().__init__()
+        self._shape, self._last = shape, last
+        self.local = local
+        self.convolution = Convolution(block, channels + (local.channels if local is not None else 0))
+        self.norm = batch_norm(block)
+        layer = self.convolution.layer
+        if last:
+            nn.init.xavier_normal_(layer.weight)
+        else:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+        if local is not None:
+            with torch.no_grad():
+                layer.weight[:, channels + local.channels - local.noise :] *= _QUIET
+
+    def forward(self, image: Tensor, polar: Tensor, draw: Draw, name: str) -> Tensor:
+        if image.shape[2:] != self._shape:
+            image = functional.interpolate(image, size=self._shape, mode="nearest")
+        if self.local is not None:
+            image = torch.cat(
+                [image, *(part.to(image.dtype) for part in self.local(polar, draw, name))], dim=1
+            )
+        image = self.convolution(image)
+        if self._last:
+            return image
+        normalised: Tensor = self.norm(functional.relu(image))
+        return normalised
+
+
+class _Local(nn.Module):
+    """Noise and places of single cells."""
+
+    def __init__(self, config: GeneratorConfig, places: Places, shape: Shape) -> None:
+        super().__init__()
+        self.places = places if config.axis else None
+        self._noise = (config.cell_noise, *shape)
+        self.noise = config.cell_noise
+        self.channels = config.cell_noise + (Places.channels if config.axis else 0)
+
+    def forward(self, polar: Tensor, draw: Draw, name: str) -> list[Tensor]:
+        parts = [] if self.places is None else [self.places(polar)]
+        if self._noise[0]:
+            parts.append(draw(name, int(np.prod(self._noise))).reshape(-1, *self._noise))
+        return parts
+
+
+def _input_shapes(blocks: Sequence[Block], image: Shape) -> list[Shape]:
+    """What the convolution of every block must be given for the last one to make the image."""
+    shapes = []
+    for block in reversed(blocks):
+        before, behind = padding_of(block)
+        x, y, z = (n + k - 1 - a - b for n, k, a, b in zip(image, block.kernel, before, behind, strict=True))
+        shapes.append((x, y, z))
+        image = _over((x, y, z), block.upsampling)
+    return shapes[::-1]
+
+
+def _over(shape: Shape, factor: Shape) -> Shape:
+    """The smallest image that is up-sampled to ``shape`` or more."""
+    x, y, z = (-(-n // f) for n, f in zip(shape, factor, strict=True))
+    return x, y, z
+
+
+def _factor(later: Sequence[Block]) -> Shape:
+    """How many cells of the read-out one cell in front of ``later`` blocks is."""
+    x, y, z = np.prod([(1, 1, 1), *(block.upsampling for block in later)], axis=0).tolist()
+    return x, y, z
