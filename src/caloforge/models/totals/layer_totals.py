@@ -73,7 +73,7 @@ class LayerTotals(Fitted):
     in what is known already, in the nodes beside it above all, is taken out; the rest is drawn
     from real residuals, all regions' together. So sums over layers come out as they were drawn first.
     In the end mean energies of hits are mapped to the distributions of training showers (``MeanMaps``),
-    at the same sum over the whole shower.
+    at the same sums of the regions over the whole shower.
 
     Fitted in seconds; nothing of it is trained by gradients.
 
@@ -135,10 +135,10 @@ class LayerTotals(Fitted):
         self._require_fitted()
         counts, excess = self._draw(incident, condition, noise)
         mapped = self.maps(counts, excess)
-        # what the whole shower has stays
-        before, after = ((values * self.weights[:, None]).sum((1, 2)) for values in (excess, mapped))
+        # what the whole shower has in each region stays
+        before, after = ((values * self.weights[:, None]).sum(1) for values in (excess, mapped))
         factor = before / after.clamp_min(_SMALLEST)
-        return counts, mapped * factor[:, None, None] + counts * self.threshold
+        return counts, mapped * factor[:, None] + counts * self.threshold
 
     def _draw(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits, and energies above threshold before they are mapped."""
