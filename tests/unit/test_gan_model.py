@@ -130,6 +130,18 @@ def test_the_discriminator_s_turns_leave_the_generator_alone(readout: Geometry) 
     assert all(p.grad is not None for p in model.discriminator.parameters())
 
 
+def test_drawn_hits_have_a_least_energy(readout: Geometry) -> None:
+    """The larger one of the option and the read-out's threshold of 0.1 MeV, in units of 20 MeV."""
+    for least, expected in ((0.3, 0.3), (0.05, 0.1)):
+        model = model_of(readout, "model.generator.hits=true", f"model.generator.least={least}")
+        batch = batch_of(readout)
+        image = model._generate(
+            batch.energy, model._real(batch).conditions, lambda _, n: torch.randn(SHOWERS, n)
+        )
+        found = image[image > 0].min().item() ** (1 / 0.85) * 20
+        assert expected <= found * (1 + 1e-5) < 1.5 * expected
+
+
 def test_a_soft_channel_shows_hits(readout: Geometry) -> None:
     model = model_of(readout, "model.discriminator.soft=0.1", "model.discriminator.conditional=true")
     image = torch.tensor([0.0, 0.1, 9.9]).reshape(1, 1, 3, 1, 1)

@@ -78,6 +78,8 @@ class GeneratorConfig(Record):
     hits: bool = False
     """Deviation: which cells are hit is drawn, with a normal number for each and a second channel behind the
     last block; energies of hit cells start at the read-out's threshold, the others are empty."""
+    least: Annotated[float, Field(ge=0, le=1e3)] = 0.0
+    """Deviation: the least energy of a drawn hit [MeV], where the read-out's threshold is lower."""
     rescaled: bool = False
     """Deviation: a small network draws the shower's sum, given its layers, and the image is scaled to it."""
 

@@ -88,7 +88,7 @@ class ThreeDGAN(GenerativeModel):
         super().__init__(config, geometry)
         self.images = Images(config, geometry)
         self.trained = Conditions(config.conditions, log=True)
-        self.generator = Generator(config.generator, geometry, threshold=self.images.threshold)
+        self.generator = Generator(config.generator, geometry, threshold=self._least)
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)
         self.sums = Sums(geometry.n_layers) if config.generator.rescaled else None
@@ -113,6 +113,13 @@ class ThreeDGAN(GenerativeModel):
         active = () if self.config.discriminator.frozen_statistics else ("discriminator",)
         times = loss.generator_turns
         return (*against, Turn("generator", times=times, modules=self._made_by, fresh=False, active=active))
+
+    @property
+    def _least(self) -> float:
+        """What a drawn hit has at least, in an image."""
+        return max(
+            self.images.threshold, (self.config.generator.least * self.images.scale) ** self.images.power
+        )
 
     @property
     def _made_by(self) -> tuple[str, ...]:
