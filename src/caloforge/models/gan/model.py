@@ -117,8 +117,9 @@ class ThreeDGAN(GenerativeModel):
     @property
     def _least(self) -> float:
         """What a drawn hit has at least, in an image."""
-        least: float = (self.config.generator.least * self.images.scale) ** self.images.power
-        return max(self.images.threshold, least)
+        drawn = (self.config.generator.least * self.images.scale) ** self.images.power
+        least: float = max(self.images.threshold, drawn)
+        return least
 
     @property
     def _made_by(self) -> tuple[str, ...]:
