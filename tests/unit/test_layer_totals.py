@@ -9,7 +9,7 @@ import torch
 from caloforge.errors import ConfigError
 from caloforge.models.noise import StreamNoise
 from caloforge.models.totals.donors import Donors
-from caloforge.models.totals.layer_totals import LayerTotals, LayerTotalsConfig
+from caloforge.models.totals.layer_totals import LayerTotals, LayerTotalsConfig, _of_energies
 from caloforge.models.totals.linear import CountScale, LinearTrend
 from caloforge.models.totals.nodes import Node, splits_of
 from caloforge.models.totals.quantile_maps import MeanMaps, QuantileMaps
@@ -213,3 +213,32 @@ def test_smeared_residuals_are_as_wide_as_real_ones() -> None:
     kept = root.residual.double()
     drawn = root._residual(condition, StreamNoise(1, np.arange(2000)))
     torch.testing.assert_close(drawn.std(0), kept.std(0), rtol=0.06, atol=0.0)
+
+
+def test_residuals_come_from_showers_of_like_energy_on_both_sides() -> None:
+    root = Root(1, size=1000, smooth=0.0)
+    root.energy.copy_(torch.linspace(-1, 1, 1000))
+    root.residual.copy_(root.energy[:, None].expand(1000, 3))
+    root.number.fill_(1000)
+    found = root._residual(torch.zeros(4000, 1), StreamNoise(1, np.arange(4000)))[:, 0]
+    assert float(found.mean()) == pytest.approx(0.0, abs=0.003)
+    assert float(found.abs().max()) == pytest.approx(0.06, abs=0.003)  # 3 % of a thousand, on either side
+
+
+def test_a_tree_tells_narrow_residuals_from_wide_ones() -> None:
+    """The mean is the same on both sides of zero, the width is not."""
+    terms = torch.linspace(-1, 1, 4000, dtype=torch.float64)[:, None]
+    width = torch.where(terms < 0, 0.1, 1.0)
+    residual = width * torch.where(torch.arange(4000) % 2 == 0, -1.0, 1.0)[:, None]
+    donors = Donors(1, 1, leaves=2, size=4000, leaf=20)
+    donors.fit(terms, residual, rng())
+    uniform = torch.rand(1000, generator=rng(1), dtype=torch.float64)
+    for place, wanted in ((-0.05, 0.1), (0.05, 1.0)):
+        drawn = donors(torch.full((1000, 1), place), uniform)
+        assert float(drawn.abs().max()) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_what_the_scatter_of_energies_follows_by_hand() -> None:
+    front, behind = torch.tensor([[2.0, 0.0]]).double(), torch.tensor([[4.0, 5.0]]).double()
+    found = _of_energies(front, behind, torch.tensor([[0.97, 0.07]]).double())
+    np.testing.assert_allclose(found, [[[0.75, 1.2], [1.0, 10.0]]])

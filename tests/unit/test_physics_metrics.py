@@ -18,7 +18,7 @@ from caloforge.evaluation.physics import (
     shape_metric,
     worst_showers,
 )
-from caloforge.evaluation.physics.borders import joint_rates
+from caloforge.evaluation.physics.borders import _Ratios, joint_rates
 from caloforge.evaluation.physics.broken import MARGIN, excess_of
 from caloforge.evaluation.physics.response import response_numbers
 from caloforge.evaluation.physics.shapes import CORRELATED_SHAPES
@@ -317,6 +317,14 @@ def border_columns(count: int, cells: int = 30, layers: int = 30) -> dict[str, A
         "layer_hits": np.full((count, layers), 40),
         "borders_depth": np.full((count, layers - 1), 10),
     }
+
+
+def test_borders_are_compared_with_those_on_both_sides() -> None:
+    """Of 2 cells: 0.9 between 0.2 and 0.4; the last border has none behind it."""
+    ratios = _Ratios(np.array([[0.2, 0.9, 0.4, 7.0]]), np.array([0.01, 0.02, 0.03, 1.0]), closed=False)
+    values, weights = ratios.dips(2)
+    np.testing.assert_allclose(values, [[0.6]])
+    np.testing.assert_allclose(weights, [1 / (0.02 + 0.25 * 0.04 + 0.0625)])
 
 
 def test_borders_of_blocks_stand_out() -> None:
