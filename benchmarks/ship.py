@@ -94,10 +94,10 @@ def last_quarter(curve: list[list[float]]) -> float | None:
 
 
 def with_flatness(card: dict[str, Any]) -> dict[str, Any]:
-    """The stages' numbers with the change of the validation loss over the last quarter of the training."""
+    """The stages' numbers with the change of the validation over the last quarter of the training."""
     stages = {name: dict(numbers) for name, numbers in card.get("stages", {}).items()}
     for name, curves in card.get("learning_curve", {}).items():
-        change = last_quarter(curves.get("validation_loss", []))
+        change = last_quarter(curves.get("validation_merit", curves.get("validation_loss", [])))
         if change is not None and name in stages:
             stages[name]["validation_change_last_quarter"] = round(change, 6)
     return {**card, "stages": stages}

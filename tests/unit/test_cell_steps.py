@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from caloforge.geometry import geometry_from_dict, load_geometry
 from caloforge.models.noise import StreamNoise
-from caloforge.models.pyramid.cell_steps import CellSteps
+from caloforge.models.pyramid.cell_steps import CellSteps, _Cells
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_sums
 from caloforge.models.pyramid.lots import binomial, chosen, hits_of_step
@@ -177,6 +178,60 @@ def test_training_sees_what_sampling_saw(monkeypatch: pytest.MonkeyPatch) -> Non
     both = sampled.keys() & record.keys()
     assert len(both) > 500
     assert all(sampled[key] == record[key] for key in both)
+
+
+def one_hit_of_four() -> tuple[CellSteps, Parents, tuple[torch.Tensor, torch.Tensor]]:
+    """The last colour of the inner 2 x 2 cells of a layer is hit; a network that knows nothing."""
+    geometry = box(4, 1)
+    model = steps(geometry, rows=20_000)
+    torch.nn.init.zeros_(model.net.last.weight)
+    torch.nn.init.zeros_(model.net.last.bias)
+    inner = np.flatnonzero(region_of_cell(geometry) == 0)
+    last = int(inner[colours(geometry)[inner].argmax()])
+    totals = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    return model, Parents(torch.tensor([0]), torch.tensor([last]), torch.tensor([1])), totals
+
+
+def test_cross_entropy_by_hand() -> None:
+    """One of 4, 3 and 2 cells that are left is hit: odds of 1.5 to 3.5, 2.5, 1.5; the last one is certain."""
+    model, hits, totals = one_hit_of_four()
+    loss = model.loss(hits, totals, torch.zeros(1, 1), torch.zeros(1, 2), rng())
+    missed = [math.log(1 + 1.5 / rest) for rest in (3.5, 2.5, 1.5)]
+    assert float(loss.detach()) == pytest.approx(sum(missed) / 3, abs=0.004)
+
+
+def test_what_is_outside_is_missed_and_what_comes_later_is_not_known() -> None:
+    model, _, totals = one_hit_of_four()
+    block = model._block(totals, torch.zeros(1, 1), torch.zeros(1, 2))
+    shower, cell = model._open(block)
+    seen, place = model._seen(block.state, shower, cell, block), model.around[cell]
+    assert cell.tolist() == [5, 6, 9, 10]
+    assert bool((seen[place == 16] == -1).all())  # beside the grid
+    assert bool((seen[place == 17] == 0).all())  # there is no other layer
+    inner = torch.isin(place, cell)
+    assert bool((seen[inner] == 0).all())  # nothing is drawn yet
+    assert bool((seen[~inner & (place < 16)] == -1).all())  # a ring without hits
+    assert {int((place == number).sum()) > 0 for number in (5, 15, 16, 17)} == {True}
+
+
+def test_cells_that_see_hits_speak_for_themselves() -> None:
+    geometry = box(12, 3)
+    model = steps(geometry)
+    _, totals = some_hits(geometry, model, 2)
+    block = model._block(totals, torch.zeros(2, 1), torch.zeros(2, 2))
+    block.state[:, : geometry.n_cells] = torch.randint(-1, 2, (2, geometry.n_cells), generator=rng(3)).to(
+        torch.int8
+    )
+    shower, cell = (x.flatten() for x in torch.meshgrid(torch.arange(2), torch.arange(432), indexing="ij"))
+    seen = model._seen(block.state, shower, cell, block)
+    quiet = torch.arange(len(cell)) % 3 == 0
+    seen[quiet] = seen[quiet].clamp(max=0)
+    left, free = torch.full_like(cell, 3), torch.full_like(cell, 9)
+    cells = _Cells(shower, cell, seen, left, free)
+    with torch.no_grad():
+        own, found = model._logit(block, cells), model._logits_by_zone(block, cells)
+    torch.testing.assert_close(found[~quiet], own[~quiet])
+    assert len(found[quiet].unique()) < int(quiet.sum())
 
 
 def test_cells_follow_those_in_front() -> None:

@@ -12,6 +12,8 @@ from caloforge.models.totals.donors import Donors
 from caloforge.models.totals.layer_totals import LayerTotals, LayerTotalsConfig
 from caloforge.models.totals.linear import CountScale, LinearTrend
 from caloforge.models.totals.nodes import Node, splits_of
+from caloforge.models.totals.quantile_maps import MeanMaps, QuantileMaps
+from caloforge.models.totals.root import Root
 
 THRESHOLD = 0.1
 CAPACITY = torch.tensor([4, 50])
@@ -76,9 +78,61 @@ def test_the_scatter_of_a_binomial_share_is_found() -> None:
     share = torch.binomial(number, chance, generator=rng(2)) / number
     residual = (share.sqrt().asin() - chance.sqrt().asin())[:, None]
     scale = CountScale(1)
-    scale.fit(residual, number[:, None].reciprocal(), torch.ones(20_000, 1, dtype=torch.bool))
+    scale.fit(residual, number[:, None, None].reciprocal(), torch.ones(20_000, 1, dtype=torch.bool))
     assert float(scale.terms[1, 0]) == pytest.approx(0.25, rel=0.15)  # the largest residuals are cut
-    assert float(scale(torch.tensor([[0.01]], dtype=torch.float64))[0, 0]) == pytest.approx(0.05, rel=0.08)
+    assert float(scale(torch.tensor([[[0.01]]], dtype=torch.float64))[0, 0]) == pytest.approx(0.05, rel=0.08)
+
+
+def test_the_scatter_of_hard_and_soft_halves_is_found() -> None:
+    """A variance of 0.01 + 0.2 x + 0.5 y comes back though y reaches from 0.01 to 10."""
+    x = torch.rand(50_000, generator=rng(), dtype=torch.float64)
+    y = 10 ** (3 * torch.rand(50_000, generator=rng(1), dtype=torch.float64) - 2)
+    noise = torch.rand(50_000, generator=rng(2), dtype=torch.float64) * 12**0.5 - 3**0.5  # none far out
+    inverse = torch.stack([x, y], dim=1)[:, :, None].repeat(1, 1, 2)
+    residual = ((0.01 + 0.2 * x + 0.5 * y).sqrt() * noise)[:, None].repeat(1, 2)
+    known = torch.tensor([True, False]).expand(50_000, 2)
+    scale = CountScale(2, inverses=2)
+    scale.fit(residual, inverse, known)
+    np.testing.assert_allclose(scale.terms[:, 0], [0.01, 0.2, 0.5], rtol=0.15)
+    assert scale.terms[:, 1].tolist() == [1.0, 1.0, 1.0]
+    given = torch.tensor([[[2.0], [0.5]]], dtype=torch.float64)
+    scale.terms[:, 1] = torch.tensor([4.0, 1.5, 4.0])
+    assert scale(given, slice(1, 2)).tolist() == [[3.0]]
+
+
+def test_quantile_maps_by_hand() -> None:
+    """What is drawn from 0 to 1 is real from 0 to 2 in class 0; class 2 has few rows."""
+    drawn = torch.arange(1001, dtype=torch.float64) / 1000
+    key = torch.zeros(1001, dtype=torch.int64)
+    maps = QuantileMaps(3)
+    few = torch.full((10,), 2), torch.ones(10).double()
+    maps.fit((torch.cat([key, few[0]]), torch.cat([drawn, few[1]])), (key, 2 * drawn))
+    asked = torch.tensor([0.25, 0.5, 0.9, 0.0, 1.0, -1.0, 5.0]).double()
+    edge = 0.5 / 65  # where the outermost quantiles are: beyond them it is a shift
+    wanted = [0.5, 1.0, 1.8, edge, 2.0 - edge, edge - 1.0, 6.0 - edge]
+    np.testing.assert_allclose(maps(torch.zeros(7, dtype=torch.int64), asked), wanted, atol=1e-5)
+    np.testing.assert_allclose(maps(torch.full((7,), 2), asked), asked, atol=1e-6)
+
+
+def test_mean_energies_get_their_distribution_by_region_and_number() -> None:
+    """Hits alone are drawn with half of their energy in region 1; pairs, and region 0, are right."""
+    hits = torch.randint(1, 3, (3000, 2, 2), generator=rng()).double()
+    energy = hits * (0.5 + torch.rand(3000, 2, 2, generator=rng(1), dtype=torch.float64))
+    soft = torch.ones_like(hits)
+    soft[..., 1] = torch.where(hits[..., 1] == 1, 0.5, 1.0)
+    maps = MeanMaps(2)
+    maps.fit((hits, soft * energy), (hits, energy))
+    np.testing.assert_allclose(maps(hits, soft * energy), energy, rtol=0.02)
+    none = maps(torch.zeros(1, 2, 2).double(), torch.zeros(1, 2, 2).double())
+    assert float(none.sum()) == 0.0
+
+
+def test_maps_leave_the_regions_their_energies() -> None:
+    model, (_, _, incident, condition) = fitted(), toy(200)
+    _, before = model._draw(incident, condition, StreamNoise(3, np.arange(200)))
+    counts, after = model.sample(incident, condition, StreamNoise(3, np.arange(200)))
+    before, after = ((x * WEIGHTS[:, None]).sum(1) for x in (before, after - THRESHOLD * counts))
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=0.0)
 
 
 def test_donors_come_from_the_leaf_of_their_terms() -> None:
@@ -147,3 +201,15 @@ def test_few_showers_will_do_and_none_fitted_is_an_error() -> None:
     model = LayerTotals(config, capacity=CAPACITY, weights=WEIGHTS, threshold=THRESHOLD)
     with pytest.raises(ConfigError, match="not fitted"):
         model.sample(*toy(30)[2:], StreamNoise(0, np.arange(30)))
+
+
+def test_smeared_residuals_are_as_wide_as_real_ones() -> None:
+    """Half of the variance from a donor, half from the smearing: the sum is that of the showers."""
+    _, _, incident, condition = toy(2000)
+    root = Root(1, size=2000, smooth=1.0)
+    hits = 50 * torch.randn(2000, 1, generator=rng(7)).exp().double().round() + 1
+    energy = hits * torch.randn(2000, 1, generator=rng(8), dtype=torch.float64).exp()
+    root.fit(hits, energy, incident, condition, rng())
+    kept = root.residual.double()
+    drawn = root._residual(condition, StreamNoise(1, np.arange(2000)))
+    torch.testing.assert_close(drawn.std(0), kept.std(0), rtol=0.06, atol=0.0)

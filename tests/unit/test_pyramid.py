@@ -16,6 +16,7 @@ from caloforge.models import Particles
 from caloforge.models.noise import StreamNoise
 from caloforge.models.pyramid.choice import ChoiceFlow
 from caloforge.models.pyramid.flow_totals import FlowTotals
+from caloforge.models.pyramid.left_over import LeftOver
 from caloforge.models.pyramid.sets import SetHits
 from caloforge.models.pyramid.side import common_share
 from caloforge.models.pyramid.tree import Parents, PyramidTree
@@ -222,9 +223,10 @@ def test_cells_see_the_energies_that_came_before(model: Pyramid, data: TrainingD
     hits, energy = model._hits_of(batch_of(data, size=8))
     step = colour[hits.number]
     known = energies._known(hits, step, energies.sums(hits, energy))
-    all_seen = known.own(torch.ones(len(step)))
+    left = LeftOver(torch.ones(len(step)), torch.ones(len(step)))
+    all_seen = known.own(left, torch.ones(len(step)))
     for last in range(4):
-        seen = known.own((step < last).float())
+        seen = known.own(left, (step < last).float())
         assert torch.equal(seen[step <= last], all_seen[step <= last])
         assert torch.equal(seen, all_seen) == (last == 3)
 

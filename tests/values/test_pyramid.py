@@ -11,10 +11,15 @@ import torch
 
 from caloforge.geometry import geometry_from_dict
 from caloforge.models.pyramid.choice import ChoiceFlow
+from caloforge.models.pyramid.energy_sums import with_sums
+from caloforge.models.pyramid.groups import group_of_cell, group_sums
 from caloforge.models.pyramid.hit_energies import HitEnergies
+from caloforge.models.pyramid.left_over import LeftOver, left_before
+from caloforge.models.pyramid.lots import chosen
 from caloforge.models.pyramid.side import ShowerSide
 from caloforge.models.pyramid.tree import Parents, sums_by_layer
 from caloforge.nn import SetContext, SplineFlowConfig
+from caloforge.nn.topk import gumbel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,6 +188,7 @@ def learnt(model: HitEnergies, hits: Parents, energy: Tensor, monkeypatch: pytes
         return target[:, 0]
 
     monkeypatch.setattr(model.flow, "log_prob", record)
+    monkeypatch.setattr(LeftOver, "last", property(lambda left: torch.zeros_like(left.number).bool()))
     model.log_prob(hits, energy, torch.zeros(len(hits.per_shower), 1), rng())
     return model.scale.inverse(seen[0]).exp() + THRESHOLD
 
@@ -277,14 +283,112 @@ def test_cells_of_earlier_steps_do_not_see_the_last_one() -> None:
     model.side.common.fill_(0.0)
     step = model.colour[hits.number]
     torch.nn.init.normal_([m for m in model.flow.modules() if isinstance(m, torch.nn.Linear)][-1].weight)
-    layers, condition = torch.full((80, 2), 50.0), torch.zeros(80, 1)
+    counts, condition = model.sums(hits, step.float())[0], torch.zeros(80, 1)
+    totals = counts, torch.full((80, 2), 50.0)
+    noise = torch.randn(len(step), 3, generator=rng(9))
     last = 0.7 * (step == 3).float()[:, None]
     with torch.no_grad():
-        first, second = (
-            model.sample(hits, layers, condition, torch.zeros(80, 2), Shifted(x)) for x in (0 * last, last)
-        )
-    # scaled to the layers' energies: ratios between cells of the earlier steps stay
-    early = (step < 3) & (hits.shower == 0) & (hits.number < 16)
-    before, after = (e[early] - THRESHOLD for e in (first, second))
-    torch.testing.assert_close(after / after.sum(), before / before.sum(), rtol=1e-4, atol=1e-6)
+        first, second = (model._drawn(hits, totals, condition, noise + x) for x in (0 * last, last))
+    assert torch.equal(first[step < 3], second[step < 3])
     assert not torch.allclose(first, second)
+
+
+def test_energies_are_brought_to_their_sums_by_hand() -> None:
+    """x -> x exp(lambda x / (x + m)): the change's logarithms are as the weights, sums as wanted."""
+    excess, key = torch.tensor([0.1, 1.0, 3.0, 2.0, 5.0]).double(), torch.tensor([0, 0, 0, 1, 3])
+    wanted = torch.tensor([6.0, 0.5, 9.0, 5.0]).double()
+    found = with_sums(excess, wanted, key)
+    assert found[:3].sum().item() == pytest.approx(6.0, rel=1e-9)
+    assert found[3:].tolist() == pytest.approx([0.5, 5.0], rel=1e-9)
+    change = (found / excess)[:3].log()
+    weight = torch.tensor([0.1 / 2.1, 1.0 / 3.0, 3.0 / 5.0]).double()  # six for three: two on average
+    np.testing.assert_allclose(change / change[2], weight / weight[2], rtol=1e-6)
+    far = with_sums(excess, torch.tensor([0.0, 1e4, 1.0, 1e-3]).double(), key)
+    assert far[:3].tolist() == [0.0, 0.0, 0.0]
+    assert far[3:].tolist() == pytest.approx([1e4, 1e-3], rel=1e-6)
+
+
+def test_groups_of_cells_by_hand() -> None:
+    assert group_of_cell(np.array([0, 0, 1]), 2).tolist() == [0, 0, 1, 2, 2, 3]
+    hits = Parents(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2]), torch.tensor([2, 1]))
+    counts, sums = group_sums(hits, torch.tensor([0, 0, 1, 2, 2, 3]), torch.tensor([1.0, 2.5, 4.0]), 4)
+    assert counts.tolist() == [[2.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
+    assert sums.tolist() == [[3.5, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0]]
+
+
+def test_the_cell_that_is_missed_is_that_of_independent_cells() -> None:
+    """Two of three are hit: each is missed with a chance that goes as exp(-logit)."""
+    groups, logit = 20_000, torch.tensor([2.0, 0.0, 0.0])
+    key = torch.arange(groups).repeat_interleave(3)
+    race = gumbel(torch.rand(3 * groups, generator=rng(4), dtype=torch.float64))
+    hit = chosen(logit.repeat(groups).double(), race, key, torch.full((groups,), 2)).reshape(-1, 3)
+    assert bool((hit.sum(1) == 2).all())
+    chance = (-logit).exp() / (-logit).exp().sum()
+    np.testing.assert_allclose((~hit).double().mean(0), chance, atol=0.01)
+
+
+def two_groups() -> tuple[Parents, Tensor, Tensor, Tensor]:
+    """Hits of two showers, their groups (of two) and steps (of three), energies above threshold."""
+    shower = torch.tensor([0, 0, 0, 0, 1])
+    hits = Parents(shower, torch.tensor([0, 1, 2, 3, 0]), torch.tensor([4, 1]))
+    return (
+        hits,
+        torch.tensor([0, 0, 1, 0, 1]),
+        torch.tensor([0, 2, 1, 2, 0]),
+        torch.tensor([1.0, 2.0, 4, 8, 16]),
+    )
+
+
+def test_what_is_left_by_hand() -> None:
+    left = left_before(*two_groups(), (2, 3))
+    assert left.number.tolist() == [3.0, 2.0, 1.0, 2.0, 1.0]
+    assert left.excess.tolist() == [11.0, 10.0, 4.0, 10.0, 16.0]
+    assert left.last.tolist() == [False, False, True, False, True]
+    assert left.mean.tolist() == pytest.approx([11 / 3, 5.0, 4.0, 5.0, 16.0])
+    np.testing.assert_allclose(left.features[1], [math.log(2) - 2, math.log(5)], rtol=1e-6)
+
+
+def test_what_is_left_after_some_is_what_the_next_ones_see() -> None:
+    hits, group, step, excess = two_groups()
+    key, left = (
+        hits.shower * 2 + group,
+        LeftOver(torch.tensor([3.0, 1, 0, 1]), torch.tensor([11.0, 4, 0, 16])),
+    )
+    for turn in range(3):
+        rows = step == turn
+        seen, known = left.of(key[rows]), left_before(hits, group, step, excess, (2, 3)).of(rows)
+        assert torch.equal(seen.number, known.number)
+        assert torch.equal(seen.excess, known.excess)
+        left = left.less(excess[rows], key[rows])
+    assert left.number.tolist() == [0.0] * 4
+    assert left.too_little.tolist() == [False] * 4
+    poor = LeftOver(torch.tensor([2.0, 2.0, 1.0]), torch.tensor([-3.0, 2.1e-3, 0.9e-3]))
+    assert poor.too_little.tolist() == [True, False, True]
+    assert poor.mean.tolist() == pytest.approx([1e-3, 1.05e-3, 1e-3])
+
+
+def test_energies_that_others_cannot_afford_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group of three has 6 MeV; two hits draw 4 and 5, then 1 and 1.5, and stay so."""
+    model, _, _ = energies(box(4, 4, 2))
+    z = torch.tensor([[4.0, 1.0, 9.0], [5.0, 1.5, 9.0], [7.0, 7.0, 7.0]])
+    monkeypatch.setattr(model.flow, "sample", lambda noise, _: model.scale(noise.log()))
+    monkeypatch.setattr(model.scale, "forward", lambda value: value)
+    monkeypatch.setattr(model.scale, "inverse", lambda value: value)
+    context = torch.zeros(3, 1), torch.zeros(3, 1)
+    left = LeftOver(torch.tensor([3.0, 1.0]), torch.tensor([6.0, 2.5]))
+    drawn = model._affordable(context, left, torch.tensor([0, 0, 1]), z)
+    assert drawn.tolist() == pytest.approx([1.0, 1.5, 2.5])  # the last of its group has all that is left
+    poor = LeftOver(torch.tensor([3.0, 1.0]), torch.tensor([0.3, 2.5]))
+    assert model._affordable(context, poor, torch.tensor([0, 0, 1]), z).tolist() == pytest.approx(
+        [0.1, 0.1, 2.5]
+    )
+
+
+def test_hits_whose_energy_is_certain_are_not_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, energy = energies(box(4, 4, 2))
+    rows: list[int] = []
+    monkeypatch.setattr(model.flow, "log_prob", lambda target, _: rows.append(len(target)) or target[:, 0])
+    model.side.common.fill_(0.0)
+    alone = Parents(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 20]), torch.tensor([2, 1]))
+    found = model.log_prob(alone, energy[:3], torch.zeros(2, 1), rng())
+    assert len(found) == rows[0] == 1  # the first of two; the other one, and a hit alone, get what is left

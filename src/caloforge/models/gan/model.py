@@ -117,9 +117,8 @@ class ThreeDGAN(GenerativeModel):
     @property
     def _least(self) -> float:
         """What a drawn hit has at least, in an image."""
-        return max(
-            self.images.threshold, (self.config.generator.least * self.images.scale) ** self.images.power
-        )
+        least: float = (self.config.generator.least * self.images.scale) ** self.images.power
+        return max(self.images.threshold, least)
 
     @property
     def _made_by(self) -> tuple[str, ...]:

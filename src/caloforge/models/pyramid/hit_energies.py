@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
+from caloforge.models.pyramid.energy_sums import with_sums
 from caloforge.models.pyramid.groups import group_of_cell, group_sums
+from caloforge.models.pyramid.left_over import LeftOver, left_before
 from caloforge.models.pyramid.regions import log_radius
 from caloforge.models.pyramid.side import ShowerSide
 from caloforge.nn import SetContext, SplineFlow
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Noise
-    from caloforge.models.pyramid.tree import Parents
+    from caloforge.models.pyramid.tree import Parents, Totals
     from caloforge.nn import SplineFlowConfig
 
 __all__ = ["HitEnergies"]
 
 _COLOURS = 4
 _PLACE_FEATURES = 4 + _COLOURS
+_TRIES = 3  # to draw energies that leave enough to those that follow
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ class _Known:
         """Some of the hits."""
         return _Known(self.features[rows], self.around[rows], self.earlier[rows])
 
-    def own(self, target: Tensor) -> Tensor:
-        """The features, and the energies ``target`` that there are around each hit."""
-        return torch.cat([self.features, padded_rows(target, self.around) * self.earlier], dim=1)
+    def own(self, left: LeftOver, target: Tensor) -> Tensor:
+        """The features, what is left, and the energies ``target`` that there are around each hit."""
+        parts = [self.features, left.features, padded_rows(target, self.around) * self.earlier]
+        return torch.cat(parts, dim=1)
 
 
 class HitEnergies(nn.Module):
@@ -62,6 +66,10 @@ class HitEnergies(nn.Module):
     the other: a cell is generated given the energies of the cells around it whose colours came before.
     The likelihood of all is the product of the steps'. Which colour comes first is drawn anew for
     every shower in training.
+
+    A cell knows how many hits of its region are left, and how much energy: the last one gets what is
+    left. Energies that leave too little to the others are drawn again. What is missing in the end, since
+    cells of one colour are drawn together, ``with_sums`` mends.
 
     Args:
         config: Sizes of the flow.
@@ -94,7 +102,7 @@ class HitEnergies(nn.Module):
             self.register_buffer(name, table, persistent=False)  # the geometry has them
         self.side = ShowerSide(geometry, region)
         self.scale = QuantileTransform()
-        own = self.n_layers + self.n_regions + _PLACE_FEATURES + 3 * around.shape[1]
+        own = self.n_layers + self.n_regions + _PLACE_FEATURES + LeftOver.FEATURES + 3 * around.shape[1]
         self.flow = SplineFlow(1, config, shared=conditions, own=own)
 
     def fit(self, hits: Parents, energy: Tensor, condition: Tensor) -> None:
@@ -103,13 +111,21 @@ class HitEnergies(nn.Module):
         self.side.fit(hits, energy, condition)
 
     def log_prob(self, hits: Parents, energy: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
-        """Log-densities ``(H,)`` of the cells' energies ``(H,)`` [MeV]; arguments as of ``sample``."""
+        """Log-densities of the cells' energies ``(H,)`` [MeV], of those alone that are not certain.
+
+        Arguments as of ``sample``.
+        """
         latent = self.side.latent(hits, energy, condition, rng)
-        target = self.scale(self._log(self.side.tilted(hits, energy, -latent, condition)))
+        energy = self.side.tilted(hits, energy, -latent, condition)
+        target = self.scale(self._log(energy))
         first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
         step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
-        known = self._known(hits, step, self.sums(hits, energy))
-        return self.flow.log_prob(target[:, None], SetContext(condition, hits.shower, known.own(target)))
+        totals = self.sums(hits, energy)
+        left = left_before(hits, self.group[hits.number], step, energy - self.threshold, self._steps)
+        own = self._known(hits, step, totals).own(left, target)
+        free = (~left.last).nonzero()[:, 0]
+        context = SetContext(condition, hits.shower[free], own[free])
+        return self.flow.log_prob(target[free, None], context)
 
     def sample(self, hits: Parents, totals: Tensor, condition: Tensor, side: Tensor, noise: Noise) -> Tensor:
         """Energies ``(H,)`` [MeV] of the cells.
@@ -121,32 +137,62 @@ class HitEnergies(nn.Module):
             side: Latent vectors of ``ShowerSide``, ``(B, 2)``.
             noise: Random numbers.
         """
-        z = noise.normal("energies", hits.per_shower, 1)
-        step = self.colour[hits.number]
-        totals = totals.to(z.dtype)
+        z = noise.normal("energies", hits.per_shower, _TRIES)
         counts, _ = self.sums(hits, z[:, 0])
-        known = self._known(hits, step, (counts, totals))
-        target = torch.zeros_like(z[:, 0])
+        totals = totals.to(z.dtype)
+        wanted = (totals - counts * self.threshold).clamp_min(0.0).flatten()
+        excess = self._drawn(hits, (counts, totals), condition, z)
+        energy = self.threshold + with_sums(excess, wanted, self._key(hits))
+        return self.side.tilted(hits, energy, side, condition)
+
+    def _drawn(self, hits: Parents, totals: Totals, condition: Tensor, z: Tensor) -> Tensor:
+        """What hits have above threshold [MeV], colour by colour, ``(H,)``."""
+        step, key = self.colour[hits.number], self._key(hits)
+        known = self._known(hits, step, totals)
+        counts, sums = (values.flatten() for values in totals)
+        left = LeftOver(counts, sums - counts * self.threshold)
+        target, excess = torch.zeros_like(z[:, 0]), torch.zeros_like(z[:, 0])
         for colour in range(_COLOURS):
             rows = (step == colour).nonzero()[:, 0]
-            own = known.of(rows).own(target)
-            drawn = self.flow.sample(z[rows], SetContext(condition, hits.shower[rows], own))
-            target = target.index_copy(0, rows, drawn[:, 0])
-        excess = self.scale.inverse(target).exp()
-        factor = (totals - counts * self.threshold).clamp_min(0.0)
-        factor = factor / self.sums(hits, excess)[1].clamp_min(1e-12)
-        energy = self.threshold + excess * factor[hits.shower, self.group[hits.number]]
-        return self.side.tilted(hits, energy, side, condition)
+            own = known.of(rows).own(left.of(key[rows]), target)
+            drawn = self._affordable((condition[hits.shower[rows]], own), left, key[rows], z[rows])
+            excess = excess.index_copy(0, rows, drawn)
+            target = target.index_copy(0, rows, self.scale(drawn.log()))
+            left = left.less(drawn, key[rows])
+        return excess
+
+    def _affordable(self, context: tuple[Tensor, Tensor], left: LeftOver, key: Tensor, z: Tensor) -> Tensor:
+        """What hits of one colour have [MeV], ``(M,)``; drawn again if it leaves too little to the others."""
+        given = left.of(key)
+        drawn, again = given.mean, torch.ones_like(key, dtype=torch.bool)
+        for attempt in z.unbind(1):
+            tried = (again & ~given.last).nonzero()[:, 0]
+            some = SetContext(context[0][tried], own=context[1][tried])
+            found = self.scale.inverse(self.flow.sample(attempt[tried, None], some)[:, 0]).exp()
+            drawn = drawn.index_copy(0, tried, found)
+            again = left.less(drawn, key).too_little[key]
+            if not bool(again.any()):
+                break
+        return torch.where(again, given.mean, drawn)
 
     def sums(self, hits: Parents, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Hits and energies of all regions of the layers, ``(B, G)`` each."""
-        return group_sums(hits, self.group, energy, self.n_layers * self.n_regions)
+        return group_sums(hits, self.group, energy, self._steps[0])
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """Groups and colours."""
+        return self.n_layers * self.n_regions, _COLOURS
+
+    def _key(self, hits: Parents) -> Tensor:
+        """The hits' groups, counted through all showers, ``(H,)``."""
+        return hits.shower * self._steps[0] + self.group[hits.number]
 
     def _log(self, energy: Tensor) -> Tensor:
         # what a cell has above threshold: no generated hit can fall below it
         return (energy - self.threshold).clamp_min(1e-4 * max(self.threshold, 1e-3)).log()
 
-    def _known(self, hits: Parents, step: Tensor, totals: tuple[Tensor, Tensor]) -> _Known:
+    def _known(self, hits: Parents, step: Tensor, totals: Totals) -> _Known:
         """Place, hits and mean energy of the region, hits around."""
         around = find_neighbours(hits.shower, hits.number, self.around[hits.number], size=self.n_cells)
         last = torch.full_like(step[:1], _COLOURS)

@@ -119,7 +119,8 @@ class Pyramid(GenerativeModel):
         condition = self.conditions(batch.particles)
         hits, energy = self._hits_of(batch)
         if turn == "energies":
-            return {"loss": -self.energies.log_prob(hits, energy, condition, rng).mean()}
+            density = self.energies.log_prob(hits, energy, condition, rng)
+            return {"loss": -density.sum() / max(len(density), 1)}
         totals = self.energies.sums(hits, energy)
         side = self.energies.side.latent(hits, energy, condition, rng)
         return {"loss": self.hits.loss(hits, totals, condition, side, turn=turn, rng=rng)}

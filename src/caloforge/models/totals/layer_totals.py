@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from caloforge.models.noise import StreamNoise
 from caloforge.models.totals.donors import Donors
 from caloforge.models.totals.linear import CountScale, LinearTrend
 from caloforge.models.totals.nodes import Node, splits_of
+from caloforge.models.totals.quantile_maps import MeanMaps
 from caloforge.models.totals.root import Root, log_mean
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import powers
@@ -69,6 +72,8 @@ class LayerTotals(Fitted):
     energies above threshold (as the ratio of the mean energies on both sides). Of both a linear trend
     in what is known already, in the nodes beside it above all, is taken out; the rest is drawn
     from real residuals, all regions' together. So sums over layers come out as they were drawn first.
+    In the end mean energies of hits are mapped to the distributions of training showers (``MeanMaps``),
+    at the same sums of the regions over the whole shower.
 
     Fitted in seconds; nothing of it is trained by gradients.
 
@@ -93,6 +98,7 @@ class LayerTotals(Fitted):
         self.nodes = splits_of(self.n_layers)
         self.root = Root(self.n_regions, size=config.donors, smooth=config.smooth)
         self.splits = nn.ModuleList(self._split(number) for number in range(len(self.nodes)))
+        self.maps = MeanMaps(self.n_regions)
 
     def fit(
         self, counts: Tensor, energies: Tensor, incident: Tensor, condition: Tensor, rng: torch.Generator
@@ -119,11 +125,23 @@ class LayerTotals(Fitted):
             assert isinstance(split, _Split)  # for the type checker: a ModuleList forgets
             value = split.fit(terms, (drawn.hits[node], drawn.energy[node]), halves, rng)
             _share(drawn, node, *halves, value)
+        seed = int(torch.randint(2**31, (), generator=rng))
+        noise = StreamNoise(seed, np.arange(len(counts)), device=counts.device)
+        self.maps.fit(self._draw(incident, condition, noise), (counts, excess))
         self._done()
 
     def sample(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits (whole numbers, float64) and energies [MeV] of regions and layers, ``(B, L, R)`` each."""
         self._require_fitted()
+        counts, excess = self._draw(incident, condition, noise)
+        mapped = self.maps(counts, excess)
+        # what the whole shower has in each region stays
+        before, after = ((values * self.weights[:, None]).sum(1) for values in (excess, mapped))
+        factor = before / after.clamp_min(_SMALLEST)
+        return counts, mapped * factor[:, None] + counts * self.threshold
+
+    def _draw(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Hits, and energies above threshold before they are mapped."""
         width = 1 + self.n_regions
         uniform = torch.split(noise.uniform("totals", 1, width * len(self.nodes)), width, dim=1)
         whole = Node(0, self.n_layers)
@@ -136,7 +154,7 @@ class LayerTotals(Fitted):
             _share(drawn, node, front, energy, value)
         layers = [Node(layer, layer + 1) for layer in range(self.n_layers)]
         counts, weighted = (torch.stack([v[n] for n in layers], 1) for v in (drawn.hits, drawn.energy))
-        return counts, weighted / self.weights[:, None] + counts * self.threshold
+        return counts, weighted / self.weights[:, None]
 
     def _split(self, number: int) -> _Split:
         node, regions = self.nodes[number], self.n_regions
@@ -174,7 +192,7 @@ class _Split(nn.Module):
         for name, values in zip(("front", "behind"), capacity, strict=True):
             self.register_buffer(name, values, persistent=False)
         self.trend = LinearTrend(terms, 2 * regions)
-        self.scale = CountScale(2 * regions)
+        self.scale = CountScale(2 * regions, inverses=2)
         self.donors = Donors(terms, 2 * regions, leaves=config.leaves, size=config.donors, leaf=config.leaf)
 
     def fit(
@@ -202,7 +220,7 @@ class _Split(nn.Module):
         value = torch.cat([angle, torch.where(both, ratio, 0.0)], dim=1)
         known = torch.cat([high > low, both], dim=1)
         self.trend.fit(terms, value, known)
-        inverse = self._inverse(low, high, front_hits, behind)
+        inverse = torch.cat([_of_hits(low, high), _of_energies(front_hits, behind, energy)], dim=2)
         residual = value - self.trend(terms)
         self.scale.fit(residual, inverse, known)
         self.donors.fit(terms, (residual / self.scale(inverse)).where(known, torch.nan), rng)
@@ -217,16 +235,14 @@ class _Split(nn.Module):
         trend, donor = self.trend(terms), self.donors(terms, uniform[:, 0])
         angle, ratio = trend.chunk(2, dim=1)
         own, other = donor.chunk(2, dim=1)
-        scale, slope = self.scale.terms.chunk(2, dim=1)
-        angle = angle + own.nan_to_num(0.0) * (scale[0] + scale[1] / (high - low + 1)).sqrt()
+        angle = angle + own.nan_to_num(0.0) * self.scale(_of_hits(low, high), slice(None, regions))
         angle = angle.clamp(0.0, _QUARTER)
         front = torch.clamp(low + ((high - low + 1) * angle.sin().square()).floor(), min=low, max=high)
         behind = hits - front
         both = (front > 0) & (behind > 0)
-        inverse = front.clamp_min(1).reciprocal() + behind.clamp_min(1).reciprocal()
         # a donor that had hits on one side alone does not tell of energies
         other = torch.where(other.isnan(), torch.special.ndtri(uniform[:, 1:]), other)
-        ratio = ratio + other * (slope[0] + slope[1] * inverse).sqrt()
+        ratio = ratio + other * self.scale(_of_energies(front, behind, energy), slice(regions, None))
         ratio = torch.minimum(torch.maximum(ratio, self.trend.low[regions:]), self.trend.high[regions:])
         heavy = front * ratio.exp()
         share = torch.where(both, heavy / (heavy + behind).clamp_min(1e-12), (front > 0).double())
@@ -237,9 +253,17 @@ class _Split(nn.Module):
         """Fewest and most hits of the front half: neither can have more than it has cells."""
         return (hits - self.behind).clamp_min(0.0), torch.minimum(hits, self.front)
 
-    def _inverse(self, low: Tensor, high: Tensor, front: Tensor, behind: Tensor) -> Tensor:
-        ratio = front.clamp_min(1).reciprocal() + behind.clamp_min(1).reciprocal()
-        return torch.cat([(high - low + 1).reciprocal(), ratio], dim=1)
+
+def _of_hits(low: Tensor, high: Tensor) -> Tensor:
+    """What the scatter of the hits' angles follows, ``(B, 2, R)``."""
+    inverse = (high - low + 1).reciprocal()
+    return torch.stack([inverse, torch.zeros_like(inverse)], dim=1)
+
+
+def _of_energies(front: Tensor, behind: Tensor, energy: Tensor) -> Tensor:
+    """What the scatter of the ratios of energies follows, ``(B, 2, R)``: hits, and tracks in few of them."""
+    hits = front.clamp_min(1).reciprocal() + behind.clamp_min(1).reciprocal()
+    return torch.stack([hits, (energy + _FLOOR).reciprocal()], dim=1)
 
 
 def _share(drawn: _Drawn, node: Node, hits: Tensor, energy: Tensor, value: Tensor) -> None:

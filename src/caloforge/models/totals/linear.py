@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import nn
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ _RIDGE = 1.0
 _NARROWEST = 1e-6
 _LEAST_ROWS = 20  # columns with fewer have no trend
 _LEAST_VARIANCE = 1e-4
+_ROUNDS = 4
 _CUT = 0.99  # of the squared residuals: larger ones count as this quantile
 
 
@@ -67,29 +70,43 @@ class LinearTrend(nn.Module):
 
 
 class CountScale(nn.Module):
-    """Standard deviation of residuals: sqrt(a + b x), where x is about one over a number of hits.
+    """Standard deviation of residuals: sqrt(a + b x + ...), where x is about one over a number of hits.
 
     Args:
         columns: Columns of the residuals, ``D``.
+        inverses: Numbers such as x, ``K``.
     """
 
     terms: Tensor
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, inverses: int = 1) -> None:
         super().__init__()
-        self.register_buffer("terms", torch.ones(2, columns, dtype=torch.float64))
+        self.register_buffer("terms", torch.ones(1 + inverses, columns, dtype=torch.float64))
 
     def fit(self, residuals: Tensor, inverse: Tensor, known: Tensor) -> None:
-        """Take a and b from residuals and ``inverse`` counts, ``(N, D)`` each, where they are ``known``."""
+        """Take a, b ... from residuals ``(N, D)`` and ``inverse`` ``(N, K, D)``, where they are ``known``.
+
+        A square of a residual scatters as much as its mean: rows count by one over its square.
+        """
         for column in range(residuals.shape[1]):
             rows = known[:, column]
             if int(rows.sum()) >= _LEAST_ROWS:
                 square = residuals[rows, column].square()
                 square = square.clamp(max=float(square.quantile(_CUT)))
-                matrix = nn.functional.pad(inverse[rows, column][:, None], (1, 0), value=1.0)
-                found = torch.linalg.lstsq(matrix, square[:, None]).solution[:, 0]
-                self.terms[:, column] = found.nan_to_num(_LEAST_VARIANCE).clamp_min(_LEAST_VARIANCE)
+                matrix = nn.functional.pad(inverse[rows, :, column], (1, 0), value=1.0)
+                self.terms[:, column] = _variances(matrix, square)
 
-    def forward(self, inverse: Tensor) -> Tensor:
-        """Standard deviations ``(N, D)``."""
-        return (self.terms[0] + self.terms[1] * inverse).sqrt()
+    def forward(self, inverse: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Standard deviations ``(N, D)`` of some columns, of which ``inverse`` ``(N, K, D)`` is."""
+        terms = self.terms[:, columns]
+        return (terms[0] + (terms[1:] * inverse).sum(1)).sqrt()
+
+
+def _variances(matrix: Tensor, square: Tensor) -> Tensor:
+    """Coefficients ``(K + 1,)``, none of them negative, of squares ``(N,)`` on terms ``(N, K + 1)``."""
+    terms, target = matrix.cpu().numpy(), square.cpu().numpy()
+    found = np.append(max(target.mean(), _LEAST_VARIANCE), np.zeros(terms.shape[1] - 1))
+    for _ in range(_ROUNDS):
+        weight = 1.0 / (terms @ found)
+        found = np.maximum(nnls(terms * weight[:, None], target * weight)[0], _LEAST_VARIANCE)
+    return torch.from_numpy(found)
