@@ -118,8 +118,8 @@ class ThreeDGAN(GenerativeModel):
     def _least(self) -> float:
         """What a drawn hit has at least, in an image."""
         least: float = (self.config.generator.least * self.images.scale) ** self.images.power
-        least = self.config.generator.least * self.images.scale
-        return max(self.images.threshold, float(least**self.images.power))
+        least = float((self.config.generator.least * self.images.scale) ** self.images.power)
+        return max(self.images.threshold, least)
 
     @property
     def _made_by(self) -> tuple[str, ...]:
