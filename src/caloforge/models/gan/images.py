@@ -39,11 +39,11 @@ class Images:
             raise ConfigError(bad("3dgan", got=got, expected=expected))
         layers, nx, ny = geometry.dense_shape
         self.shape = (nx, ny, layers)
-        self.scale = config.scale / GEV
-        self.power = config.power
+        self.scale = float(config.scale / GEV)
+        self.power = float(config.power)
         self.log_energy = config.log_energy
         self._cut = geometry.threshold
-        self.threshold = (geometry.threshold * self.scale) ** self.power
+        self.threshold = float((geometry.threshold * self.scale) ** self.power)
         self._dense = (layers, nx, ny)
 
     def encode(self, dense: Tensor) -> Tensor:
