@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from caloforge.units import GEV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import torch
     from numpy.typing import NDArray
@@ -70,8 +70,9 @@ class Batches:
         rng = self.draws.numpy(purpose, number)
         return self._assembled(rows, config.points, rng).to(self.device)
 
-    @contextmanager
-    def ahead(self, purpose: str, config: StageConfig, numbers: range) -> Iterator[Iterator[Batch]]:
+    def ahead(
+        self, purpose: str, config: StageConfig, numbers: range
+    ) -> AbstractContextManager[Iterator[Batch]]:
         """Batches of the train part, one after the other, made in a thread while others are trained on.
 
         Args:
@@ -83,8 +84,7 @@ class Batches:
         def make(number: int) -> Batch:
             return self.draw("train", purpose, number, config, size=config.batch_size)
 
-        with prefetched(make, numbers) as batches:
-            yield batches
+        return prefetched(make, numbers)
 
     def _assembled(self, rows: NDArray[np.int64], points: int, rng: np.random.Generator) -> Batch:
         cells = self.model.trains_on == "cells"

@@ -153,21 +153,26 @@ class ThreeDGAN(GenerativeModel):
 
     def validation(self, batch: Batch, *, stage: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002
         """Distances of generated showers from the real ones, and whether there is any variety."""
-        real = self._real(batch)
-        image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
-        geant4, mine = self.images.read_out(real.image), self.images.read_out(image)
-        found = distances(geant4, mine, real.energy, self.geometry.threshold)
+        geant4, mine = self._read_out(batch, rng)
+        found = distances(geant4, mine, batch.energy, self.geometry.threshold)
         found["empty"], found["diversity"] = diversity(mine, geant4)
         return found
 
-    def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:
+    def health(self, batch: Batch, *, stage: str, rng: torch.Generator) -> str:  # noqa: ARG002
         """Whether more than half of the showers are empty, or all have one shape."""
-        found = self.validation(batch, stage=stage, rng=rng)
-        if float(found["empty"]) > _EMPTY:
-            return f"{float(found['empty']):.0%} of the showers are empty"
-        if float(found["diversity"]) < _DIVERSITY:
-            return f"showers differ by {float(found['diversity']):.2g} of what real ones do"
+        geant4, mine = self._read_out(batch, rng)
+        empty, different = map(float, diversity(mine, geant4))
+        if empty > _EMPTY:
+            return f"{empty:.0%} of the showers are empty"
+        if different < _DIVERSITY:
+            return f"showers differ by {different:.2g} of what real ones do"
         return ""
+
+    def _read_out(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Cell energies [MeV] of a batch, and of generated showers of its particles."""
+        real = self._real(batch)
+        image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
+        return self.images.read_out(real.image), self.images.read_out(image)
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate the hit cells of every particle's shower."""
