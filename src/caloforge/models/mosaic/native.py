@@ -1,0 +1,110 @@
+"""The compiled engine: what ``reference`` specifies, bit for bit, and what fitting needs, in C++.
+
+It is the module ``caloforge._engine``, made of the headers in ``engine/include``; an installation without a C++
+compiler has none.
+"""
+
+from __future__ import annotations
+
+import weakref
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.errors import DataError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from caloforge import _engine
+    from caloforge.models.mosaic.program import Program
+    from caloforge.models.mosaic.tables import Roots, Tables
+
+__all__ = ["available", "generate"]
+
+Cells = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
+
+
+def available() -> bool:
+    """Whether this installation has the compiled engine."""
+    return find_spec("caloforge._engine") is not None
+
+
+def generate(  # noqa: PLR0917 - every engine has these arguments in this order
+    program: Program,
+    tables: Tables,
+    roots: Roots,
+    energy: NDArray[np.float32],
+    codes: NDArray[np.int16],
+    keys: NDArray[np.uint64],
+    *,
+    threads: int = 1,
+) -> Cells:
+    """Make showers, as ``reference.generate`` does; Ctrl-C is heard every few milliseconds.
+
+    The packed model is kept for the next call with the same objects.
+
+    Args:
+        program: Of the read-out.
+        tables: Fitted to it.
+        roots: The real showers to start from.
+        energy: Incident energies [MeV], ``(B,)``.
+        codes: Of the conditions, ``(B, conditions)``.
+        keys: Random words of the showers, ``(B,)``.
+        threads: The showers are the same with any number of them.
+
+    Returns:
+        Hits of every shower, ``(B,)`` int32; their cells, shower after shower and rising in each, ``(H,)``
+        int32; their energies [MeV], ``(H,)`` float32.
+
+    Raises:
+        DataError: An array does not fit to the others, or an energy is not above 0.
+        MissingDependencyError: The engine was not compiled.
+    """
+    engine = _module()
+    try:
+        made: Cells = _packed(program, tables, roots).generate(
+            np.ascontiguousarray(energy, np.float32),
+            np.ascontiguousarray(codes, np.int16),
+            np.ascontiguousarray(keys, np.uint64),
+            threads,
+        )
+    except engine.Error as error:
+        raise DataError(str(error)) from None
+    return made
+
+
+def _module() -> ModuleType:
+    try:
+        from caloforge import _engine
+    except ImportError as error:
+        msg = (
+            "The compiled engine of mosaic is missing: install a wheel, or from source with a C++17 compiler."
+        )
+        raise MissingDependencyError(msg) from error
+    return _engine
+
+
+class _Kept:
+    """The last model that was packed, as long as its parts live."""
+
+    def __init__(self) -> None:
+        self._parts: tuple[weakref.ref[object], ...] = ()
+        self._model: _engine.Model | None = None
+
+    def model(self, *parts: object) -> _engine.Model:
+        """The packed model of a program, tables and roots."""
+        if self._model is None or [part() for part in self._parts] != list(parts):
+            self._model = _module().Model(*parts)
+            self._parts = tuple(weakref.ref(part) for part in parts)
+        return self._model
+
+
+_kept = _Kept()
+
+
+def _packed(program: Program, tables: Tables, roots: Roots) -> _engine.Model:
+    return _kept.model(program, tables, roots)
