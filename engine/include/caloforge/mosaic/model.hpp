@@ -8,27 +8,9 @@
 #include "arrays.hpp"
 #include "check.hpp"
 #include "packing.hpp"
+#include "plan.hpp"
 
 namespace caloforge::mosaic {
-
-/// A step with all that is needed to run it.
-struct Step {
-    std::int32_t parent;
-    std::int32_t few, many;       ///< first branch of its tables among `Model::roots`
-    std::int32_t few_trend, many_trend;
-    std::uint32_t child;          ///< its first one
-    std::uint32_t context;        ///< its first place
-    std::int32_t exact;           ///< up to so many hits a split draws hits
-    std::int32_t children;
-    std::uint16_t length;         ///< of the context
-    Kind kind;
-};
-
-/// What to do when a node gets hits.
-struct Role {
-    std::int32_t step;  ///< that shares it out, or -1
-    std::int32_t cell;  ///< of the read-out that it is, or -1
-};
 
 /// The trend of a table, hits first, then energies.
 struct Trend {
@@ -41,22 +23,14 @@ struct Trend {
 class Model {
 public:
     /// @throws Error an array's size, an index or a number is wrong; nothing is read out of bounds.
-    Model(const Program& program, const Tables& tables, const Roots& roots) {
-        check(program);
+    Model(const Program& program, const Tables& tables, const Roots& roots) : plan(program) {
         check(roots, program);
         check_tables(program, tables);
-        copy(program, tables, roots);
-        pack_trends(tables);
+        copy(tables, roots);
         pack_trees(program, tables);
-        pack_steps(program);
     }
 
-    std::int32_t nodes, conditions;
-    float threshold;
-    std::size_t places;
-    std::vector<Step> steps;
-    std::vector<Role> role;                ///< of every node
-    std::vector<std::int32_t> child, context, capacity, root, cell;
+    Plan plan;
     std::vector<Branch> trees;             ///< roots of the trees, `BUCKETS` of every table
     Forestry forest;
     std::vector<Trend> trends;             ///< of every table
@@ -99,20 +73,14 @@ private:
                         name + " has a context that is not as long as its trend");
     }
 
-    void copy(const Program& p, const Tables& t, const Roots& r) {
-        nodes = p.nodes, conditions = p.conditions, threshold = p.threshold, places = p.places();
-        child = copied(p.child), context = copied(p.context), capacity = copied(p.capacity);
-        root = copied(p.root), cell = copied(p.cell);
+    void copy(const Tables& t, const Roots& r) {
         weights = copied(t.weights), sine = copied(t.sine), exponential = copied(t.exponential);
-        start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
-        turn = copied(r.turn);
-        turns = std::uint32_t(turn.size() / root.size());
-        nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
-    }
-
-    void pack_trends(const Tables& t) {
         for (std::size_t k = 0; k < t.tables(); ++k)
             trends.push_back({std::uint32_t(t.weights_start[k]), {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
+        start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
+        turn = copied(r.turn);
+        turns = std::uint32_t(turn.size() / plan.root.size());
+        nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
     }
 
     /// Calls `f(step, table, first bucket, last bucket, use)` for all that steps can draw from.
@@ -151,20 +119,6 @@ private:
         detail::require(check.features[root] <= length, name + " has a tree that looks beyond its context");
         detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, name + " has patterns of more children");
         check.mark(root, use);
-    }
-
-    void pack_steps(const Program& p) {
-        const Forest forest_of(p);
-        for (std::size_t t = 0; t < p.steps(); ++t) {
-            const std::int32_t length = p.context_start[t + 1] - p.context_start[t];
-            detail::require(length < (1 << 15), "step " + std::to_string(t) + " has too long a context");
-            steps.push_back({p.parent[t], p.few[t] * BUCKETS, p.many[t] * BUCKETS, p.few[t], p.many[t],
-                             std::uint32_t(p.child_start[t]), std::uint32_t(p.context_start[t]), p.exact[t],
-                             std::int32_t(p.children(t).size), std::uint16_t(length), Kind(p.kind[t])});
-        }
-        for (std::int32_t v = 0; v < p.nodes; ++v) role.push_back({forest_of.step(v), -1});
-        for (std::size_t c = 0; c < p.cell.size; ++c)
-            if (p.cell[c]) role[p.cell[c]].cell = std::int32_t(c);
     }
 };
 
