@@ -93,7 +93,8 @@ class Streams:
     def keys(self, stage: str) -> NDArray[np.uint64]:
         """One whole number of 64 bits a shower, ``(B,)``, the first of the sub-stream's two words on top."""
         high, low = self.words(stage, 1, width=2).T
-        return (high << _WORD) | low
+        keys: NDArray[np.uint64] = (high << _WORD) | low
+        return keys
 
     def _groups(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.uint64]:
         lengths = np.broadcast_to(np.asarray(counts, dtype=np.int64), self.shower.shape)

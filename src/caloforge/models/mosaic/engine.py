@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from caloforge.models.mosaic import reference
@@ -28,7 +29,7 @@ EngineName = Literal["native", "numpy"]
 log = logging.getLogger(__name__)
 
 
-def generate(
+def generate(  # noqa: PLR0917 - every engine has these arguments in this order
     program: Program,
     tables: Tables,
     roots: Roots,
@@ -75,11 +76,10 @@ def generate(
 def native_engine() -> ModuleType | None:
     """The module ``native`` if it can be used."""
     try:
-        from caloforge.models.mosaic import native
+        module = import_module("caloforge.models.mosaic.native")
     except ImportError:
         return None
-    module: ModuleType = native
-    return module if native.available() else None
+    return module if module.available() else None
 
 
 @cache

@@ -1,24 +1,25 @@
 """The specification: generation in numpy, which every other implementation follows bit for bit.
 
-A shower has a number of hits ``N``, an energy above threshold ``X`` (float32) and two codes for every
-node, all 0 at first. To *put* hits and energy into a node sets them, and the codes of ``X + threshold N``
-and of ``N``. ``start`` puts the roots; then every step of the program whose parent has hits, in order, puts
-its children:
+A shower has for every node hits ``N``, an energy above threshold ``X`` (float32) and two codes, all 0 at
+first. To *put* hits and energy into a node sets them, and the codes of ``X + threshold N`` and of ``N``.
+``start`` puts the roots; then every step whose parent has hits, in order, puts its children:
 
 - ``COPY`` puts the parent's ``N`` and ``X`` into its child.
-- The others choose a donor. The table is ``few``, or ``many`` for splits of more than ``FEW`` hits; its tree that of
-  ``min(N, BUCKETS - 1)`` hits. Down to a leaf, a code above ``limit`` goes to ``kid + 1``, another to ``kid``.
-  The upper half of the word of this step, times ``count`` over 2^32, is the donor among the leaf's.
-- ``SPLIT``: a trend is ``(bias + sum of weights times codes) >> TREND_SHIFT``. The first child has ``split_hits`` hits
-  (few) or ``int(float32(N + 1) sine[z])`` (many; z the trend of the hits and ``split_angle``, bounded by the
-  table), then at least N less the capacity of the second, at most its own capacity and N, and not below 0.
-  With hits a, b in both and z the trend of the energies and ``split_ratio``, bounded to -4095 and 4095, r = a
-  exponential[z + 4096] and the first child has ``X (r / (r + b))``; if one child has no hits the other has X. The second
-  child has the rest, ``X - x``.
-- ``PATTERN``: children with their bit set, the first lowest, have one hit each and ``X share``, shares in their order.
+- The others choose a donor. The table is ``few``, or ``many`` for splits of more than ``FEW`` hits; its
+  tree that of ``min(N, BUCKETS - 1)`` hits, which must exist. Down to a leaf, a code above ``limit`` goes to
+  ``kid + 1``, another to ``kid``. The upper half of the word of this step, times ``count`` over 2^32, is the
+  donor among the leaf's.
+- ``SPLIT``: a trend is ``(bias + sum of weights times codes) >> TREND_SHIFT``. The first child has
+  ``split_hits`` hits (few) or ``int(float32(N + 1) sine[z])`` (many; z the trend of the hits and
+  ``split_angle``, bounded by the table), then at least N less the capacity of the second, at most its
+  own capacity and N, and not below 0. If one child has no hits the other has X. Else, with hits a, b and z
+  the trend of the energies and ``split_ratio``, bounded to -4095 and 4095, ``r = a exponential[z + 4096]``,
+  and the first child has ``x = X (r / (r + b))``, the second ``X - x``.
+- ``PATTERN``: children with their bit set, the first child's lowest, have one hit each and ``X share``,
+  the donor's shares in the order of the children.
 
-Cells whose nodes have hits are hit with ``X + threshold``. All sums and products of energies are float32, rounded
-after every operation; all others are whole numbers.
+Cells whose nodes have hits have ``X + threshold``. Sums and products of energies and shares are float32,
+rounded after every operation (none fused); all else are whole numbers.
 """
 
 from __future__ import annotations
@@ -35,8 +36,6 @@ from caloforge.models.mosaic.start import start
 from caloforge.models.mosaic.state import Put, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from caloforge.models.mosaic.program import Program
@@ -51,7 +50,7 @@ _MIDDLE = 4096  # the exponentials' ratio of 1
 Cells = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
 
 
-def generate(
+def generate(  # noqa: PLR0917 - every engine has these arguments in this order
     program: Program,
     tables: Tables,
     roots: Roots,
@@ -70,37 +69,38 @@ def generate(
         keys: Random words of the showers, ``(B,)``; ``words.keys_of`` makes them.
 
     Returns:
-        Hits of every shower, ``(B,)`` int32; their cells, shower after shower and rising in each, ``(H,)`` int32;
-        their energies [MeV], ``(H,)`` float32.
+        Hits of every shower, ``(B,)`` int32; their cells, shower after shower and rising in each, ``(H,)``
+        int32; their energies [MeV], ``(H,)`` float32.
     """
+    incident = energy.astype(np.float32)
     size = _showers_at_once(program)
     blocks = (slice(i, i + size) for i in range(0, len(keys), size))
-    parts = [_block(program, tables, roots, energy[b], codes[b], keys[b]) for b in blocks]
-    parts = parts or [_no_cells()]
-    counts, cell, deposit = (np.concatenate(column) for column in zip(*parts, strict=True))
+    parts = [
+        _block(program, tables, start(program, roots, incident[b], keys[b]), codes[b], keys[b])
+        for b in blocks
+    ]
+    counts, cell, deposit = (np.concatenate(column) for column in zip(*(parts or [_no_cells()]), strict=True))
     return counts, cell, deposit
 
 
 def _block(
     program: Program,
     tables: Tables,
-    roots: Roots,
-    energy: NDArray[np.float32],
+    drawn: tuple[NDArray[np.int32], NDArray[np.float32]],
     codes: NDArray[np.int16],
     keys: NDArray[np.uint64],
 ) -> Cells:
     state = State(program, codes)
-    state.put(_roots(program, start(program, roots, energy.astype(np.float32), keys)))
+    state.put(_roots(program, *drawn))
     for wave in waves(program):
-        # all groups read before one writes: they are steps between which nothing may have changed
+        # all groups of a wave read before one of them writes
         shares = [_shares(program, tables, state, state.items(group), keys) for group in wave]
         for put in shares:
             state.put(put)
     return state.cells(program.cell)
 
 
-def _roots(program: Program, drawn: tuple[NDArray[np.int32], NDArray[np.float32]]) -> Put:
-    hits, excess = drawn
+def _roots(program: Program, hits: NDArray[np.int32], excess: NDArray[np.float32]) -> Put:
     shower, root = np.indices(hits.shape).reshape(2, -1)
     return Put(shower, program.root[root], hits.ravel(), excess.ravel())
 

@@ -25,9 +25,9 @@ def start(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Hits and energies above threshold of the root nodes.
 
-    With ``T`` steps, word ``T`` draws the real shower, word ``T + 1`` its symmetry and word ``T + 2 + r`` rounds
-    the hits of root ``r``. For a ratio q of the energies, energies (those up to the threshold included) go
-    with q and hits with q^(3/4), which square roots give exactly.
+    With ``T`` steps, word ``T`` draws the real shower, word ``T + 1`` its symmetry and word ``T + 2 + r``
+    rounds the hits of root ``r``. For a ratio q of the energies, energies (those up to the threshold
+    included) go with q and hits with q^(3/4), by square roots, which are the same everywhere.
 
     Args:
         program: For ``R`` root nodes.
@@ -64,8 +64,9 @@ def _scaled(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     threshold = np.float32(program.threshold)
     root = np.sqrt(ratio)
-    scaled = np.floor(hits.astype(np.float32) * (root * np.sqrt(root)) + drawn).astype(np.int32)
-    scaled = np.minimum(np.maximum(scaled, 1), program.capacity[program.root])
+    wanted = np.floor(hits.astype(np.float32) * (root * np.sqrt(root)) + drawn)
+    room = program.capacity[program.root]
+    scaled = np.minimum(np.clip(wanted, 1, room.astype(np.float32)).astype(np.int32), room)
     scaled = np.where(hits > 0, scaled, 0).astype(np.int32)
     energy = (excess + threshold * hits.astype(np.float32)) * ratio
     number = scaled.astype(np.float32)
