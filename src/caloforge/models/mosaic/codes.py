@@ -9,10 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ENERGY_STEP", "FEW", "constant_codes", "energy_code", "hit_code"]
-
-FEW = 8
-"""Up to so many hits a split draws the hits themselves, above it their share."""
+__all__ = ["ENERGY_STEP", "constant_codes", "energy_code", "hit_code"]
 
 ENERGY_STEP = np.float32(0.05)
 """Energies below it [MeV] look alike."""

@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["CONSTANTS", "COPY", "PATTERN", "SPLIT", "Program"]
+__all__ = ["CONSTANTS", "COPY", "PATTERN", "SPLIT", "SUM", "Program"]
 
-SPLIT, PATTERN, COPY = 0, 1, 2
-"""Kinds of steps: a node into two, a node into cells, a node that is a cell."""
+SPLIT, PATTERN, COPY, SUM = 0, 1, 2, 3
+"""Kinds of steps: a node into two, a node into cells, a node that is a cell, a node that others add up to.
+
+A sum draws nothing: it is there for contexts."""
 
 CONSTANTS = 512
 """Codes of the numbers 0, 1, ... that contexts can point to."""
@@ -31,9 +33,11 @@ class Program:
     Attributes:
         nodes: How many; node 0 stays empty.
         conditions: How many numbers describe the incident particle; the energy is the first.
-        kind: ``SPLIT``, ``PATTERN`` or ``COPY``, ``(T,)`` uint8.
+        kind: ``SPLIT``, ``PATTERN``, ``COPY`` or ``SUM``, ``(T,)`` uint8.
         parent: Nodes, ``(T,)`` int32.
-        few: Table for parents of few hits, ``(T,)`` int32; -1 for ``COPY``.
+        exact: Up to so many hits of the parent a split draws hits themselves, above it their share,
+            ``(T,)`` int32.
+        few: Table for parents of up to ``exact`` hits, ``(T,)`` int32; -1 for ``COPY`` and ``SUM``.
         many: Table for the others, ``(T,)`` int32; patterns have only ``few``.
         child: Nodes of all steps on end, int32.
         child_start: Where a step's begin, ``(T + 1,)`` int32.
@@ -49,6 +53,7 @@ class Program:
     conditions: int
     kind: NDArray[np.uint8]
     parent: NDArray[np.int32]
+    exact: NDArray[np.int32]
     few: NDArray[np.int32]
     many: NDArray[np.int32]
     child: NDArray[np.int32]

@@ -21,7 +21,7 @@ __all__ = [
     "squared_sines",
 ]
 
-BUCKETS = 16
+BUCKETS = 24
 """Trees of a table: one for each number of hits 1, 2, ..., the last for more; bucket 0 is unused."""
 
 HIT_UNIT, ENERGY_UNIT = 8192, 512
@@ -79,6 +79,8 @@ class Tables:
             as the context has places: those of the hits, then those of the energies.
         weights: Of the trends, with ``TREND_SHIFT`` bits behind the point, int32.
         bias: Of the trends, ``(K, 2)`` int64.
+        hit_weight: Of the energies' trend on the hits that were drawn: ``hit_code`` of the first child minus
+            that of the second; with as many bits behind the point, ``(K,)`` int64.
         split_hits: Hits of the first child, in tables of few hits, ``(D,)`` uint8.
         split_angle: Residual split variable of the hits in units of ``1 / HIT_UNIT``, ``(D,)`` int16.
         split_ratio: The same of the energies in units of ``1 / ENERGY_UNIT``, ``(D,)`` int16.
@@ -98,6 +100,7 @@ class Tables:
     weights_start: NDArray[np.int32]
     weights: NDArray[np.int32]
     bias: NDArray[np.int64]
+    hit_weight: NDArray[np.int64]
     split_hits: NDArray[np.uint8]
     split_angle: NDArray[np.int16]
     split_ratio: NDArray[np.int16]
