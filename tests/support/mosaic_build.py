@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from caloforge.models.mosaic.codes import FEW
-from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, Program
+from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from caloforge.models.mosaic.tables import BUCKETS, Roots, Tables, exponentials, squared_sines
 
 
@@ -33,6 +32,7 @@ class Table:
     trees: dict[int, Tree]
     weights: tuple[int, ...] = ()
     bias: tuple[int, int] = (0, 0)
+    hit_weight: int = 0
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Step:
     context: list[int] = field(default_factory=list)
     few: Table | None = None
     many: Table | None = None
+    exact: int = 8
 
 
 def program_of(
@@ -57,6 +58,7 @@ def program_of(
         conditions=conditions,
         kind=np.array([s.kind for s in steps], np.uint8),
         parent=np.array([s.parent for s in steps], np.int32),
+        exact=np.array([s.exact for s in steps], np.int32),
         few=few,
         many=many,
         child=_joined([s.child for s in steps]),
@@ -98,8 +100,11 @@ def random_program(rng: np.random.Generator, cells: int) -> tuple[Program, Table
         else:
             cell[spans[node]] = child
         steps.append(Step(kind, node, child))
+        if rng.random() < 0.5:
+            steps.append(_sum(rng, len(spans), spans))
+            capacity.append(len(spans[-1]))
     for step in steps:
-        if step.kind != COPY:
+        if step.kind in (SPLIT, PATTERN):
             _furnish(rng, step, len(spans))
     return program_of(steps, capacity=capacity, root=[1, 2], cell=cell.tolist(), conditions=2)
 
@@ -110,6 +115,13 @@ def random_roots(rng: np.random.Generator, program: Program, showers: int) -> Ro
     excess = (hits * rng.exponential(1.0, hits.shape)).astype(np.float32)
     energy = np.sort(rng.uniform(10.0, 100.0, showers)).astype(np.float32)
     return Roots(energy, hits, excess, np.array([[0, 1], [1, 0]], np.int32), min(4, showers))
+
+
+def _sum(rng: np.random.Generator, node: int, spans: list[list[int]]) -> Step:
+    """Up to three nodes, drawn before or not, added up to a new one."""
+    child = rng.choice(np.arange(1, node), min(3, node - 1), replace=False).tolist()
+    spans.append([cell for other in child for cell in spans[other]])
+    return Step(SUM, node, child)
 
 
 def _parts(rng: np.random.Generator, span: list[int]) -> list[list[int]]:
@@ -128,10 +140,10 @@ def _furnish(rng: np.random.Generator, step: Step, nodes: int) -> None:
         most = len(step.child)
         step.few = Table({n: _tree(rng, step, n) for n in range(1, most + 1)})
         return
-    step.few = Table({n: _tree(rng, step, n) for n in range(1, FEW + 1)}, _weights(rng, step), (0, 0))
-    step.many = Table(
-        {n: _tree(rng, step, n) for n in range(FEW + 1, BUCKETS)}, _weights(rng, step), (2**24, -9)
-    )
+    step.exact = int(rng.integers(0, BUCKETS - 1))
+    few, many = range(1, step.exact + 1), range(step.exact + 1, BUCKETS)
+    step.few = Table({n: _tree(rng, step, n) for n in few}, _weights(rng, step), (0, 0), 9999)
+    step.many = Table({n: _tree(rng, step, n) for n in many}, _weights(rng, step), (2**24, -9), -12345)
 
 
 def _weights(rng: np.random.Generator, step: Step) -> tuple[int, ...]:
@@ -147,7 +159,7 @@ def _tree(rng: np.random.Generator, step: Step, hits: int, depth: int = 0) -> Tr
 
 def _donor(rng: np.random.Generator, step: Step, hits: int) -> Donor:
     if step.kind == SPLIT:
-        number = int(rng.integers(0, hits + 1)) if hits <= FEW else 0
+        number = int(rng.integers(0, hits + 1)) if hits <= step.exact else 0
         return Donor(number, int(rng.integers(-9000, 9000)), int(rng.integers(-900, 900)))
     chosen = rng.choice(len(step.child), hits, replace=False)
     return Donor(pattern=int((1 << chosen).sum()), shares=tuple(rng.dirichlet(np.ones(hits)).tolist()))
@@ -212,6 +224,7 @@ class _Packed:
             count=np.array(self.count, np.int32),
             weights_start=_starts([list(t.weights) for t in self.kept]),
             weights=_joined([list(t.weights) for t in self.kept]),
+            hit_weight=np.array([t.hit_weight for t in self.kept], np.int64),
             bias=np.array([t.bias for t in self.kept], np.int64).reshape(-1, 2),
             split_hits=np.array([d.hits for d in self.donors], np.uint8),
             split_angle=np.array([d.angle for d in self.donors], np.int16),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from caloforge.models.mosaic.codes import ENERGY_STEP, FEW
-from caloforge.models.mosaic.program import CONSTANTS, COPY, PATTERN, Program
-
-if TYPE_CHECKING:
-    from caloforge.models.mosaic.tables import Roots, Tables
+from caloforge.models.mosaic.codes import ENERGY_STEP
+from caloforge.models.mosaic.program import CONSTANTS, COPY, PATTERN, SUM, Program
+from caloforge.models.mosaic.tables import BUCKETS, Roots, Tables
 
 F = np.float32
 WORD = 2**64 - 1
@@ -69,21 +65,28 @@ class Shower:
         hits, excess = self.hits[parent], self.excess[parent]
         child = p.child[p.child_start[step] : p.child_start[step + 1]].tolist()
         context = p.context[p.context_start[step] : p.context_start[step + 1]].tolist()
+        if p.kind[step] == SUM:
+            total = F(0)
+            for node in child:
+                total = F(total + self.excess[node])
+            self.put(int(parent), sum(self.hits[node] for node in child), total)
+            return
         if not hits:
             return
         if p.kind[step] == COPY:
             self.put(child[0], hits, excess)
             return
-        table = p.few[step] if hits <= FEW or p.kind[step] == PATTERN else p.many[step]
+        few = hits <= p.exact[step]
+        table = p.few[step] if few or p.kind[step] == PATTERN else p.many[step]
         donor = self.donor(step, table, hits, context)
         if p.kind[step] == PATTERN:
             self.pattern(donor, child, excess)
         else:
-            self.split(table, donor, child, context, parent)
+            self.split(table, donor, child, context, parent, few=bool(few))
 
     def donor(self, step: int, table: int, hits: int, context: list[int]) -> int:
         t = self.t
-        node = int(t.roots[table, min(hits, 15)])
+        node = int(t.roots[table, min(hits, BUCKETS - 1)])
         assert node >= 0
         while t.feature[node] >= 0:
             above = self.codes[context[t.feature[node]]] > t.limit[node]
@@ -97,13 +100,15 @@ class Shower:
                 self.put(node, 1, F(excess * self.t.share[place]))
                 place += 1
 
-    def split(self, table: int, donor: int, child: list[int], context: list[int], parent: int) -> None:
+    def split(
+        self, table: int, donor: int, child: list[int], context: list[int], parent: int, *, few: bool
+    ) -> None:
         t, hits, excess = self.t, self.hits[parent], self.excess[parent]
         weights = t.weights[t.weights_start[table] :].tolist()
         codes = [self.codes[place] for place in context]
         angle = int(t.bias[table, 0]) + sum(w * c for w, c in zip(weights, codes, strict=False))
         ratio = int(t.bias[table, 1]) + sum(w * c for w, c in zip(weights[len(codes) :], codes, strict=False))
-        if hits <= FEW:
+        if few:
             first = int(t.split_hits[donor])
         else:
             z = min(max((angle >> 12) + int(t.split_angle[donor]), 0), len(t.sine) - 1)
@@ -111,7 +116,9 @@ class Shower:
         room = [int(self.p.capacity[node]) for node in child]
         first = max(min(max(first, hits - room[1]), room[0], hits), 0)
         second = hits - first
-        z = min(max((ratio >> 12) + int(t.split_ratio[donor]), -4095), 4095)
+        apart = code(F(first), F(1)) - code(F(second), F(1))
+        z = (ratio >> 12) + (int(t.hit_weight[table]) * apart >> 12) + int(t.split_ratio[donor])
+        z = min(max(z, -4095), 4095)
         weight = F(F(first) * t.exponential[z + 4096])
         part = F(excess * F(weight / F(weight + F(second)))) if second else excess
         if first:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from caloforge.models.mosaic import engine, reference
 from caloforge.models.mosaic.codes import energy_code, hit_code
-from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, Program
+from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from caloforge.models.mosaic.schedule import waves
 from caloforge.models.mosaic.start import start
 from caloforge.models.mosaic.words import below, keys_of, uniform, words
@@ -72,7 +72,7 @@ def test_a_node_that_is_not_drawn_yet_reads_as_empty() -> None:
 def twenty_hits(angle: int, *, weights: tuple[int, ...] = (0, 0), bias: int = 0) -> list[int]:
     """20 hits in 24 cells: a split into 12 and 12, then the first cells of both."""
     full = Table({n: [Donor(pattern=2**n - 1, shares=(1 / n,) * n)] for n in range(1, 13)})
-    many = Table({15: [Donor(angle=angle)]}, weights=weights, bias=(bias, 0))
+    many = Table({20: [Donor(angle=angle)]}, weights=weights, bias=(bias, 0))
     cells = list(range(4, 28))
     steps = [
         Step(SPLIT, 1, [2, 3], [24 + 4 + 1], None, many),  # 28 nodes: place 29 is the hits of node 1
@@ -119,6 +119,44 @@ def test_patterns_give_shares_in_the_order_of_their_children() -> None:
     _counts, cell, energy = one(program, tables, roots_of([[2]], [[2.0]], energy=[10.0]))
     assert cell.tolist() == [0, 2]  # cells 0 and 2 are nodes 5 and 3
     np.testing.assert_array_equal(energy, np.array([1.5, 0.5], F) + F(0.1))
+
+
+def test_sums_are_there_for_contexts_after_them() -> None:
+    # a first child takes all if the sum of both roots has 5 hits: 6 = 1.5 x 4, code 256 + 64
+    assert hit_code(5) == 256 + 64
+    ask = Table({n: (0, 319, [Donor(hits=0)], [Donor(hits=n)]) for n in range(1, 5)}, weights=(0, 0))
+    sum_hits = 11 + 10
+    first, after = (
+        Step(SPLIT, root, [4 + 2 * (root - 1), 5 + 2 * (root - 1)], [sum_hits], ask) for root in (1, 2)
+    )
+    steps = [first, Step(SUM, 10, [1, 2]), after, Step(SUM, 3, [5, 6])]
+    program, tables = program_of(
+        steps, capacity=[0, 4, 4, 8, *[4] * 4, 0, 0, 8], root=[1, 2], cell=[4, 5, 6, 7, 3, 10]
+    )
+    _, cell, energy = one(program, tables, roots_of([[3, 2]], [[0.1, 0.7]], energy=[10.0]))
+    assert cell.tolist() == [1, 2, 4, 5]  # without the sum the second child, with it the first
+    np.testing.assert_allclose(energy, [0.2, 0.8, 0.9, 0.9], rtol=1e-6)
+
+
+def test_hits_that_are_drawn_move_the_energies() -> None:
+    # codes of 3 and 1 hits: 256 and 128; 128 x 3 >> 12 of the weight, rounded down
+    for weight, added in ((4096, 128), (-4096, -128), (32, 1), (31, 0), (-1, -1)):
+        table = Table({4: [Donor(hits=3, ratio=10)]}, weights=(), bias=(0, 7 * 4096), hit_weight=weight)
+        program, tables = program_of(
+            [Step(SPLIT, 1, [2, 3], [], table)], capacity=[0, 8, 4, 4], root=[1], cell=[2, 3]
+        )
+        _, _, energy = one(program, tables, roots_of([[4]], [[2.0]], energy=[10.0]))
+        ratio = 3 * np.exp((added + 17) / 512)
+        np.testing.assert_allclose(energy[0] - 0.1, 2.0 * ratio / (ratio + 1), rtol=2e-6)
+
+
+def test_exact_tells_which_table() -> None:
+    few, many = Table({2: [Donor(hits=2)]}), Table({2: [Donor(angle=0)]})
+    for exact, first in ((2, True), (1, False)):
+        steps = [Step(SPLIT, 1, [2, 3], [], few, many, exact=exact)]
+        program, tables = program_of(steps, capacity=[0, 4, 2, 2], root=[1], cell=[2, 3])
+        _, cell, _ = one(program, tables, roots_of([[2]], [[1.0]], energy=[10.0]))
+        assert cell.tolist() == [0 if first else 1]
 
 
 def test_a_cell_is_copied() -> None:

@@ -2,19 +2,21 @@
 
 A shower has for every node hits ``N``, an energy above threshold ``X`` (float32) and two codes, all 0 at
 first. To *put* hits and energy into a node sets them, and the codes of ``X + threshold N`` and of ``N``.
-``start`` puts the roots; then every step whose parent has hits, in order, puts its children:
+``start`` puts the roots; then the steps follow in order. ``SUM`` puts into its parent the children's hits and
+energies, added in their order. The others, if their parent has hits, put their children:
 
 - ``COPY`` puts the parent's ``N`` and ``X`` into its child.
-- The others choose a donor. The table is ``few``, or ``many`` for splits of more than ``FEW`` hits; its
+- The others choose a donor. The table is ``few``, or ``many`` for splits of more than ``exact`` hits; its
   tree that of ``min(N, BUCKETS - 1)`` hits, which must exist. Down to a leaf, a code above ``limit`` goes to
   ``kid + 1``, another to ``kid``. The upper half of the word of this step, times ``count`` over 2^32, is the
   donor among the leaf's.
 - ``SPLIT``: a trend is ``(bias + sum of weights times codes) >> TREND_SHIFT``. The first child has
   ``split_hits`` hits (few) or ``int(float32(N + 1) sine[z])`` (many; z the trend of the hits and
   ``split_angle``, bounded by the table), then at least N less the capacity of the second, at most its
-  own capacity and N, and not below 0. If one child has no hits the other has X. Else, with hits a, b and z
-  the trend of the energies and ``split_ratio``, bounded to -4095 and 4095, ``r = a exponential[z + 4096]``,
-  and the first child has ``x = X (r / (r + b))``, the second ``X - x``.
+  own capacity and N, and not below 0. If one child has no hits the other has X. Else, with hits a and b, z
+  is the trend of the energies, ``hit_weight (code of a - code of b) >> TREND_SHIFT`` and ``split_ratio``,
+  bounded to -4095 and 4095, ``r = a exponential[z + 4096]``, and the first child has ``x = X (r / (r + b))``,
+  the second ``X - x``.
 - ``PATTERN``: children with their bit set, the first child's lowest, have one hit each and ``X share``,
   the donor's shares in the order of the children.
 
@@ -28,17 +30,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.models.mosaic.codes import FEW
+from caloforge.models.mosaic.codes import hit_code
 from caloforge.models.mosaic.donors import donors, trends
-from caloforge.models.mosaic.program import COPY, SPLIT
+from caloforge.models.mosaic.program import COPY, SPLIT, SUM
 from caloforge.models.mosaic.schedule import waves
 from caloforge.models.mosaic.start import start
 from caloforge.models.mosaic.state import Put, State
+from caloforge.models.mosaic.tables import TREND_SHIFT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.models.mosaic.program import Program
+    from caloforge.models.mosaic.schedule import Group
     from caloforge.models.mosaic.state import Items
     from caloforge.models.mosaic.tables import Roots, Tables
 
@@ -94,7 +98,7 @@ def _block(
     state.put(_roots(program, *drawn))
     for wave in waves(program):
         # all groups of a wave read before one of them writes
-        shares = [_shares(program, tables, state, state.items(group), keys) for group in wave]
+        shares = [_shares(program, tables, state, group, keys) for group in wave]
         for put in shares:
             state.put(put)
     return state.cells(program.cell)
@@ -105,9 +109,11 @@ def _roots(program: Program, hits: NDArray[np.int32], excess: NDArray[np.float32
     return Put(shower, program.root[root], hits.ravel(), excess.ravel())
 
 
-def _shares(program: Program, tables: Tables, state: State, items: Items, keys: NDArray[np.uint64]) -> Put:
-    """What the children of a group's steps get."""
-    group = items.group
+def _shares(program: Program, tables: Tables, state: State, group: Group, keys: NDArray[np.uint64]) -> Put:
+    """What a group's steps put."""
+    if group.kind == SUM:
+        return _sums(state, group)
+    items = state.items(group)
     if group.kind == COPY:
         return Put(items.shower, group.child[items.row, 0], items.hits, items.excess)
     if group.kind == SPLIT:
@@ -115,16 +121,24 @@ def _shares(program: Program, tables: Tables, state: State, items: Items, keys: 
     return _pattern(tables, state, items, keys)
 
 
+def _sums(state: State, group: Group) -> Put:
+    hits = state.hits[:, group.child].sum(axis=2, dtype=np.int32)
+    excess = np.cumsum(state.excess[:, group.child], axis=2)[:, :, -1]  # one after the other
+    shower, row = np.indices(hits.shape).reshape(2, -1)
+    return Put(shower, group.parent[row], hits.ravel(), excess.ravel())
+
+
 def _split(program: Program, tables: Tables, state: State, items: Items, keys: NDArray[np.uint64]) -> Put:
     group = items.group
-    few = items.hits <= FEW
+    few = items.hits <= group.exact[items.row]
     table = np.where(few, group.few[items.row], group.many[items.row])
     donor = donors(tables, state, items, table, keys)
     angle, ratio = trends(tables, state, items, table)
     child = group.child[items.row]
     hits = np.where(few, tables.split_hits[donor], _many(tables, items, angle + tables.split_angle[donor]))
     first = _within(hits, items.hits, program.capacity[child])
-    excess = _first_excess(tables, items, first, ratio + tables.split_ratio[donor])
+    ratio += _by_hits(tables, table, first, items.hits - first) + tables.split_ratio[donor]
+    excess = _first_excess(tables, items, first, ratio)
     return Put(
         np.repeat(items.shower, 2),
         child.ravel(),
@@ -147,6 +161,15 @@ def _within(
     low = np.maximum(hits, total - capacity[:, 1])
     bounded: NDArray[np.int32] = np.maximum(np.minimum(low, np.minimum(capacity[:, 0], total)), 0)
     return bounded
+
+
+def _by_hits(
+    tables: Tables, table: NDArray[np.int32], first: NDArray[np.int32], second: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """What the hits that were drawn add to the trend of the energies."""
+    apart = hit_code(first).astype(np.int64) - hit_code(second)
+    added: NDArray[np.int64] = (tables.hit_weight[table] * apart) >> TREND_SHIFT
+    return added
 
 
 def _first_excess(

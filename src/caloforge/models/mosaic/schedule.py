@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.models.mosaic.program import SUM
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,9 +23,10 @@ class Group:
     """``G`` steps of one kind; rows are filled up with node 0, which is empty.
 
     Attributes:
-        kind: ``SPLIT``, ``PATTERN`` or ``COPY``.
+        kind: ``SPLIT``, ``PATTERN``, ``COPY`` or ``SUM``.
         step: Their numbers in the program, ``(G,)``.
         parent: Nodes, ``(G,)``.
+        exact: Most hits that go to the tables ``few``, ``(G,)``.
         few: Tables, ``(G,)``.
         many: Tables, ``(G,)``.
         child: Nodes, ``(G, M)``.
@@ -35,6 +38,7 @@ class Group:
     kind: int
     step: NDArray[np.int64]
     parent: NDArray[np.int32]
+    exact: NDArray[np.int32]
     few: NDArray[np.int32]
     many: NDArray[np.int32]
     child: NDArray[np.int32]
@@ -67,8 +71,8 @@ def _wave(program: Program, steps: NDArray[np.int64]) -> Wave:
 def _group(program: Program, kind: int, steps: NDArray[np.int64]) -> Group:
     child, children = _rows(program.child, program.child_start, steps)
     context, length = _rows(program.context, program.context_start, steps)
-    parent, few, many = program.parent[steps], program.few[steps], program.many[steps]
-    return Group(kind, steps, parent, few, many, child, children, context, length)
+    numbers = (program.parent, program.exact, program.few, program.many)
+    return Group(kind, steps, *(column[steps] for column in numbers), child, children, context, length)
 
 
 def _levels(program: Program) -> NDArray[np.int64]:
@@ -77,19 +81,22 @@ def _levels(program: Program) -> NDArray[np.int64]:
     seen = np.zeros(program.nodes, dtype=np.int64)
     level = np.zeros(program.steps, dtype=np.int64)
     for step in range(program.steps):
-        read = _nodes_read(program, step)
-        child = program.child[program.child_start[step] : program.child_start[step + 1]]
-        level[step] = max(written[read].max() + 1, seen[child].max())
+        read, put = _nodes(program, step)
+        level[step] = max(written[read].max() + 1, seen[put].max())
         seen[read] = np.maximum(seen[read], level[step])
-        written[child] = level[step]
+        written[put] = level[step]
     return level
 
 
-def _nodes_read(program: Program, step: int) -> NDArray[np.int32]:
-    """The nodes that a step looks at: of its context, and its parent."""
+def _nodes(program: Program, step: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The nodes that a step looks at, its parent and its context, and those that it puts, its children."""
+    parent = program.parent[step : step + 1]
+    child = program.child[program.child_start[step] : program.child_start[step + 1]]
+    if program.kind[step] == SUM:
+        return child, parent
     places = program.context[program.context_start[step] : program.context_start[step + 1]]
-    nodes = places[places < 2 * program.nodes] % program.nodes
-    return np.append(nodes, program.parent[step])
+    context = places[places < 2 * program.nodes] % program.nodes
+    return np.concatenate([context, parent]), child
 
 
 def _rows(
