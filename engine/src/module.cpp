@@ -24,10 +24,13 @@ auto view(const A& array) {
     return mosaic::Span<std::remove_const_t<typename A::Scalar>>{array.data(), array.size()};
 }
 
-/// The numbers of an attribute, which is an array of this type already.
+/// The numbers of an attribute.
+/// @throws mosaic::Error it is no array of this type, on end.
 template <class T>
 mosaic::Span<T> span(nb::handle object, const char* name) {
-    const auto array = nb::cast<nb::ndarray<const T, nb::c_contig, nb::device::cpu>>(object.attr(name), false);
+    nb::ndarray<const T, nb::c_contig, nb::device::cpu> array;
+    if (!nb::try_cast(object.attr(name), array, false))
+        throw mosaic::Error(std::string("The model is broken: ") + name + " has another type or lies in memory with gaps.");
     return {array.data(), array.size()};
 }
 

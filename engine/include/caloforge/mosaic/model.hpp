@@ -41,6 +41,8 @@ public:
     std::uint32_t nearest, turns;
 
 private:
+    static constexpr std::int64_t LARGEST = std::int64_t(1) << 45;  // of numbers that trends add up
+
     template <class T>
     static std::vector<T> copied(const Span<T>& values) {
         return std::vector<T>(values.begin(), values.end());
@@ -56,11 +58,11 @@ private:
         detail::require_finite(t.sine, 0, "sine");
         detail::require_finite(t.exponential, 0, "exponential");
         for (float share : t.sine) detail::require(share <= 1, "sine is above 1");
-        for (std::size_t i = 0; i < p.steps(); ++i) {
-            if (p.kind[i] == COPY || p.kind[i] == SUM) continue;
-            check_table(p, t, i, p.few[i]);
-            if (p.kind[i] == SPLIT) check_table(p, t, i, p.many[i]);
-        }
+        detail::require_range(t.bias, -LARGEST, LARGEST, "bias");
+        detail::require_range(t.hit_weight, -LARGEST, LARGEST, "hit_weight");
+        each_use(p, [&](std::size_t step, std::int32_t table, std::int32_t, std::int32_t, Use) {
+            check_table(p, t, step, table);
+        });
     }
 
     /// A step's table is there, and the trends of splits are as long as the context.
@@ -88,9 +90,10 @@ private:
     static void each_use(const Program& p, F f) {
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const std::int32_t most = std::min(p.capacity[p.parent[i]], BUCKETS - 1);
+            if (most < 1) continue;
             if (p.kind[i] == PATTERN) f(i, p.few[i], 1, most, Use::pattern);
             if (p.kind[i] != SPLIT) continue;
-            f(i, p.few[i], 1, std::min(most, p.exact[i]), Use::few);
+            if (p.exact[i] > 0) f(i, p.few[i], 1, std::min(most, p.exact[i]), Use::few);
             if (p.capacity[p.parent[i]] > p.exact[i])
                 f(i, p.many[i], std::min(p.exact[i] + 1, BUCKETS - 1), most, Use::many);
         }
