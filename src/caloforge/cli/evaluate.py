@@ -94,8 +94,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Showers that the models were trained on, of which the train part is taken: are they copied, "
-            "are blocks of cells used twice?",
+            help="Showers that the models were trained on (the train part counts): are they copied, are "
+            "blocks of cells used twice?",
         ),
     ] = None,
     count: Annotated[

@@ -78,7 +78,8 @@ class Metric:
         level: The cheapest level that includes it; levels include those before them.
         version: Of the definition: changes when numbers are not comparable any more.
         minimum: Showers that both samples need.
-        floor_pairs: Pairs of reference samples that the floor is averaged over.
+        floor_pairs: Pairs of reference samples that the floor is averaged over; 0 where the reference itself
+            stands in the model's place, because other showers of its file may be those of training.
         noise: The value for two samples of one origin goes as (1/n + 1/m) to this power; None: to a
             power between 0 and 1 that must be measured.
         cells: Whether it looks at single cells (``Pair.cells``), not only at features.
@@ -158,8 +159,8 @@ METRICS: tuple[Metric, ...] = (
 )
 
 MEMORISATION: tuple[Metric, ...] = (
-    Metric("copies", "memorisation", copy_metric, "fast", "1", 200, 1, 0.0, cells=True),
-    Metric("repeats", "memorisation", repeat_metric, "fast", "1", 200, 1, 0.0, cells=True),
+    Metric("copies", "memorisation", copy_metric, "fast", "1", 200, 0, 0.0, cells=True),
+    Metric("repeats", "memorisation", repeat_metric, "fast", "1", 200, 0, 0.0, cells=True),
 )
 """Those that need the showers of training (``Frame.training``), at all levels."""
 

@@ -23,8 +23,8 @@ Group = Literal[
     "cost",
 ]
 """How a number is read: separation powers; Wasserstein distances; areas under ROC curves; FPD, KPD and
-divergences; precision, density, recall and coverage; copies of training showers; quantities of the papers' figures; networks trained on
-one sample and used on the other; time, memory and size of the model."""
+divergences; precision, density, recall and coverage; copies of training showers; quantities of the papers'
+figures; networks trained on one sample and used on the other; time, memory and size of the model."""
 
 Better = Literal["lower", "higher", "floor"]
 """Which numbers are better: lower or higher ones, or those nearest to Geant4's own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,14 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.features import CellStore
-    from caloforge.geometry import Geometry, Grid
+    from caloforge.geometry import Geometry
+    from caloforge.geometry.grids import Grid
 
 __all__ = ["FEWEST", "SHIFTS", "SIDE", "STEP", "Blocks", "find_blocks"]
 
 SIDE = 3
 """Cells of a block along both axes."""
 
-SHIFTS = tuple(product(range(SIDE), repeat=2))
+SHIFTS = tuple((first, second) for first in range(SIDE) for second in range(SIDE))
 """The ways to lay blocks over the cells: by so many cells along both axes."""
 
 FEWEST = 3
@@ -74,8 +74,8 @@ def find_blocks(showers: CellStore, shift: tuple[int, int], *, scaled: bool = Tr
     Args:
         showers: Cells on one grid for all layers.
         shift: One of ``SHIFTS``.
-        scaled: Whether blocks are the same that have the same shares of the energy above threshold; else those
-            that have the same energies.
+        scaled: Whether blocks are the same that have the same shares of the energy above threshold;
+            else those that have the same energies.
 
     Raises:
         GeometryError: The layers' grids differ.

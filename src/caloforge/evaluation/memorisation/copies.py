@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,24 +35,25 @@ _OVERLAP = "Showers of the reference are among the training showers: give a refe
 def copy_metric(pair: Pair) -> list[Value]:
     """Showers whose nearest training shower is nearer than Geant4's is, as ``nearest`` measures it.
 
-    Geant4's showers that no training saw have a nearest training shower too. ``memorisation.KIND`` is the
-    share of generated showers that have a nearer one than half of Geant4's: 0.5 for a perfect model, 1 for
-    one that copies all, less for one whose showers are unlike any real ones. ``memorisation.KIND_closest``
-    is the share of those nearer than a hundredth of Geant4's, 0.01 for a perfect model: it finds one that copies
-    few. The kinds are whole showers, the energies of their layers, and single layers, where every layer is compared
-    with Geant4's same one.
+    Geant4's showers that no training saw have a nearest training shower too. ``memorisation.KIND`` is
+    the share of generated showers that have a nearer one than half of Geant4's: 0.5 for a perfect model,
+    1 for one that copies all, less for one whose showers are unlike any real ones.
+    ``memorisation.KIND_closest`` is the share of those nearer than a hundredth of Geant4's, 0.01 for a
+    perfect model: it finds one that copies few. The kinds are whole showers, the energies of their layers,
+    and single layers, each compared with Geant4's same one.
 
     Both samples are thinned where pairs of showers, times the symmetries of the read-out, are too many.
     """
     training = pair.frame.training
     if training is None:
         return []
-    found = [training.nearest(_thinned(cells, training)) for cells in pair.cells]
-    return [
-        value
-        for kind, words in _KINDS.items()
-        for value in _values(kind, words, *(_columns(near, kind) for near in found), _facts(pair, training))
-    ]
+    real, made = (training.nearest(_thinned(cells, training)) for cells in pair.cells)
+    facts = _facts(pair, training)
+    values = [value for kind in _KINDS for value in _values(kind, real, made, facts)]
+    if np.mean(real.shower[np.isfinite(real.shower)] < _SAME) > CLOSEST:
+        return [replace(value, value=None, error=None, note=_OVERLAP) for value in values]
+    # Geant4's own share is what it is by definition; the model's error holds that of Geant4's quantile
+    return [replace(value, error=0.0) for value in values] if pair.is_floor else values
 
 
 def nearer(
@@ -99,43 +100,27 @@ def _facts(pair: Pair, training: Training) -> dict[str, Any]:
     return {"training_showers": len(training), "symmetries": symmetries}
 
 
-def _values(
-    kind: str,
-    words: str,
-    real: NDArray[np.float32],
-    made: NDArray[np.float32],
-    facts: dict[str, Any],
-) -> list[Value]:
-    told = {**facts, "distance": {"reference": _Spread.of(real).told, "generated": _Spread.of(made).told}}
-    note = _OVERLAP if np.mean(real[np.isfinite(real)] < _SAME) > CLOSEST else ""
+def _values(kind: str, real: Nearest, made: Nearest, facts: dict[str, Any]) -> list[Value]:
+    first, second = _columns(real, kind), _columns(made, kind)
+    told = {**facts, "distance": {"reference": _spread(first), "generated": _spread(second)}}
     names = (("", 0.5, "half"), ("_closest", CLOSEST, "the closest hundredth"))
     found = []
     for suffix, quantile, part in names:
-        title = f"Nearer to a training shower than {part} of Geant4's: {words}"
-        first, second = nearer(real, made, quantile)
-        value = None if note and kind != "profile" else second.share
-        error = float(np.hypot(first.error, second.error))
+        title = f"Nearer to a training shower than {part} of Geant4's: {_KINDS[kind]}"
+        own, share = nearer(first, second, quantile)
+        error = float(np.hypot(own.error, share.error))
         settings = {**told, "expected": quantile}
-        found.append(
-            Value(f"memorisation.{kind}{suffix}", title, value, error, settings, note, better="floor")
-        )
+        name = f"memorisation.{kind}{suffix}"
+        found.append(Value(name, title, share.share, error, settings, better="floor"))
     return found
 
 
-@dataclass(frozen=True)
-class _Spread:
-    """What is told of the distances of a sample: the mean of the columns' quantiles."""
-
-    told: dict[str, float | None]
-
-    @classmethod
-    def of(cls, values: NDArray[np.float32]) -> _Spread:
-        known = [column[np.isfinite(column)] for column in values.T]
-        used = [column for column in known if len(column) >= _ENOUGH]
-        names = {"least": 0.0, "hundredth": CLOSEST, "median": 0.5}
-        return cls(
-            {
-                name: float(np.mean([np.quantile(column, q) for column in used])) if used else None
-                for name, q in names.items()
-            }
-        )
+def _spread(values: NDArray[np.float32]) -> dict[str, float | None]:
+    """Quantiles of the distances of a sample, mean of the columns."""
+    known = [column[np.isfinite(column)] for column in values.T]
+    used = [column for column in known if len(column) >= _ENOUGH]
+    names = {"least": 0.0, "hundredth": CLOSEST, "median": 0.5}
+    return {
+        name: float(np.mean([np.quantile(column, part) for column in used])) if used else None
+        for name, part in names.items()
+    }

@@ -1,8 +1,8 @@
 """How near the nearest training shower is: whole showers, energies of layers, single layers.
 
-Distances are Hellinger's, between the shares p and q of the energy: the square is ``2 - 2 sum sqrt(p q)``. They
-are 0 for a copy, also a scaled one, and do not hang on the hottest cell alone. Turned and mirrored copies by the
-symmetries of the read-out count as copies.
+Distances are Hellinger's, between the shares p and q of the energy: the square is
+``2 - 2 sum sqrt(p q)``. They are 0 for a copy, also a scaled one, and do not hang on the hottest cell
+alone. Turned and mirrored copies, by the symmetries of the read-out, are copies.
 """
 
 from __future__ import annotations
