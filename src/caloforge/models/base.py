@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
 
-__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
+__all__ = ["Advance", "Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
 
 
 class ModelConfig(Record):
@@ -33,6 +33,14 @@ class ModelConfig(Record):
 
     conditions: ConditionsConfig = ConditionsConfig()
     """What the model is told of a particle beside its energy."""
+
+
+class Advance(Protocol):
+    """Hears how far a fit has come."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show so many of all steps."""
+        ...
 
 
 class Noise(Protocol):
@@ -57,12 +65,14 @@ class GenerativeModel(nn.Module, ABC):
         config: Its sizes.
         knows: Which of ``ConditionsConfig`` it can have as conditions.
         trains_on: What training batches hold for it: points with their summaries, or the hit cells.
+        any_length: Names of buffers whose length only their fitting decides.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
     knows: ClassVar[frozenset[str]] = frozenset()
     trains_on: ClassVar[Literal["points", "cells"]] = "points"
+    any_length: ClassVar[frozenset[str]] = frozenset()
     geometry: Geometry
     config: ModelConfig
 
@@ -102,14 +112,16 @@ class GenerativeModel(nn.Module, ABC):
         showers: Callable[[], Iterable[Showers]],  # noqa: ARG002
         *,
         seed: int,  # noqa: ARG002
+        advance: Advance | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
         """Run a stage that is fitted, not trained.
 
         Args:
             stage: Its name.
-            showers: Streams the tune part of the data, anew at every call; ``extras["index"]``
+            showers: Streams the stage's part of the data, anew at every call; ``extras["index"]``
                 counts the showers.
-            seed: Of the showers that it generates.
+            seed: Of all that it draws.
+            advance: Is told of progress.
 
         Returns:
             Numbers for the log.
