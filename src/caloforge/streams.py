@@ -73,20 +73,30 @@ class Streams:
         Returns:
             ``(sum of counts, width)``, shower after shower.
         """
-        words = self._words(stage, counts, -(-width // 4))
+        words = self._groups(stage, counts, -(-width // 4)).astype(np.float64)
         return ((words + 0.5) * 2.0**-32)[:, :width]
 
     def normal(self, stage: str, counts: NDArray[np.integer] | int, *, width: int = 1) -> NDArray[np.float32]:
         """Standard normal numbers by Box and Muller, arguments as of ``uniform``; float32."""
         groups = -(-width // 4)
-        words = self._words(stage, counts, groups)
+        words = self._groups(stage, counts, groups).astype(np.float64)
         pairs = ((words + 0.5) * 2.0**-32).reshape(len(words), 2 * groups, 2)
         radius = np.sqrt(-2.0 * np.log(pairs[..., 0]))
         angle = (2.0 * np.pi) * pairs[..., 1]
         both = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
         return both.reshape(words.shape)[:, :width].astype(np.float32)
 
-    def _words(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.float64]:
+    def words(self, stage: str, counts: NDArray[np.integer] | int, *, width: int = 1) -> NDArray[np.uint64]:
+        """Whole numbers of 32 bits, held in uint64, arguments as of ``uniform``."""
+        return self._groups(stage, counts, -(-width // 4))[:, :width]
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, the first of the sub-stream's two words on top."""
+        high, low = self.words(stage, 1, width=2).T
+        keys: NDArray[np.uint64] = (high << _WORD) | low
+        return keys
+
+    def _groups(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.uint64]:
         lengths = np.broadcast_to(np.asarray(counts, dtype=np.int64), self.shower.shape)
         ends = np.cumsum(lengths)
         row = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -95,5 +105,4 @@ class Streams:
         tag = np.full(len(position), zlib.crc32(stage.encode()), dtype=np.uint64)
         counter = np.stack([position, shower & _LOW, shower >> _WORD, tag])
         key = (self.seed & 0xFFFFFFFF, (self.seed >> 32) & 0xFFFFFFFF)
-        words: NDArray[np.float64] = philox(counter, key).T.reshape(len(row), 4 * groups).astype(np.float64)
-        return words
+        return philox(counter, key).T.reshape(len(row), 4 * groups)

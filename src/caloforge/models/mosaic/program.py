@@ -20,7 +20,7 @@ CONSTANTS = 512
 """Codes of the numbers 0, 1, ... that contexts can point to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one program is one plan: what is derived from it is kept
 class Program:
     """Nodes and steps for one read-out.
 

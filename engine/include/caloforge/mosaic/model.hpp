@@ -1,0 +1,125 @@
+// A model as the engine runs it: checked, packed, never changed, shared by all threads. See caloforge/mosaic.hpp.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "arrays.hpp"
+#include "check.hpp"
+#include "packing.hpp"
+#include "plan.hpp"
+
+namespace caloforge::mosaic {
+
+/// The trend of a table, hits first, then energies.
+struct Trend {
+    std::uint32_t weights;  ///< where they begin
+    std::int64_t bias[2];
+    std::int64_t hit_weight;  ///< of the energies, on the codes of the hits that were drawn
+};
+
+/// An immutable model; copies of all that it was made from.
+class Model {
+public:
+    /// @throws Error an array's size, an index or a number is wrong; nothing is read out of bounds.
+    Model(const Program& program, const Tables& tables, const Roots& roots) : plan(program) {
+        check(roots, program);
+        check_tables(program, tables);
+        copy(tables, roots);
+        pack_trees(program, tables);
+    }
+
+    Plan plan;
+    std::vector<Branch> trees;             ///< roots of the trees, `BUCKETS` of every table
+    Forestry forest;
+    std::vector<Trend> trends;             ///< of every table
+    std::vector<std::int32_t> weights;
+    std::vector<float> sine, exponential;
+    std::vector<float> start_energy, start_excess;
+    std::vector<std::int32_t> start_hits, turn;
+    std::uint32_t nearest, turns;
+
+private:
+    template <class T>
+    static std::vector<T> copied(const Span<T>& values) {
+        return std::vector<T>(values.begin(), values.end());
+    }
+
+    static void check_tables(const Program& p, const Tables& t) {
+        const std::size_t tables = t.tables();
+        detail::require_parts(t.weights_start, tables, t.weights.size, "weights_start");
+        detail::require_size(t.bias, 2 * tables, "bias");
+        detail::require_size(t.hit_weight, tables, "hit_weight");
+        detail::require_size(t.exponential, 2 * EXPONENTS, "exponential");
+        detail::require(t.sine.size > 0, "sine is empty");
+        detail::require_finite(t.sine, 0, "sine");
+        detail::require_finite(t.exponential, 0, "exponential");
+        for (float share : t.sine) detail::require(share <= 1, "sine is above 1");
+        for (std::size_t i = 0; i < p.steps(); ++i) {
+            if (p.kind[i] == COPY || p.kind[i] == SUM) continue;
+            check_table(p, t, i, p.few[i]);
+            if (p.kind[i] == SPLIT) check_table(p, t, i, p.many[i]);
+        }
+    }
+
+    /// A step's table is there, and the trends of splits are as long as the context.
+    static void check_table(const Program& p, const Tables& t, std::size_t step, std::int32_t table) {
+        const std::string name = "step " + std::to_string(step);
+        detail::require(table >= 0 && std::size_t(table) < t.tables(), name + " has a table that is not there");
+        if (p.kind[step] != SPLIT) return;
+        const std::int64_t weights = t.weights_start[table + 1] - t.weights_start[table];
+        detail::require(weights == 2 * std::int64_t(p.context_start[step + 1] - p.context_start[step]),
+                        name + " has a context that is not as long as its trend");
+    }
+
+    void copy(const Tables& t, const Roots& r) {
+        weights = copied(t.weights), sine = copied(t.sine), exponential = copied(t.exponential);
+        for (std::size_t k = 0; k < t.tables(); ++k)
+            trends.push_back({std::uint32_t(t.weights_start[k]), {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
+        start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
+        turn = copied(r.turn);
+        turns = std::uint32_t(turn.size() / plan.root.size());
+        nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
+    }
+
+    /// Calls `f(step, table, first bucket, last bucket, use)` for all that steps can draw from.
+    template <class F>
+    static void each_use(const Program& p, F f) {
+        for (std::size_t i = 0; i < p.steps(); ++i) {
+            const std::int32_t most = std::min(p.capacity[p.parent[i]], BUCKETS - 1);
+            if (p.kind[i] == PATTERN) f(i, p.few[i], 1, most, Use::pattern);
+            if (p.kind[i] != SPLIT) continue;
+            f(i, p.few[i], 1, std::min(most, p.exact[i]), Use::few);
+            if (p.capacity[p.parent[i]] > p.exact[i])
+                f(i, p.many[i], std::min(p.exact[i] + 1, BUCKETS - 1), most, Use::many);
+        }
+    }
+
+    void pack_trees(const Program& p, const Tables& t) {
+        TreeCheck check(t);
+        each_use(p, [&](std::size_t step, std::int32_t table, std::int32_t first, std::int32_t last, Use use) {
+            for (std::int32_t n = first; n <= last; ++n) check_tree(p, check, step, t.roots[table * BUCKETS + n], use);
+        });
+        check.spread();
+        Packer packer(t, check, forest);
+        std::unordered_map<std::int32_t, Branch> packed;  // tables may share trees
+        for (std::int32_t root : t.roots) {
+            const bool used = root >= 0 && check.use[root] != Use::none;
+            if (used && !packed.count(root)) packed.emplace(root, packer.pack(root));
+            trees.push_back(used ? packed.at(root) : Branch{-1, 0});
+        }
+    }
+
+    static void check_tree(const Program& p, TreeCheck& check, std::size_t step, std::int32_t root,
+                           Use use) {
+        const std::string name = "step " + std::to_string(step);
+        detail::require(root >= 0, name + " has no tree for some number of hits");
+        const std::int32_t length = p.context_start[step + 1] - p.context_start[step];
+        detail::require(check.features[root] <= length, name + " has a tree that looks beyond its context");
+        detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, name + " has patterns of more children");
+        check.mark(root, use);
+    }
+};
+
+}  // namespace caloforge::mosaic
