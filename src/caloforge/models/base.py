@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -45,6 +47,10 @@ class Advance(Protocol):
 
 class Noise(Protocol):
     """Where a sampler's random numbers come from: a stream per shower, or given tensors."""
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, for the sub-stream ``stage``."""
+        ...
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
@@ -128,6 +134,11 @@ class GenerativeModel(nn.Module, ABC):
         """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
+
+    @property
+    def stored_numbers(self) -> int:
+        """Numbers of data that it draws from, which are no parameters; 0 for networks."""
+        return 0
 
     def parameters_of(self, modules: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of modules of these (dotted) names."""

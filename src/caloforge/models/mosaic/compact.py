@@ -1,10 +1,11 @@
 """Tables and roots as arrays that pack well, and back.
 
-What real splits are stored with is rounded: energies' split variables to ``RATIO_STEP``, hits' to ``ANGLE_STEP``,
-shares to a tenth of their logarithm, mean energies of root nodes to a 256th of a factor of two. A model is fitted,
-packed and unpacked before it makes its first shower: what is loaded later makes the same ones.
+Real splits are rounded: the energies' split variable to ``RATIO_STEP``, that of the hits to ``ANGLE_STEP``,
+shares to a tenth of their logarithm, mean energies of root nodes to a 256th of a factor of two. A model is
+fitted, packed and unpacked before it makes its first shower: what is loaded later makes the same ones.
 
-A leaf's donors have no order: sorted, they are known by small differences. What no parent can ask for is left out.
+A leaf's donors have no order: sorted, they are known by small differences. What no parent can ask for is left
+out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from caloforge.errors import FormatError
 from caloforge.models.mosaic.donor_columns import Donors, read_donors, write_donors
+from caloforge.models.mosaic.fit import Fitted
 from caloforge.models.mosaic.layout import Layout, kids, tree_uses
 from caloforge.models.mosaic.tables import Roots, Tables, exponentials, squared_sines
 
@@ -33,35 +35,38 @@ _MEAN_UNIT = 256  # codes of a root node's mean energy for a factor of two
 _LOWEST_MEAN = 2.0**-20  # MeV
 
 
-def arrays_of(tables: Tables, roots: Roots, program: Program, *, most: int, seed: int) -> Arrays:
+def arrays_of(fitted: Fitted, program: Program, *, most: int, seed: int) -> Arrays:
     """What a file holds.
 
     Args:
-        tables: As they are fitted.
-        roots: As they are fitted.
+        fitted: The tables and roots.
         program: That they belong to.
         most: Donors of a leaf that are kept, spread evenly over the sorted ones.
         seed: Of the choice.
     """
+    tables = fitted.tables
     layout = Layout.of(tables)
     trees = layout.tree_of(tables.roots)
     uses = tree_uses(program, trees, len(layout.root))
     donors = Donors.of(tables, layout, uses, most=most, rng=np.random.default_rng(seed))
-    return {**_write_trees(tables, layout, trees), **write_donors(tables, donors, uses, trees), **_write_roots(roots)}
+    return {
+        **_write_trees(tables, layout, trees),
+        **write_donors(tables, donors, uses, trees),
+        **_write_roots(fitted.roots),
+    }
 
 
-def fit_of(arrays: Mapping[str, NDArray[Any]]) -> tuple[Tables, Roots]:
+def fit_of(arrays: Mapping[str, NDArray[Any]]) -> Fitted:
     """What ``arrays_of`` was given, but for rounding, order, and donors beyond ``most``.
 
     Raises:
         FormatError: The arrays do not fit together.
     """
     try:
-        tables, roots = _read_tables(arrays), _read_roots(arrays)
+        return Fitted(_read_tables(arrays), _read_roots(arrays))
     except (KeyError, IndexError, ValueError) as error:
         msg = f"The fitted tables are damaged ({error}): fit the model again."
         raise FormatError(msg) from error
-    return tables, roots
 
 
 def _write_trees(tables: Tables, layout: Layout, trees: NDArray[np.int32]) -> Arrays:
@@ -153,17 +158,18 @@ def _write_roots(roots: Roots) -> Arrays:
 
 
 def _read_roots(arrays: Mapping[str, NDArray[Any]]) -> Roots:
-    hits, turn = arrays["root_hits"].T.astype(np.int32), arrays["root_turn"].astype(np.int32)
-    mean = np.exp2(arrays["root_mean"].T / _MEAN_UNIT).astype(np.float32)
+    hits = np.ascontiguousarray(arrays["root_hits"].T, np.int32)
+    turn = arrays["root_turn"].astype(np.int32)
+    mean = np.exp2(np.ascontiguousarray(arrays["root_mean"].T) / _MEAN_UNIT).astype(np.float32)
     energy, nearest = arrays["root_energy"], int(arrays["root_nearest"][0])
     _require(hits.shape == mean.shape and hits.shape[0] == len(energy) > 0, "roots")
-    _require(bool((np.diff(energy) >= 0).all()) and 1 <= nearest, "roots")
+    _require(bool((np.diff(energy) >= 0).all()) and nearest >= 1, "roots")
     _require(turn.ndim == 2 and turn.shape[1] == hits.shape[1], "symmetries")
     _require(bool((np.sort(turn, axis=1) == np.arange(turn.shape[1])).all()), "symmetries")
-    return Roots(energy, np.ascontiguousarray(hits), hits.astype(np.float32) * mean, turn, nearest)
+    return Roots(energy, hits, hits.astype(np.float32) * mean, turn, nearest)
 
 
-def _require(condition: bool, what: str) -> None:  # noqa: FBT001 (nothing but it and its name)
+def _require(condition: bool, what: str) -> None:
     if not condition:
         msg = f"{what} do not fit together"
         raise ValueError(msg)

@@ -1,8 +1,8 @@
 """Arrays as bytes, as small as they get without loss: what a fitted model's file holds.
 
-Four bytes of magic, the length of the header (four bytes, little-endian), the header (JSON: a version, and name,
-dtype, shape and length of every array), then the arrays, an xz stream each. In a stream the first bytes of all elements
-come first, then the second ones, and so on. xz has check sums: damage is noticed.
+Four bytes of magic, the length of the header (four bytes, little-endian), the header (JSON: a version, and
+name, dtype, shape and length of every array), then the arrays, an xz stream each. In a stream the first bytes
+of all elements come first, then the second ones, and so on. xz has check sums: damage is noticed.
 """
 
 from __future__ import annotations

@@ -23,13 +23,12 @@ ANGLE_STEP = 16
 """Of the hits' split variables, in units of ``1 / HIT_UNIT``: shares to a thousandth."""
 
 RATIO_STEP = 64
-"""Of the energies', in units of ``1 / ENERGY_UNIT``: an eighth, where a split of a few hits scatters by about 1."""
+"""Of the energies', in units of ``1 / ENERGY_UNIT``: an eighth, where few hits scatter by about 1."""
 
 SHARE_STEP = 0.1
 """Of the logarithm of shares relative to that of a pattern's last hit."""
 
 _MOST_STEPS = 127
-_BITS = np.array([bin(pattern).count("1") for pattern in range(2**16)], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +133,12 @@ def read_donors(
     hits = _filled((asked & HITS) > 0, arrays["hits"], np.int16)
     hits = _sums(hits, first).astype(np.uint8)
     pattern = _filled((asked & PLACES) > 0, arrays["pattern"], np.uint16)
-    bits = _BITS[pattern]
+    split = _splits(asked, hits, _largest(trees, len(uses))[tree])
+    bits = np.bitwise_count(pattern).astype(np.int64)
     return {
         "split_hits": hits,
         "split_angle": ANGLE_STEP * _filled((asked & ANGLE) > 0, arrays["angle"], np.int16),
-        "split_ratio": _read_ratios(arrays, _splits(asked, hits, _largest(trees, len(uses))[tree]), _breaks(first, hits)),
+        "split_ratio": _read_ratios(arrays, split, _breaks(first, hits)),
         "pattern": pattern,
         "share_start": (np.cumsum(bits) - bits).astype(np.int32),
         "share": _shares(arrays["share"], bits),
@@ -171,11 +171,9 @@ def _largest(trees: NDArray[np.int32], count: int) -> NDArray[np.int64]:
     return largest
 
 
-def _share_codes(
-    tables: Tables, row: NDArray[np.int64], pattern: NDArray[np.uint16]
-) -> NDArray[np.int8]:
+def _share_codes(tables: Tables, row: NDArray[np.int64], pattern: NDArray[np.uint16]) -> NDArray[np.int8]:
     """Logarithms of shares, relative to the last one of their pattern, which is left out."""
-    bits = _BITS[pattern]
+    bits = np.bitwise_count(pattern).astype(np.int64)
     start = np.repeat(tables.share_start[row] - np.cumsum(bits) + bits, bits)
     share = np.log(np.maximum(tables.share[start + np.arange(bits.sum())], 1e-9))
     last = np.cumsum(bits) - 1
@@ -197,8 +195,10 @@ def _shares(code: NDArray[np.int8], bits: NDArray[np.int64]) -> NDArray[np.float
 
 def narrow(values: NDArray[np.integer]) -> NDArray[Any]:
     """Whole numbers in the smallest type that holds them."""
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
-    return values.astype(np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high)))
+    low, high = values.min(initial=0), values.max(initial=0)
+    limits = ((dtype, np.iinfo(dtype)) for dtype in (np.uint8, np.int8, np.uint16, np.int16))
+    fitting = (dtype for dtype, limit in limits if limit.min <= low and high <= limit.max)
+    return values.astype(next(fitting, np.int32))
 
 
 def _rounded(values: NDArray[np.int16], step: int) -> NDArray[np.int16]:

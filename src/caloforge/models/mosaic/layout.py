@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ANGLE", "HITS", "PLACES", "RATIO", "Layout", "kids", "tree_uses"]
 
 HITS, ANGLE, RATIO, PLACES = 1, 2, 4, 8
-"""What a tree's donors are asked for, bit by bit: split hits, split angle, split ratio, pattern with shares."""
+"""What a tree's donors are asked for, bit by bit: split hits, angle, ratio, pattern with shares."""
 
 
 @dataclass(frozen=True, eq=False)
