@@ -51,7 +51,7 @@ def from_bytes(content: bytes) -> dict[str, NDArray[Any]]:
     try:
         return _unpacked(content)
     except (ValueError, KeyError, TypeError, EOFError, lzma.LZMAError, RecursionError) as error:
-        msg = f"The fitted tables are damaged ({error or type(error).__name__}): fit the model again."
+        msg = f"The fitted tables are damaged ({str(error) or type(error).__name__}): fit the model again."
         raise FormatError(msg) from error
 
 
@@ -84,7 +84,8 @@ def _array(entry: Mapping[str, Any], stream: bytes) -> NDArray[Any]:
         msg = "an array of another length"
         raise ValueError(msg)
     planes = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, -1)
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    array: NDArray[Any] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    return array
 
 
 def _planes(array: NDArray[Any]) -> bytes:

@@ -183,14 +183,15 @@ def _share_codes(tables: Tables, row: NDArray[np.int64], pattern: NDArray[np.uin
 
 def _shares(code: NDArray[np.int8], bits: NDArray[np.int64]) -> NDArray[np.float32]:
     """Shares of patterns of so many hits, which add up to 1."""
-    total, some = int(bits.sum()), bits[bits > 0]
-    whole = np.zeros(total, np.int64)
-    last = np.zeros(total, np.bool_)
+    some = bits[bits > 0]
+    whole, last = np.zeros(some.sum(), np.int64), np.zeros(some.sum(), np.bool_)
     last[np.cumsum(some) - 1] = True
     whole[~last] = code
     table = np.exp(SHARE_STEP * np.arange(-128, 128)).astype(np.float32).astype(np.float64)
     weight, pattern = table[whole + 128], np.repeat(np.arange(len(some)), some)
-    return (weight / np.bincount(pattern, weights=weight, minlength=len(some))[pattern]).astype(np.float32)
+    total = np.bincount(pattern, weights=weight, minlength=len(some))
+    share: NDArray[np.float32] = (weight / total[pattern]).astype(np.float32)
+    return share
 
 
 def narrow(values: NDArray[np.integer]) -> NDArray[Any]:

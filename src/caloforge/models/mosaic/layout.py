@@ -73,7 +73,7 @@ def kids(inner: NDArray[np.bool_], size: NDArray[np.int64]) -> NDArray[np.int32]
         size: Nodes of every tree, ``(T,)``.
     """
     start = np.cumsum(size) - size
-    before = np.cumsum(inner) - inner
+    before: NDArray[np.int64] = np.cumsum(inner, dtype=np.int64) - inner
     rank = before - np.repeat(before[start], size)
     return np.where(inner, np.repeat(start, size) + 1 + 2 * rank, 0).astype(np.int32)
 
