@@ -1,0 +1,98 @@
+"""Images whose rings and layers have given numbers of hits and energies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Groups", "by_layer", "chosen", "image_of", "measured", "scaled"]
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What the rings of the layers are to have.
+
+    Attributes:
+        ring: Which ring a cell lies in, ``(B, L, x y)``.
+        counts: Hits, ``(B, L, R)``.
+        excess: Energies above the least of every hit, in any unit, ``(B, L, R)``.
+    """
+
+    ring: Tensor
+    counts: Tensor
+    excess: Tensor
+
+    def told(self) -> Tensor:
+        """What a network is told of all of them, ``(B, 2 L R)``: logarithms of hits and energies."""
+        return torch.cat([self.counts.log1p(), self.excess.log1p()], dim=1).flatten(1)
+
+    def of_cells(self, capacity: Tensor) -> Tensor:
+        """What a cell is told of its group, ``(B, 2, L, x y)``: share of hits, logarithm of their mean."""
+        mean = (self.excess / self.counts.clamp_min(1)).log1p()
+        both = torch.stack([self.counts / capacity, mean], dim=1)
+        return both.gather(3, self.ring[:, None].expand(-1, 2, -1, -1))
+
+
+def by_layer(image: Tensor) -> Tensor:
+    """Images ``(B, x, y, layers)`` layer by layer, ``(B, layers, x y)``."""
+    return image.permute(0, 3, 1, 2).flatten(2)
+
+
+def image_of(layers: Tensor, width: int) -> Tensor:
+    """The inverse of ``by_layer``, for ``width`` cells in x."""
+    return layers.unflatten(2, (width, -1)).permute(0, 2, 3, 1)
+
+
+def measured(energy: Tensor, ring: Tensor, number: int, least: float) -> Groups:
+    """The groups of cells ``(B, L, x y)``, all of which are 0 or above ``least``.
+
+    Args:
+        energy: Of the cells.
+        ring: Of the cells.
+        number: Of rings, R.
+        least: Energy of the softest hit.
+    """
+    hit = energy > 0
+    counts = _sums(hit.to(energy.dtype), ring, number)
+    return Groups(ring, counts, _sums((energy - least).clamp_min(0) * hit, ring, number))
+
+
+def chosen(chance: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+    """The cells with the best chances in every group, and by how much ``(B, L, x y)``.
+
+    Args:
+        chance: Of the cells, drawn.
+        groups: How many are hit.
+
+    Returns:
+        Which cells are hit, and their chance above that of the worst one of the group.
+    """
+    order = chance.argsort(dim=2, descending=True)
+    ring = groups.ring.gather(2, order)
+    number = groups.counts.shape[2]
+    place = torch.nn.functional.one_hot(ring, number).cumsum(2).gather(3, ring[..., None])[..., 0]
+    best = place <= groups.counts.gather(2, ring)
+    hit = torch.zeros_like(best).scatter(2, order, best)
+    worst = chance.new_full(groups.counts.shape, torch.inf)
+    worst = worst.scatter_reduce(2, groups.ring, chance.detach().where(hit, torch.inf), "amin")
+    return hit, chance - worst.clamp_max(torch.finfo(chance.dtype).max).gather(2, groups.ring)
+
+
+def scaled(excess: Tensor, hit: Tensor, groups: Groups) -> Tensor:
+    """Energies ``(B, L, x y)`` above the least, scaled so that the hits of every group sum to its own."""
+    found = _sums(excess * hit, groups.ring, groups.counts.shape[2])
+    factor = groups.excess / found.clamp_min(_TINY)
+    return excess * factor.gather(2, groups.ring)
+
+
+def _sums(values: Tensor, ring: Tensor, number: int) -> Tensor:
+    """Sums over the rings of every layer, ``(B, L, R)``."""
+    zero = values.new_zeros(*values.shape[:2], number)
+    return zero.scatter_add(2, ring, values)
