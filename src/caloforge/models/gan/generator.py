@@ -134,8 +134,8 @@ class Generator(nn.Module):
         """As ``_with_hits``, but every group has its hits and its energy."""
         drawn = draw("hits", image[0, 1:].numel()).view_as(image[:, 1])
         hit, chance = chosen(by_layer(image[:, 1] + drawn), groups)
-        soft = functional.softplus(by_layer(image[:, 0])).pow(1 / self._power)
-        energy = scaled(soft, hit, groups) + self._threshold ** (1 / self._power)
+        share = functional.softplus(by_layer(image[:, 0])).pow(1 / self._power)
+        energy = scaled(share, hit, groups) + self._threshold ** (1 / self._power)
         energy, slope = energy.pow(self._power), chance.sigmoid()
         cells = energy * hit + (energy.detach() + _SOFT_HIT) * (slope - slope.detach())
         return image_of(cells, self._width)[:, None]

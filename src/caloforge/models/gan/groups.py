@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Groups", "by_layer", "chosen", "image_of", "measured", "scaled"]
 
 _TINY = 1e-9
+_UNIT = 5.0  # of logarithms that a network is told
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Groups:
 
     def told(self) -> Tensor:
         """What a network is told of all of them, ``(B, 2 L R)``: logarithms of hits and energies."""
-        return torch.cat([self.counts.log1p(), self.excess.log1p()], dim=1).flatten(1)
+        return torch.cat([self.counts.log1p(), self.excess.log1p()], dim=1).flatten(1) / _UNIT
 
     def of_cells(self, capacity: Tensor) -> Tensor:
         """What a cell is told of its group, ``(B, 2, L, x y)``: share of hits, logarithm of their mean."""
-        mean = (self.excess / self.counts.clamp_min(1)).log1p()
+        mean = (self.excess / self.counts.clamp_min(1)).log1p() / _UNIT
         both = torch.stack([self.counts / capacity, mean], dim=1)
         return both.gather(3, self.ring[:, None].expand(-1, 2, -1, -1))
 

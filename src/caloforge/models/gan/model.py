@@ -31,6 +31,7 @@ from caloforge.models.bounds import Bounds
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
 from caloforge.models.gan.config import GANConfig
+from caloforge.models.gan.constraints import constraints
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
@@ -303,34 +304,10 @@ class ThreeDGAN(GenerativeModel):
         label = self.images.labels(real.energy)
         if energy is not None:
             terms["energy"] = losses.percentage_error(energy, label, real.weight)
-        return terms | self._constraints(real, image)
-
-    def _constraints(self, real: _Real, image: Tensor) -> dict[str, Tensor]:
-        """What is measured of images, against the real ones of the same particles."""
-        mine, theirs = (self.images.energies(which) for which in (image, real.image))
-        angles = self.measured(mine), self.measured(theirs)
-        layers = mine.sum((1, 2)), theirs.sum((1, 2))
-        sums = layers[0].sum(1), layers[1].sum(1)
-        terms: dict[str, Tensor] = {}
-        if self.config.loss.layers:
-            terms["layers"] = layers[0].shape[1] * self._spread(layers[0], layers[1], real)
-        if self.config.loss.matching == "pairs":
-            terms["angle"] = losses.absolute_error(*angles, real.weight)
-            terms["sum"] = losses.percentage_error(*sums, real.weight)
-            return terms
+        cells = self.images.energies(image), self.images.energies(real.image)
         polar = real.conditions[:, 1]
-        terms["angle"] = losses.sorted_difference(angles[0] - polar, angles[1] - polar, real.weight)
-        terms["sum"] = self._spread(sums[0], sums[1], real)
-        return terms
-
-    def _spread(self, mine: Tensor, theirs: Tensor, real: _Real) -> Tensor:
-        """Distance of sums ``(B,)`` or ``(B, n)`` over the energy, in percent of the real whole."""
-        label = self.images.labels(real.energy).reshape(-1, *[1] * (mine.dim() - 1))
-        whole = (theirs / label).flatten(1).sum(1) if mine.dim() > 1 else theirs / label
-        scale = (whole * real.weight).sum() / real.weight.sum().clamp_min(1)
-        return (
-            100 * losses.sorted_difference(mine / label, theirs / label, real.weight) / scale.clamp_min(1e-7)
-        )
+        options = {"labels": label, "polar": polar, "weight": real.weight}
+        return terms | constraints(self.config.loss, self.measured, cells, **options)
 
 
 def _drawn(rng: torch.Generator, count: int) -> Draw:
