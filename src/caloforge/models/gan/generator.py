@@ -109,7 +109,8 @@ class Generator(nn.Module):
         whole: Tensor | None = None
         if groups is not None:
             told.append(groups.told())
-            whole = groups.of_cells(self.capacity).unflatten(3, (self._width, -1)).permute(0, 1, 3, 4, 2)
+            parts = groups.of_cells(self.capacity).unbind(1)
+            whole = torch.stack([image_of(part, self._width) for part in parts], dim=1)
         image: Tensor = self.start(torch.cat(told, dim=1)).reshape(-1, *self._start)
         polar = conditions[:, 1]
         for number, block in enumerate(self.blocks[:-1]):

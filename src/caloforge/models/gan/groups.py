@@ -48,7 +48,7 @@ def by_layer(image: Tensor) -> Tensor:
 
 def image_of(layers: Tensor, width: int) -> Tensor:
     """The inverse of ``by_layer``, for ``width`` cells in x."""
-    return layers.unflatten(2, (width, -1)).permute(0, 2, 3, 1)
+    return layers.reshape(*layers.shape[:2], width, -1).permute(0, 2, 3, 1)
 
 
 def measured(energy: Tensor, ring: Tensor, number: int, least: float) -> Groups:

@@ -150,13 +150,11 @@ class ThreeDGAN(GenerativeModel):
         if not self.trained.is_fitted:
             self.trained.fit(sample.particles)
         if self.sums is not None and not self.sums.is_fitted:
-            cells, label = self._cells_of(sample), self.images.labels(sample.energy)
-            total = torch.zeros_like(label).index_add(0, cells.index, cells.energy)
+            hits, label = self._cells_of(sample), self.images.labels(sample.energy)
+            total = torch.zeros_like(label).index_add(0, hits.index, hits.energy)
             self.sums.fit(total * self.images.scale / label)
         if self.totals is not None:
-            real = self._real(sample)
-            polar = polar_angle(sample.direction)
-            cells = self.images.energies(real.image)
+            cells, polar = self.images.energies(self._real(sample).image), polar_angle(sample.direction)
             self.totals.fit(cells, sample.energy, self.trained(sample.particles)[:, 0], polar, rng)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
