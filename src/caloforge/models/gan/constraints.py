@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from caloforge.models.gan import losses
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from caloforge.models.gan.analytic import MeasuredAngle
     from caloforge.models.gan.config import LossConfig
 
-__all__ = ["constraints"]
+__all__ = ["constraints", "spectrum"]
 
 
 def constraints(
@@ -24,7 +26,7 @@ def constraints(
     polar: Tensor,
     weight: Tensor,
 ) -> dict[str, Tensor]:
-    """The terms of the angle, the sum and, with a weight, the layers.
+    """The terms of the angle, the sum and, with a weight, the layers and their centres.
 
     Args:
         config: Weights, and whether pairs or distributions of the batch are compared.
@@ -40,6 +42,9 @@ def constraints(
     terms: dict[str, Tensor] = {}
     if config.layers:
         terms["layers"] = layers[0].shape[1] * _spread(*layers, labels, weight)
+    if config.centres:
+        mine, theirs = (_centres(which, measure, polar) for which in cells)
+        terms["centres"] = mine.shape[1] * losses.sorted_difference(mine, theirs, weight)
     if config.matching == "pairs":
         terms["angle"] = losses.absolute_error(*angles, weight)
         terms["sum"] = losses.percentage_error(*sums, weight)
@@ -47,6 +52,33 @@ def constraints(
     terms["angle"] = losses.sorted_difference(angles[0] - polar, angles[1] - polar, weight)
     terms["sum"] = _spread(*sums, labels, weight)
     return terms
+
+
+def spectrum(mine: Tensor, theirs: Tensor, weight: Tensor) -> Tensor:
+    """Distance of the hottest, second hottest ... cells of every layer, in percent of the images' sums.
+
+    Args:
+        mine: Generated images, ``(B, x, y, layers)``.
+        theirs: Real ones.
+        weight: 1 for showers that count, ``(B,)``.
+    """
+    ranked = [image.flatten(1, 2).sort(1).values.flatten(1) for image in (mine, theirs)]
+    whole = (ranked[1].sum(1) * weight).sum() / weight.sum().clamp_min(1)
+    distance = losses.sorted_difference(*ranked, weight) * ranked[0].shape[1]
+    return 100 * distance / whole.clamp_min(1e-7)
+
+
+def _centres(cells: Tensor, measure: MeasuredAngle, polar: Tensor) -> Tensor:
+    """How far the centres of the layers lie off the axis [mm], times their share of the energy, ``(B, 2 L)``.
+
+    Lengths are cells where the read-out's materials are not known.
+    """
+    total = cells.sum((1, 2, 3)).clamp_min(1e-7)[:, None]
+    share = cells.sum((1, 2)) / total
+    x = (cells.sum(2) * measure.x[:, None]).sum(1) / total
+    y = (cells.sum(1) * measure.y[:, None]).sum(1) / total
+    lean = (polar.cos() / polar.sin())[:, None]
+    return torch.cat([x, y - share * lean * measure.z], dim=1)
 
 
 def _spread(mine: Tensor, theirs: Tensor, labels: Tensor, weight: Tensor) -> Tensor:

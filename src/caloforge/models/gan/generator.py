@@ -27,6 +27,7 @@ __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
 _GROUP_CHANNELS = 2
+_LARGEST = 12.0  # logarithm of a cell's share of its group, about
 _SOFT_HIT = 0.2  # of an image's units
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
@@ -132,14 +133,17 @@ class Generator(nn.Module):
         return energy * (chance > 0) + (energy.detach() + _SOFT_HIT) * (slope - slope.detach())
 
     def _in_groups(self, image: Tensor, draw: Draw, groups: Groups) -> Tensor:
-        """As ``_with_hits``, but every group has its hits and its energy."""
+        """Which cells are hit as in ``_with_hits``, but every group has its hits and its energy.
+
+        Another choice of hits changes the soft ones: for the gradient, all count as such.
+        """
         drawn = draw("hits", image[0, 1:].numel()).view_as(image[:, 1])
         hit, chance = chosen(by_layer(image[:, 1] + drawn), groups)
-        share = functional.softplus(by_layer(image[:, 0])).pow(1 / self._power)
+        share = (_LARGEST * (by_layer(image[:, 0]) / _LARGEST).tanh()).exp()
         energy = scaled(share, hit, groups) + self._threshold ** (1 / self._power)
-        energy, slope = energy.pow(self._power), chance.sigmoid()
-        cells = energy * hit + (energy.detach() + _SOFT_HIT) * (slope - slope.detach())
-        return image_of(cells, self._width)[:, None]
+        slope = chance.sigmoid()
+        soft = (self._threshold + _SOFT_HIT) * (slope - slope.detach())
+        return image_of(energy.pow(self._power) * hit + soft, self._width)[:, None]
 
 
 class _UpBlock(nn.Module):
