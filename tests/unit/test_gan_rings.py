@@ -9,7 +9,7 @@ import torch
 from caloforge.errors import ConfigError
 from caloforge.geometry import load_geometry
 from caloforge.models.gan.config import GANConfig, GeneratorConfig, RingTotalsConfig
-from caloforge.models.gan.groups import Groups, by_layer, chosen, image_of, measured, scaled
+from caloforge.models.gan.groups import Groups, by_layer, chosen, image_of, measured, scaled, shares
 from caloforge.models.gan.ring_totals import RingTotals
 from caloforge.models.gan.rings import Rings
 from caloforge.models.noise import StreamNoise
@@ -63,7 +63,12 @@ def test_every_group_has_its_hits_and_its_energy() -> None:
     groups = Groups(ring, counts, counts * torch.rand(cells.shape, generator=generator))
     chance = torch.randn(ring.shape, generator=generator)
     hit, above = chosen(chance, groups)
-    energy = scaled(torch.rand(ring.shape, generator=generator) + 0.1, hit, groups) + 0.2
+    logits = 3 * torch.randn(ring.shape, generator=generator)
+    relative = shares(logits, hit, groups)
+    assert torch.equal(relative > 0, hit)
+    shifted = shares(logits + 7.0 * (ring + 1), hit, groups)
+    torch.testing.assert_close(shifted, relative, rtol=1e-5, atol=1e-6)
+    energy = scaled(relative, hit, groups) + 0.2
     found = measured(energy * hit, ring, 3, least=0.2)
     assert torch.equal(found.counts, counts)
     torch.testing.assert_close(found.excess, groups.excess)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from caloforge.models.gan.groups import by_layer, chosen, image_of, scaled
+from caloforge.models.gan.groups import by_layer, chosen, image_of, scaled, shares
 from caloforge.models.gan.layers import Convolution, batch_norm, padding_of
 from caloforge.models.gan.places import Places
 
@@ -27,7 +27,6 @@ __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
 _GROUP_CHANNELS = 2
-_LARGEST = 12.0  # logarithm of a cell's share of its group, about
 _SOFT_HIT = 0.2  # of an image's units
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
@@ -139,8 +138,9 @@ class Generator(nn.Module):
         """
         drawn = draw("hits", image[0, 1:].numel()).view_as(image[:, 1])
         hit, chance = chosen(by_layer(image[:, 1] + drawn), groups)
-        share = (_LARGEST * (by_layer(image[:, 0]) / _LARGEST).tanh()).exp()
-        energy = scaled(share, hit, groups) + self._threshold ** (1 / self._power)
+        energy = scaled(shares(by_layer(image[:, 0]), hit, groups), hit, groups) + self._threshold ** (
+            1 / self._power
+        )
         slope = chance.sigmoid()
         soft = (self._threshold + _SOFT_HIT) * (slope - slope.detach())
         return image_of(energy.pow(self._power) * hit + soft, self._width)[:, None]

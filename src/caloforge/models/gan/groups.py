@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Groups", "by_layer", "chosen", "image_of", "measured", "scaled"]
+__all__ = ["Groups", "by_layer", "chosen", "image_of", "measured", "scaled", "shares"]
 
 _TINY = 1e-9
 _UNIT = 5.0  # of logarithms that a network is told
@@ -84,6 +84,17 @@ def chosen(chance: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
     worst = chance.new_full(groups.counts.shape, torch.inf)
     worst = worst.scatter_reduce(2, groups.ring, chance.detach().where(hit, torch.inf), "amin")
     return hit, chance - worst.clamp_max(torch.finfo(chance.dtype).max).gather(2, groups.ring)
+
+
+def shares(logits: Tensor, hit: Tensor, groups: Groups) -> Tensor:
+    """Energies ``(B, L, x y)`` relative to that of the hottest cell of the group; 0 of cells without a hit.
+
+    What all cells of a group have in common does not count, and cannot run away.
+    """
+    lowest = torch.finfo(logits.dtype).min
+    best = logits.new_full(groups.counts.shape, lowest)
+    best = best.scatter_reduce(2, groups.ring, logits.detach().where(hit, lowest), "amax")
+    return (logits - best.gather(2, groups.ring)).where(hit, -torch.inf).exp()
 
 
 def scaled(excess: Tensor, hit: Tensor, groups: Groups) -> Tensor:
