@@ -15,7 +15,7 @@ from caloforge.geometry import BoxGrid, Geometry, Layer, Slab, load_geometry
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
 from caloforge.models.gan.config import Block, DiscriminatorConfig, GANConfig, GeneratorConfig, LossConfig
-from caloforge.models.gan.constraints import _centres, constraints, spectrum
+from caloforge.models.gan.constraints import _centres, constraints
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
@@ -213,16 +213,6 @@ def test_losses_by_hand() -> None:
     assert losses.sorted_difference(*columns, weight).item() == pytest.approx(
         ((0.1 + 1) / 2 + (0.9 + 2) / 2) / 2
     )
-
-
-def test_hottest_cells_of_layers_are_compared_by_rank() -> None:
-    """Where they lie does not count, nor which shower of the batch they are of: 1 of 4 + 6 is too much."""
-    real = torch.tensor([[3.0, 1.0, 0.0, 0.0], [4.0, 2.0, 0.0, 0.0]]).reshape(2, 2, 2, 1)
-    moved = real.flip(0).transpose(1, 2)
-    weight = torch.ones(2)
-    assert float(spectrum(moved, real, weight)) == pytest.approx(0, abs=1e-6)
-    moved[0, 1, 1] = 1.0
-    assert float(spectrum(moved, real, weight)) == pytest.approx(100 * 0.5 / 5)
 
 
 def test_centres_of_layers_are_measured_from_the_axis(clic: Geometry) -> None:

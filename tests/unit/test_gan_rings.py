@@ -10,6 +10,7 @@ from caloforge.errors import ConfigError
 from caloforge.geometry import load_geometry
 from caloforge.models.gan.config import GANConfig, GeneratorConfig, RingTotalsConfig
 from caloforge.models.gan.groups import Groups, by_layer, chosen, image_of, measured, scaled, shares
+from caloforge.models.gan.radial_means import RadialMeans
 from caloforge.models.gan.ring_totals import RingTotals
 from caloforge.models.gan.rings import Rings
 from caloforge.models.noise import StreamNoise
@@ -46,13 +47,28 @@ def test_rings_leave_cells_for_the_last_one() -> None:
 
 def test_groups_are_measured_by_hand() -> None:
     ring = torch.tensor([[[0, 0, 1, 1, 1]]])
-    found = measured(torch.tensor([[[3.0, 0.0, 0.5, 2.0, 0.0]]]), ring, 2, least=0.5)
-    assert found.counts.tolist() == [[[1, 2]]]
-    assert found.excess.tolist() == [[[2.5, 1.5]]]
+    counts, excess = measured(torch.tensor([[[3.0, 0.0, 0.5, 2.0, 0.0]]]), ring, 2, least=0.5)
+    assert counts.tolist() == [[[1, 2]]]
+    assert excess.tolist() == [[[2.5, 1.5]]]
+    found = Groups(ring, counts, excess, torch.full((1, 2, 1, 5), 10.0))
     assert found.told()[0].exp().tolist() == pytest.approx(np.power([2, 3, 3.5, 2.5], 1 / 5))
-    mean = found.of_cells(torch.tensor([2, 3]))[0, :, 0]
-    assert mean[0].tolist() == pytest.approx([1 / 2, 1 / 2, 2 / 3, 2 / 3, 2 / 3])
-    assert mean[1, [0, 4]].exp().tolist() == pytest.approx(np.power([3.5, 1.75], 1 / 5))
+    told = found.of_cells(torch.tensor([2, 3]))[0, :, 0]
+    assert told[0].tolist() == pytest.approx([1 / 2, 1 / 2, 2 / 3, 2 / 3, 2 / 3])
+    assert told[1, [0, 4]].exp().tolist() == pytest.approx(np.power([3.5, 1.75], 1 / 5))
+    assert told[2:].unique().tolist() == [2.0]
+
+
+def test_means_by_distance_are_those_of_the_showers() -> None:
+    """Cells on the axis, one pitch off, and far: hit always, in half of the cases, never."""
+    means = RadialMeans(2, 10.0)
+    distance = torch.tensor([0.0, 10.0, 300.0]).expand(1000, 2, 3)
+    cells = torch.tensor([5.0, 1.5, 0.0]).repeat(1000, 2, 1)
+    cells[::2, :, 1] = 0.0
+    means.fit(cells, distance, 0.5)
+    energy, often = means(distance)[0, :, 1]
+    assert energy[:2].exp().tolist() == pytest.approx([4.5, 1.0], rel=0.02)
+    chances = torch.special.ndtr(often).tolist()
+    assert chances == pytest.approx([0.999, 0.5, 0.001], abs=0.003)
 
 
 def test_every_group_has_its_hits_and_its_energy() -> None:
@@ -60,7 +76,8 @@ def test_every_group_has_its_hits_and_its_energy() -> None:
     ring = torch.randint(3, (4, 5, 20), generator=generator)
     cells = torch.nn.functional.one_hot(ring, 3).sum(2)
     counts = (torch.rand(cells.shape, generator=generator) * (cells + 1)).floor()
-    groups = Groups(ring, counts, counts * torch.rand(cells.shape, generator=generator))
+    energies = counts * torch.rand(cells.shape, generator=generator)
+    groups = Groups(ring, counts, energies, torch.zeros(4, 2, 5, 20))
     chance = torch.randn(ring.shape, generator=generator)
     hit, above = chosen(chance, groups)
     logits = 3 * torch.randn(ring.shape, generator=generator)
@@ -69,9 +86,9 @@ def test_every_group_has_its_hits_and_its_energy() -> None:
     shifted = shares(logits + 7.0 * (ring + 1), hit, groups)
     torch.testing.assert_close(shifted, relative, rtol=1e-5, atol=1e-6)
     energy = scaled(relative, hit, groups) + 0.2
-    found = measured(energy * hit, ring, 3, least=0.2)
-    assert torch.equal(found.counts, counts)
-    torch.testing.assert_close(found.excess, groups.excess)
+    number, excess = measured(energy * hit, ring, 3, least=0.2)
+    assert torch.equal(number, counts)
+    torch.testing.assert_close(excess, energies)
     assert (above[hit] >= 0).all()  # the best chances of each group
     assert (above[~hit] < 0).all()
 

@@ -128,11 +128,8 @@ class LossConfig(Record):
     """Of the image's sum's mean absolute percentage error."""
     layers: _Weight = 0.0
     """Deviation: weight of the layers' sums, compared as ``sorted`` does, in percent of the whole sum."""
-    spectrum: _Weight = 0.0
-    """Deviation: weight of the hottest, second hottest ... cells of the layers, compared as ``sorted`` does,
-    in percent of the image's sum."""
     centres: _Weight = 0.0
-    """Deviation: weight of the layers' centres relative to the axis [mm], compared in the same way."""
+    """Deviation: weight of the layers' centres relative to the axis [mm], compared as ``sorted`` does."""
     flips: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Share of labels, real or fake, that are wrong in the discriminator's turns."""
     matching: Literal["pairs", "sorted"] = "pairs"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caloforge.models.gan.analytic import MeasuredAngle
     from caloforge.models.gan.config import LossConfig
 
-__all__ = ["constraints", "spectrum"]
+__all__ = ["constraints"]
 
 
 def constraints(
@@ -52,20 +52,6 @@ def constraints(
     terms["angle"] = losses.sorted_difference(angles[0] - polar, angles[1] - polar, weight)
     terms["sum"] = _spread(*sums, labels, weight)
     return terms
-
-
-def spectrum(mine: Tensor, theirs: Tensor, weight: Tensor) -> Tensor:
-    """Distance of the hottest, second hottest ... cells of every layer, in percent of the images' sums.
-
-    Args:
-        mine: Generated images, ``(B, x, y, layers)``.
-        theirs: Real ones.
-        weight: 1 for showers that count, ``(B,)``.
-    """
-    ranked = [image.flatten(1, 2).sort(1).values.flatten(1) for image in (mine, theirs)]
-    whole = (ranked[1].sum(1) * weight).sum() / weight.sum().clamp_min(1)
-    distance = losses.sorted_difference(*ranked, weight) * ranked[0].shape[1]
-    return 100 * distance / whole.clamp_min(1e-7)
 
 
 def _centres(cells: Tensor, measure: MeasuredAngle, polar: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
-_GROUP_CHANNELS = 2
+_GROUP_CHANNELS = 4
 _SOFT_HIT = 0.2  # of an image's units
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
@@ -89,6 +89,9 @@ class Generator(nn.Module):
             channels = block.channels
         nn.init.kaiming_uniform_(self.start.weight, nonlinearity="relu")
         nn.init.zeros_(self.start.bias)
+        if capacity:  # images begin as the mean ones
+            with torch.no_grad():
+                self.blocks[-1].convolution.layer.weight *= _QUIET
 
     def forward(
         self,
@@ -134,16 +137,21 @@ class Generator(nn.Module):
     def _in_groups(self, image: Tensor, draw: Draw, groups: Groups) -> Tensor:
         """Which cells are hit as in ``_with_hits``, but every group has its hits and its energy.
 
-        Another choice of hits changes the soft ones: for the gradient, all count as such.
+        For the gradient, another choice of hits changes the soft ones.
         """
         drawn = draw("hits", image[0, 1:].numel()).view_as(image[:, 1])
-        hit, chance = chosen(by_layer(image[:, 1] + drawn), groups)
-        energy = scaled(shares(by_layer(image[:, 0]), hit, groups), hit, groups) + self._threshold ** (
-            1 / self._power
-        )
-        slope = chance.sigmoid()
-        soft = (self._threshold + _SOFT_HIT) * (slope - slope.detach())
-        return image_of(energy.pow(self._power) * hit + soft, self._width)[:, None]
+        hit, chance = chosen(by_layer(image[:, 1] + drawn) + groups.mean[:, 1], groups)
+        logits = by_layer(image[:, 0]) + groups.mean[:, 0]
+        energy = scaled(shares(logits, hit, groups), hit, groups) + self._threshold ** (1 / self._power)
+        cells = energy.pow(self._power) * hit
+        slope = chance.sigmoid() * self._softness(cells.detach(), groups)
+        return image_of(cells + slope - slope.detach(), self._width)[:, None]
+
+    def _softness(self, cells: Tensor, groups: Groups) -> Tensor:
+        """What the choice of a cell changes: a soft hit; less where it is hot, nothing where all are hit."""
+        least = self._threshold + _SOFT_HIT
+        some = (groups.counts < self.capacity).to(cells.dtype).gather(2, groups.ring)
+        return some * least * least / (least + cells)
 
 
 class _UpBlock(nn.Module):

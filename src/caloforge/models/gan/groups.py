@@ -24,21 +24,24 @@ class Groups:
         ring: Which ring a cell lies in, ``(B, L, x y)``.
         counts: Hits, ``(B, L, R)``.
         excess: Energies above the least of every hit, in any unit, ``(B, L, R)``.
+        mean: What a cell has in the mean at its distance to the axis, ``(B, 2, L, x y)``: the logarithm of
+            a hit's energy, and how often it is hit, as a normal number's quantile.
     """
 
     ring: Tensor
     counts: Tensor
     excess: Tensor
+    mean: Tensor
 
     def told(self) -> Tensor:
         """What a network is told of all of them, ``(B, 2 L R)``: logarithms of hits and energies."""
         return torch.cat([self.counts.log1p(), self.excess.log1p()], dim=1).flatten(1) / _UNIT
 
     def of_cells(self, capacity: Tensor) -> Tensor:
-        """What a cell is told of its group, ``(B, 2, L, x y)``: share of hits, logarithm of their mean."""
-        mean = (self.excess / self.counts.clamp_min(1)).log1p() / _UNIT
-        both = torch.stack([self.counts / capacity, mean], dim=1)
-        return both.gather(3, self.ring[:, None].expand(-1, 2, -1, -1))
+        """What a cell is told, ``(B, 4, L, x y)``: share of hits and their mean in its group; ``mean``."""
+        hit = (self.excess / self.counts.clamp_min(1)).log1p() / _UNIT
+        both = torch.stack([self.counts / capacity, hit], dim=1)
+        return torch.cat([both.gather(3, self.ring[:, None].expand(-1, 2, -1, -1)), self.mean / _UNIT], dim=1)
 
 
 def by_layer(image: Tensor) -> Tensor:
@@ -51,18 +54,17 @@ def image_of(layers: Tensor, width: int) -> Tensor:
     return layers.reshape(*layers.shape[:2], width, -1).permute(0, 2, 3, 1)
 
 
-def measured(energy: Tensor, ring: Tensor, number: int, least: float) -> Groups:
-    """The groups of cells ``(B, L, x y)``, all of which are 0 or above ``least``.
+def measured(energy: Tensor, ring: Tensor, number: int, least: float) -> tuple[Tensor, Tensor]:
+    """Hits, and energies above the least, of the groups of cells, ``(B, L, R)`` each.
 
     Args:
-        energy: Of the cells.
+        energy: Of the cells, ``(B, L, x y)``, 0 or above ``least``.
         ring: Of the cells.
         number: Of rings, R.
         least: Energy of the softest hit.
     """
-    hit = energy > 0
-    counts = _sums(hit.to(energy.dtype), ring, number)
-    return Groups(ring, counts, _sums((energy - least).clamp_min(0) * hit, ring, number))
+    hit = (energy > 0).to(energy.dtype)
+    return _sums(hit, ring, number), _sums((energy - least).clamp_min(0) * hit, ring, number)
 
 
 def chosen(chance: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:

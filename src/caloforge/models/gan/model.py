@@ -31,7 +31,7 @@ from caloforge.models.bounds import Bounds
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
 from caloforge.models.gan.config import GANConfig
-from caloforge.models.gan.constraints import constraints, spectrum
+from caloforge.models.gan.constraints import constraints
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
@@ -223,7 +223,7 @@ class ThreeDGAN(GenerativeModel):
     def _weights(self) -> dict[str, float]:
         """Weights of the terms, by what their names end in."""
         loss = self.config.loss
-        names = ("real", "energy", "angle", "sum", "layers", "spectrum", "centres")
+        names = ("real", "energy", "angle", "sum", "layers", "centres")
         return {**{name: getattr(loss, name) for name in names}, "penalty": loss.gradient_penalty}
 
     def _real(self, batch: Batch, mirrors: torch.Generator | None = None) -> _Real:
@@ -302,9 +302,6 @@ class ThreeDGAN(GenerativeModel):
         label = self.images.labels(real.energy)
         if energy is not None:
             terms["energy"] = losses.percentage_error(energy, label, real.weight)
-        if self.config.loss.spectrum:
-            unit = self.images.unit(real.energy)
-            terms["spectrum"] = spectrum(*((i / unit)[:, 0] for i in (image, real.image)), real.weight)
         cells = self.images.energies(image), self.images.energies(real.image)
         polar = real.conditions[:, 1]
         options = {"labels": label, "polar": polar, "weight": real.weight}

@@ -9,6 +9,7 @@ from torch import nn
 
 from caloforge.geometry.absorber import absorber_weights
 from caloforge.models.gan.groups import Groups, by_layer, measured
+from caloforge.models.gan.radial_means import RadialMeans
 from caloforge.models.gan.rings import Rings
 from caloforge.models.totals.layer_totals import LayerTotals
 
@@ -26,6 +27,8 @@ _LEAN = 4.0  # squared sines up to 30 degrees to 0-1
 
 class RingTotals(nn.Module):
     """``LayerTotals`` of rings around the particle's axis, in the units of an image before its power.
+
+    And what cells have in the mean at their distance to it.
 
     Args:
         config: Sizes.
@@ -45,6 +48,8 @@ class RingTotals(nn.Module):
             threshold=least / scale,
             conditions=2,
         )
+        pitch = float(geometry.layers[0].grid.extents()[0][0])
+        self.means = RadialMeans(geometry.n_layers, pitch)
 
     def fit(
         self, cells: Tensor, incident: Tensor, energy: Tensor, polar: Tensor, rng: torch.Generator
@@ -58,19 +63,24 @@ class RingTotals(nn.Module):
             polar: Polar angles [rad], ``(B,)``.
             rng: Draws what is kept.
         """
-        real = self.of_cells(cells.double(), polar)
-        sums = (real.excess + self.least * real.counts) / self.scale
-        self.totals.fit(real.counts, sums, incident, _condition(energy, polar), rng)
+        layers = by_layer(cells.double())
+        counts, excess = measured(layers, self.rings(polar), len(self.rings.capacity), self.least)
+        sums = (excess + self.least * counts) / self.scale
+        self.totals.fit(counts, sums, incident, _condition(energy, polar), rng)
+        self.means.fit(layers, self.rings.distance(polar), self.least)
 
     def of_cells(self, cells: Tensor, polar: Tensor) -> Groups:
         """What showers ``(B, x, y, layers)`` have in the rings of their layers."""
-        return measured(by_layer(cells), self.rings(polar), len(self.rings.capacity), self.least)
+        layers, ring = by_layer(cells), self.rings(polar)
+        counts, excess = measured(layers, ring, len(self.rings.capacity), self.least)
+        return Groups(ring, counts, excess, self.means(self.rings.distance(polar)))
 
     def draw(self, incident: Tensor, energy: Tensor, polar: Tensor, noise: Noise) -> Groups:
         """What showers of particles are to have; arguments as of ``fit``."""
         counts, sums = self.totals.sample(incident, _condition(energy, polar), noise)
         excess = (sums * self.scale - self.least * counts).clamp_min(0)
-        return Groups(self.rings(polar), counts.float(), excess.float())
+        means = self.means(self.rings.distance(polar))
+        return Groups(self.rings(polar), counts.float(), excess.float(), means)
 
 
 def _condition(energy: Tensor, polar: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which ring around the particle's axis a cell of an image lies in."""
+"""Where cells lie around the particle's axis: in which ring, how far off."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ class Rings(nn.Module):
 
     def forward(self, polar: Tensor) -> Tensor:
         """Rings of all cells, ``(B, layers, x y)``, for polar angles ``(B,)`` [rad]."""
+        order = self.distance(polar).argsort(dim=2, stable=True)
+        return torch.zeros_like(order).scatter(2, order, self.ring.expand_as(order))
+
+    def distance(self, polar: Tensor) -> Tensor:
+        """Distances of all cells to the axis in their layer [mm], ``(B, layers, x y)``."""
         lean = polar.cos() / polar.sin()
         off = self.y - (lean[:, None] * self.z)[:, :, None]
-        order = (self.x.square() + off.square()).argsort(dim=2, stable=True)
-        return torch.zeros_like(order).scatter(2, order, self.ring.expand_as(order))
+        return torch.hypot(self.x.expand_as(off), off)
