@@ -50,7 +50,7 @@ def test_groups_are_measured_by_hand() -> None:
     counts, excess = measured(torch.tensor([[[3.0, 0.0, 0.5, 2.0, 0.0]]]), ring, 2, least=0.5)
     assert counts.tolist() == [[[1, 2]]]
     assert excess.tolist() == [[[2.5, 1.5]]]
-    found = Groups(ring, counts, excess, torch.full((1, 2, 1, 5), 10.0))
+    found = Groups(ring, counts, excess, torch.full((1, 3, 1, 5), 10.0))
     assert found.told()[0].exp().tolist() == pytest.approx(np.power([2, 3, 3.5, 2.5], 1 / 5))
     told = found.of_cells(torch.tensor([2, 3]))[0, :, 0]
     assert told[0].tolist() == pytest.approx([1 / 2, 1 / 2, 2 / 3, 2 / 3, 2 / 3])
@@ -61,14 +61,15 @@ def test_groups_are_measured_by_hand() -> None:
 def test_means_by_distance_are_those_of_the_showers() -> None:
     """Cells on the axis, one pitch off, and far: hit always, in half of the cases, never."""
     means = RadialMeans(2, 10.0)
-    distance = torch.tensor([0.0, 10.0, 300.0]).expand(1000, 2, 3)
-    cells = torch.tensor([5.0, 1.5, 0.0]).repeat(1000, 2, 1)
-    cells[::2, :, 1] = 0.0
-    means.fit(cells, distance, 0.5)
-    energy, often = means(distance)[0, :, 1]
-    assert energy[:2].exp().tolist() == pytest.approx([4.5, 1.0], rel=0.02)
-    chances = torch.special.ndtr(often).tolist()
-    assert chances == pytest.approx([0.999, 0.5, 0.001], abs=0.003)
+    distance = torch.tensor([0.0, 10.0, 300.0]).expand(4000, 2, 3)
+    relative = torch.tensor([5.0, 1.5, 0.0]).repeat(4000, 2, 1)
+    relative[::2, :, 1] = 0.0
+    relative[:, :, 0] *= torch.tensor([0.5, 2.0]).repeat(2000)[:, None]
+    means.fit(relative, distance)
+    mean, width, often = means(distance)[0, :, 1]
+    assert mean[:2].exp().tolist() == pytest.approx([5.0, 1.5], rel=0.01)
+    assert width[:2].tolist() == pytest.approx([np.log(2), 0.0], abs=0.06)
+    assert torch.special.ndtr(often).tolist() == pytest.approx([0.999, 0.5, 0.001], abs=0.002)
 
 
 def test_every_group_has_its_hits_and_its_energy() -> None:
@@ -77,7 +78,7 @@ def test_every_group_has_its_hits_and_its_energy() -> None:
     cells = torch.nn.functional.one_hot(ring, 3).sum(2)
     counts = (torch.rand(cells.shape, generator=generator) * (cells + 1)).floor()
     energies = counts * torch.rand(cells.shape, generator=generator)
-    groups = Groups(ring, counts, energies, torch.zeros(4, 2, 5, 20))
+    groups = Groups(ring, counts, energies, torch.zeros(4, 3, 5, 20))
     chance = torch.randn(ring.shape, generator=generator)
     hit, above = chosen(chance, groups)
     logits = 3 * torch.randn(ring.shape, generator=generator)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "Generator"]
 
 _CONDITIONS = 2
-_GROUP_CHANNELS = 4
+_GROUP_CHANNELS = 5
 _SOFT_HIT = 0.2  # of an image's units
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
@@ -139,9 +139,10 @@ class Generator(nn.Module):
 
         For the gradient, another choice of hits changes the soft ones.
         """
-        drawn = draw("hits", image[0, 1:].numel()).view_as(image[:, 1])
-        hit, chance = chosen(by_layer(image[:, 1] + drawn) + groups.mean[:, 1], groups)
-        logits = by_layer(image[:, 0]) + groups.mean[:, 0]
+        mean, width, often = groups.mean.unbind(1)
+        drawn, spread = (draw(name, mean[0].numel()).view_as(mean) for name in ("hits", "energies"))
+        hit, chance = chosen(by_layer(image[:, 1]) + drawn + often, groups)
+        logits = by_layer(image[:, 0]) + mean + width * spread
         energy = scaled(shares(logits, hit, groups), hit, groups) + self._threshold ** (1 / self._power)
         cells = energy.pow(self._power) * hit
         slope = chance.sigmoid() * self._softness(cells.detach(), groups)

@@ -24,8 +24,8 @@ class Groups:
         ring: Which ring a cell lies in, ``(B, L, x y)``.
         counts: Hits, ``(B, L, R)``.
         excess: Energies above the least of every hit, in any unit, ``(B, L, R)``.
-        mean: What a cell has in the mean at its distance to the axis, ``(B, 2, L, x y)``: the logarithm of
-            a hit's energy, and how often it is hit, as a normal number's quantile.
+        mean: What a cell has at its distance to the axis, ``(B, 3, L, x y)``: mean and width of the
+            logarithm of a hit's energy, and how often it is hit, as a normal number's quantile.
     """
 
     ring: Tensor
@@ -38,7 +38,7 @@ class Groups:
         return torch.cat([self.counts.log1p(), self.excess.log1p()], dim=1).flatten(1) / _UNIT
 
     def of_cells(self, capacity: Tensor) -> Tensor:
-        """What a cell is told, ``(B, 4, L, x y)``: share of hits and their mean in its group; ``mean``."""
+        """What a cell is told, ``(B, 5, L, x y)``: share of hits and their mean in its group; ``mean``."""
         hit = (self.excess / self.counts.clamp_min(1)).log1p() / _UNIT
         both = torch.stack([self.counts / capacity, hit], dim=1)
         return torch.cat([both.gather(3, self.ring[:, None].expand(-1, 2, -1, -1)), self.mean / _UNIT], dim=1)

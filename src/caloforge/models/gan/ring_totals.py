@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RingTotals"]
 
+_SMALLEST = 1e-6
 _LEAN = 4.0  # squared sines up to 30 degrees to 0-1
 
 
@@ -64,10 +65,13 @@ class RingTotals(nn.Module):
             rng: Draws what is kept.
         """
         layers = by_layer(cells.double())
-        counts, excess = measured(layers, self.rings(polar), len(self.rings.capacity), self.least)
+        ring, above = self.rings(polar), (layers - self.least).clamp_min(0)
+        counts, excess = measured(layers, ring, len(self.rings.capacity), self.least)
         sums = (excess + self.least * counts) / self.scale
         self.totals.fit(counts, sums, incident, _condition(energy, polar), rng)
-        self.means.fit(layers, self.rings.distance(polar), self.least)
+        mean = (excess / counts.clamp_min(1)).clamp_min(_SMALLEST).gather(2, ring)
+        relative = torch.where(layers > 0, (above / mean).clamp_min(_SMALLEST), 0.0)
+        self.means.fit(relative, self.rings.distance(polar))
 
     def of_cells(self, cells: Tensor, polar: Tensor) -> Groups:
         """What showers ``(B, x, y, layers)`` have in the rings of their layers."""
