@@ -72,7 +72,9 @@ class Generator(nn.Module):
         told = 2 * layers * len(capacity)
         blocks = config.blocks
         if config.hits:
-            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": 2}))
+            # energies, chances, and how much energies scatter
+            channels = 3 if capacity else 2
+            blocks = (*blocks[:-1], blocks[-1].model_copy(update={"channels": channels}))
         shapes = _input_shapes(blocks, (nx, ny, layers))
         self._width = nx
         self._start = (config.channels, *_over(shapes[0], blocks[0].upsampling))
@@ -91,7 +93,7 @@ class Generator(nn.Module):
         nn.init.zeros_(self.start.bias)
         if capacity:  # images begin as the mean ones
             with torch.no_grad():
-                self.blocks[-1].convolution.layer.weight *= _QUIET
+                self.blocks[-1].convolution.layer.weight *= _QUIET * _QUIET
 
     def forward(
         self,
@@ -141,8 +143,9 @@ class Generator(nn.Module):
         """
         mean, width, often = groups.mean.unbind(1)
         drawn, spread = (draw(name, mean[0].numel()).view_as(mean) for name in ("hits", "energies"))
-        hit, chance = chosen(by_layer(image[:, 1]) + drawn + often, groups)
-        logits = by_layer(image[:, 0]) + mean + width * spread
+        energy, chance, scatter = map(by_layer, image.unbind(1))
+        hit, chance = chosen(chance + drawn + often, groups)
+        logits = energy + mean + width * spread * (2 * scatter.sigmoid())
         energy = scaled(shares(logits, hit, groups), hit, groups) + self._threshold ** (1 / self._power)
         cells = energy.pow(self._power) * hit
         slope = chance.sigmoid() * self._softness(cells.detach(), groups)
