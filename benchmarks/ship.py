@@ -53,7 +53,7 @@ SUMMARIES = (
     "from the side that the shower is on: curved tracks and second cores are not modelled."
 )
 RINGS = (
-    "Hits and energies of rings around the axis are drawn before the image, from real residuals of the training "
+    "Hits and energies of rings around the axis are drawn before the image, from real residuals of training "
     "showers: what is new in a shower is which cells of a ring are hit, and how they share its energy."
 )
 FEW = "It has learnt from few showers, for minutes: docs/3dgan.md tells where it stands against Geant4."
