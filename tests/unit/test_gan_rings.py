@@ -65,8 +65,10 @@ def test_means_by_distance_are_those_of_the_showers() -> None:
     relative = torch.tensor([5.0, 1.5, 0.0]).repeat(4000, 2, 1)
     relative[::2, :, 1] = 0.0
     relative[:, :, 0] *= torch.tensor([0.5, 2.0]).repeat(2000)[:, None]
-    means.fit(relative, distance)
-    mean, width, often = means(distance)[0, :, 1]
+    energy = torch.full((4000, 2, 3), 10.0)
+    energy[0] = 1000.0  # other rings scatter in their own way
+    means.fit(relative, distance, energy)
+    mean, width, often = means(distance, energy)[1, :, 1]
     assert mean[:2].exp().tolist() == pytest.approx([5.0, 1.5], rel=0.01)
     assert width[:2].tolist() == pytest.approx([np.log(2), 0.0], abs=0.06)
     assert torch.special.ndtr(often).tolist() == pytest.approx([0.999, 0.5, 0.001], abs=0.002)

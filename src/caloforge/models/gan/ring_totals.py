@@ -71,20 +71,23 @@ class RingTotals(nn.Module):
         self.totals.fit(counts, sums, incident, _condition(energy, polar), rng)
         mean = (excess / counts.clamp_min(1)).clamp_min(_SMALLEST).gather(2, ring)
         relative = torch.where(layers > 0, (above / mean).clamp_min(_SMALLEST), 0.0)
-        self.means.fit(relative, self.rings.distance(polar))
+        self.means.fit(relative, self.rings.distance(polar), excess.gather(2, ring) / self.scale)
 
     def of_cells(self, cells: Tensor, polar: Tensor) -> Groups:
         """What showers ``(B, x, y, layers)`` have in the rings of their layers."""
         layers, ring = by_layer(cells), self.rings(polar)
         counts, excess = measured(layers, ring, len(self.rings.capacity), self.least)
-        return Groups(ring, counts, excess, self.means(self.rings.distance(polar)))
+        return self._groups(ring, counts, excess, polar)
 
     def draw(self, incident: Tensor, energy: Tensor, polar: Tensor, noise: Noise) -> Groups:
         """What showers of particles are to have; arguments as of ``fit``."""
         counts, sums = self.totals.sample(incident, _condition(energy, polar), noise)
         excess = (sums * self.scale - self.least * counts).clamp_min(0)
-        means = self.means(self.rings.distance(polar))
-        return Groups(self.rings(polar), counts.float(), excess.float(), means)
+        return self._groups(self.rings(polar), counts.float(), excess.float(), polar)
+
+    def _groups(self, ring: Tensor, counts: Tensor, excess: Tensor, polar: Tensor) -> Groups:
+        energy = excess.gather(2, ring) / self.scale
+        return Groups(ring, counts, excess, self.means(self.rings.distance(polar), energy))
 
 
 def _condition(energy: Tensor, polar: Tensor) -> Tensor:
