@@ -77,7 +77,7 @@ private:
     void put(int lane, const Target& to, std::int32_t hits, float excess) {
         content_[to.content].hits[lane] = hits;
         content_[to.content].excess[lane] = excess;
-        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)));
+        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)), layout_.step);
         codes_[std::size_t(to.hits) * LANES + lane] = hit_code(hits);
         active_[to.step] |= std::uint8_t(1u << lane);
         hit_[lane][std::size_t(to.cell) >> 6] |= std::uint64_t(1) << (to.cell & 63);
