@@ -18,7 +18,7 @@ struct alignas(64) Line {
 /// Packed trees. A donor of a split is one word (the hits or their angle below, the ratio above), one of a pattern is
 /// its bits and then its shares.
 struct Forestry {
-    std::vector<Line> lines;
+    std::vector<Line> lines = std::vector<Line>(1);  ///< the first is empty
     std::vector<std::uint32_t> donors;
 };
 
@@ -118,7 +118,7 @@ private:
     const TreeCheck& check_;
     Forestry& out_;
     std::vector<Parent> waiting_;
-    std::size_t pairs_ = 0;
+    std::size_t pairs_ = 4;  // in the lines, after the first
 };
 
 }  // namespace caloforge::mosaic
