@@ -52,7 +52,7 @@ def program_of(
     """Arrays from lists; the threshold is 0.1 MeV."""
     kept: list[Table] = []
     numbers = [[_number(kept, table) for table in (step.few, step.many)] for step in steps]
-    few, many = np.array(numbers, dtype=np.int32).reshape(-1, 2).T
+    few, many = np.array(numbers, dtype=np.int32).reshape(-1, 2).T.copy()
     program = Program(
         nodes=len(capacity),
         conditions=conditions,
