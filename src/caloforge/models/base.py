@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from caloforge.preprocessing import Summary
     from caloforge.showers import Showers
 
-__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
+__all__ = ["Advance", "Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
 
 
 class ModelConfig(Record):
@@ -35,8 +37,20 @@ class ModelConfig(Record):
     """What the model is told of a particle beside its energy."""
 
 
+class Advance(Protocol):
+    """Hears how far a fit has come."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show so many of all steps."""
+        ...
+
+
 class Noise(Protocol):
     """Where a sampler's random numbers come from: a stream per shower, or given tensors."""
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, for the sub-stream ``stage``."""
+        ...
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
@@ -57,12 +71,14 @@ class GenerativeModel(nn.Module, ABC):
         config: Its sizes.
         knows: Which of ``ConditionsConfig`` it can have as conditions.
         trains_on: What training batches hold for it: points with their summaries, or the hit cells.
+        any_length: Names of buffers whose length only their fitting decides.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
     knows: ClassVar[frozenset[str]] = frozenset()
     trains_on: ClassVar[Literal["points", "cells"]] = "points"
+    any_length: ClassVar[frozenset[str]] = frozenset()
     geometry: Geometry
     config: ModelConfig
 
@@ -102,20 +118,27 @@ class GenerativeModel(nn.Module, ABC):
         showers: Callable[[], Iterable[Showers]],  # noqa: ARG002
         *,
         seed: int,  # noqa: ARG002
+        advance: Advance | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
         """Run a stage that is fitted, not trained.
 
         Args:
             stage: Its name.
-            showers: Streams the tune part of the data, anew at every call; ``extras["index"]``
+            showers: Streams the stage's part of the data, anew at every call; ``extras["index"]``
                 counts the showers.
-            seed: Of the showers that it generates.
+            seed: Of all that it draws.
+            advance: Is told of progress.
 
         Returns:
             Numbers for the log.
         """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
+
+    @property
+    def stored_numbers(self) -> int:
+        """Numbers of data that it draws from, which are no parameters; 0 for networks."""
+        return 0
 
     def parameters_of(self, modules: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of modules of these (dotted) names."""

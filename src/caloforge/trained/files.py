@@ -169,13 +169,16 @@ def _fill(model: GenerativeModel, path: Path, card: Mapping[str, Any]) -> None:
             tensor = f"tensor {clipped(different[0], 60)!r}"
             msg = f"{path} {verb} {tensor}: the weights are damaged, or of another model."
             raise FormatError(msg)
-        tensors = {name: _checked(file.get_tensor(name), like, name, path) for name, like in wanted.items()}
+        tensors = {
+            name: _checked(file.get_tensor(name), like, name, path, any_length=name in model.any_length)
+            for name, like in wanted.items()
+        }
     model.load_state_dict(tensors)
 
 
-def _checked(tensor: Tensor, like: Tensor, name: str, path: Path) -> Tensor:
-    """A tensor of a file as the model has it."""
-    if tensor.shape != like.shape:
+def _checked(tensor: Tensor, like: Tensor, name: str, path: Path, *, any_length: bool) -> Tensor:
+    """A tensor of a file as the model has it; with ``any_length`` a vector may be longer or shorter."""
+    if not (any_length and tensor.ndim == 1) and tensor.shape != like.shape:
         got, expected = (" x ".join(map(str, t.shape)) or "one number" for t in (tensor, like))
         raise FormatError(bad(f"{name} in {path}", got=got, expected=f"{expected}, as its config.json says"))
     halved = tensor.dtype == torch.float16 and like.dtype == torch.float32

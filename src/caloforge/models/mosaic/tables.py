@@ -43,7 +43,7 @@ def exponentials() -> NDArray[np.float32]:
     return np.exp((np.arange(2 * _EXPONENTS) - _EXPONENTS) / ENERGY_UNIT).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Roots:
     """Real showers' hits and energies of the root nodes.
 
@@ -64,7 +64,7 @@ class Roots:
     nearest: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tables:
     """All tables on end. ``K`` tables, ``V`` tree nodes, ``D`` donors, ``H`` shares.
 
