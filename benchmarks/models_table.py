@@ -45,8 +45,8 @@ WORDS = {
     ),
     "pyramid": (
         (
-            "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see those "
-            "before, energies"
+            "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see "
+            "those before, energies"
         ),
         "Calorimeter Pyramid (poster)",
     ),
