@@ -52,7 +52,13 @@ SUMMARIES = (
     "energy of a hit those around it; what reaches farther is known from the totals of rings and layers and "
     "from the side that the shower is on: curved tracks and second cores are not modelled."
 )
+RINGS = (
+    "Hits and energies of rings around the axis are drawn before the image, from real residuals of training "
+    "showers: what is new in a shower is which cells of a ring are hit, and how they share its energy."
+)
+FEW = "It has learnt from few showers, for minutes: docs/3dgan.md tells where it stands against Geant4."
 LIMITS = {
+    "3dgan": (RINGS, FEW, CELLS),
     "caloclouds": (POINTS, CALIBRATION),
     "caloclouds-2": (POINTS, CALIBRATION),
     "caloclouds-2-cm": (POINTS, CALIBRATION),

@@ -24,10 +24,13 @@ auto view(const A& array) {
     return mosaic::Span<std::remove_const_t<typename A::Scalar>>{array.data(), array.size()};
 }
 
-/// The numbers of an attribute, which is an array of this type already.
+/// The numbers of an attribute.
+/// @throws mosaic::Error it is no array of this type, on end.
 template <class T>
 mosaic::Span<T> span(nb::handle object, const char* name) {
-    const auto array = nb::cast<nb::ndarray<const T, nb::c_contig, nb::device::cpu>>(object.attr(name), false);
+    nb::ndarray<const T, nb::c_contig, nb::device::cpu> array;
+    if (!nb::try_cast(object.attr(name), array, false))
+        throw mosaic::Error(std::string("The model is broken: ") + name + " has another type or lies in memory with gaps.");
     return {array.data(), array.size()};
 }
 
@@ -98,19 +101,30 @@ private:
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-nb::tuple generate(const mosaic::Model& model, const Array<float, 1>& energy, const Array<std::int16_t, 2>& codes,
+/// A model, and engines for it.
+struct Model {
+    Model(nb::handle program, nb::handle tables, nb::handle roots)
+        : model(program_of(program), tables_of(tables), roots_of(roots)) {}
+
+    const mosaic::Model model;
+    caloforge::Pool<1> single{model};
+    caloforge::Pool<8> several{model};
+};
+
+nb::tuple generate(Model& self, const Array<float, 1>& energy, const Array<std::int16_t, 2>& codes,
                    const Array<std::uint64_t, 1>& keys, int threads) {
-    const std::size_t count = keys.size();
-    if (energy.size() != count || codes.shape(0) != count || codes.shape(1) != std::size_t(model.plan.conditions))
+    const std::size_t count = keys.size(), conditions = std::size_t(self.model.layout.conditions);
+    if (energy.size() != count || codes.shape(0) != count || codes.shape(1) != conditions)
         throw mosaic::Error("Energies, codes and keys are not of the same showers.");
     caloforge::Showers made;
     bool finished;
     {
         nb::gil_scoped_release release;
         const auto shower = [&](std::size_t i) {
-            return mosaic::Shower{keys.data()[i], energy.data()[i], codes.data() + i * std::size_t(model.plan.conditions)};
+            return mosaic::Shower{keys.data()[i], energy.data()[i], codes.data() + i * conditions};
         };
-        finished = caloforge::generate(model, count, shower, threads, interrupted, made);
+        finished = count == 1 ? caloforge::generate(self.single, count, shower, threads, interrupted, made)
+                              : caloforge::generate(self.several, count, shower, threads, interrupted, made);
     }
     if (!finished) throw nb::python_error();
     return nb::make_tuple(owned(std::move(made.counts)), owned(std::move(made.cell)), owned(std::move(made.energy)));
@@ -160,11 +174,8 @@ nb::tuple build_tree(const Array<std::int16_t, 2>& context, const Array<float, 2
 NB_MODULE(_engine, m) {
     m.doc() = "The compiled engine of mosaic.";
     nb::exception<mosaic::Error>(m, "Error", PyExc_ValueError);
-    nb::class_<mosaic::Model>(m, "Model", "A checked and packed model.")
-        .def("__init__",
-             [](mosaic::Model* self, nb::handle program, nb::handle tables, nb::handle roots) {
-                 new (self) mosaic::Model(program_of(program), tables_of(tables), roots_of(roots));
-             }, "program"_a, "tables"_a, "roots"_a)
+    nb::class_<Model>(m, "Model", "A checked and packed model.")
+        .def(nb::init<nb::handle, nb::handle, nb::handle>(), "program"_a, "tables"_a, "roots"_a)
         .def("generate", &generate, "energy"_a, "codes"_a, "keys"_a, "threads"_a);
     m.def("collect", &collect, "program"_a, "counts"_a, "cell"_a, "energy"_a, "codes"_a, "keep"_a, "most"_a, "seed"_a);
     m.def("build_tree", &build_tree, "context"_a, "targets"_a, "leaf"_a, "depth"_a, "features"_a, "seed"_a);

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -21,13 +24,14 @@ struct Showers {
 constexpr std::size_t BLOCK = 64;  // showers between two looks at the keyboard: some milliseconds
 
 /// The hits of showers `first` to `last - 1`.
-template <class Particle>
-void generate_block(mosaic::Scratch& scratch, std::size_t first, std::size_t last, const Particle& shower,
+template <int LANES, class Particle>
+void generate_block(mosaic::Engine<LANES>& engine, std::size_t first, std::size_t last, const Particle& shower,
                     std::int32_t* counts, std::vector<mosaic::Hit>& hits) {
-    for (std::size_t i = first; i < last; ++i) {
-        const std::size_t before = hits.size();
-        scratch.generate(shower(i), hits);
-        counts[i] = std::int32_t(hits.size() - before);
+    std::array<mosaic::Shower, LANES> showers;
+    for (std::size_t i = first; i < last; i += LANES) {
+        const int some = int(std::min<std::size_t>(LANES, last - i));
+        for (int lane = 0; lane < some; ++lane) showers[lane] = shower(i + std::size_t(lane));
+        engine.generate(showers.data(), some, hits, counts + i);
     }
 }
 
@@ -38,10 +42,35 @@ inline void append(Showers& out, const std::vector<mosaic::Hit>& hits) {
     }
 }
 
-/// Makes `count` showers; false if `interrupted()` said so.
+/// Engines that wait for the next call, so that it need not make them.
+template <int LANES>
+class Pool {
+public:
+    explicit Pool(const mosaic::Model& model) : model_(model) {}
+
+    std::unique_ptr<mosaic::Engine<LANES>> take() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (waiting_.empty()) return std::make_unique<mosaic::Engine<LANES>>(model_);
+        auto engine = std::move(waiting_.back());
+        waiting_.pop_back();
+        return engine;
+    }
+
+    void give_back(std::unique_ptr<mosaic::Engine<LANES>> engine) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        waiting_.push_back(std::move(engine));
+    }
+
+private:
+    const mosaic::Model& model_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<mosaic::Engine<LANES>>> waiting_;
+};
+
+/// Makes `count` showers, `LANES` side by side in every thread; false if `interrupted()` said so.
 /// @throws what a thread threw.
-template <class Particle, class Interrupted>
-bool generate(const mosaic::Model& model, std::size_t count, const Particle& shower, int threads,
+template <int LANES, class Particle, class Interrupted>
+bool generate(Pool<LANES>& pool, std::size_t count, const Particle& shower, int threads,
               const Interrupted& interrupted, Showers& out) {
     const std::size_t blocks = (count + BLOCK - 1) / BLOCK;
     std::vector<std::vector<mosaic::Hit>> hits(blocks);
@@ -51,11 +80,12 @@ bool generate(const mosaic::Model& model, std::size_t count, const Particle& sho
     out.counts.assign(count, 0);
     const auto work = [&](std::size_t thread) {
         try {
-            mosaic::Scratch scratch(model);
+            auto engine = pool.take();
             for (std::size_t b; !stopped && (b = next++) < blocks;) {
-                generate_block(scratch, b * BLOCK, std::min(count, (b + 1) * BLOCK), shower, out.counts.data(), hits[b]);
+                generate_block(*engine, b * BLOCK, std::min(count, (b + 1) * BLOCK), shower, out.counts.data(), hits[b]);
                 if (thread == 0 && interrupted()) stopped = true;
             }
+            pool.give_back(std::move(engine));  // after an exception it is not empty
         } catch (...) {
             errors[thread] = std::current_exception();
             stopped = true;

@@ -14,7 +14,8 @@ from caloforge.errors import ConfigError
 from caloforge.geometry import BoxGrid, Geometry, Layer, Slab, load_geometry
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
-from caloforge.models.gan.config import Block, DiscriminatorConfig, GANConfig, GeneratorConfig
+from caloforge.models.gan.config import Block, DiscriminatorConfig, GANConfig, GeneratorConfig, LossConfig
+from caloforge.models.gan.constraints import _centres, constraints
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
@@ -212,6 +213,25 @@ def test_losses_by_hand() -> None:
     assert losses.sorted_difference(*columns, weight).item() == pytest.approx(
         ((0.1 + 1) / 2 + (0.9 + 2) / 2) / 2
     )
+
+
+def test_centres_of_layers_are_measured_from_the_axis(clic: Geometry) -> None:
+    """One hit cell in one layer, one cell off the axis in x, of showers that lean by 10 and -20 degrees."""
+    measure = MeasuredAngle(clic)
+    cells = torch.zeros(2, 51, 51, 25)
+    cells[:, 26, 25, 10] = 7.0
+    config = LossConfig(matching="sorted", centres=1.0, layers=0.0)
+    labels, weight = torch.ones(2), torch.ones(2)
+    polar = torch.tensor([80.0, 110.0]) * DEGREE
+    other = cells.roll(1, 1)
+    found = constraints(config, measure, (cells, other), labels=labels, polar=polar, weight=weight)
+    assert float(found["centres"]) == pytest.approx(5.1, rel=1e-4)
+    straight = torch.full((2,), 90 * DEGREE)
+    centres = [_centres(cells, measure, angle)[:, [10, 35]] for angle in (straight, polar)]
+    assert centres[0].flatten().tolist() == pytest.approx([5.1, 0, 5.1, 0], abs=1e-4)
+    depth = clic.layer_z[10]
+    leans = [-depth * math.tan(angle * DEGREE) for angle in (10, -20)]
+    assert centres[1][:, 1].tolist() == pytest.approx(leans, rel=1e-4)
 
 
 def test_labels_are_flipped_in_the_stated_share() -> None:

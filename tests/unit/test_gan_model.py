@@ -11,6 +11,7 @@ import torch
 from caloforge.models import build_model
 from caloforge.models.base import Batch, CellSet, Particles
 from caloforge.models.gan.model import ThreeDGAN
+from caloforge.models.noise import StreamNoise
 from caloforge.showers import Incident
 from caloforge.training import load_config, train
 from caloforge.training.takeover import take_over
@@ -141,7 +142,7 @@ def test_drawn_hits_have_a_least_energy(readout: Geometry) -> None:
     for least, expected in ((0.3, 0.3), (0.05, 0.1)):
         model = model_of(readout, "model.generator.hits=true", f"model.generator.least={least}")
         batch = batch_of(readout)
-        image = model._generate(batch.energy, model._real(batch).conditions, noise())
+        image = model._generate(batch.energy, model._real(batch).conditions, None, noise())
         found = image[image > 0].min().item() ** (1 / 0.85) * 20
         assert expected <= found * (1 + 1e-4) < 3 * expected
 
@@ -167,16 +168,46 @@ def test_rescaled_showers_have_the_sums_that_are_drawn(readout: Geometry) -> Non
     assert stage.turns[-1].modules == ("generator", "sums")
     assert model.sums is not None
     share = batch.cells.dense(readout.n_cells).sum(1) / batch.energy
-    image = model._generate(batch.energy, model._real(batch).conditions, noise())
+    image = model._generate(batch.energy, model._real(batch).conditions, None, noise())
     made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
     assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=0.3)
     assert made.std() > 0
     with torch.no_grad():
         for parameter in model.sums.parameters():
             parameter.zero_()
-    image = model._generate(batch.energy, model._real(batch).conditions, noise())
+    image = model._generate(batch.energy, model._real(batch).conditions, None, noise())
     made = model.images.energies(image).sum((1, 2, 3)) / model.images.scale / batch.energy
     assert made.tolist() == pytest.approx([share.mean().item()] * SHOWERS, rel=1e-4)
+
+
+def test_showers_have_the_rings_that_are_drawn(readout: Geometry) -> None:
+    """Those of the real showers in training; drawn ones of the particles when showers are made."""
+    model = model_of(readout, "model.totals={rings: [4, 12], leaves: 4, donors: 24, leaf: 5}", preset="small")
+    assert model.totals is not None
+    batch = batch_of(readout, lean=20.0)
+    real = model._real(batch)
+    energy, conditions, groups = model._like(real)
+    image = model._generate(energy, conditions, groups, noise())
+    made = model.totals.of_cells(model.images.energies(image), conditions[:, 1])
+    assert groups is not None
+    assert torch.equal(made.counts, groups.counts)
+    torch.testing.assert_close(made.excess, groups.excess, rtol=1e-3, atol=1e-3)
+    drawn = model._drawn_groups(batch.particles, StreamNoise(1, np.arange(SHOWERS)))
+    assert drawn is not None
+    cells = model.sample(batch.particles, StreamNoise(1, np.arange(SHOWERS)))
+    assert cells.counts.tolist() == drawn.counts.sum((1, 2)).tolist()
+    expected = (drawn.excess + model.totals.least * drawn.counts).sum((1, 2)) / model.totals.scale
+    visible = torch.zeros(SHOWERS).index_add(0, cells.index, cells.energy)
+    torch.testing.assert_close(visible, expected, rtol=1e-3, atol=0.0)
+
+
+def test_rings_are_those_of_the_particles_at_hand(readout: Geometry) -> None:
+    """Weights of other particles bring their rings along, which are fitted anew."""
+    totals = "model.totals={rings: [4, 12], leaves: 4, donors: 24, leaf: 5}"
+    model = model_of(readout, totals, preset="small")
+    before = model.totals.totals.root.residual.clone()  # type: ignore[union-attr]
+    model.prepare(batch_of(readout, lean=20.0), torch.Generator())
+    assert not torch.equal(before, model.totals.totals.root.residual)  # type: ignore[union-attr]
 
 
 def test_showers_with_a_small_sum_do_not_count(readout: Geometry) -> None:

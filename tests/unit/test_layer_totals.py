@@ -203,6 +203,27 @@ def test_few_showers_will_do_and_none_fitted_is_an_error() -> None:
         model.sample(*toy(30)[2:], StreamNoise(0, np.arange(30)))
 
 
+def test_other_conditions_count_beside_the_energy() -> None:
+    """Showers that lean are deeper here, by half a layer, and have more energy, by a tenth."""
+    counts, energies, incident, condition = toy(3000)
+    lean = torch.rand(3000, 1, generator=rng(9)).round()
+    counts[:, 1:] = torch.where(lean[..., None] > 0, counts[:, :-1], counts[:, 1:])
+    energies[:, 1:] = torch.where(lean[..., None] > 0, 1.1 * energies[:, :-1], energies[:, 1:])
+    model = LayerTotals(
+        LayerTotalsConfig(), capacity=CAPACITY, weights=WEIGHTS, threshold=THRESHOLD, conditions=2
+    )
+    both = torch.cat([condition, lean], dim=1)
+    model.fit(counts, energies, incident, both, rng())
+    _, drawn = model.sample(incident, both, StreamNoise(4, np.arange(3000)))
+    layers = torch.arange(5)
+    for leans in (0, 1):
+        rows = lean[:, 0] == leans
+        real, mine = (e[rows].sum(2) for e in (energies, drawn))
+        assert mine.sum(1).mean() == pytest.approx(real.sum(1).mean().item(), rel=0.02)
+        depth = [(e * layers).sum() / e.sum() for e in (mine, real)]
+        assert depth[0] == pytest.approx(depth[1].item(), abs=0.04)
+
+
 def test_smeared_residuals_are_as_wide_as_real_ones() -> None:
     """Half of the variance from a donor, half from the smearing: the sum is that of the showers."""
     _, _, incident, condition = toy(2000)

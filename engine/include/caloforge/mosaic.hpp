@@ -13,4 +13,5 @@
 /// the compiler may reorder floating point (-ffast-math). Energies are in MeV.
 #pragma once
 
+#include "mosaic/file.hpp"
 #include "mosaic/generate.hpp"

@@ -22,6 +22,7 @@ from caloforge.evaluation.coverage import coverage_metric
 from caloforge.evaluation.downstream import downstream_metric
 from caloforge.evaluation.frechet import frechet_metric
 from caloforge.evaluation.kernel import kernel_metric
+from caloforge.evaluation.memorisation import copy_metric, repeat_metric
 from caloforge.evaluation.pair import LEVELS
 from caloforge.evaluation.papers import (
     angle_metric,
@@ -54,7 +55,16 @@ if TYPE_CHECKING:
     from caloforge.evaluation.pair import Frame, Level, Observed, Pair
     from caloforge.evaluation.results import Group, Value
 
-__all__ = ["COMPARISONS", "METRICS", "Comparison", "Metric", "comparisons_of", "level_named", "metrics_of"]
+__all__ = [
+    "COMPARISONS",
+    "MEMORISATION",
+    "METRICS",
+    "Comparison",
+    "Metric",
+    "comparisons_of",
+    "level_named",
+    "metrics_of",
+]
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ class Metric:
         level: The cheapest level that includes it; levels include those before them.
         version: Of the definition: changes when numbers are not comparable any more.
         minimum: Showers that both samples need.
-        floor_pairs: Pairs of reference samples that the floor is averaged over.
+        floor_pairs: Pairs of reference samples that the floor is averaged over; 0 where the reference itself
+            stands in the model's place, because other showers of its file may be those of training.
         noise: The value for two samples of one origin goes as (1/n + 1/m) to this power; None: to a
             power between 0 and 1 that must be measured.
         cells: Whether it looks at single cells (``Pair.cells``), not only at features.
@@ -147,6 +158,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
 )
 
+MEMORISATION: tuple[Metric, ...] = (
+    Metric("copies", "memorisation", copy_metric, "fast", "1", 200, 0, 0.0, cells=True),
+    Metric("repeats", "memorisation", repeat_metric, "fast", "1", 200, 0, 0.0, cells=True),
+)
+"""Those that need the showers of training (``Frame.training``), at all levels."""
 
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison("high_posterior", "classifier", high_posterior, "standard", "1", 200),

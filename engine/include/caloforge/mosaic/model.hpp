@@ -7,10 +7,16 @@
 
 #include "arrays.hpp"
 #include "check.hpp"
+#include "layout.hpp"
 #include "packing.hpp"
-#include "plan.hpp"
 
 namespace caloforge::mosaic {
+
+/// A trend's weight in two parts, so that 32 bits hold sums over any codes.
+struct Weight {
+    static constexpr std::int32_t UNIT = 256;
+    std::int16_t high, low;
+};
 
 /// The trend of a table, hits first, then energies.
 struct Trend {
@@ -23,24 +29,29 @@ struct Trend {
 class Model {
 public:
     /// @throws Error an array's size, an index or a number is wrong; nothing is read out of bounds.
-    Model(const Program& program, const Tables& tables, const Roots& roots) : plan(program) {
+    Model(const Program& program, const Tables& tables, const Roots& roots) : layout(Plan(program)) {
         check(roots, program);
         check_tables(program, tables);
-        copy(tables, roots);
+        copy(roots);
+        copy(tables);
         pack_trees(program, tables);
     }
 
-    Plan plan;
+    Layout layout;
+    std::vector<std::int32_t> sums;        ///< steps that are
     std::vector<Branch> trees;             ///< roots of the trees, `BUCKETS` of every table
     Forestry forest;
     std::vector<Trend> trends;             ///< of every table
-    std::vector<std::int32_t> weights;
+    std::vector<Weight> weights;
     std::vector<float> sine, exponential;
     std::vector<float> start_energy, start_excess;
     std::vector<std::int32_t> start_hits, turn;
     std::uint32_t nearest, turns;
 
 private:
+    static constexpr std::int64_t MOST_WEIGHT = std::int64_t(1) << 23;  // sum of a trend's weights
+    static constexpr std::int64_t LARGEST = std::int64_t(1) << 45;  // of numbers that trends add up
+
     template <class T>
     static std::vector<T> copied(const Span<T>& values) {
         return std::vector<T>(values.begin(), values.end());
@@ -56,11 +67,11 @@ private:
         detail::require_finite(t.sine, 0, "sine");
         detail::require_finite(t.exponential, 0, "exponential");
         for (float share : t.sine) detail::require(share <= 1, "sine is above 1");
-        for (std::size_t i = 0; i < p.steps(); ++i) {
-            if (p.kind[i] == COPY || p.kind[i] == SUM) continue;
-            check_table(p, t, i, p.few[i]);
-            if (p.kind[i] == SPLIT) check_table(p, t, i, p.many[i]);
-        }
+        detail::require_range(t.bias, -LARGEST, LARGEST, "bias");
+        detail::require_range(t.hit_weight, -LARGEST, LARGEST, "hit_weight");
+        each_use(p, [&](std::size_t step, std::int32_t table, std::int32_t, std::int32_t, Use) {
+            check_table(p, t, step, table);
+        });
     }
 
     /// A step's table is there, and the trends of splits are as long as the context.
@@ -73,14 +84,27 @@ private:
                         name + " has a context that is not as long as its trend");
     }
 
-    void copy(const Tables& t, const Roots& r) {
-        weights = copied(t.weights), sine = copied(t.sine), exponential = copied(t.exponential);
-        for (std::size_t k = 0; k < t.tables(); ++k)
+    void copy(const Tables& t) {
+        sine = copied(t.sine), exponential = copied(t.exponential);
+        for (std::size_t k = 0; k < t.tables(); ++k) {
             trends.push_back({std::uint32_t(t.weights_start[k]), {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
+            std::int64_t sum = 0;
+            for (std::int32_t i = t.weights_start[k]; i < t.weights_start[k + 1]; ++i) sum += std::abs(std::int64_t(t.weights[i]));
+            detail::require(sum < MOST_WEIGHT, "the weights of table " + std::to_string(k) + " are too large");
+        }
+        for (std::int32_t w : t.weights) {
+            const std::int32_t low = ((w % Weight::UNIT) + Weight::UNIT + Weight::UNIT / 2) % Weight::UNIT - Weight::UNIT / 2;
+            weights.push_back({std::int16_t((w - low) / Weight::UNIT), std::int16_t(low)});
+        }
+    }
+
+    void copy(const Roots& r) {
         start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
         turn = copied(r.turn);
-        turns = std::uint32_t(turn.size() / plan.root.size());
+        turns = std::uint32_t(turn.size() / layout.root.size());
         nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
+        for (std::size_t t = 0; t < layout.moves.size(); ++t)
+            if (layout.moves[t].kind == SUM) sums.push_back(std::int32_t(t));
     }
 
     /// Calls `f(step, table, first bucket, last bucket, use)` for all that steps can draw from.
@@ -88,9 +112,10 @@ private:
     static void each_use(const Program& p, F f) {
         for (std::size_t i = 0; i < p.steps(); ++i) {
             const std::int32_t most = std::min(p.capacity[p.parent[i]], BUCKETS - 1);
+            if (most < 1) continue;
             if (p.kind[i] == PATTERN) f(i, p.few[i], 1, most, Use::pattern);
             if (p.kind[i] != SPLIT) continue;
-            f(i, p.few[i], 1, std::min(most, p.exact[i]), Use::few);
+            if (p.exact[i] > 0) f(i, p.few[i], 1, std::min(most, p.exact[i]), Use::few);
             if (p.capacity[p.parent[i]] > p.exact[i])
                 f(i, p.many[i], std::min(p.exact[i] + 1, BUCKETS - 1), most, Use::many);
         }

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "../mosaic.hpp"
+#include "../mosaic/check.hpp"
+#include "state.hpp"
 
 namespace caloforge::mosaic {
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from caloforge.models.base import ModelConfig
+from caloforge.models.totals.layer_totals import LayerTotalsConfig
 from caloforge.preprocessing import ConditionsConfig
-from caloforge.records import Count, Record, Width
+from caloforge.records import Count, Record, Width, inconsistent
 
-__all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig"]
+__all__ = ["Block", "DiscriminatorConfig", "GANConfig", "GeneratorConfig", "LossConfig", "RingTotalsConfig"]
 
 _Length = Annotated[int, Field(ge=1, le=64)]
 _Pad = Annotated[int, Field(ge=0, le=32)]
@@ -127,6 +128,8 @@ class LossConfig(Record):
     """Of the image's sum's mean absolute percentage error."""
     layers: _Weight = 0.0
     """Deviation: weight of the layers' sums, compared as ``sorted`` does, in percent of the whole sum."""
+    centres: _Weight = 0.0
+    """Deviation: weight of the layers' centres relative to the axis [mm], compared as ``sorted`` does."""
     flips: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Share of labels, real or fake, that are wrong in the discriminator's turns."""
     matching: Literal["pairs", "sorted"] = "pairs"
@@ -143,6 +146,13 @@ class LossConfig(Record):
     """Deviation: width of the noise on all images that the discriminator sees."""
 
 
+class RingTotalsConfig(LayerTotalsConfig):
+    """Hits and energies of rings around the axis in every layer."""
+
+    rings: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)] = (9, 40)
+    """Cells of the rings, from the inside; the rest of a layer is one, too."""
+
+
 class GANConfig(ModelConfig):
     """Configuration of 3DGAN; the defaults are the published one."""
 
@@ -152,6 +162,9 @@ class GANConfig(ModelConfig):
     """Of real or fake."""
     loss: LossConfig = LossConfig()
     """Weights."""
+    totals: RingTotalsConfig | None = None
+    """Deviation: hits and energies of rings in every layer are drawn first, from trees and real residuals
+    (``LayerTotals``, fitted); the generator is told, chooses as many cells and scales their energies."""
     steps: Annotated[tuple[Literal["narrow", "full"], ...], Field(min_length=1)] = ("narrow", "full")
     """Stages of the training: a ``narrow`` range of energies, and the ``full`` one from its weights."""
     power: Annotated[float, Field(gt=0, le=1)] = 0.85
@@ -166,3 +179,10 @@ class GANConfig(ModelConfig):
     """The polar angle is one: showers at angles in the plane of y and depth are trained on."""
     mirrored: bool = True
     """Whether showers are mirrored at random in training: in x and, with the angle, in y. Both are exact."""
+
+    @model_validator(mode="after")
+    def _totals_are_of_hits(self) -> GANConfig:
+        if self.totals is not None and (not self.generator.hits or self.generator.rescaled):
+            got, expected = "model.totals", "model.generator.hits with it, and not model.generator.rescaled"
+            raise inconsistent(got=got, expected=expected)
+        return self

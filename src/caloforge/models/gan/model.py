@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 import torch
 
 from caloforge.models.base import CellSet, GenerativeModel
@@ -30,11 +31,14 @@ from caloforge.models.bounds import Bounds
 from caloforge.models.gan import losses
 from caloforge.models.gan.analytic import MeasuredAngle
 from caloforge.models.gan.config import GANConfig
+from caloforge.models.gan.constraints import constraints
 from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
+from caloforge.models.gan.ring_totals import RingTotals
 from caloforge.models.gan.sums import Sums
 from caloforge.models.gan.validation import distances, diversity
+from caloforge.models.noise import StreamNoise
 from caloforge.models.stages import Stage, Turn
 from caloforge.preprocessing import Conditions
 
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.models.base import Batch, ModelConfig, Noise, Particles
     from caloforge.models.gan.generator import Draw
+    from caloforge.models.gan.groups import Groups
 
 __all__ = ["ThreeDGAN"]
 
@@ -88,7 +93,14 @@ class ThreeDGAN(GenerativeModel):
         super().__init__(config, geometry)
         self.images = Images(config, geometry)
         self.trained = Conditions(config.conditions, log=True)
-        self.generator = Generator(config.generator, geometry, threshold=self._least)
+        self.totals = self._totals()
+        self.generator = Generator(
+            config.generator,
+            geometry,
+            threshold=self._least**self.images.power,
+            power=self.images.power,
+            capacity=() if self.totals is None else self.totals.rings.capacity.tolist(),
+        )
         self.discriminator = Discriminator(config.discriminator, geometry)
         self.measured = MeasuredAngle(geometry)
         self.sums = Sums(geometry.n_layers) if config.generator.rescaled else None
@@ -117,24 +129,34 @@ class ThreeDGAN(GenerativeModel):
 
     @property
     def _least(self) -> float:
-        """What a drawn hit has at least, in an image."""
-        drawn = (self.config.generator.least * self.images.scale) ** self.images.power
-        least: float = max(self.images.threshold, drawn)
-        return least
+        """What a drawn hit has at least, in the units of an image before the power."""
+        return max(self.geometry.threshold, self.config.generator.least) * self.images.scale
+
+    def _totals(self) -> RingTotals | None:
+        config = self.config.totals
+        if config is None:
+            return None
+        return RingTotals(config, self.geometry, least=self._least, scale=self.images.scale)
 
     @property
     def _made_by(self) -> tuple[str, ...]:
         """The modules that make images."""
         return ("generator",) if self.sums is None else ("generator", "sums")
 
-    def prepare(self, sample: Batch, rng: torch.Generator) -> None:  # noqa: ARG002 (nothing is drawn)
-        """Note the trained energies; images have fixed scales."""
+    def prepare(self, sample: Batch, rng: torch.Generator) -> None:
+        """Note the trained energies; images have fixed scales.
+
+        Hits and energies of rings are always those of the sample, also with weights of other particles.
+        """
         if not self.trained.is_fitted:
             self.trained.fit(sample.particles)
         if self.sums is not None and not self.sums.is_fitted:
-            cells, label = self._cells_of(sample), self.images.labels(sample.energy)
-            total = torch.zeros_like(label).index_add(0, cells.index, cells.energy)
+            hits, label = self._cells_of(sample), self.images.labels(sample.energy)
+            total = torch.zeros_like(label).index_add(0, hits.index, hits.energy)
             self.sums.fit(total * self.images.scale / label)
+        if self.totals is not None:
+            cells, polar = self.images.energies(self._real(sample).image), polar_angle(sample.direction)
+            self.totals.fit(cells, sample.energy, self.trained(sample.particles)[:, 0], polar, rng)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: ``real``, ``fake`` (or both, ``discriminator``), ``generator``."""
@@ -148,7 +170,7 @@ class ThreeDGAN(GenerativeModel):
                 terms["penalty"] = self._penalty(real)
         if turn in {"fake", "discriminator"}:
             with torch.no_grad():
-                image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
+                image = self._generate(*self._like(real), _drawn(rng, len(real.energy)))
             terms |= self._discriminator_terms(real, image, rng, label=0.0)
         return _weighted(terms, self._weights)
 
@@ -172,14 +194,25 @@ class ThreeDGAN(GenerativeModel):
     def _read_out(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cell energies [MeV] of a batch, and of generated showers of its particles."""
         real = self._real(batch)
-        image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
+        noise = StreamNoise(
+            int(torch.randint(2**31, (), generator=rng, device=rng.device)),
+            np.arange(len(real.energy)),
+            device=real.energy.device,
+        )
+        groups = self._drawn_groups(batch.particles, noise)
+        image = self._generate(real.energy, real.conditions, groups, _drawn(rng, len(real.energy)))
         return self.images.read_out(real.image), self.images.read_out(image)
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate the hit cells of every particle's shower."""
         energy = particles.energy
         conditions = self.images.conditions(energy, polar_angle(particles.direction))
-        image = self._generate(energy, conditions, lambda name, width: noise.normal(name, 1, width).float())
+        image = self._generate(
+            energy,
+            conditions,
+            self._drawn_groups(particles, noise),
+            lambda name, width: noise.normal(name, 1, width).float(),
+        )
         cells = self.images.decode(image)
         total = cells.double().sum(1)
         bounds = Bounds.of(self.name, energy, self.trained)
@@ -191,22 +224,39 @@ class ThreeDGAN(GenerativeModel):
     def _weights(self) -> dict[str, float]:
         """Weights of the terms, by what their names end in."""
         loss = self.config.loss
-        names = ("real", "energy", "angle", "sum", "layers")
+        names = ("real", "energy", "angle", "sum", "layers", "centres")
         return {**{name: getattr(loss, name) for name in names}, "penalty": loss.gradient_penalty}
 
     def _real(self, batch: Batch, mirrors: torch.Generator | None = None) -> _Real:
         """The showers of a batch, mirrored at random with a generator of ``mirrors``."""
-        image = self.images.encode(self._cells_of(batch).dense(self.geometry.n_cells))
+        cells = self._cells_of(batch).dense(self.geometry.n_cells)
+        if self.totals is not None:
+            cells = cells.where(cells * self.images.scale >= self._least, 0.0)
+        image = self.images.encode(cells)
         polar = polar_angle(batch.direction)
         if mirrors is not None:
             image, polar = mirrored(image, polar, mirrors)
         weight = (self.images.energies(image).sum((1, 2, 3)) > self.config.lowest_sum).float()
         return _Real(image, batch.energy, self.images.conditions(batch.energy, polar), weight)
 
-    def _generate(self, energy: Tensor, conditions: Tensor, draw: Draw) -> Tensor:
+    def _like(self, real: _Real) -> tuple[Tensor, Tensor, Groups | None]:
+        """What showers are generated with that are to be as real ones: energies, conditions, rings."""
+        if self.totals is None:
+            return real.energy, real.conditions, None
+        groups = self.totals.of_cells(self.images.energies(real.image), real.conditions[:, 1])
+        return real.energy, real.conditions, groups
+
+    def _drawn_groups(self, particles: Particles, noise: Noise) -> Groups | None:
+        """Hits and energies of the rings of particles' showers."""
+        if self.totals is None:
+            return None
+        polar, energy = polar_angle(particles.direction), self.trained(particles)[:, 0]
+        return self.totals.draw(particles.energy, energy, polar, noise)
+
+    def _generate(self, energy: Tensor, conditions: Tensor, groups: Groups | None, draw: Draw) -> Tensor:
         """Images ``(B, 1, x, y, layers)``."""
         unit = self.images.unit(energy) if self.config.generator.scaled else 1.0
-        image: Tensor = self.generator(conditions, draw, unit)
+        image: Tensor = self.generator(conditions, draw, unit, groups)
         if self.sums is None:
             return image
         factor = self.sums(self.images.energies(image), conditions, draw) * self.images.labels(energy)
@@ -247,40 +297,16 @@ class ThreeDGAN(GenerativeModel):
         return terms
 
     def _generator_terms(self, real: _Real, rng: torch.Generator) -> dict[str, Tensor]:
-        image = self._generate(real.energy, real.conditions, _drawn(rng, len(real.energy)))
+        image = self._generate(*self._like(real), _drawn(rng, len(real.energy)))
         logits, energy = self._judged(real, image, rng)
         terms = {"real": losses.cross_entropy(logits, torch.ones_like(logits), real.weight)}
         label = self.images.labels(real.energy)
         if energy is not None:
             terms["energy"] = losses.percentage_error(energy, label, real.weight)
-        return terms | self._constraints(real, image)
-
-    def _constraints(self, real: _Real, image: Tensor) -> dict[str, Tensor]:
-        """What is measured of images, against the real ones of the same particles."""
-        mine, theirs = (self.images.energies(which) for which in (image, real.image))
-        angles = self.measured(mine), self.measured(theirs)
-        layers = mine.sum((1, 2)), theirs.sum((1, 2))
-        sums = layers[0].sum(1), layers[1].sum(1)
-        terms: dict[str, Tensor] = {}
-        if self.config.loss.layers:
-            terms["layers"] = layers[0].shape[1] * self._spread(layers[0], layers[1], real)
-        if self.config.loss.matching == "pairs":
-            terms["angle"] = losses.absolute_error(*angles, real.weight)
-            terms["sum"] = losses.percentage_error(*sums, real.weight)
-            return terms
+        cells = self.images.energies(image), self.images.energies(real.image)
         polar = real.conditions[:, 1]
-        terms["angle"] = losses.sorted_difference(angles[0] - polar, angles[1] - polar, real.weight)
-        terms["sum"] = self._spread(sums[0], sums[1], real)
-        return terms
-
-    def _spread(self, mine: Tensor, theirs: Tensor, real: _Real) -> Tensor:
-        """Distance of sums ``(B,)`` or ``(B, n)`` over the energy, in percent of the real whole."""
-        label = self.images.labels(real.energy).reshape(-1, *[1] * (mine.dim() - 1))
-        whole = (theirs / label).flatten(1).sum(1) if mine.dim() > 1 else theirs / label
-        scale = (whole * real.weight).sum() / real.weight.sum().clamp_min(1)
-        return (
-            100 * losses.sorted_difference(mine / label, theirs / label, real.weight) / scale.clamp_min(1e-7)
-        )
+        options = {"labels": label, "polar": polar, "weight": real.weight}
+        return terms | constraints(self.config.loss, self.measured, cells, **options)
 
 
 def _drawn(rng: torch.Generator, count: int) -> Draw:

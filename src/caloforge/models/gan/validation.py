@@ -36,7 +36,8 @@ def distances(real: Tensor, fake: Tensor, energy: Tensor, threshold: float) -> d
         "lateral": 0.5 * (_profile(*both, (2, 3)) + _profile(*both, (1, 3))),
         "hits": _hits(*both),
         "layer_hits": _profile((both[0] > 0).double(), (both[1] > 0).double(), (1, 2)),
-        "fluctuations": _fluctuations(*both),
+        "fluctuations": _fluctuations(*both, (1, 2)),
+        "lateral_fluctuations": 0.5 * (_fluctuations(*both, (2, 3)) + _fluctuations(*both, (1, 3))),
         "cells": _cells(*both, threshold),
     }
     return {"merit": torch.stack(list(found.values())).mean(), **found}
@@ -80,9 +81,9 @@ def _hits(real: Tensor, fake: Tensor) -> Tensor:
     return (mine - theirs).abs().mean() / theirs.mean().clamp_min(1)
 
 
-def _fluctuations(real: Tensor, fake: Tensor) -> Tensor:
-    """Relative difference of how much the layers' shares vary from shower to shower."""
-    mine, theirs = (_shares(cells.sum((1, 2))).std(0, correction=0) for cells in (fake, real))
+def _fluctuations(real: Tensor, fake: Tensor, axes: tuple[int, int]) -> Tensor:
+    """Relative difference of how much the shares along one axis vary from shower to shower."""
+    mine, theirs = (_shares(cells.sum(axes)).std(0, correction=0) for cells in (fake, real))
     return (mine - theirs).abs().sum() / theirs.sum().clamp_min(1e-9)
 
 

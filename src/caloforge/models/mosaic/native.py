@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
 
     from caloforge import _engine
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["available", "build_tree", "collect", "generate"]
 
+Part = TypeVar("Part", bound="DataclassInstance")
 Cells = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
 
 
@@ -112,7 +115,7 @@ def collect(
     """
     with _errors():
         samples, visits = _module().collect(
-            program,
+            _on_end(program),
             np.ascontiguousarray(counts, np.int32),
             np.ascontiguousarray(cell, np.int32),
             np.ascontiguousarray(energy, np.float32),
@@ -190,12 +193,18 @@ class _Kept:
         self._parts: tuple[weakref.ref[object], ...] = ()
         self._model: _engine.Model | None = None
 
-    def model(self, *parts: object) -> _engine.Model:
+    def model(self, *parts: DataclassInstance) -> _engine.Model:
         """The packed model of a program, tables and roots."""
         if self._model is None or [part() for part in self._parts] != list(parts):
-            self._model = _module().Model(*parts)
+            self._model = _module().Model(*(_on_end(part) for part in parts))
             self._parts = tuple(weakref.ref(part) for part in parts)
         return self._model
+
+
+def _on_end(part: Part) -> Part:
+    """The same with arrays without gaps in memory."""
+    arrays = {f.name: v for f in fields(part) if isinstance(v := getattr(part, f.name), np.ndarray)}
+    return replace(part, **{name: np.ascontiguousarray(v) for name, v in arrays.items()})
 
 
 _kept = _Kept()

@@ -82,21 +82,28 @@ class LayerTotals(Fitted):
         capacity: Cells of every region of one layer, ``(R,)``.
         weights: Of the layers' energies in the sum, ``(L,)``.
         threshold: Of the cells [MeV].
+        conditions: Size of the condition of a shower, ``C``.
     """
 
     capacity: Tensor
     weights: Tensor
 
     def __init__(
-        self, config: LayerTotalsConfig, *, capacity: Tensor, weights: Tensor, threshold: float
+        self,
+        config: LayerTotalsConfig,
+        *,
+        capacity: Tensor,
+        weights: Tensor,
+        threshold: float,
+        conditions: int = 1,
     ) -> None:
         super().__init__()
-        self.config, self.threshold = config, threshold
+        self.config, self.threshold, self.conditions = config, threshold, conditions
         self.n_layers, self.n_regions = len(weights), len(capacity)
         self.register_buffer("capacity", capacity.double(), persistent=False)
         self.register_buffer("weights", weights.double(), persistent=False)
         self.nodes = splits_of(self.n_layers)
-        self.root = Root(self.n_regions, size=config.donors, smooth=config.smooth)
+        self.root = Root(self.n_regions, size=config.donors, smooth=config.smooth, conditions=conditions)
         self.splits = nn.ModuleList(self._split(number) for number in range(len(self.nodes)))
         self.maps = MeanMaps(self.n_regions)
 
@@ -109,7 +116,7 @@ class LayerTotals(Fitted):
             counts: Hits, ``(B, L, R)``.
             energies: Energies [MeV], ``(B, L, R)``.
             incident: Incident energies [MeV], ``(B,)``.
-            condition: ``(B, C)``, the scaled logarithm of the incident energy first.
+            condition: ``(B, C)``, the scaled logarithm of the incident energy first, then what else counts.
             rng: Draws the hits' fractions, and the donors that are kept.
         """
         counts = counts.double()
@@ -159,14 +166,18 @@ class LayerTotals(Fitted):
     def _split(self, number: int) -> _Split:
         node, regions = self.nodes[number], self.n_regions
         beside = (node.start > 0) + (node.stop < self.n_layers)
-        terms = _DEGREE + 1 + 2 * regions * (1 + (number > 0) + beside)
+        terms = _DEGREE + self.conditions + 2 * regions * (1 + (number > 0) + beside)
         front, behind = (half.length * self.capacity for half in node.halves)
         return _Split(terms, (front, behind), self.config)
 
     def _terms(self, node: Node, drawn: _Drawn, condition: Tensor) -> Tensor:
         """What a split is drawn by: the energy, the node, how its parent was split, the nodes beside it."""
         hits, energy = drawn.hits[node], drawn.energy[node]
-        terms = [powers(condition, _DEGREE)[:, 1:], energy.sum(1, keepdim=True).add(_FLOOR).log()]
+        terms = [
+            powers(condition, _DEGREE)[:, 1:],
+            condition[:, 1:].double(),
+            energy.sum(1, keepdim=True).add(_FLOOR).log(),
+        ]
         terms += [hits.log1p(), log_mean(hits, energy)]
         parent = next((n for n in drawn.split if node in n.halves), None)
         if parent is not None:

@@ -32,6 +32,7 @@ class Root(nn.Module):
         regions: Regions ``R``; a shower has ``1 + 2 R`` numbers.
         size: Most showers that are kept.
         smooth: Width of the smearing in units of the residuals' covariance; the variance stays.
+        conditions: Size of the condition of a shower, ``C``.
     """
 
     trend: Tensor
@@ -41,12 +42,12 @@ class Root(nn.Module):
     factor: Tensor
     number: Tensor
 
-    def __init__(self, regions: int, *, size: int, smooth: float) -> None:
+    def __init__(self, regions: int, *, size: int, smooth: float, conditions: int = 1) -> None:
         super().__init__()
         self.regions, self.smooth = regions, smooth
         columns = 1 + 2 * regions
         for name, shape in {
-            "trend": (_DEGREE + 1, columns),
+            "trend": (_DEGREE + conditions, columns),
             "spread": (_SPREAD_DEGREE + 1, columns),
             "factor": (columns, columns),
         }.items():
@@ -67,7 +68,7 @@ class Root(nn.Module):
             condition: ``(B, C)``, the scaled logarithm of the incident energy first.
             rng: Draws the hits' fractions and the showers that are kept.
         """
-        values, terms = _values(hits, energy, incident, rng), powers(condition, _DEGREE)
+        values, terms = _values(hits, energy, incident, rng), _terms(condition)
         self.trend.copy_(least_squares(terms, values, ridge=_RIDGE))
         rest = values - terms @ self.trend
         logs = rest.abs().clamp_min(_NARROWEST).log() - MEAN_LOG_NORMAL
@@ -82,7 +83,7 @@ class Root(nn.Module):
 
     def sample(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits (whole numbers) and weighted energies above threshold [MeV], ``(B, R)`` float64 each."""
-        terms = powers(condition, _DEGREE)
+        terms = _terms(condition)
         values = self._residual(condition, noise) * self._scale(terms) + terms @ self.trend
         total, hits, mean = torch.split(values, [1, self.regions, self.regions], dim=1)
         hits = (hits.exp() - 1).floor().clamp_min(0.0)
@@ -108,6 +109,11 @@ def log_mean(hits: Tensor, energy: Tensor) -> Tensor:
     """Logarithm of the mean energy above threshold [MeV] of a hit, in the shape of both; 0 without hits."""
     mean = (energy.clamp_min(1e-9) / hits.clamp_min(1)).log()
     return torch.where(hits > 0, mean, 0.0)
+
+
+def _terms(condition: Tensor) -> Tensor:
+    """Powers of the energy, and the other conditions as they are, float64."""
+    return torch.cat([powers(condition, _DEGREE), condition[:, 1:].double()], dim=1)
 
 
 def _values(hits: Tensor, energy: Tensor, incident: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,12 +1,13 @@
-// Hits, energies and codes of a shower's nodes while it is made. See caloforge/mosaic.hpp.
+// Hits, energies and codes of the nodes of one real shower. See caloforge/mosaic_fit.hpp.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "numbers.hpp"
-#include "plan.hpp"
+#include "../mosaic/bits.hpp"
+#include "../mosaic/numbers.hpp"
+#include "../mosaic/plan.hpp"
 
 namespace caloforge::mosaic {
 
@@ -16,62 +17,11 @@ struct Content {
     float excess;
 };
 
-/// A set of whole numbers that is walked through while it grows.
-class Bits {
-public:
-    explicit Bits(std::size_t size) : words_((size + 63) / 64, 0) {}
-
-    void set(std::size_t i) { words_[i >> 6] |= std::uint64_t(1) << (i & 63); }
-
-    void clear() { std::fill(words_.begin(), words_.end(), 0); }
-
-    /// Calls `f` with every number, rising, and forgets them; `f` may set those that come later.
-    template <class F>
-    void drain(F f) {
-        for (std::size_t w = 0; w < words_.size(); ++w)
-            while (words_[w]) {
-                const std::size_t i = 64 * w + std::size_t(lowest(words_[w]));
-                words_[w] &= words_[w] - 1;
-                f(i);
-            }
-    }
-
-    /// The same, falling; `f` may set those that come before.
-    template <class F>
-    void drain_back(F f) {
-        for (std::size_t w = words_.size(); w-- > 0;)
-            while (words_[w]) {
-                const std::size_t i = 64 * w + std::size_t(highest(words_[w]));
-                words_[w] &= ~(std::uint64_t(1) << (i & 63));
-                f(i);
-            }
-    }
-
-private:
-    static int lowest(std::uint64_t bits) {
-#if defined(__GNUC__)
-        return __builtin_ctzll(bits);
-#else
-        int i = 0;
-        while (!(bits >> i & 1)) ++i;
-        return i;
-#endif
-    }
-
-    static int highest(std::uint64_t bits) {
-        int i = 63;
-        while (!(bits >> i & 1)) --i;
-        return i;
-    }
-
-    std::vector<std::uint64_t> words_;
-};
-
 /// The nodes of one shower. Empty between showers: only what was written is cleared.
 class State {
 public:
     explicit State(const Plan& plan)
-        : plan_(plan), sums_(plan.steps.size()), active(sums_), hit(plan.cell.size()), codes(plan.places, 0),
+        : plan_(plan), sums_(plan.steps.size()), active(sums_), codes(plan.places, 0),
           content(std::size_t(plan.nodes), Content{0, 0}) {
         for (int i = 0; i < CONSTANTS; ++i)
             codes[plan.places - CONSTANTS + std::size_t(i)] = std::int16_t(CONSTANT * i);
@@ -92,7 +42,6 @@ public:
         codes[std::size_t(plan_.nodes) + node] = hit_code(hits);
         const Role role = plan_.role[node];
         if (role.step >= 0) active.set(std::size_t(role.step));
-        if (role.cell >= 0) hit.set(std::size_t(role.cell));
         touched_.push_back(node);
     }
 
@@ -113,7 +62,6 @@ public:
             codes[node] = codes[std::size_t(plan_.nodes) + node] = 0;
         }
         touched_.clear();
-        hit.clear();
     }
 
 private:
@@ -123,7 +71,6 @@ private:
 
 public:
     Bits active;                      ///< steps to do
-    Bits hit;                         ///< cells that are hit
     std::vector<std::int16_t> codes;  ///< energies, hits, conditions, constants
     std::vector<Content> content;     ///< of every node
 };
