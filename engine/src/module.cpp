@@ -113,7 +113,7 @@ struct Model {
 
 nb::tuple generate(Model& self, const Array<float, 1>& energy, const Array<std::int16_t, 2>& codes,
                    const Array<std::uint64_t, 1>& keys, int threads) {
-    const std::size_t count = keys.size(), conditions = std::size_t(self.model.layout.conditions);
+    const std::size_t count = keys.size(), conditions = std::size_t(self.model.conditions());
     if (energy.size() != count || codes.shape(0) != count || codes.shape(1) != conditions)
         throw mosaic::Error("Energies, codes and keys are not of the same showers.");
     caloforge::Showers made;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from caloforge.models.mosaic.codes import ENERGY_STEP
+from caloforge.models.mosaic.codes import deposit_step
 from caloforge.models.mosaic.program import CONSTANTS, COPY, PATTERN, SUM, Program
 from caloforge.models.mosaic.tables import BUCKETS, Roots, Tables
 
@@ -36,7 +36,7 @@ class Shower:
 
     def put(self, node: int, hits: int, excess: F) -> None:
         self.hits[node], self.excess[node] = hits, excess
-        self.codes[node] = code(F(excess + F(self.threshold * F(hits))), ENERGY_STEP)
+        self.codes[node] = code(F(excess + F(self.threshold * F(hits))), deposit_step(self.threshold))
         self.codes[self.p.nodes + node] = code(F(hits), F(1))
 
     def begin(self, roots: Roots, energy: F) -> None:

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "bits.hpp"
@@ -45,7 +46,7 @@ public:
     }
 
     /// Appends the hit cells of `count` showers to `out`, rising in each, and tells how many each has.
-    /// @throws Error an energy is not a number above 0.
+    /// @throws Error an energy is not a number above 0, or a table has no tree for some hits: then make a new engine.
     void generate(const Shower* showers, int count, std::vector<Hit>& out, std::int32_t* hits) {
         for (int lane = 0; lane < count; ++lane)
             if (!(showers[lane].energy > 0 && std::isfinite(showers[lane].energy)))
@@ -76,7 +77,7 @@ private:
     void put(int lane, const Target& to, std::int32_t hits, float excess) {
         content_[to.content].hits[lane] = hits;
         content_[to.content].excess[lane] = excess;
-        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)));
+        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)), layout_.step);
         codes_[std::size_t(to.hits) * LANES + lane] = hit_code(hits);
         active_[to.step] |= std::uint8_t(1u << lane);
         hit_[lane][std::size_t(to.cell) >> 6] |= std::uint64_t(1) << (to.cell & 63);
@@ -205,12 +206,18 @@ private:
             walking = still;
         }
         for (int i = 0; i < busy.count; ++i) {
+            if (!at[i].count()) missing(t, busy.hits[i]);
             const std::uint32_t which = below(word_of(key_[busy.lane[i]], t), at[i].count());
             busy.donor[i] = model_.forest.donors.data() + std::uint32_t(at[i].next) + std::size_t(which) * at[i].words();
 #if defined(__GNUC__)
             __builtin_prefetch(busy.donor[i]);
 #endif
         }
+    }
+
+    [[noreturn]] static void missing(std::size_t t, std::int32_t hits) {
+        throw Error("The model is broken: step " + std::to_string(t) + " has no tree for " + std::to_string(hits) +
+                    " hits.");
     }
 
     void pattern(const Move& move, const Busy& busy) {
@@ -338,7 +345,7 @@ public:
     explicit Scratch(const Model& model) : engine_(model) {}
 
     /// Appends the hit cells of a shower to `out`, rising, and tells how many there are.
-    /// @throws Error the energy is not a number above 0.
+    /// @throws Error the energy is not a number above 0, or a table has no tree for some hits: then make a new one.
     std::int32_t generate(const Shower& shower, std::vector<Hit>& out) {
         std::int32_t hits;
         engine_.generate(&shower, 1, out, &hits);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "numbers.hpp"
 #include "plan.hpp"
 
 namespace caloforge::mosaic {
@@ -32,7 +33,7 @@ struct Move {
 /// An immutable program; codes of the places that contexts look at, contents of the nodes that are shared out or added up.
 struct Layout {
     explicit Layout(const Plan& plan)
-        : conditions(plan.conditions), threshold(plan.threshold), cells(std::int32_t(plan.cell.size())) {
+        : conditions(plan.conditions), threshold(plan.threshold), step(energy_step(plan.threshold)), cells(std::int32_t(plan.cell.size())) {
         find_places(plan);
         find_contents(plan);
         for (std::int32_t node : plan.root) root.push_back(target(plan, node)), room.push_back(plan.capacity[node]);
@@ -42,6 +43,7 @@ struct Layout {
 
     std::int32_t conditions;
     float threshold;
+    float step; // of the codes of deposits
     std::int32_t cells, places = 0, contents = 0;
     std::vector<Move> moves;
     std::vector<Target> root, child;

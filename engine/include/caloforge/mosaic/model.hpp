@@ -37,9 +37,12 @@ public:
         pack_trees(program, tables);
     }
 
+    /// Codes that a shower's particle has.
+    std::int32_t conditions() const { return layout.conditions; }
+
     Layout layout;
     std::vector<std::int32_t> sums;        ///< steps that are
-    std::vector<Branch> trees;             ///< roots of the trees, `BUCKETS` of every table
+    std::vector<Branch> trees;            ///< roots of the trees, `BUCKETS` of every table
     Forestry forest;
     std::vector<Trend> trends;             ///< of every table
     std::vector<Weight> weights;
@@ -132,14 +135,14 @@ private:
         for (std::int32_t root : t.roots) {
             const bool used = root >= 0 && check.use[root] != Use::none;
             if (used && !packed.count(root)) packed.emplace(root, packer.pack(root));
-            trees.push_back(used ? packed.at(root) : Branch{-1, 0});
+            trees.push_back(used ? packed.at(root) : Branch::none());
         }
     }
 
     static void check_tree(const Program& p, TreeCheck& check, std::size_t step, std::int32_t root,
                            Use use) {
         const std::string name = "step " + std::to_string(step);
-        detail::require(root >= 0, name + " has no tree for some number of hits");
+        if (root < 0) return;  // whoever draws from it is told
         const std::int32_t length = p.context_start[step + 1] - p.context_start[step];
         detail::require(check.features[root] <= length, name + " has a tree that looks beyond its context");
         detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, name + " has patterns of more children");

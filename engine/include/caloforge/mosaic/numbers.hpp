@@ -28,9 +28,14 @@ inline std::uint32_t bits_of(float value) {
     return bits;
 }
 
-/// 128 log2(1 + energy / 0.05 MeV), piecewise linear; energies [MeV] of 0 or more.
-inline std::int16_t energy_code(float energy) {
-    return std::int16_t(std::int32_t(bits_of(energy + 0.05f) - bits_of(0.05f)) >> 16);
+constexpr float INCIDENT_STEP = 0.05f; ///< [MeV], for codes of incident energies
+
+/// Deposits far below it [MeV] look alike: half the threshold of the cells.
+inline float energy_step(float threshold) { return threshold > 0 ? 0.5f * threshold : INCIDENT_STEP; }
+
+/// 128 log2(1 + energy / step), piecewise linear; energies [MeV] of 0 or more.
+inline std::int16_t energy_code(float energy, float step = INCIDENT_STEP) {
+    return std::int16_t(std::int32_t(bits_of(energy + step) - bits_of(step)) >> 16);
 }
 
 /// 128 log2(1 + hits), piecewise linear.

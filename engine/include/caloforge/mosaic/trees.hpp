@@ -21,6 +21,9 @@ struct Branch {
     std::int32_t head;
     std::int32_t next;
 
+    /// A leaf without donors, where there is no tree.
+    static Branch none() { return {std::int32_t(0x80000000u), 0}; }
+
     bool leaf() const { return head < 0; }
     std::int32_t feature() const { return head >> 16; }
     std::int16_t limit() const { return std::int16_t(head & 0xFFFF); }

@@ -43,8 +43,8 @@ public:
         detail::require(keep.size == most.size, "keep and most are not of the same tables");
         for (std::size_t t = 0; t < plan_.steps.size(); ++t) {
             const Step& s = plan_.steps[t];
-            if (s.kind == PATTERN || s.kind == SPLIT) shape(t, s.few);
-            if (s.kind == SPLIT) shape(t, s.many);
+            if (s.kind == PATTERN || (s.kind == SPLIT && s.exact > 0)) shape(t, s.few);
+            if (s.kind == SPLIT && plan_.capacity[s.parent] > s.exact) shape(t, s.many);
             if (s.kind == SUM) continue;
             for (std::int32_t i = 0; i < s.children; ++i) maker_[plan_.children(s)[i]] = std::int32_t(t);
         }
@@ -144,6 +144,7 @@ private:
     void keep(const Step& s, std::uint64_t word) {
         const Content parent = truth_[s.parent];
         const std::int32_t table = s.kind == PATTERN || parent.hits <= s.exact ? s.few : s.many;
+        detail::require(table >= 0 && std::size_t(table) < samples.size(), "a step has no table for its hits");
         Samples& to = samples[table];
         ++visits[table];
         if (!(uniform(word) < keep_[table]) || std::int64_t(to.hits.size()) >= most_[table]) return;

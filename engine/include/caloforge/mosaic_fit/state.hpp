@@ -38,7 +38,7 @@ public:
     /// Hits, above 0, and energy of a node.
     void put(std::int32_t node, std::int32_t hits, float excess) {
         content[node] = {hits, excess};
-        codes[node] = energy_code(excess + product(plan_.threshold, float(hits)));
+        codes[node] = energy_code(excess + product(plan_.threshold, float(hits)), energy_step(plan_.threshold));
         codes[std::size_t(plan_.nodes) + node] = hit_code(hits);
         const Role role = plan_.role[node];
         if (role.step >= 0) active.set(std::size_t(role.step));

@@ -9,22 +9,28 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ENERGY_STEP", "constant_codes", "energy_code", "hit_code"]
+__all__ = ["ENERGY_STEP", "constant_codes", "deposit_step", "energy_code", "hit_code"]
 
 ENERGY_STEP = np.float32(0.05)
-"""Energies below it [MeV] look alike."""
+"""Incident energies far below it [MeV] look alike."""
 
 _BITS = 16  # of a float32 that are dropped: 128 codes for a factor of two
 _CONSTANT = 16
 
 
-def energy_code(energy: ArrayLike) -> NDArray[np.int16]:
-    """128 log2(1 + energy / 0.05 MeV), piecewise linear between powers of two: bits of a float32.
+def deposit_step(threshold: float) -> np.float32:
+    """Deposits far below it [MeV] look alike: half the threshold of the cells."""
+    return np.float32(0.5) * np.float32(threshold) if threshold > 0 else ENERGY_STEP
+
+
+def energy_code(energy: ArrayLike, step: np.float32 = ENERGY_STEP) -> NDArray[np.int16]:
+    """128 log2(1 + energy / step), piecewise linear between powers of two: bits of a float32.
 
     Args:
         energy: Energies [MeV], 0 or more, any shape.
+        step: ``ENERGY_STEP`` for incident particles, ``deposit_step`` for what they leave.
     """
-    return _code(np.asarray(energy, np.float32) + ENERGY_STEP, ENERGY_STEP)
+    return _code(np.asarray(energy, np.float32) + step, step)
 
 
 def hit_code(hits: ArrayLike) -> NDArray[np.int16]:

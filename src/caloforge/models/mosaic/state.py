@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.models.mosaic.codes import constant_codes, energy_code, hit_code
+from caloforge.models.mosaic.codes import constant_codes, deposit_step, energy_code, hit_code
 from caloforge.models.mosaic.program import CONSTANTS
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class State:
     def __init__(self, program: Program, conditions: NDArray[np.int16]) -> None:
         showers, nodes = len(conditions), program.nodes
         self._nodes, self._threshold = nodes, np.float32(program.threshold)
+        self._step = deposit_step(program.threshold)
         self.hits = np.zeros((showers, nodes), dtype=np.int32)
         self.excess = np.zeros((showers, nodes), dtype=np.float32)
         self.codes = np.zeros((showers, program.places), dtype=np.int16)
@@ -89,7 +90,7 @@ class State:
         shower, node, hits, excess = put.shower[some], put.node[some], put.hits[some], put.excess[some]
         self.hits[shower, node] = hits
         self.excess[shower, node] = excess
-        self.codes[shower, node] = energy_code(excess + self._threshold * hits.astype(np.float32))
+        self.codes[shower, node] = energy_code(excess + self._threshold * hits.astype(np.float32), self._step)
         self.codes[shower, self._nodes + node] = hit_code(hits)
 
     def cells(
