@@ -73,6 +73,8 @@ class Simulator:
         """Size, training time and, when the card has it, the benchmark: what the model costs."""
         stages = {name: stage.get("seconds", 0.0) for name, stage in self.card.get("stages", {}).items()}
         cost: dict[str, Any] = {"parameters": sum(p.numel() for p in self.model.parameters())}
+        if self.model.stored_numbers:
+            cost["stored_numbers"] = self.model.stored_numbers
         if stages:
             cost |= {"training_seconds": sum(stages.values()), "training": {"stages": stages}}
         if "benchmark" in self.card:

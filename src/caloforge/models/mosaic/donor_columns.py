@@ -63,7 +63,7 @@ class Donors:
         row = np.repeat(start - np.cumsum(count) + count, count) + np.arange(count.sum())
         pattern, hits = _patterns(tables, row, uses[tree[index]]), _hits(tables, row, uses[tree[index]])
         order = np.lexsort((tables.split_ratio[row], hits, pattern, index))
-        kept = order[_evenly(count, np.minimum(count, most), rng)]
+        kept = order[evenly(count, np.minimum(count, most), rng)]
         return cls(np.minimum(count, most), row[kept], tree[index[kept]])
 
 
@@ -75,7 +75,7 @@ def _patterns(tables: Tables, row: NDArray[np.int64], asked: NDArray[np.uint8]) 
     return np.where(asked & PLACES, tables.pattern[row], 0).astype(np.uint16)
 
 
-def _evenly(
+def evenly(
     count: NDArray[np.int64], wanted: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Which of ``count`` things ``(F,)`` on end are kept so that ``wanted`` are, evenly spread."""
@@ -203,7 +203,8 @@ def narrow(values: NDArray[np.integer]) -> NDArray[Any]:
 
 
 def _rounded(values: NDArray[np.int16], step: int) -> NDArray[np.int16]:
-    return np.round(values / step).astype(np.int16)
+    most = 2**15 // step - 1
+    return np.round(values / step).clip(-most, most).astype(np.int16)
 
 
 def _filled(where: NDArray[np.bool_], values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:

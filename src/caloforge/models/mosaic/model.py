@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from caloforge.errors import FormatError
 from caloforge.geometry import project
 from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.mosaic.codes import energy_code
@@ -22,8 +21,8 @@ from caloforge.models.mosaic.container import to_bytes
 from caloforge.models.mosaic.engine import generate
 from caloforge.models.mosaic.fit import FitConfig, fit
 from caloforge.models.mosaic.lattice import lattice_of
+from caloforge.models.mosaic.layout import check_tables
 from caloforge.models.mosaic.plan import build_plan
-from caloforge.models.mosaic.program import COPY
 from caloforge.models.mosaic.real_cells import RealCells
 from caloforge.models.mosaic.stored import StoredFit
 from caloforge.models.mosaic.words import keys_of
@@ -37,9 +36,8 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Advance, Batch, Noise, Particles
+    from caloforge.models.mosaic.fit import Fitted
     from caloforge.models.mosaic.plan import Plan
-    from caloforge.models.mosaic.program import Program
-    from caloforge.models.mosaic.tables import Tables
     from caloforge.showers import Showers
 
 __all__ = ["Mosaic", "MosaicConfig"]
@@ -75,6 +73,7 @@ class Mosaic(GenerativeModel):
         super().__init__(config, geometry)
         lattice_of(geometry)  # the plan takes a second: it is made when it is needed
         self.stored = StoredFit()
+        self._checked: Fitted | None = None
 
     @property
     def plan(self) -> Plan:
@@ -85,6 +84,14 @@ class Mosaic(GenerativeModel):
     def stored_numbers(self) -> int:
         """Those of the fitted tables."""
         return self.stored.numbers
+
+    def _fitted(self) -> Fitted:
+        """The tables, compared with the plan when they are new."""
+        fitted = self.stored.fitted
+        if self._checked is not fitted:
+            check_tables(fitted.tables, self.plan.program)
+            self._checked = fitted
+        return fitted
 
     def stages(self) -> Sequence[Stage]:
         """The fit."""
@@ -100,8 +107,7 @@ class Mosaic(GenerativeModel):
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate one shower per particle."""
-        fitted, program = self.stored.fitted, self.plan.program
-        _check_tables(fitted.tables, program)
+        fitted, program = self._fitted(), self.plan.program
         energy = particles.energy.cpu().numpy().astype(np.float32)
         keys, threads = keys_of(noise), torch.get_num_threads()
         made = generate(program, fitted.tables, fitted.roots, energy, _codes(energy), keys, threads=threads)
@@ -162,19 +168,3 @@ def _real_cells(showers: Iterable[Showers], geometry: Geometry) -> RealCells:
         incident[some],
         _codes(incident[some]),
     )
-
-
-def _check_tables(tables: Tables, program: Program) -> None:
-    """Make sure that the tables were fitted for the steps of the program.
-
-    Raises:
-        FormatError: They were not.
-    """
-    drawn = program.kind < COPY
-    places = np.diff(program.context_start)[drawn]
-    known = np.diff(tables.weights_start) // 2
-    for column in (program.few, program.many):
-        table = column[drawn]
-        if table.max(initial=-1) >= len(known) or (known[table] != places).any():
-            msg = "The fitted tables belong to another version of mosaic: fit the model again."
-            raise FormatError(msg)
