@@ -82,7 +82,8 @@ bool generate(Pool<LANES>& pool, std::size_t count, const Particle& shower, int 
         try {
             auto engine = pool.take();
             for (std::size_t b; !stopped && (b = next++) < blocks;) {
-                generate_block(*engine, b * BLOCK, std::min(count, (b + 1) * BLOCK), shower, out.counts.data(), hits[b]);
+                const std::size_t last = std::min(count, (b + 1) * BLOCK);
+                generate_block(*engine, b * BLOCK, last, shower, out.counts.data(), hits[b]);
                 if (thread == 0 && interrupted()) stopped = true;
             }
             pool.give_back(std::move(engine));  // after an exception it is not empty

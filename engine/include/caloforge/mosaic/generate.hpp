@@ -12,35 +12,25 @@
 #include "bits.hpp"
 #include "model.hpp"
 #include "numbers.hpp"
+#include "shower.hpp"
+#include "trend.hpp"
 
 namespace caloforge::mosaic {
 
-/// A cell that is hit.
-struct Hit {
-    std::int32_t cell;  ///< of the read-out
-    float energy;       ///< [MeV], above the threshold
-};
-
-/// The particle that a shower is made for.
-struct Shower {
-    std::uint64_t key;          ///< random numbers: `shower_key(seed, i)`
-    float energy;               ///< incident [MeV]
-    const std::int16_t* codes;  ///< of the conditions; the first is that of the energy
-};
-
 /// Makes up to `LANES` showers side by side: what a thread needs beside the model. Empty between calls.
 ///
-/// The lanes do the same steps at the same time, those that have something to do there, and steps that do not see each other
-/// together. So they share what has to come from memory (contexts, weights, the upper parts of trees), and while one waits
-/// for a node of its tree others walk on.
+/// The lanes do the same steps at the same time, those that have something to do there, and steps that do not see each
+/// other together. So they share what has to come from memory (contexts, weights, the upper parts of trees), and while
+/// one waits for a node of its tree others walk on.
 template <int LANES>
 class Engine {
     static_assert(LANES >= 1 && LANES <= 8, "a byte holds the lanes that have something to do");
 
 public:
     explicit Engine(const Model& model)
-        : model_(model), layout_(model.layout), items_(most_items(model.layout)), walking_(items_.size()), codes_(std::size_t(layout_.places + 1) * LANES, 0),
-          content_(std::size_t(layout_.contents + 1)), active_((layout_.moves.size() + 1 + 7) / 8 * 8, 0) {
+        : model_(model), layout_(model.layout), items_(most_items(model.layout)), walking_(items_.size()),
+          codes_(std::size_t(layout_.places + 1) * LANES, 0), content_(std::size_t(layout_.contents + 1)),
+          active_(layout_.moves.size() + 1, 0) {
         for (const auto& [place, code] : layout_.fixed) std::fill_n(&codes_[std::size_t(place) * LANES], LANES, code);
         for (auto& cells : hit_) cells.assign(std::size_t(layout_.cells) / 64 + 2, 0);
         for (auto& energies : energy_) energies.assign(std::size_t(layout_.cells) / 64 * 64 + 128, 0.f);
@@ -88,7 +78,8 @@ private:
 
     static std::size_t most_items(const Layout& layout) {
         std::int32_t most = 0;
-        for (std::size_t w = 0; w + 1 < layout.wave.size(); ++w) most = std::max(most, layout.wave[w + 1] - layout.wave[w]);
+        for (std::size_t w = 0; w + 1 < layout.wave.size(); ++w)
+            most = std::max(most, layout.wave[w + 1] - layout.wave[w]);
         return std::size_t(most) * LANES;
     }
 
@@ -96,50 +87,22 @@ private:
     void put(int lane, const Target& to, std::int32_t hits, float excess) {
         content_[to.content].hits[lane] = hits;
         content_[to.content].excess[lane] = excess;
-        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)), layout_.step);
-        codes_[std::size_t(to.hits) * LANES + lane] = hit_code(hits);
+        const float energy = excess + product(layout_.threshold, float(hits));
+        codes_[std::size_t(to.energy) * LANES + std::size_t(lane)] = energy_code(energy, layout_.step);
+        codes_[std::size_t(to.hits) * LANES + std::size_t(lane)] = hit_code(hits);
         active_[to.move] |= std::uint8_t(1u << lane);
         hit_[lane][std::size_t(to.cell) >> 6] |= std::uint64_t(1) << (to.cell & 63);
         energy_[lane][to.cell] = excess;
     }
 
-    /// The root nodes, from a real shower of about this energy.
+    /// The conditions' codes and the root nodes.
     void start(const Shower& shower, int lane) {
         key_[lane] = shower.key;
-        for (const auto& [place, which] : layout_.given) codes_[std::size_t(place) * LANES + lane] = shower.codes[which];
-        const Model& m = model_;
-        const std::uint64_t steps = layout_.moves.size();
-        const std::size_t nodes = layout_.root.size();
-        const std::size_t donor = first_donor(shower.energy) + below(word_of(shower.key, steps), m.nearest);
-        const std::int32_t* turn = &m.turn[below(word_of(shower.key, steps + 1), m.turns) * nodes];
-        const float ratio = shower.energy / m.start_energy[donor];
-        for (std::size_t r = 0; r < nodes; ++r) {
-            const std::size_t from = donor * nodes + std::size_t(turn[r]);
-            if (m.start_hits[from] > 0)
-                start_node(lane, r, m.start_hits[from], m.start_excess[from], ratio,
-                           uniform(word_of(shower.key, steps + 2 + r)));
-        }
-    }
-
-    /// The first of the real showers that are drawn from: half of them below the energy.
-    std::size_t first_donor(float energy) const {
-        const auto& real = model_.start_energy;
-        const auto place = std::lower_bound(real.begin(), real.end(), energy) - real.begin();
-        const auto first = std::max<std::ptrdiff_t>(place - model_.nearest / 2, 0);
-        return std::min(std::size_t(first), real.size() - model_.nearest);
-    }
-
-    /// Scales energies by `ratio` and hits by its power of 3/4, rounded by `drawn`.
-    void start_node(int lane, std::size_t r, std::int32_t hits, float excess, float ratio, float drawn) {
-        const float root = std::sqrt(ratio);
-        const float wanted = std::floor(product(float(hits), product(root, std::sqrt(root))) + drawn);
-        const std::int32_t room = layout_.room[r];
-        const std::int32_t scaled = wanted < float(room) ? std::min(std::max(std::int32_t(wanted), 1), room) : room;
-        const float energy = product(excess + product(layout_.threshold, float(hits)), ratio);
-        const float number = float(scaled);
-        if (scaled > 0)
-            put(lane, layout_.root[r], scaled,
-                std::max(energy - product(layout_.threshold, number), product(LEAST, number)));
+        for (const auto& [place, which] : layout_.given)
+            codes_[std::size_t(place) * LANES + std::size_t(lane)] = shower.codes[which];
+        draw_roots(model_, shower, [&](std::size_t root, std::int32_t hits, float excess) {
+            put(lane, layout_.root[root], hits, excess);
+        });
     }
 
     /// All moves that some lane has hits for, wave after wave; sums always.
@@ -254,39 +217,18 @@ private:
         }
     }
 
-    using Trends = std::array<std::int64_t, LANES>;
-
-    /// The trend of all lanes; `which` is 0 for the hits, 1 for the energies.
-    Trends trend(const Move& move, std::int32_t table, int which) const {
-        const Trend& trend = model_.trends[table];
-        const Weight* weight = model_.weights.data() + trend.weights + which * std::size_t(move.length);
-        const std::int32_t* context = layout_.context.data() + move.context;
-        std::array<std::int32_t, LANES> high{}, low{};
-        for (std::size_t j = 0; j < std::size_t(move.length); ++j) {
-            const std::int16_t* code = codes_.data() + std::size_t(context[j]) * LANES;
-            for (int lane = 0; lane < LANES; ++lane) {
-                high[lane] += std::int32_t(weight[j].high) * code[lane];
-                low[lane] += std::int32_t(weight[j].low) * code[lane];
-            }
-        }
-        Trends found;
-        for (int lane = 0; lane < LANES; ++lane)
-            found[lane] = (trend.bias[which] + std::int64_t(high[lane]) * Weight::UNIT + low[lane]) >> TREND_SHIFT;
-        return found;
-    }
-
     /// Trends of the splits of a wave, of all lanes that use a table at a move at once.
     void add_trends(std::size_t count) {
         const Move* move = nullptr;
         std::int32_t table = -1;
-        Trends angle{}, ratio{};
+        Trends<LANES> angle{}, ratio{};
         for (std::size_t i = 0; i < count; ++i) {
             Item& item = items_[i];
             if (item.move->kind != SPLIT) continue;
             if (item.move != move || item.table != table) {
                 move = item.move, table = item.table;
-                ratio = trend(*move, table, 1);
-                if (item.hits > move->exact) angle = trend(*move, table, 0);
+                ratio = trends<LANES>(model_, *move, table, 1, codes_.data());
+                if (item.hits > move->exact) angle = trends<LANES>(model_, *move, table, 0, codes_.data());
             }
             item.angle = angle[std::size_t(item.lane)], item.ratio = ratio[std::size_t(item.lane)];
         }
@@ -304,7 +246,8 @@ private:
         const Target* child = &layout_.child[item.move->child];
         const std::int32_t room = layout_.capacity[item.move->child], other = layout_.capacity[item.move->child + 1];
         const std::uint16_t drawn = std::uint16_t(*item.donor & 0xFFFF);
-        std::int32_t first = item.hits <= item.move->exact ? drawn : hits_of(item.angle + std::int16_t(drawn), item.hits);
+        const bool few = item.hits <= item.move->exact;
+        std::int32_t first = few ? drawn : hits_of(item.angle + std::int16_t(drawn), item.hits);
         first = std::max(first, item.hits - other);
         first = std::max(std::min(first, std::min(room, item.hits)), 0);
         const std::int32_t second = item.hits - first;

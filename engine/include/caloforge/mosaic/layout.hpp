@@ -1,4 +1,4 @@
-// A program laid out for generation: only what is read is kept, in the order in which it is read. See caloforge/mosaic.hpp.
+// A program laid out for generation: what is read is kept, in the order in which it is read. See caloforge/mosaic.hpp.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ struct Move {
     Kind kind;
 };
 
-/// An immutable program, its steps in waves; codes of the places that contexts look at, contents of the nodes that are shared out or added up.
+/// An immutable program, its steps in waves; codes of the places that contexts look at, contents of the nodes that are
+/// shared out or added up.
 struct Layout {
     explicit Layout(const Plan& plan)
         : conditions(plan.conditions), threshold(plan.threshold), step(energy_step(plan.threshold)),

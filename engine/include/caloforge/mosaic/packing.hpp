@@ -81,7 +81,7 @@ private:
         const std::size_t first = out_.donors.size();
         detail::require(first < (std::size_t(1) << 31), "it has too many donors");
         const std::uint32_t head = 0x80000000u | (words << 26) | std::uint32_t(tables_.count[v]);
-        for (std::int32_t i = 0; i < tables_.count[v]; ++i) donor(v, std::size_t(tables_.start[v]) + std::size_t(i), words);
+        for (std::int32_t i = 0; i < tables_.count[v]; ++i) donor(v, std::size_t(tables_.start[v] + i), words);
         return {std::int32_t(head), std::int32_t(first)};
     }
 
