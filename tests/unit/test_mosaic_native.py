@@ -190,6 +190,13 @@ def test_a_tree_that_is_missing_is_told_when_it_is_needed() -> None:
         one(program, tables, roots_of([[1]], [[1.0]], energy=[10.0]))
 
 
+def test_models_in_turn_do_not_mix() -> None:
+    first, second = random_model(5), random_model(8)
+    chosen = particles(np.random.default_rng(6), 9)
+    for model in (first, second, first, (first[0], first[1], replace(first[2]))):
+        assert same_bits(native.generate(*model, *chosen), reference.generate(*model, *chosen))
+
+
 def test_arrays_that_do_not_fit_are_told() -> None:
     model = random_model(5)
     energy, codes, keys = particles(np.random.default_rng(6), 3)
