@@ -51,16 +51,15 @@ def read_card(name_or_folder: str | Path) -> ModelCard:
     """
     if str(name_or_folder) in shipped_models():
         return _shipped(model_folder(name_or_folder))
-    return card_of(load_simulator(name_or_folder))
+    return card_of(load_simulator(name_or_folder, networks=False))
 
 
 def card_of(simulator: Simulator) -> ModelCard:
     """The card of a model that is loaded."""
     model, trained = simulator.model, simulator.trained
-    size = sum(p.numel() for p in model.parameters())
     return ModelCard(
         model.name,
-        size,
+        model.learnt_numbers,
         model.geometry,
         trained.energy,
         trained.theta,
