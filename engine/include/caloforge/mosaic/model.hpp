@@ -79,12 +79,11 @@ private:
 
     /// A step's table is there, and the trends of splits are as long as the context.
     static void check_table(const Program& p, const Tables& t, std::size_t step, std::int32_t table) {
-        const std::string name = "step " + std::to_string(step);
-        detail::require(table >= 0 && std::size_t(table) < t.tables(), name + " has a table that is not there");
+        detail::require(table >= 0 && std::size_t(table) < t.tables(), "step ", step, " has a table that is not there");
         if (p.kind[step] != SPLIT) return;
         const std::int64_t weights = t.weights_start[table + 1] - t.weights_start[table];
         detail::require(weights == 2 * std::int64_t(p.context_start[step + 1] - p.context_start[step]),
-                        name + " has a context that is not as long as its trend");
+                        "step ", step, " has a context that is not as long as its trend");
     }
 
     void copy(const Tables& t) {
@@ -93,7 +92,7 @@ private:
             trends.push_back({std::uint32_t(t.weights_start[k]), {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
             std::int64_t sum = 0;
             for (std::int32_t i = t.weights_start[k]; i < t.weights_start[k + 1]; ++i) sum += std::abs(std::int64_t(t.weights[i]));
-            detail::require(sum < MOST_WEIGHT, "the weights of table " + std::to_string(k) + " are too large");
+            detail::require(sum < MOST_WEIGHT, "the weights of table ", k, " are too large");
         }
         for (std::int32_t w : t.weights) {
             const std::int32_t low = ((w % Weight::UNIT) + Weight::UNIT + Weight::UNIT / 2) % Weight::UNIT - Weight::UNIT / 2;
@@ -141,11 +140,10 @@ private:
 
     static void check_tree(const Program& p, TreeCheck& check, std::size_t step, std::int32_t root,
                            Use use) {
-        const std::string name = "step " + std::to_string(step);
         if (root < 0) return;  // whoever draws from it is told
         const std::int32_t length = p.context_start[step + 1] - p.context_start[step];
-        detail::require(check.features[root] <= length, name + " has a tree that looks beyond its context");
-        detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, name + " has patterns of more children");
+        detail::require(check.features[root] <= length, "step ", step, " has a tree that looks beyond its context");
+        detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, "step ", step, " has patterns of more children");
         check.mark(root, use);
     }
 };

@@ -71,7 +71,7 @@ class RingTotals(nn.Module):
         self.totals.fit(counts, sums, incident, _condition(energy, polar), rng)
         mean = (excess / counts.clamp_min(1)).clamp_min(_SMALLEST).gather(2, ring)
         relative = torch.where(layers > 0, (above / mean).clamp_min(_SMALLEST), 0.0)
-        self.means.fit(relative, self.rings.distance(polar), excess.gather(2, ring) / self.scale)
+        self.means.fit(relative, self.rings.offsets(polar), excess.gather(2, ring) / self.scale)
 
     def of_cells(self, cells: Tensor, polar: Tensor) -> Groups:
         """What showers ``(B, x, y, layers)`` have in the rings of their layers."""
@@ -87,7 +87,7 @@ class RingTotals(nn.Module):
 
     def _groups(self, ring: Tensor, counts: Tensor, excess: Tensor, polar: Tensor) -> Groups:
         energy = excess.gather(2, ring) / self.scale
-        return Groups(ring, counts, excess, self.means(self.rings.distance(polar), energy))
+        return Groups(ring, counts, excess, self.means(self.rings.offsets(polar), energy))
 
 
 def _condition(energy: Tensor, polar: Tensor) -> Tensor:

@@ -215,13 +215,19 @@ def lattice_of(geometry: Geometry) -> Lattice:
         return PolarLattice(grid)
     if geometry.is_uniform and isinstance(grid, BoxGrid) and _fits(grid):
         return BoxLattice(grid)
-    got = f"{geometry.name}, whose layers " + (
-        f"have {grid.n_cells} cells" if geometry.is_uniform else "differ"
-    )
+    layers = _shape(grid) if geometry.is_uniform else "cells that differ from layer to layer"
+    got = f"{geometry.name}, whose layers have {layers}"
     expected = (
-        "equal layers of rings, or of square cells, an even number each way with the axis in the middle"
+        f"equal layers of rings, or of square cells, {2 * _SIDE} or more and an even number each way, "
+        "with the axis in the middle"
     )
     raise GeometryError(bad("the read-out for mosaic", got=got, expected=expected, fix="take another model"))
+
+
+def _shape(grid: BoxGrid | PolarGrid) -> str:
+    if isinstance(grid, BoxGrid):
+        return f"{grid.nx} x {grid.ny} cells of {grid.pitch[0]:g} x {grid.pitch[1]:g} mm"
+    return f"{grid.n_cells} cells"
 
 
 def _fits(grid: BoxGrid) -> bool:
