@@ -466,6 +466,7 @@ def test_what_generates_is_loaded_alone(folder: Path) -> None:
     assert isinstance(light.model, MosaicSampler)
     assert light.cost == whole.cost
     assert card_of(light) == card_of(whole)
+    assert isinstance(load_simulator(folder).model, MosaicSampler)
     incident = Incident.of([2e4, 7e4])
     first, second = (s.sample(incident, seed=2, first=5) for s in (whole, light))
     np.testing.assert_array_equal(first.energy, second.energy)
@@ -479,4 +480,4 @@ def test_what_generates_is_loaded_alone(folder: Path) -> None:
 
 
 def test_networks_are_loaded_where_they_generate() -> None:
-    assert isinstance(load_simulator(shipped_models()[0], networks=False).model, torch.nn.Module)
+    assert isinstance(load_simulator(shipped_models()[0]).model, torch.nn.Module)

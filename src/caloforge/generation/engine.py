@@ -61,7 +61,7 @@ class Generation:
 
     def simulator(self) -> Simulator:
         """The model with the sampler asked for, on the CPU; without torch where it needs none."""
-        simulator = load_simulator(self.model, networks=False)
+        simulator = load_simulator(self.model)
         return simulator.with_sampler(**self.sampler) if self.sampler else simulator
 
     @property

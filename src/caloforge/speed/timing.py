@@ -115,7 +115,7 @@ class _Worker:
 
         torch.set_num_threads(self.task.threads)
         imported = peak_memory()
-        simulator = load_simulator(self.task.model).to(find_device(self.task.device))
+        simulator = load_simulator(self.task.model, networks=True).to(find_device(self.task.device))
         loaded = peak_memory()
 
         def measure(_start: int, _stop: int) -> Measurement:

@@ -51,7 +51,7 @@ def read_card(name_or_folder: str | Path) -> ModelCard:
     """
     if str(name_or_folder) in shipped_models():
         return _shipped(model_folder(name_or_folder))
-    return card_of(load_simulator(name_or_folder, networks=False))
+    return card_of(load_simulator(name_or_folder))
 
 
 def card_of(simulator: Simulator) -> ModelCard:

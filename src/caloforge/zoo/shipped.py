@@ -64,12 +64,12 @@ def recorded_time(name: str) -> float | None:
     return min(times, default=None)
 
 
-def load_simulator(name_or_folder: str | Path, *, networks: bool = True) -> Simulator:
+def load_simulator(name_or_folder: str | Path, *, networks: bool = False) -> Simulator:
     """Load a shipped model by name, or a saved one from its folder.
 
     Args:
         name_or_folder: As of ``model_folder``.
-        networks: As of ``Simulator.load``: without them, mosaic generates without torch.
+        networks: As of ``Simulator.load``; without them mosaic generates, but is not saved.
 
     Raises:
         ConfigError: The name is unknown.
