@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 __all__ = ["RadialMeans"]
@@ -63,24 +65,28 @@ class RadialMeans(nn.Module):
         shape = (layers, (len(_CLASSES) + 1) * _KINDS * (len(_EDGES) + 1))
         self.register_buffer("table", torch.zeros(3, *shape))
 
-    def fit(self, relative: Tensor, offsets: tuple[Tensor, Tensor], energy: Tensor) -> None:
-        """Take the distributions of showers.
+    def fit(self, blocks: Iterable[tuple[Tensor, tuple[Tensor, Tensor], Tensor]]) -> None:
+        """Take the distributions of showers, block by block.
 
         Args:
-            relative: Energies over the mean of their ring, ``(B, L, x y)``, 0 of cells that are not hit.
-            offsets: Of the cells from the axis along x and y [mm], ``(B, L, x y)`` each.
-            energy: Of the cells' ring in their layer [MeV], ``(B, L, x y)``.
+            blocks: Energies over the mean of their ring, ``(B, L, x y)``, 0 of cells that are not hit;
+                offsets of the cells from the axis along x and y [mm]; energy of their ring in their
+                layer [MeV].
         """
-        place, hit = self._place(offsets, energy), relative > 0
-        logs = torch.where(hit, relative.double().log().clamp(-_FARTHEST, _FARTHEST), 0.0)
-        number, hits, first, second = (
-            self._sums(values.double(), place) for values in (torch.ones_like(logs), hit, logs, logs.square())
-        )
+        zero = torch.zeros(4, *self.table.shape[1:], dtype=torch.float64)
+        number, hits, first, second = sum((self._of_block(*block) for block in blocks), start=zero)
         mean = _means(first, hits)
         # about the mean of its own: a square of a difference is never negative
         spread = (second - 2 * mean * first + mean.square() * hits).clamp_min(0)
         often = _means(hits, number).clamp(_RAREST, 1 - _RAREST)
         self.table.copy_(torch.stack([mean, _means(spread, hits).sqrt(), torch.special.ndtri(often)]))
+
+    def _of_block(self, relative: Tensor, offsets: tuple[Tensor, Tensor], energy: Tensor) -> Tensor:
+        """Numbers of cells and of hits, sums of logarithms and of their squares."""
+        place, hit = self._place(offsets, energy), relative > 0
+        logs = torch.where(hit, relative.double().log().clamp(-_FARTHEST, _FARTHEST), 0.0)
+        parts = (torch.ones_like(logs), hit, logs, logs.square())
+        return torch.stack([self._sums(values.double(), place) for values in parts])
 
     def forward(self, offsets: tuple[Tensor, Tensor], energy: Tensor) -> Tensor:
         """Mean and width of a hit's logarithm, quantile of how often it is hit, ``(B, 3, L, x y)``."""
