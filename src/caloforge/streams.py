@@ -8,7 +8,7 @@ process or resumed run asks for it. Source: Salmon et al., "Parallel random numb
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Streams", "philox"]
-
-_Words = TypeVar("_Words", int, "NDArray[np.uint64]")
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -37,17 +35,18 @@ def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint
         Four random 32-bit words each, ``(4, n)``, held in uint64.
     """
     if counter.shape[1] == 1:  # of single numbers Python's own are quicker
-        return np.array(_scrambled(*counter[:, 0].tolist(), key), np.uint64)[:, None]
-    return np.stack(_scrambled(*counter, key))
+        return np.array(_scrambled(counter[:, 0].tolist(), key), np.uint64)[:, None]
+    return np.stack(_scrambled(list(counter), key))
 
 
-def _scrambled(c0: _Words, c1: _Words, c2: _Words, c3: _Words, key: tuple[int, int]) -> tuple[_Words, ...]:
-    k0, k1 = key
+def _scrambled(words: list[Any], key: tuple[int, int]) -> list[Any]:
+    """The same of four whole numbers or arrays of them."""
+    (c0, c1, c2, c3), (k0, k1) = words, key
     for _ in range(_ROUNDS):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
         k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
-    return c0, c1, c2, c3
+    return [c0, c1, c2, c3]
 
 
 class Streams:
