@@ -155,8 +155,7 @@ def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
     limits = limits_of(simulator.model.name, simulator.geometry, simulator.trained)
-    size = sum(p.numel() for p in simulator.model.parameters())
-    told = {"name": name, "parameters": size, "limits": limits}
+    told = {"name": name, "parameters": simulator.model.learnt_numbers, "limits": limits}
     if simulator.model.stored_numbers:
         told["stored_numbers"] = simulator.model.stored_numbers
     simulator.card = with_flatness(simulator.card) | told

@@ -57,10 +57,9 @@ def read_card(name_or_folder: str | Path) -> ModelCard:
 def card_of(simulator: Simulator) -> ModelCard:
     """The card of a model that is loaded."""
     model, trained = simulator.model, simulator.trained
-    size = sum(p.numel() for p in model.parameters())
     return ModelCard(
         model.name,
-        size,
+        model.learnt_numbers,
         model.geometry,
         trained.energy,
         trained.theta,

@@ -105,4 +105,5 @@ def _signed(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind != "i":
         return array
     bits = array.view(array.dtype.str.replace("i", "u"))
-    return ((bits >> 1).view(array.dtype)) ^ -(array & 1)
+    signed: NDArray[Any] = (bits >> 1).view(array.dtype) ^ -(array & 1)
+    return signed
