@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "pages.hpp"
 #include "trees.hpp"
 
 namespace caloforge::mosaic {
@@ -18,8 +19,8 @@ struct alignas(64) Line {
 /// Packed trees. A donor of a split is one word (the hits or their angle below, the ratio above), one of a pattern is
 /// its bits and then its shares.
 struct Forestry {
-    std::vector<Line> lines = std::vector<Line>(1);  ///< the first is empty
-    std::vector<std::uint32_t> donors;
+    std::vector<Line, LargePages<Line>> lines = std::vector<Line, LargePages<Line>>(1);  ///< the first is empty
+    std::vector<std::uint32_t, LargePages<std::uint32_t>> donors;
 };
 
 /// Packs one tree after the other: into a line go a pair and those that walks go on to most often.
