@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+ENGINE := $(wildcard engine/src/*.[ch]pp engine/include/*/*.hpp engine/include/*/*/*.hpp) engine/src/CMakeLists.txt
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -24,7 +25,7 @@ help:
 
 venv: $(READY)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(ENGINE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "caloforge needs Python 3.11 or newer as $(PYTHON): name one, as in  make PYTHON=python3.12 venv" >&2; exit 1; }
 	@echo "Installing into $(VENV) (some minutes the first time)"
@@ -49,4 +50,5 @@ test-all: lint
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
+	find engine/src -mindepth 1 -maxdepth 1 ! -name '*.cpp' ! -name '*.hpp' ! -name CMakeLists.txt -exec rm -rf {} +

@@ -39,8 +39,15 @@ WORDS = {
         "cells: a flow draws the hits of a shower together, by layer, ring and energy",
         PAPER.format("2403.15782"),
     ),
+    "mosaic": (
+        "cells: real splits of hits and energies, found by regression trees, from whole showers to cells",
+        "ours",
+    ),
     "pyramid": (
-        "cells: the whole shower is halved in depth until layers, then cells that see those drawn before",
+        (
+            "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see "
+            "those before, energies"
+        ),
         "Calorimeter Pyramid (poster)",
     ),
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 
+from caloforge.errors import MissingDependencyError
 from caloforge.formats import NativeWriter
 from caloforge.models import Particles, build_model
 from caloforge.training import TrainingData, load_config
@@ -56,7 +58,12 @@ def prepared(
     seed: int = 3,
     showers: int = 60,
 ) -> GenerativeModel:
-    """A model with random weights whose preprocessing is fitted."""
+    """A model with random weights whose preprocessing is fitted; one without weights is fitted as a whole."""
     model = build_model(name, load_config(f"{name}/{preset}", overrides).model, data.geometry, seed=seed)
     model.prepare(batch_of(data, size=showers), torch.Generator().manual_seed(0))
+    for stage in (stage for stage in model.stages() if stage.part == "train"):
+        try:
+            model.fit_stage(stage.name, lambda: data.showers("train"), seed=seed)
+        except MissingDependencyError as error:
+            pytest.skip(str(error))
     return model.eval()

@@ -8,7 +8,7 @@ process or resumed run asks for it. Source: Salmon et al., "Parallel random numb
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Streams", "philox"]
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
+_LOW = 0xFFFFFFFF
 _WORD = np.uint64(32)
 _ROUNDS = 10
 
@@ -34,18 +34,19 @@ def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint
     Returns:
         Four random 32-bit words each, ``(4, n)``, held in uint64.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+    if counter.shape[1] == 1:  # of single numbers Python's own are quicker
+        return np.array(_scrambled(counter[:, 0].tolist(), key), np.uint64)[:, None]
+    return np.stack(_scrambled(list(counter), key))
+
+
+def _scrambled(words: list[Any], key: tuple[int, int]) -> list[Any]:
+    """The same of four whole numbers or arrays of them."""
+    (c0, c1, c2, c3), (k0, k1) = words, key
     for _ in range(_ROUNDS):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            (p1 >> _WORD) ^ c1 ^ np.uint64(k0),
-            p1 & _LOW,
-            (p0 >> _WORD) ^ c3 ^ np.uint64(k1),
-            p0 & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3])
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return [c0, c1, c2, c3]
 
 
 class Streams:
@@ -73,20 +74,30 @@ class Streams:
         Returns:
             ``(sum of counts, width)``, shower after shower.
         """
-        words = self._words(stage, counts, -(-width // 4))
+        words = self._groups(stage, counts, -(-width // 4)).astype(np.float64)
         return ((words + 0.5) * 2.0**-32)[:, :width]
 
     def normal(self, stage: str, counts: NDArray[np.integer] | int, *, width: int = 1) -> NDArray[np.float32]:
         """Standard normal numbers by Box and Muller, arguments as of ``uniform``; float32."""
         groups = -(-width // 4)
-        words = self._words(stage, counts, groups)
+        words = self._groups(stage, counts, groups).astype(np.float64)
         pairs = ((words + 0.5) * 2.0**-32).reshape(len(words), 2 * groups, 2)
         radius = np.sqrt(-2.0 * np.log(pairs[..., 0]))
         angle = (2.0 * np.pi) * pairs[..., 1]
         both = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
         return both.reshape(words.shape)[:, :width].astype(np.float32)
 
-    def _words(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.float64]:
+    def words(self, stage: str, counts: NDArray[np.integer] | int, *, width: int = 1) -> NDArray[np.uint64]:
+        """Whole numbers of 32 bits, held in uint64, arguments as of ``uniform``."""
+        return self._groups(stage, counts, -(-width // 4))[:, :width]
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, the first of the sub-stream's two words on top."""
+        high, low = self.words(stage, 1, width=2).T
+        keys: NDArray[np.uint64] = (high << _WORD) | low
+        return keys
+
+    def _groups(self, stage: str, counts: NDArray[np.integer] | int, groups: int) -> NDArray[np.uint64]:
         lengths = np.broadcast_to(np.asarray(counts, dtype=np.int64), self.shower.shape)
         ends = np.cumsum(lengths)
         row = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -95,5 +106,4 @@ class Streams:
         tag = np.full(len(position), zlib.crc32(stage.encode()), dtype=np.uint64)
         counter = np.stack([position, shower & _LOW, shower >> _WORD, tag])
         key = (self.seed & 0xFFFFFFFF, (self.seed >> 32) & 0xFFFFFFFF)
-        words: NDArray[np.float64] = philox(counter, key).T.reshape(len(row), 4 * groups).astype(np.float64)
-        return words
+        return philox(counter, key).T.reshape(len(row), 4 * groups)

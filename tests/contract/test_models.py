@@ -189,12 +189,15 @@ def test_losses_depend_on_the_generator_alone(name: str, data: TrainingData) -> 
 
 def test_building_depends_on_the_seed_alone(name: str, data: TrainingData) -> None:
     before = random_states()
-    first, again, other = (
-        torch.cat([p.flatten() for p in prepared(name, data, seed=seed).parameters()]) for seed in (1, 1, 2)
-    )
+    first, again, other = (numbers_of(prepared(name, data, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert random_states() == before
+
+
+def numbers_of(model: GenerativeModel) -> torch.Tensor:
+    """All that it has learnt."""
+    return torch.cat([t.flatten() for t in (list(model.parameters()) or model.state_dict().values())])
 
 
 def test_samples_are_showers(name: str, data: TrainingData) -> None:
@@ -264,7 +267,7 @@ def test_noise_is_made_by_the_streams_and_moved_to_the_device(name: str, data: T
 
     simulator = simulator_of(name, data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("caloforge.simulator.StreamNoise", Recording)
+        patch.setattr("caloforge.models.base.StreamNoise", Recording)
         simulator.to("cpu").sample(INCIDENT[:4], seed=5)
     assert asked == [(5, torch.device("cpu"))]
 
@@ -297,7 +300,7 @@ def test_half_precision_weights_generate_nearly_the_same(
     for half in (False, True):
         simulator.save(tmp_path / str(half), half=half)
     sizes = [(tmp_path / str(half) / "model.safetensors").stat().st_size for half in (False, True)]
-    assert sizes[1] < sizes[0]
+    assert sizes[1] < sizes[0] or not list(simulator.model.parameters())
     loaded = Simulator.load(tmp_path / "True")
     full, half = (s.sample(INCIDENT, seed=1) for s in (simulator, loaded))
     np.testing.assert_allclose(half.n_hits, full.n_hits, rtol=0.05, atol=5)
@@ -306,7 +309,8 @@ def test_half_precision_weights_generate_nearly_the_same(
 
 def test_presets_are_valid(name: str, siw: Geometry) -> None:
     presets = [p for p in preset_names() if p.split("/")[0] == name]
-    assert {f"{name}/{kind}" for kind in ("paper", "small", "smoke")} <= set(presets)
+    kinds = ("paper", "small", "smoke") if name in PAPER_PARAMETERS else ("smoke",)
+    assert {f"{name}/{kind}" for kind in kinds} <= set(presets)
     for preset in presets:
         config = load_config(preset)
         assert config.model_name == name
@@ -321,6 +325,9 @@ def test_the_paper_s_model_has_the_published_size(
 ) -> None:
     # zuko cannot build on the meta device: save the time that random weights take at least
     monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda tensor, **_: tensor)
+    if name not in PAPER_PARAMETERS:
+        assert f"{name}/paper" not in preset_names()
+        return
     config = load_config(f"{name}/paper")
     readout = load_geometry(PAPER_READOUT[name]) if name in PAPER_READOUT else siw
     model = build_model(name, config.model, readout)

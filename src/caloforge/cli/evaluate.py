@@ -90,6 +90,14 @@ def evaluate(
             help="Compare also with the simplest model: points or cells drawn at random from these showers.",
         ),
     ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Showers that the models were trained on (the train part counts): are they copied, are "
+            "blocks of cells used twice?",
+        ),
+    ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many showers of each file.")
     ] = None,
@@ -138,10 +146,12 @@ def evaluate(
     caloforge evaluate --reference geant4.h5 --part report \
       --generated a=a.h5 --generated b=b.h5 --baseline geant4.h5 \
       --metrics standard --out report
+    caloforge evaluate --reference geant4.h5 --part report --generated a=a.h5 \
+      --training geant4.h5 --out report
     """
     models, shift, energies = _models(generated or []), parse_offset(offset), parse_regimes(regimes)
     files = [*reference, *(file for files in models.values() for file in files)]
-    check_showers([*files, *([baseline] if baseline else [])])
+    check_showers([*files, *filter(None, [baseline, training])])
     check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
     from caloforge.report.writing import evaluation_folder, write_files
@@ -155,6 +165,7 @@ def evaluate(
             offset=shift,
             part=part.value,
             baseline=baseline,
+            training=training,
             count=count,
             regimes=energies,
             threshold=threshold,

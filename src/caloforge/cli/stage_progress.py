@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from caloforge.cli.common import progress
@@ -33,7 +34,8 @@ class StageProgress:
         if stage != self._stage:
             self._close()
             self._stage, self._done = stage, done
-            self._bar = progress(f"{stage}, first loss {loss:.4g}", total, done=done, unit="steps")
+            title = stage if math.isnan(loss) else f"{stage}, first loss {loss:.4g}"  # fits have no loss
+            self._bar = progress(title, total, done=done, unit="steps")
             self._advance = self._bar.__enter__()
         if self._advance is not None:
             self._advance(done - self._done)

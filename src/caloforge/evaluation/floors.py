@@ -37,7 +37,8 @@ class Floor:
         factor: By which the computed value was multiplied, because ``sizes`` are smaller.
         pairs: How many pairs were averaged.
         particles: Whether they are "matched", which is fair for a model that was given the reference's
-            particles, or "independent", which is fair for others; and how far matched ones are apart.
+            particles, or "independent", which is fair for others; and how far matched ones are apart. "own"
+            where the reference itself stands in the model's place.
     """
 
     value: float
@@ -84,6 +85,8 @@ class FloorMaker:
         return self._known[key]
 
     def _compute(self, metric: Metric, count: int, *, shared: bool) -> dict[str, Floor]:
+        if not metric.floor_pairs:
+            return self._own(metric)
         pairs = list(self._pairs(metric, count, shared=shared))
         if not pairs or min(pairs[0].sizes) < metric.minimum // 2:
             return {}
@@ -94,6 +97,15 @@ class FloorMaker:
             values[0].name: _floor(values, float(gain ** powers.get(values[0].name, 0.0)), pairs[0])
             for values in zip(*rows, strict=True)
             if all(value.value is not None for value in values)
+        }
+
+    def _own(self, metric: Metric) -> dict[str, Floor]:
+        """The reference in the model's place."""
+        own = Pair(self._reference, self._reference, self._frame, is_floor=True)
+        return {
+            value.name: Floor(value.value, value.error, own.sizes, 1.0, 1, {"particles": "own"})
+            for value in metric.values(own)
+            if value.value is not None
         }
 
     def _pairs(self, metric: Metric, count: int, *, shared: bool) -> Iterator[Pair]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caloforge.evaluation.cost import cost_values
 from caloforge.evaluation.matching import share_particles
 from caloforge.evaluation.pair import Pair
-from caloforge.evaluation.registry import comparisons_of, metrics_of
+from caloforge.evaluation.registry import MEMORISATION, comparisons_of, metrics_of
 from caloforge.evaluation.results import MetricResult, sound
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def judge(samples: Samples) -> dict[str, tuple[MetricResult, ...]]:
 def _metrics(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
     shared = share_particles(samples.reference.table, sample.table)
     pair = Pair(samples.reference.observed, sample.observed, samples.frame, shared=shared)
-    for metric in metrics_of(samples.frame.level):
+    own = () if samples.frame.training is None else MEMORISATION
+    for metric in (*metrics_of(samples.frame.level), *own):
         if min(pair.sizes) < metric.minimum:
             yield _too_few(metric, pair)
             continue

@@ -27,6 +27,7 @@ from caloforge.features import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from caloforge.evaluation.memorisation.training import Training
     from caloforge.evaluation.sources import Source
     from caloforge.features import CellStore, FeatureTable
     from caloforge.geometry import Geometry
@@ -56,6 +57,7 @@ class Options:
         regimes: Cell energies [MeV] between three regimes; by default from the reference.
         device: Where networks are trained.
         workers: Threads that read and compute, and trainings at once.
+        training: File that the models were trained on.
     """
 
     geometry: Geometry | None
@@ -69,6 +71,7 @@ class Options:
     regimes: tuple[float, float] | None = None
     device: str = "cpu"
     workers: int | None = None
+    training: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,14 @@ class Samples:
     floors: FloorMaker
 
 
-def load_samples(sources: list[Source], options: Options) -> Samples:
-    """Read the reference and the models, each in one pass after that for the bins."""
+def load_samples(sources: list[Source], options: Options, *, training: Training | None = None) -> Samples:
+    """Read the reference and the models, each in one pass after that for the bins.
+
+    Args:
+        sources: The reference, then the models.
+        options: How to read them.
+        training: Goes into the frame.
+    """
     first = sources[0]
     geometry = geometry_of(first, options.geometry)
     _logger.info("bins from %d showers of %s", len(first), first.path)
@@ -139,6 +148,7 @@ def load_samples(sources: list[Source], options: Options) -> Samples:
         options.level,
         device=options.device,
         workers=options.workers,
+        training=training,
     )
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     floors = FloorMaker(frame, reference.observed, spare)

@@ -14,6 +14,7 @@ from caloforge.geometry.challenge import known_set
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from caloforge.evaluation.memorisation.training import Training
     from caloforge.features import Binning, CellStore, FeatureTable
     from caloforge.geometry import Geometry
     from caloforge.geometry.challenge import DataSet
@@ -37,6 +38,7 @@ class Frame:
             precision, the others what fits the number of showers.
         device: Where networks are trained, see ``caloforge.devices.find_device``.
         workers: Trainings at once, by default one a core; numbers do not depend on it.
+        training: The showers that models were trained on, for what asks whether they are copied.
     """
 
     geometry: Geometry
@@ -46,6 +48,7 @@ class Frame:
     level: Level = "standard"
     device: str = "cpu"
     workers: int | None = None
+    training: Training | None = None
 
     @cached_property
     def challenge(self) -> DataSet | None:

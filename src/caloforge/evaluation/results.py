@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 __all__ = ["Better", "Group", "MetricResult", "Value", "sound"]
 
 Group = Literal[
-    "separation", "wasserstein", "classifier", "distance", "coverage", "physics", "downstream", "cost"
+    "separation",
+    "wasserstein",
+    "classifier",
+    "distance",
+    "coverage",
+    "memorisation",
+    "physics",
+    "downstream",
+    "cost",
 ]
 """How a number is read: separation powers; Wasserstein distances; areas under ROC curves; FPD, KPD and
-divergences; precision, density, recall and coverage; quantities of the papers' figures; networks trained on
-one sample and used on the other; time, memory and size of the model."""
+divergences; precision, density, recall and coverage; copies of training showers; quantities of the papers'
+figures; networks trained on one sample and used on the other; time, memory and size of the model."""
 
 Better = Literal["lower", "higher", "floor"]
 """Which numbers are better: lower or higher ones, or those nearest to Geant4's own."""

@@ -22,9 +22,10 @@ from caloforge.evaluation.baselines import BASELINE, ResampledReader, read_pool
 from caloforge.evaluation.checksums import checksums
 from caloforge.evaluation.judging import judge
 from caloforge.evaluation.loading import Options, load_samples, without_cells
+from caloforge.evaluation.memorisation.reading import read_training
 from caloforge.evaluation.outcome import Evaluation
 from caloforge.evaluation.recut import recut
-from caloforge.evaluation.registry import comparisons_of, level_named, metrics_of
+from caloforge.evaluation.registry import MEMORISATION, comparisons_of, level_named, metrics_of
 from caloforge.evaluation.sources import (
     Source,
     check_particles,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from caloforge.evaluation.loading import Samples
+    from caloforge.evaluation.memorisation.training import Training
     from caloforge.evaluation.registry import Comparison, Metric
 
 __all__ = ["Given", "evaluate"]
@@ -64,6 +66,7 @@ def evaluate(
     offset: tuple[float, float] = (0.0, 0.0),
     part: str = "all",
     baseline: str | Path | None = None,
+    training: str | Path | None = None,
     count: int | None = None,
     regimes: tuple[float, float] | None = None,
     threshold: float | None = None,
@@ -83,6 +86,8 @@ def evaluate(
         part: Part of the reference: "all", "train", "tune" or "report" (70, 10, 20 %, see ``Split``).
         baseline: File to draw points from for the resampling baseline, which is added as a model;
             only its train part when it is the reference's own file.
+        training: File that the models were trained on; its train part is compared with them, which must not
+            have showers of the reference: do they copy?
         count: At most so many showers of each file.
         regimes: Cell energies [MeV] between the three regimes of CaloPointFlow's numbers; by default
             half and nine tenths of the reference's cells lie below them.
@@ -112,6 +117,7 @@ def evaluate(
         regimes=regimes,
         device=_checked(device),
         workers=threads,
+        training=None if training is None else Path(training),
     )
     return _evaluation(reference, generated, baseline, options)
 
@@ -124,15 +130,17 @@ def _evaluation(
 ) -> Evaluation:
     begin = time.monotonic()
     chosen: tuple[Metric | Comparison, ...]
-    chosen = (*metrics_of(options.level), *comparisons_of(options.level))
+    own = () if options.training is None else MEMORISATION
+    chosen = (*metrics_of(options.level), *own, *comparisons_of(options.level))
     with ExitStack() as stack:
         if any(metric.cells for metric in chosen):
             folder = stack.enter_context(TemporaryDirectory(prefix="caloforge-"))
             options = replace(options, cells=Path(folder))
         with ExitStack() as files:
             sources, geometry = _open(files, reference, generated, baseline, options)
+            training = _training(sources[0], options, geometry)
             options = replace(options, geometry=geometry)
-            samples = load_samples(sources, options)
+            samples = load_samples(sources, options, training=training)
             cuts = [threshold_warning(source, geometry) for source in sources]
         warnings = _warnings(samples, chosen, cuts)
         results = judge(samples)
@@ -225,6 +233,20 @@ def _baseline(
     return Source(BASELINE, reader, first.start, first.stop)
 
 
+def _training(reference: Source, options: Options, cut: Geometry) -> Training | None:
+    """The showers of training, if they were given; the options have a folder for them then."""
+    if options.training is None or options.cells is None:
+        return None
+    return read_training(
+        options.training,
+        reference,
+        options.geometry,
+        cut=cut,
+        folder=options.cells,
+        offset=options.offset,
+    )
+
+
 def _settings(sources: list[Source], options: Options, samples: Samples) -> dict[str, Any]:
     first, geometry = sources[0], samples.frame.geometry
     return {
@@ -236,6 +258,7 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
             **({} if first.split is None else first.split.facts()),
             "md5": checksums(first, known=samples.frame.challenge is not None),
         },
+        **_told(samples.frame.training),
         "generated": {s.name: {"path": s.path, "showers": len(s)} for s in sources[1:]},
         "geometry": {
             "name": geometry.name,
@@ -254,6 +277,10 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
             **{name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")},
         },
     }
+
+
+def _told(training: Training | None) -> dict[str, Any]:
+    return {} if training is None else {"training": {"path": training.path, "showers": len(training)}}
 
 
 def _warnings(samples: Samples, metrics: tuple[Metric | Comparison, ...], more: list[str]) -> tuple[str, ...]:

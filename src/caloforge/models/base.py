@@ -5,38 +5,48 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+import torch
 from torch import nn
 
+from caloforge.devices import find_device
 from caloforge.errors import ConfigError, bad
+from caloforge.models.assembly import to_showers
 from caloforge.models.batch import Batch
+from caloforge.models.config import ModelConfig
+from caloforge.models.noise import StreamNoise
 from caloforge.models.showers import CellSet, Cloud
-from caloforge.preprocessing import ConditionsConfig, Particles
-from caloforge.records import Record
+from caloforge.preprocessing.particles import Particles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
-    import torch
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.stages import Stage
     from caloforge.preprocessing import Summary
-    from caloforge.showers import Showers
+    from caloforge.showers import Incident, Showers
 
-__all__ = ["Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
+__all__ = ["Advance", "Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
 
 
-class ModelConfig(Record):
-    """Base of the models' configurations; unknown keys are errors."""
+class Advance(Protocol):
+    """Hears how far a fit has come."""
 
-    conditions: ConditionsConfig = ConditionsConfig()
-    """What the model is told of a particle beside its energy."""
+    def __call__(self, done: int, total: int) -> None:
+        """Show so many of all steps."""
+        ...
 
 
 class Noise(Protocol):
     """Where a sampler's random numbers come from: a stream per shower, or given tensors."""
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, for the sub-stream ``stage``."""
+        ...
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Standard normal numbers, ``(sum of counts, width)``, for the sub-stream ``stage``."""
@@ -57,12 +67,14 @@ class GenerativeModel(nn.Module, ABC):
         config: Its sizes.
         knows: Which of ``ConditionsConfig`` it can have as conditions.
         trains_on: What training batches hold for it: points with their summaries, or the hit cells.
+        any_length: Names of buffers whose length only their fitting decides.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[ModelConfig]]
     knows: ClassVar[frozenset[str]] = frozenset()
     trains_on: ClassVar[Literal["points", "cells"]] = "points"
+    any_length: ClassVar[frozenset[str]] = frozenset()
     geometry: Geometry
     config: ModelConfig
 
@@ -102,20 +114,65 @@ class GenerativeModel(nn.Module, ABC):
         showers: Callable[[], Iterable[Showers]],  # noqa: ARG002
         *,
         seed: int,  # noqa: ARG002
+        advance: Advance | None = None,  # noqa: ARG002
     ) -> dict[str, float]:
         """Run a stage that is fitted, not trained.
 
         Args:
             stage: Its name.
-            showers: Streams the tune part of the data, anew at every call; ``extras["index"]``
+            showers: Streams the stage's part of the data, anew at every call; ``extras["index"]``
                 counts the showers.
-            seed: Of the showers that it generates.
+            seed: Of all that it draws.
+            advance: Is told of progress.
 
         Returns:
             Numbers for the log.
         """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are; they are loaded to the CPU."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def work_on(self, device: str, *, threads: int) -> None:
+        """Move the networks: random numbers are still made on the CPU, the same ones.
+
+        Args:
+            device: As of ``caloforge.devices.find_device``.
+            threads: Of the CPU.
+
+        Raises:
+            ConfigError: There is no such device.
+        """
+        torch.set_num_threads(threads)
+        self.to(find_device(device))
+
+    def draw(self, incident: Incident, index: NDArray[np.int64], *, seed: int) -> Showers:
+        """Generate one shower per particle, of points or of cells.
+
+        Args:
+            incident: The particles.
+            index: Global indices of the showers, ``(B,)``.
+            seed: Shower ``i`` depends on (seed, index) alone.
+        """
+        device = self.device
+        particles = Particles.of(incident).to(device)
+        with torch.no_grad():
+            made = self.sample(particles, StreamNoise(seed, index, device=device))
+        return to_showers(made, incident, self.geometry)
+
+    @property
+    def learnt_numbers(self) -> int:
+        """How many parameters there are."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def stored_numbers(self) -> int:
+        """Numbers of data that it draws from, which are no parameters; 0 for networks."""
+        return 0
 
     def parameters_of(self, modules: Iterable[str]) -> list[nn.Parameter]:
         """The parameters of modules of these (dotted) names."""

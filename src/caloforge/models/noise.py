@@ -38,3 +38,7 @@ class StreamNoise:
         """Numbers in (0, 1), float64, ``(sum of counts, width)``, for the sub-stream ``stage``."""
         lengths = counts if isinstance(counts, int) else counts.cpu().numpy()
         return torch.from_numpy(self._streams.uniform(stage, lengths, width=width)).to(self._device)
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """One whole number of 64 bits a shower, ``(B,)``, for the sub-stream ``stage``."""
+        return self._streams.keys(stage)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from caloforge.records import Record
+
+if TYPE_CHECKING:
+    from caloforge.split import Part
 
 __all__ = ["OptimiserConfig", "Stage", "StageConfig", "Turn"]
 
@@ -131,6 +134,7 @@ class Stage:
         replaces: Modules of an earlier stage that it overwrites in the end: to train it again takes
             that stage too.
         needs: Stages that must be finished before.
+        part: Of the data, that a stage without turns is fitted on.
     """
 
     name: str
@@ -139,6 +143,7 @@ class Stage:
     buffers: tuple[str, ...] = field(default=(), kw_only=True)
     replaces: tuple[str, ...] = field(default=(), kw_only=True)
     needs: tuple[str, ...] = field(default=(), kw_only=True)
+    part: Part = field(default="tune", kw_only=True)
 
     def __post_init__(self) -> None:
         """Make sure that turns can be told apart, and that what shares an optimiser trains the same."""

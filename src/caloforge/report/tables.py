@@ -70,6 +70,13 @@ _HEADINGS: dict[Group, _Heading] = {
         1.0,
         3,
     ),
+    "memorisation": _Heading(
+        "Copies of training showers",
+        "Nearer to a training shower than half (or a hundredth) of Geant4's: 0.5 (0.01) is right, 1: copies. "
+        "Blocks that are the same as others: Geant4's own share is the aim.",
+        1.0,
+        4,
+    ),
     "physics": _Heading(
         "Physics",
         "Response, resolution, angles, moments and correlations, as the papers of the models report them.",

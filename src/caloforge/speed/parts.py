@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from caloforge.models import GenerativeModel
@@ -54,6 +56,7 @@ class _TimedNoise:
     def __init__(self, noise: Noise, watch: Stopwatch) -> None:
         self._normal = watch.timed(RANDOM, noise.normal)
         self._uniform = watch.timed(RANDOM, noise.uniform)
+        self._keys = watch.timed(RANDOM, noise.keys)
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Standard normal numbers, as of the source."""
@@ -62,6 +65,10 @@ class _TimedNoise:
     def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """Uniform numbers, as of the source."""
         return self._uniform(stage, counts, width)
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """Whole numbers, as of the source."""
+        return self._keys(stage)
 
 
 def timed_parts(model: GenerativeModel) -> dict[str, nn.Module]:
@@ -78,7 +85,7 @@ def parameter_counts(model: GenerativeModel) -> dict[str, int]:
 def evaluation_counts(simulator: Simulator, incident: Incident) -> dict[str, int]:
     """Count how often one small shower runs through the busiest layer of every timed part."""
     counts: Counter[int] = Counter()
-    parts = timed_parts(simulator.model)
+    parts = timed_parts(simulator.networks)
     with ExitStack() as stack:
         for layer in (layer for part in parts.values() for layer in _layers(part)):
             stack.callback(layer.register_forward_hook(_counter(counts)).remove)

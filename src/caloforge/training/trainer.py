@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caloforge.errors import ConfigError, did_you_mean, shown
@@ -184,10 +187,22 @@ class Trainer:
                     self.stop_if_asked()
                 self._finish(stage, folder)
         else:
-            self.model.cpu().eval()  # where showers are generated
-            numbers = self.model.fit_stage(stage.name, lambda: self.data.showers("tune"), seed=self.seed)
-            self.log(stage.name, **numbers)
+            self.log(stage.name, **self._fit(stage))
             self._finish(stage, folder)
+
+    def _fit(self, stage: Stage) -> dict[str, float]:
+        started = time.perf_counter()
+        self.model.cpu().eval()  # where showers are generated
+        numbers = self.model.fit_stage(
+            stage.name,
+            lambda: self.data.showers(stage.part),
+            seed=self.seed,
+            advance=partial(self._show_fit, stage.name),
+        )
+        return {**numbers, "seconds": round(time.perf_counter() - started, 2)}
+
+    def _show_fit(self, stage: str, done: int, total: int) -> None:
+        self.show(stage, done, total, math.nan)
 
     def _loop(self, stage: Stage) -> Loop:
         return Loop(self.model, stage, self.config, batches=self._batches, fabric=self.fabric, watcher=self)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Batch, Noise
+    from caloforge.models.base import Advance, Batch, Noise
     from caloforge.preprocessing import Summary
     from caloforge.preprocessing.summary import SummaryContent
     from caloforge.showers import Showers
@@ -153,11 +153,16 @@ class PointCloudModel(GenerativeModel):
         return replace(summary, counts=bounds.points(summary.counts, largest), energies=energies)
 
     def fit_stage(
-        self, stage: str, showers: Callable[[], Iterable[Showers]], *, seed: int
+        self,
+        stage: str,
+        showers: Callable[[], Iterable[Showers]],
+        *,
+        seed: int,
+        advance: Advance | None = None,
     ) -> dict[str, float]:
         """Fit the calibration on Geant4 showers and on as many generated ones."""
         if stage != "calibration":
-            return super().fit_stage(stage, showers, seed=seed)
+            return super().fit_stage(stage, showers, seed=seed, advance=advance)
         self.calibration.reset()
         blocks = list(islice(showers(), self.config.calibration_blocks))
         drafts = [self._draft(block, seed) for block in blocks]

@@ -111,8 +111,9 @@ class ThreeDGAN(GenerativeModel):
         networks = (*self._made_by, "discriminator")
         stages: list[Stage] = []
         for step in self.config.steps:
-            own = {"needs": (stages[-1].name,), "replaces": networks} if stages else {"modules": networks}
-            stages.append(Stage(step, turns=self._turns(), **own))
+            before, (own, replaced) = stages[-1:], ((), networks) if stages else (networks, ())
+            needs = tuple(stage.name for stage in before)
+            stages.append(Stage(step, turns=self._turns(), modules=own, replaces=replaced, needs=needs))
         return stages
 
     def _turns(self) -> tuple[Turn, ...]:
