@@ -168,7 +168,8 @@ def ship_evaluation(evaluation: Path, label: str, name: str) -> None:
     path = folder_of(name) / "card.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     found = metrics_of(evaluation, label)
-    path.write_text(json.dumps({**card, "evaluation": found}, indent=2), encoding="utf-8")
+    # without indentation: a third of the size
+    path.write_text(json.dumps({**card, "evaluation": found}), encoding="utf-8")
     print(f"{name}: {len(found['metrics'])} numbers")
 
 
