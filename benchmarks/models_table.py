@@ -44,8 +44,10 @@ WORDS = {
         "ours",
     ),
     "pyramid": (
-        "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see those "
-        "before, energies",
+        (
+            "cells, from coarse to fine: the whole shower, halved in depth until layers, cells that see "
+            "those before, energies"
+        ),
         "Calorimeter Pyramid (poster)",
     ),
 }

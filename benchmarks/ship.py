@@ -57,6 +57,10 @@ RINGS = (
     "showers: what is new in a shower is which cells of a ring are hit, and how they share its energy."
 )
 FEW = "It has learnt from few showers, for minutes: docs/3dgan.md tells where it stands against Geant4."
+REAL_SPLITS = (
+    "Sums of real showers are split down to the cells as real ones were: what no training shower did, as "
+    "a whole or in a part, is not made, and outside of the trained energies the sums are scaled."
+)
 LIMITS = {
     "3dgan": (RINGS, FEW, CELLS),
     "caloclouds": (POINTS, CALIBRATION),
@@ -64,6 +68,7 @@ LIMITS = {
     "caloclouds-2-cm": (POINTS, CALIBRATION),
     "calopointflow": (DENSITY, BASELINE, CELLS),
     "calopointflow-2": (RANDOM_ANGLE, BASELINE, CELLS),
+    "mosaic": (REAL_SPLITS, CELLS),
     "pyramid": (SUMMARIES, CELLS),
 }
 ROUNDED = 1e-3  # curves hold five digits after the point: smaller losses are too coarse to compare
@@ -150,8 +155,9 @@ def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
     limits = limits_of(simulator.model.name, simulator.geometry, simulator.trained)
-    size = sum(p.numel() for p in simulator.model.parameters())
-    told = {"name": name, "parameters": size, "limits": limits}
+    told = {"name": name, "parameters": simulator.model.learnt_numbers, "limits": limits}
+    if simulator.model.stored_numbers:
+        told["stored_numbers"] = simulator.model.stored_numbers
     simulator.card = with_flatness(simulator.card) | told
     simulator.save(folder_of(name), half=True)
     print_sizes()
@@ -162,7 +168,8 @@ def ship_evaluation(evaluation: Path, label: str, name: str) -> None:
     path = folder_of(name) / "card.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     found = metrics_of(evaluation, label)
-    path.write_text(json.dumps({**card, "evaluation": found}, indent=2), encoding="utf-8")
+    # without indentation: a third of the size
+    path.write_text(json.dumps({**card, "evaluation": found}), encoding="utf-8")
     print(f"{name}: {len(found['metrics'])} numbers")
 
 

@@ -30,7 +30,7 @@ template <class T>
 mosaic::Span<T> span(nb::handle object, const char* name) {
     nb::ndarray<const T, nb::c_contig, nb::device::cpu> array;
     if (!nb::try_cast(object.attr(name), array, false))
-        throw mosaic::Error(std::string("The model is broken: ") + name + " has another type or lies in memory with gaps.");
+        throw mosaic::Error(std::string("The model is broken: ") + name + " has another type or gaps in memory.");
     return {array.data(), array.size()};
 }
 
@@ -131,9 +131,10 @@ nb::tuple generate(Model& self, const Array<float, 1>& energy, const Array<std::
 }
 
 nb::tuple tuple_of(mosaic::Samples&& s) {
-    const std::size_t rows = s.hits.size(), length = std::size_t(std::max(s.length, 0)), children = std::size_t(s.children);
-    return nb::make_tuple(owned(std::move(s.context), rows, length), owned(std::move(s.hits)), owned(std::move(s.excess)),
-                          owned(std::move(s.child_hits), rows, children),
+    const std::size_t rows = s.hits.size(), children = std::size_t(s.children);
+    const std::size_t length = std::size_t(std::max(s.length, 0));
+    return nb::make_tuple(owned(std::move(s.context), rows, length), owned(std::move(s.hits)),
+                          owned(std::move(s.excess)), owned(std::move(s.child_hits), rows, children),
                           owned(std::move(s.child_excess), rows, children));
 }
 

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -82,7 +83,8 @@ bool generate(Pool<LANES>& pool, std::size_t count, const Particle& shower, int 
         try {
             auto engine = pool.take();
             for (std::size_t b; !stopped && (b = next++) < blocks;) {
-                generate_block(*engine, b * BLOCK, std::min(count, (b + 1) * BLOCK), shower, out.counts.data(), hits[b]);
+                const std::size_t last = std::min(count, (b + 1) * BLOCK);
+                generate_block(*engine, b * BLOCK, last, shower, out.counts.data(), hits[b]);
                 if (thread == 0 && interrupted()) stopped = true;
             }
             pool.give_back(std::move(engine));  // after an exception it is not empty
@@ -92,7 +94,11 @@ bool generate(Pool<LANES>& pool, std::size_t count, const Particle& shower, int 
         }
     };
     std::vector<std::thread> others;
-    for (std::size_t t = 1; t < std::min(errors.size(), blocks); ++t) others.emplace_back(work, t);
+    others.reserve(errors.size());
+    try {
+        for (std::size_t t = 1; t < std::min(errors.size(), blocks); ++t) others.emplace_back(work, t);
+    } catch (const std::system_error&) {  // no more threads are to be had: fewer do
+    }
     work(0);
     for (std::thread& other : others) other.join();
     for (const std::exception_ptr& error : errors)

@@ -51,7 +51,8 @@ void tell(const Job& job, const std::vector<mosaic::Hit>& hits, std::size_t firs
 
 int run(int argc, char** argv) {
     const mosaic::Model model = mosaic::load(argv[1]);
-    Job job{std::strtof(argv[2], nullptr), std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10), {}};
+    Job job{std::strtof(argv[2], nullptr), std::strtoull(argv[3], nullptr, 10), std::strtoull(argv[4], nullptr, 10),
+            {}};
     job.codes = codes_of(model, job.energy, argc - 5, argv + 5);
     std::vector<mosaic::Hit> hits;
     std::size_t first = 0;

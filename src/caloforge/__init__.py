@@ -1,7 +1,7 @@
 """Fast calorimeter shower simulation: Geant4 data, generative models, evaluation, deployment.
 
 >>> import caloforge
->>> simulator = caloforge.load("caloclouds-2-cm:siw-ecal")
+>>> simulator = caloforge.load("mosaic:siw-ecal")
 >>> showers = simulator(caloforge.Incident.of([20e3, 50e3]), seed=1)
 """
 

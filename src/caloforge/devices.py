@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["find_device", "threads_as_before", "usable_cores"]
+__all__ = ["device_type", "find_device", "threads_as_before", "usable_cores"]
 
 
 def find_device(name: str) -> torch.device:
@@ -38,11 +39,18 @@ def find_device(name: str) -> torch.device:
     raise ConfigError(bad("device", got=shown(name), expected=expected))
 
 
+def device_type(name: str) -> str:
+    """The kind of a device, ``cpu`` or ``cuda``, by its name; arguments and errors as of ``find_device``."""
+    return name if name == "cpu" else find_device(name).type  # for the CPU nobody has to look
+
+
 @contextmanager
 def threads_as_before() -> Iterator[None]:
     """Undo changes of torch's number of threads in the end."""
-    import torch
-
+    torch = sys.modules.get("torch")
+    if torch is None:  # what generates without it changes nothing
+        yield
+        return
     before = torch.get_num_threads()
     try:
         yield

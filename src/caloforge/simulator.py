@@ -8,28 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, to_cells, to_points
-from caloforge.models import Particles, build_model
-from caloforge.models.assembly import to_showers
 from caloforge.models.bounds import FAR
-from caloforge.models.noise import StreamNoise
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
-from caloforge.trained.files import read_model, write_model
 from caloforge.trained.range import TrainedRange, refuse_absurd
 from caloforge.trained.stored import SavedRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel
+    from caloforge.models.sampler import Sampler
+    from caloforge.trained.files import SavedModel
+    from caloforge.trained.samplers import SavedSampler
 
 __all__ = ["Simulator", "TrainedRange"]
 
@@ -42,12 +41,12 @@ class Simulator:
     """A trained model as a function from incident particles to showers.
 
     Attributes:
-        model: The networks with preprocessing and calibration.
+        model: The networks with preprocessing and calibration, or what generates in their place.
         trained: Where it was trained.
         card: Data, settings, metrics: whatever its training wrote down.
     """
 
-    model: GenerativeModel
+    model: Sampler
     trained: TrainedRange
     card: dict[str, Any] = field(default_factory=dict)
     _usual: dict[tuple[float, int], float] = field(default_factory=dict, init=False, repr=False)
@@ -58,21 +57,36 @@ class Simulator:
         return self.model.geometry
 
     @property
+    def networks(self) -> GenerativeModel:
+        """The whole model.
+
+        Raises:
+            ConfigError: What generates was loaded alone.
+        """
+        from caloforge.models import GenerativeModel
+
+        if not isinstance(self.model, GenerativeModel):
+            msg = f"Of {self.model.name}, what generates was loaded alone: load it with networks=True."
+            raise ConfigError(msg)
+        return self.model
+
+    @property
     def device(self) -> torch.device:
         """Where the networks are; they are loaded to the CPU."""
-        parameter = next(self.model.parameters(), None)
-        return torch.device("cpu") if parameter is None else parameter.device
+        return self.networks.device
 
     def to(self, device: str | torch.device) -> Simulator:
         """Move the networks, in place: random numbers are still made on the CPU, the same ones."""
-        self.model.to(device)
+        self.networks.to(device)
         return self
 
     @property
     def cost(self) -> dict[str, Any]:
         """Size, training time and, when the card has it, the benchmark: what the model costs."""
         stages = {name: stage.get("seconds", 0.0) for name, stage in self.card.get("stages", {}).items()}
-        cost: dict[str, Any] = {"parameters": sum(p.numel() for p in self.model.parameters())}
+        cost: dict[str, Any] = {"parameters": self.model.learnt_numbers}
+        if self.model.stored_numbers:
+            cost["stored_numbers"] = self.model.stored_numbers
         if stages:
             cost |= {"training_seconds": sum(stages.values()), "training": {"stages": stages}}
         if "benchmark" in self.card:
@@ -208,11 +222,7 @@ class Simulator:
         return showers
 
     def _draw(self, incident: Incident, seed: int, index: NDArray[np.int64]) -> Showers:
-        device = self.device
-        particles = Particles.of(incident).to(device)
-        with torch.no_grad():
-            made = self.model.sample(particles, StreamNoise(seed, index, device=device))
-        return to_showers(made, incident, self.geometry)
+        return self.model.draw(incident, index, seed=seed)
 
     def _require_sane(self, showers: Showers) -> None:
         """Refuse absurd showers; clouds count as what the read-out sees of them."""
@@ -249,8 +259,10 @@ class Simulator:
             expected = f"one of {known}" if problem.kind == "unknown" else problem.expected
             msg = f"The sampler does not take {shown(changes)}: expected {expected}."
             raise ConfigError(msg) from error
+        from caloforge.models import build_model
+
         model = build_model(self.model.name, config.model_copy(update={"sampler": changed}), self.geometry)
-        model.load_state_dict(self.model.state_dict())
+        model.load_state_dict(self.networks.state_dict())
         return Simulator(model.to(self.device).eval(), self.trained, self.card)
 
     def save(self, folder: Path, *, half: bool = False) -> None:
@@ -263,17 +275,34 @@ class Simulator:
         Raises:
             OutputError: The folder cannot be written.
         """
+        from caloforge.trained.files import write_model
+
         trained = SavedRange(**asdict(self.trained))
-        write_model(folder, self.model, trained, self.card, half=half)
+        write_model(folder, self.networks, trained, self.card, half=half)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Simulator:
+    def load(cls, folder: str | Path, *, networks: bool = True) -> Simulator:
         """Read what ``save`` wrote.
+
+        Args:
+            folder: Of the model.
+            networks: Whether the whole model is loaded, with torch, also where what generates needs none.
 
         Raises:
             FormatError: The folder is not a saved model, a file is damaged, or the weights are those of
                 another model or geometry.
         """
-        saved = read_model(Path(folder))
+        saved = _saved(Path(folder), networks=networks)
         trained = TrainedRange(**saved.trained.model_dump())
         return cls(saved.model, trained, saved.card)
+
+
+def _saved(folder: Path, *, networks: bool) -> SavedModel | SavedSampler:
+    from caloforge.trained.samplers import read_sampler
+
+    sampler = None if networks else read_sampler(folder)
+    if sampler is not None:
+        return sampler
+    from caloforge.trained.files import read_model
+
+    return read_model(folder)

@@ -8,7 +8,7 @@ process or resumed run asks for it. Source: Salmon et al., "Parallel random numb
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Streams", "philox"]
 
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
+_LOW = 0xFFFFFFFF
 _WORD = np.uint64(32)
 _ROUNDS = 10
 
@@ -34,18 +34,19 @@ def philox(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint
     Returns:
         Four random 32-bit words each, ``(4, n)``, held in uint64.
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
+    if counter.shape[1] == 1:  # of single numbers Python's own are quicker
+        return np.array(_scrambled(counter[:, 0].tolist(), key), np.uint64)[:, None]
+    return np.stack(_scrambled(list(counter), key))
+
+
+def _scrambled(words: list[Any], key: tuple[int, int]) -> list[Any]:
+    """The same of four whole numbers or arrays of them."""
+    (c0, c1, c2, c3), (k0, k1) = words, key
     for _ in range(_ROUNDS):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            (p1 >> _WORD) ^ c1 ^ np.uint64(k0),
-            p1 & _LOW,
-            (p0 >> _WORD) ^ c3 ^ np.uint64(k1),
-            p0 & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3])
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _LOW, (p0 >> 32) ^ c3 ^ k1, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return [c0, c1, c2, c3]
 
 
 class Streams:

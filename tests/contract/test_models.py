@@ -267,7 +267,7 @@ def test_noise_is_made_by_the_streams_and_moved_to_the_device(name: str, data: T
 
     simulator = simulator_of(name, data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("caloforge.simulator.StreamNoise", Recording)
+        patch.setattr("caloforge.models.base.StreamNoise", Recording)
         simulator.to("cpu").sample(INCIDENT[:4], seed=5)
     assert asked == [(5, torch.device("cpu"))]
 

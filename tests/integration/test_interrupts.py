@@ -295,6 +295,12 @@ CASES = {
         same_model,
         ("o.h5",),
     ),
+    "fit": Case(
+        ["train", "mosaic/smoke", "--data", "IN", "--threads", "1", "--out", "OUT"],
+        lambda folder: (folder / "o.h5" / "config.yaml").exists(),
+        same_model,
+        ("o.h5",),
+    ),
     "evaluate": Case(
         ["evaluate", "--reference", "IN", "--generated", "a=IN", "--count", "60", "--out", "OUT"],
         lambda folder: (folder / "o.h5" / ".part" / "metrics.json").exists(),

@@ -47,12 +47,18 @@ class Step:
 
 
 def program_of(
-    steps: list[Step], *, capacity: list[int], root: list[int], cell: list[int], conditions: int = 1
+    steps: list[Step],
+    *,
+    capacity: list[int],
+    root: list[int],
+    cell: list[int],
+    conditions: int = 1,
+    threshold: float = 0.1,
 ) -> tuple[Program, Tables]:
-    """Arrays from lists; the threshold is 0.1 MeV."""
+    """Arrays from lists."""
     kept: list[Table] = []
     numbers = [[_number(kept, table) for table in (step.few, step.many)] for step in steps]
-    few, many = np.array(numbers, dtype=np.int32).reshape(-1, 2).T
+    few, many = np.array(numbers, dtype=np.int32).reshape(-1, 2).T.copy()
     program = Program(
         nodes=len(capacity),
         conditions=conditions,
@@ -68,7 +74,7 @@ def program_of(
         capacity=np.array(capacity, np.int32),
         root=np.array(root, np.int32),
         cell=np.array(cell, np.int32),
-        threshold=0.1,
+        threshold=threshold,
     )
     return program, _Packed(kept).tables()
 
@@ -106,7 +112,10 @@ def random_program(rng: np.random.Generator, cells: int) -> tuple[Program, Table
     for step in steps:
         if step.kind in (SPLIT, PATTERN):
             _furnish(rng, step, len(spans))
-    return program_of(steps, capacity=capacity, root=[1, 2], cell=cell.tolist(), conditions=2)
+    threshold = float(rng.choice([0.1, 0.0, 0.015, 20.0]))
+    return program_of(
+        steps, capacity=capacity, root=[1, 2], cell=cell.tolist(), conditions=2, threshold=threshold
+    )
 
 
 def random_roots(rng: np.random.Generator, program: Program, showers: int) -> Roots:

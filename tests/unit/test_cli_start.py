@@ -74,6 +74,21 @@ def test_cards_of_the_package_are_shown_without_torch(tmp_path: Path) -> None:
     assert found[-1][2] <= {"numpy"}
 
 
+def test_packages_import_no_torch_before_a_network_is_asked_for() -> None:
+    packages = (
+        "generation",
+        "evaluation",
+        "evaluation.suite",
+        "report",
+        "simulator",
+        "models",
+        "preprocessing",
+    )
+    lines = ["import sys", *(f"import caloforge.{package}" for package in packages)]
+    command = [sys.executable, "-c", "\n".join([*lines, "assert 'torch' not in sys.modules"])]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 WRONG = {
     "generate nosuch --energy 50 --count 1 --out o.h5": "There is no model 'nosuch'",
     "generate pyramid:siw-ecal --energy 90:10 --count 1 --out o.h5": "--energy: got '90:10'",

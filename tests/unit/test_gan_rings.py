@@ -67,8 +67,14 @@ def test_means_by_distance_are_those_of_the_showers() -> None:
     relative[:, :, 0] *= torch.tensor([0.5, 2.0]).repeat(2000)[:, None]
     energy = torch.full((4000, 2, 3), 10.0)
     energy[0] = 1000.0  # other rings scatter in their own way
-    means.fit(relative, distance, energy)
-    mean, width, often = means(distance, energy)[1, :, 1]
+    offsets = torch.zeros_like(distance), -distance
+    means.fit(
+        [
+            (relative[:1500], tuple(o[:1500] for o in offsets), energy[:1500]),
+            (relative[1500:], tuple(o[1500:] for o in offsets), energy[1500:]),
+        ]
+    )
+    mean, width, often = means(offsets, energy)[1, :, 1]
     assert mean[:2].exp().tolist() == pytest.approx([5.0, 1.5], rel=0.01)
     assert width[:2].tolist() == pytest.approx([np.log(2), 0.0], abs=0.06)
     assert torch.special.ndtr(often).tolist() == pytest.approx([0.999, 0.5, 0.001], abs=0.002)
@@ -113,7 +119,13 @@ def test_drawn_rings_are_those_of_the_showers() -> None:
     hit = torch.rand(number, 17, 17, 25, generator=generator) < chance
     cells = hit * (0.05 + torch.rand(hit.shape, generator=generator) * (2 + energy[:, None, None, None]))
     polar = PERPENDICULAR.expand(number)
-    totals.fit(cells, 1000 * (2 + energy).double(), energy, polar, generator)
+    totals.fit(
+        [(cells[:100], polar[:100]), (cells[100:], polar[100:])],
+        1000 * (2 + energy).double(),
+        energy,
+        polar,
+        generator,
+    )
     real = totals.of_cells(cells, polar)
     drawn = totals.draw(1000 * (2 + energy), energy, polar, StreamNoise(1, np.arange(number)))
     for mine, theirs in ((drawn.counts, real.counts), (drawn.excess, real.excess)):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import struct
+import time
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,7 @@ from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from support.mosaic_build import Donor, Step, Table, program_of, random_program, random_roots, roots_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from caloforge.models.mosaic.tables import Roots, Tables
@@ -139,6 +142,44 @@ def test_any_batch_and_any_number_of_threads_give_the_same_showers() -> None:
     assert native.generate(*model, *(part[:0] for part in chosen))[1].shape == (0,)
 
 
+class PressedError(Exception):
+    """Ctrl-C, from a timer."""
+
+
+def seconds(work: Callable[[], object], *, press_after: float | None = None) -> float:
+    """Processor time of a call, which Ctrl-C may end."""
+
+    def press(_number: int, _frame: object) -> None:
+        raise PressedError
+
+    before = signal.signal(signal.SIGALRM, press)
+    start = time.process_time()
+    try:
+        if press_after is None:
+            work()
+        else:
+            signal.setitimer(signal.ITIMER_REAL, press_after)
+            with pytest.raises(PressedError):
+                work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return time.process_time() - start
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there is no timer")
+@pytest.mark.parametrize("work", ["generate", "build_tree"])
+def test_control_c_is_heard(work: str) -> None:
+    rng = np.random.default_rng(1)
+    if work == "generate":
+        model, chosen = random_model(5), particles(rng, 120_000)
+        call = partial(native.generate, *model, *chosen)
+    else:
+        context = rng.integers(0, 999, (100_000, 30)).astype(np.int16)
+        call = partial(native.build_tree, context, rng.random((100_000, 6)).astype(F), leaf=2)
+    assert seconds(call, press_after=0.02) < 0.5 * seconds(call)
+
+
 def test_a_tree_that_is_missing_is_told_when_it_is_needed() -> None:
     table = Table({2: [Donor(pattern=3, shares=(0.5, 0.5))]})
     program, tables = program_of(
@@ -147,6 +188,13 @@ def test_a_tree_that_is_missing_is_told_when_it_is_needed() -> None:
     assert one(program, tables, roots_of([[2]], [[1.0]], energy=[10.0]))[0] == 2
     with pytest.raises(DataError, match=r"step 0 has no tree for 1 hits\."):
         one(program, tables, roots_of([[1]], [[1.0]], energy=[10.0]))
+
+
+def test_models_in_turn_do_not_mix() -> None:
+    first, second = random_model(5), random_model(8)
+    chosen = particles(np.random.default_rng(6), 9)
+    for model in (first, second, first, (first[0], first[1], replace(first[2]))):
+        assert same_bits(native.generate(*model, *chosen), reference.generate(*model, *chosen))
 
 
 def test_arrays_that_do_not_fit_are_told() -> None:

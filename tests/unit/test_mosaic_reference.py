@@ -224,8 +224,9 @@ def test_hits_and_energies_are_kept(seed: int, cells: int) -> None:
     np.testing.assert_array_equal(counts, hits.sum(axis=1))
     shower = np.repeat(np.arange(20), counts)
     total = np.bincount(shower, deposit.astype(float), minlength=20)
-    np.testing.assert_allclose(total, excess.sum(axis=1) + 0.1 * counts, rtol=1e-5, atol=1e-5)
-    assert (deposit >= F(0.1)).all()
+    expected = excess.sum(axis=1) + program.threshold * counts
+    np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-5)
+    assert (deposit >= F(program.threshold)).all()
     assert (np.diff(cell)[np.diff(shower) == 0] > 0).all()  # no cell twice
 
 

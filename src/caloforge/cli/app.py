@@ -27,7 +27,7 @@ EPILOG = """[bold]Examples[/bold]
 
 caloforge demo --out demo
 
-caloforge generate caloclouds-2-cm:siw-ecal --energy 50 --count 9 --out a.h5
+caloforge generate mosaic:siw-ecal --energy 50 --count 9 --out a.h5
 
 caloforge evaluate --reference geant4.h5 --generated mine=a.h5 --out report
 

@@ -28,7 +28,8 @@ def print_card(name: str, model: ModelCard) -> None:
 
 def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
     card, geometry = model.card, model.geometry
-    yield "model", f"{model.model}, {model.parameters:,} parameters"
+    stored = f", {model.stored_numbers:,} stored numbers" if model.stored_numbers else ""
+    yield "model", f"{model.model}, {model.parameters:,} parameters{stored}"
     yield "geometry", f"{geometry.name} ({geometry.fingerprint}), {geometry.n_cells:,} cells"
     yield "particles", _particles(model)
     if "data" in card:

@@ -24,6 +24,8 @@ def cost_values(cost: Mapping[str, Any]) -> Iterator[Value]:
     """
     if "parameters" in cost:
         yield Value("cost.parameters", "parameters", float(cost["parameters"]))
+    if "stored_numbers" in cost:
+        yield Value("cost.stored_numbers", "stored numbers of data", float(cost["stored_numbers"]))
     if "training_seconds" in cost:
         hours = cost["training_seconds"] / _HOUR
         yield Value("cost.training", "training time [h]", hours, settings=cost.get("training", {}))

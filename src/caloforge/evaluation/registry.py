@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from caloforge.errors import ConfigError, did_you_mean, shown
-from caloforge.evaluation.classify.metrics import (
-    boosted_metric,
-    cloud_metric,
-    conv_metric,
-    high_metric,
-    low_metric,
-    low_normed_metric,
-    pattern_metric,
-    resnet_metric,
-    texture_metric,
-)
-from caloforge.evaluation.classify.posterior import high_posterior, low_posterior, resnet_posterior
+from caloforge.evaluation.classify.folded import boosted_metric
 from caloforge.evaluation.coverage import coverage_metric
-from caloforge.evaluation.downstream import downstream_metric
 from caloforge.evaluation.frechet import frechet_metric
 from caloforge.evaluation.kernel import kernel_metric
 from caloforge.evaluation.memorisation import copy_metric, repeat_metric
@@ -123,18 +112,89 @@ class Comparison:
     cells: bool = False
 
 
+def _later(module: str, function: str) -> Callable[..., Any]:
+    """A function of networks, which is imported, with torch, when it is called."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"caloforge.evaluation.{module}"), function)(*arguments)
+
+    return call
+
+
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
     Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
-    Metric("cloud_mlp", "classifier", cloud_metric, "standard", "1", 200, 1, 0.0),
-    Metric("high", "classifier", high_metric, "standard", "1", 200, 1, 0.0),
-    Metric("low", "classifier", low_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("low_normed", "classifier", low_normed_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("resnet", "classifier", resnet_metric, "standard", "2", 200, 1, 0.0, cells=True),
-    Metric("texture", "classifier", texture_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("pattern", "classifier", pattern_metric, "standard", "1", 200, 1, 0.0, cells=True),
-    Metric("conv", "classifier", conv_metric, "official", "1", 200, 1, 0.0, cells=True),
+    Metric(
+        "cloud_mlp", "classifier", _later("classify.metrics", "cloud_metric"), "standard", "1", 200, 1, 0.0
+    ),
+    Metric("high", "classifier", _later("classify.metrics", "high_metric"), "standard", "1", 200, 1, 0.0),
+    Metric(
+        "low",
+        "classifier",
+        _later("classify.metrics", "low_metric"),
+        "standard",
+        "1",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
+    Metric(
+        "low_normed",
+        "classifier",
+        _later("classify.metrics", "low_normed_metric"),
+        "standard",
+        "1",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
+    Metric(
+        "resnet",
+        "classifier",
+        _later("classify.metrics", "resnet_metric"),
+        "standard",
+        "2",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
+    Metric(
+        "texture",
+        "classifier",
+        _later("classify.metrics", "texture_metric"),
+        "standard",
+        "1",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
+    Metric(
+        "pattern",
+        "classifier",
+        _later("classify.metrics", "pattern_metric"),
+        "standard",
+        "1",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
+    Metric(
+        "conv",
+        "classifier",
+        _later("classify.metrics", "conv_metric"),
+        "official",
+        "1",
+        200,
+        1,
+        0.0,
+        cells=True,
+    ),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
     Metric("coverage", "coverage", coverage_metric, "standard", "1", 100, 1, 0.0, cells=True),
@@ -155,7 +215,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("layer_residuals", "physics", layer_metric, "fast", "1", 100, 5, 0.5),
     Metric("hit_texture", "physics", hit_texture_metric, "fast", "1", 100, 5, 0.5),
     Metric("borders", "physics", border_metric, "fast", "1", 100, 5, 0.5),
-    Metric("downstream", "downstream", downstream_metric, "standard", "1", 300, 1, 0.0, cells=True),
+    Metric(
+        "downstream",
+        "downstream",
+        _later("downstream.metric", "downstream_metric"),
+        "standard",
+        "1",
+        300,
+        1,
+        0.0,
+        cells=True,
+    ),
 )
 
 MEMORISATION: tuple[Metric, ...] = (
@@ -165,9 +235,27 @@ MEMORISATION: tuple[Metric, ...] = (
 """Those that need the showers of training (``Frame.training``), at all levels."""
 
 COMPARISONS: tuple[Comparison, ...] = (
-    Comparison("high_posterior", "classifier", high_posterior, "standard", "1", 200),
-    Comparison("low_posterior", "classifier", low_posterior, "standard", "1", 200, cells=True),
-    Comparison("resnet_posterior", "classifier", resnet_posterior, "official", "1", 200, cells=True),
+    Comparison(
+        "high_posterior", "classifier", _later("classify.posterior", "high_posterior"), "standard", "1", 200
+    ),
+    Comparison(
+        "low_posterior",
+        "classifier",
+        _later("classify.posterior", "low_posterior"),
+        "standard",
+        "1",
+        200,
+        cells=True,
+    ),
+    Comparison(
+        "resnet_posterior",
+        "classifier",
+        _later("classify.posterior", "resnet_posterior"),
+        "official",
+        "1",
+        200,
+        cells=True,
+    ),
 )
 
 

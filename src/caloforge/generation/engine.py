@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from caloforge.blocks import differences, run_blocks
-from caloforge.devices import find_device, threads_as_before
+from caloforge.devices import device_type, threads_as_before
 from caloforge.errors import ConfigError, OutputError, bad
 from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
@@ -60,7 +60,7 @@ class Generation:
     device: str = "cpu"
 
     def simulator(self) -> Simulator:
-        """The model with the sampler asked for, on the CPU."""
+        """The model with the sampler asked for, on the CPU; without torch where it needs none."""
         simulator = load_simulator(self.model)
         return simulator.with_sampler(**self.sampler) if self.sampler else simulator
 
@@ -78,7 +78,7 @@ class Generation:
         described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
         rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")
         settings = {name: _plain(getattr(self, name)) for name in rest}
-        settings["device"] = find_device(self.device).type
+        settings["device"] = device_type(self.device)
         return {"model": self.model, "weights": weights, "particles": _plain(described), **settings}
 
 
@@ -89,10 +89,8 @@ class _Worker:
     generation: Generation
 
     def __call__(self) -> Callable[[int, int], Showers]:
-        import torch
-
-        torch.set_num_threads(self.generation.threads)
-        simulator = self.generation.simulator().to(find_device(self.generation.device))
+        simulator = self.generation.simulator()
+        simulator.model.work_on(self.generation.device, threads=self.generation.threads)
         return partial(_make, self.generation, simulator)
 
 
@@ -196,7 +194,7 @@ def _misfit(reader: ShowerReader, request: dict[str, Any], count: int) -> str:
 
 def _check_processes(processes: int, device: str) -> None:
     """A GPU works on one process's showers after the other's, and each takes memory of its own."""
-    kind = find_device(device).type
+    kind = device_type(device)
     if processes > 1 and kind != "cpu":
         fix = "leave --processes out and raise --batch-size, or take --device cpu"
         raise ConfigError(bad(f"processes on {kind}", got=processes, expected="1", fix=fix))

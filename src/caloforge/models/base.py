@@ -5,36 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
+import torch
 from torch import nn
 
+from caloforge.devices import find_device
 from caloforge.errors import ConfigError, bad
+from caloforge.models.assembly import to_showers
 from caloforge.models.batch import Batch
+from caloforge.models.config import ModelConfig
+from caloforge.models.noise import StreamNoise
 from caloforge.models.showers import CellSet, Cloud
-from caloforge.preprocessing import ConditionsConfig, Particles
-from caloforge.records import Record
+from caloforge.preprocessing.particles import Particles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
     from caloforge.models.stages import Stage
     from caloforge.preprocessing import Summary
-    from caloforge.showers import Showers
+    from caloforge.showers import Incident, Showers
 
 __all__ = ["Advance", "Batch", "CellSet", "Cloud", "GenerativeModel", "ModelConfig", "Noise", "Particles"]
-
-
-class ModelConfig(Record):
-    """Base of the models' configurations; unknown keys are errors."""
-
-    conditions: ConditionsConfig = ConditionsConfig()
-    """What the model is told of a particle beside its energy."""
 
 
 class Advance(Protocol):
@@ -134,6 +130,44 @@ class GenerativeModel(nn.Module, ABC):
         """
         msg = f"{self.name} has no fitted stage {stage!r}"
         raise KeyError(msg)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are; they are loaded to the CPU."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def work_on(self, device: str, *, threads: int) -> None:
+        """Move the networks: random numbers are still made on the CPU, the same ones.
+
+        Args:
+            device: As of ``caloforge.devices.find_device``.
+            threads: Of the CPU.
+
+        Raises:
+            ConfigError: There is no such device.
+        """
+        torch.set_num_threads(threads)
+        self.to(find_device(device))
+
+    def draw(self, incident: Incident, index: NDArray[np.int64], *, seed: int) -> Showers:
+        """Generate one shower per particle, of points or of cells.
+
+        Args:
+            incident: The particles.
+            index: Global indices of the showers, ``(B,)``.
+            seed: Shower ``i`` depends on (seed, index) alone.
+        """
+        device = self.device
+        particles = Particles.of(incident).to(device)
+        with torch.no_grad():
+            made = self.sample(particles, StreamNoise(seed, index, device=device))
+        return to_showers(made, incident, self.geometry)
+
+    @property
+    def learnt_numbers(self) -> int:
+        """How many parameters there are."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def stored_numbers(self) -> int:

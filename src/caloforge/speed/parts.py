@@ -85,7 +85,7 @@ def parameter_counts(model: GenerativeModel) -> dict[str, int]:
 def evaluation_counts(simulator: Simulator, incident: Incident) -> dict[str, int]:
     """Count how often one small shower runs through the busiest layer of every timed part."""
     counts: Counter[int] = Counter()
-    parts = timed_parts(simulator.model)
+    parts = timed_parts(simulator.networks)
     with ExitStack() as stack:
         for layer in (layer for part in parts.values() for layer in _layers(part)):
             stack.callback(layer.register_forward_hook(_counter(counts)).remove)

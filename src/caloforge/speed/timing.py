@@ -115,7 +115,7 @@ class _Worker:
 
         torch.set_num_threads(self.task.threads)
         imported = peak_memory()
-        simulator = load_simulator(self.task.model).to(find_device(self.task.device))
+        simulator = load_simulator(self.task.model, networks=True).to(find_device(self.task.device))
         loaded = peak_memory()
 
         def measure(_start: int, _stop: int) -> Measurement:
@@ -129,7 +129,7 @@ def time_simulator(simulator: Simulator, task: TimingTask) -> ShowerTiming:
     """Measure in this process, with the threads that it has."""
     pdg, watch = simulator.trained.particles[0], Stopwatch()
     incident = Incident.of(even_energies(task.energy, task.showers, seed=task.seed), pdg=pdg)
-    with watched(simulator.model, watch):
+    with watched(simulator.networks, watch):
         _generate(simulator, incident[: max(_WARM_UP, task.batch_size)], task, watch)
         runs = [_repetition(simulator, incident, task, watch) for _ in range(task.repetitions)]
     labels = list(dict.fromkeys(label for run in runs for label in run.parts))
@@ -138,7 +138,7 @@ def time_simulator(simulator: Simulator, task: TimingTask) -> ShowerTiming:
         cpu=tuple(run.cpu for run in runs),
         parts={label: tuple(run.parts.get(label, 0.0) for run in runs) for label in labels},
         evaluations=evaluation_counts(simulator, Incident.of(task.energy[0], pdg=pdg)),
-        parameters=parameter_counts(simulator.model),
+        parameters=parameter_counts(simulator.networks),
     )
 
 

@@ -183,7 +183,7 @@ def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Starte
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
     source = _source(job)
-    kept = take_over(model, source.model, job.retrain, job.fine_tune) if source else ()
+    kept = take_over(model, source.networks, job.retrain, job.fine_tune) if source else ()
     with run.starting():
         showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
         check_suited(config, showers)

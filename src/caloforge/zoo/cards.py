@@ -29,6 +29,7 @@ class ModelCard(NamedTuple):
         theta: Largest angle from the normal in the training [rad].
         particles: Particle codes of the training.
         card: All that its training and evaluation wrote down.
+        stored_numbers: Numbers of data that it draws from, beside the parameters.
     """
 
     model: str
@@ -38,6 +39,7 @@ class ModelCard(NamedTuple):
     theta: float
     particles: tuple[int, ...]
     card: Mapping[str, Any]
+    stored_numbers: int = 0
 
 
 def read_card(name_or_folder: str | Path) -> ModelCard:
@@ -55,9 +57,15 @@ def read_card(name_or_folder: str | Path) -> ModelCard:
 def card_of(simulator: Simulator) -> ModelCard:
     """The card of a model that is loaded."""
     model, trained = simulator.model, simulator.trained
-    size = sum(p.numel() for p in model.parameters())
     return ModelCard(
-        model.name, size, model.geometry, trained.energy, trained.theta, trained.particles, simulator.card
+        model.name,
+        model.learnt_numbers,
+        model.geometry,
+        trained.energy,
+        trained.theta,
+        trained.particles,
+        simulator.card,
+        model.stored_numbers,
     )
 
 
@@ -77,4 +85,5 @@ def _shipped(folder: Path) -> ModelCard:
         trained.theta,
         trained.particles,
         card,
+        card.get("stored_numbers", 0),
     )

@@ -64,8 +64,12 @@ def recorded_time(name: str) -> float | None:
     return min(times, default=None)
 
 
-def load_simulator(name_or_folder: str | Path) -> Simulator:
+def load_simulator(name_or_folder: str | Path, *, networks: bool = False) -> Simulator:
     """Load a shipped model by name, or a saved one from its folder.
+
+    Args:
+        name_or_folder: As of ``model_folder``.
+        networks: As of ``Simulator.load``; without them mosaic generates, but is not saved.
 
     Raises:
         ConfigError: The name is unknown.
@@ -73,7 +77,7 @@ def load_simulator(name_or_folder: str | Path) -> Simulator:
     """
     from caloforge.simulator import Simulator
 
-    return Simulator.load(model_folder(name_or_folder))
+    return Simulator.load(model_folder(name_or_folder), networks=networks)
 
 
 def reference_path(geometry: str = "siw-ecal") -> Path:

@@ -13,21 +13,26 @@ namespace caloforge::mosaic {
 
 namespace detail {
 
-/// Throws what is wrong unless it is right.
-inline void require(bool right, const std::string& wrong) {
-    if (!right) throw Error("The model is broken: " + wrong + ".");
+inline std::string text(const char* part) { return part; }
+template <class Number>
+std::string text(Number part) {
+    return std::to_string(part);
 }
 
-inline std::string at(const char* name, std::size_t i) {
-    return std::string(name) + "[" + std::to_string(i) + "]";
+/// Throws what is wrong, put together of texts and numbers, unless it is right.
+template <class... Parts>
+void require(bool right, const Parts&... wrong) {
+    if (right) return;
+    std::string told = "The model is broken: ";
+    for (const std::string& part : {text(wrong)...}) told += part;
+    throw Error(told + ".");
 }
 
 /// An array has so many elements.
 template <class T>
 void require_size(const Span<T>& values, std::size_t size, const char* name) {
     if (values.size == size) return;
-    require(false, std::string(name) + " has " + std::to_string(values.size) + " elements in place of " +
-                       std::to_string(size));
+    require(false, name, " has ", values.size, " elements in place of ", size);
 }
 
 /// All elements are `low` to `high - 1`.
@@ -35,28 +40,28 @@ template <class T>
 void require_range(const Span<T>& values, std::int64_t low, std::int64_t high, const char* name) {
     for (std::size_t i = 0; i < values.size; ++i)
         if (values[i] < low || values[i] >= high)
-            require(false, at(name, i) + " is " + std::to_string(values[i]) + ", which is not from " +
-                               std::to_string(low) + " to " + std::to_string(high - 1));
+            require(false, name, "[", i, "] is ", values[i], ", which is not from ",
+                               low, " to ", high - 1);
 }
 
 /// `start` cuts `total` elements into `parts`.
 inline void require_parts(const Span<std::int32_t>& start, std::size_t parts, std::size_t total, const char* name) {
     require_size(start, parts + 1, name);
-    require(start[0] == 0 && std::size_t(start[parts]) == total, std::string(name) + " does not cover its list");
-    for (std::size_t i = 0; i < parts; ++i) require(start[i] <= start[i + 1], at(name, i + 1) + " falls");
+    require(start[0] == 0 && std::size_t(start[parts]) == total, name, " does not cover its list");
+    for (std::size_t i = 0; i < parts; ++i) require(start[i] <= start[i + 1], name, "[", i + 1, "] falls");
 }
 
 /// All elements are finite and at least `low`.
 inline void require_finite(const Span<float>& values, float low, const char* name) {
     for (std::size_t i = 0; i < values.size; ++i)
         if (!(std::isfinite(values[i]) && values[i] >= low))
-            require(false, at(name, i) + " is " + std::to_string(values[i]));
+            require(false, name, "[", i, "] is ", values[i]);
 }
 
 /// No two elements other than 0 are equal; marks them in `seen`.
 inline void require_distinct(const Span<std::int32_t>& values, std::vector<char>& seen, const char* name) {
     for (std::size_t i = 0; i < values.size; ++i) {
-        require(values[i] == 0 || !seen[values[i]], at(name, i) + " names a node that comes twice");
+        require(values[i] == 0 || !seen[values[i]], name, "[", i, "] names a node that comes twice");
         seen[values[i]] = 1;
     }
 }
@@ -75,7 +80,7 @@ public:
             else detail::require_distinct(program.children(t), made, "child");
         for (std::size_t t = 0; t < program.steps(); ++t) {
             if (program.kind[t] == SUM) continue;
-            detail::require(step_[program.parent[t]] < 0, detail::at("parent", t) + " is shared out twice");
+            detail::require(step_[program.parent[t]] < 0, "parent[", t, "] is shared out twice");
             step_[program.parent[t]] = std::int32_t(t);
         }
         check_order(program);
@@ -88,12 +93,12 @@ private:
     void check_order(const Program& program) const {
         for (std::size_t t = 0; t < program.steps(); ++t) {
             if (program.kind[t] == SUM) {
-                detail::require(step(program.parent[t]) < 0, detail::at("parent", t) + ", a sum, is shared out");
+                detail::require(step(program.parent[t]) < 0, "parent[", t, "], a sum, is shared out");
                 continue;
             }
             for (std::int32_t node : program.children(t))
                 detail::require(step(node) < 0 || step(node) > std::int32_t(t),
-                                "step " + std::to_string(t) + " makes a node that is shared out before");
+                                "step ", t, " makes a node that is shared out before");
         }
     }
 
@@ -103,9 +108,9 @@ private:
 namespace detail {
 
 inline void check_sizes(const Program& p) {
-    require(p.nodes >= 1 && p.nodes < (1 << 28), "nodes is " + std::to_string(p.nodes));
-    require(p.conditions >= 1 && p.conditions < (1 << 16), "conditions is " + std::to_string(p.conditions));
-    require(std::isfinite(p.threshold) && p.threshold >= 0, "threshold is " + std::to_string(p.threshold));
+    require(p.nodes >= 1 && p.nodes < (1 << 28), "nodes is ", p.nodes);
+    require(p.conditions >= 1 && p.conditions < (1 << 16), "conditions is ", p.conditions);
+    require(std::isfinite(p.threshold) && p.threshold >= 0, "threshold is ", p.threshold);
     require(p.steps() < (std::size_t(1) << 30), "there are too many steps");
     require_size(p.parent, p.steps(), "parent");
     require_size(p.exact, p.steps(), "exact");
@@ -119,15 +124,14 @@ inline void check_sizes(const Program& p) {
 /// A step's children have room for its parent's hits; then so they have when hits are drawn.
 inline void check_children(const Program& p, std::size_t t) {
     const Span<std::int32_t> children = p.children(t);
-    const std::string name = "step " + std::to_string(t);
     const std::size_t most = p.kind[t] == SPLIT ? 2 : p.kind[t] == COPY ? 1 : p.kind[t] == PATTERN ? 16 : children.size;
     const std::size_t least = p.kind[t] == SPLIT ? 2 : 1;
     require(children.size >= least && children.size <= most,
-            name + " has " + std::to_string(children.size) + " children");
+            "step ", t, " has ", children.size, " children");
     std::int64_t room = 0;
     for (std::int32_t node : children) room += p.capacity[node];
-    require(room < (std::int64_t(1) << 30), name + " has too many cells");
-    require(p.kind[t] == SUM || p.capacity[p.parent[t]] <= room, name + " has more cells than its children");
+    require(room < (std::int64_t(1) << 30), "step ", t, " has too many cells");
+    require(p.kind[t] == SUM || p.capacity[p.parent[t]] <= room, "step ", t, " has more cells than its children");
 }
 
 }  // namespace detail
@@ -153,7 +157,7 @@ inline void check(const Program& p) {
 inline void check(const Roots& r, const Program& p) {
     const std::size_t showers = r.energy.size, nodes = p.root.size;
     detail::require(showers > 0, "there are no real showers to start from");
-    detail::require(r.nearest >= 1, "nearest is " + std::to_string(r.nearest));
+    detail::require(r.nearest >= 1, "nearest is ", r.nearest);
     detail::require_size(r.hits, showers * nodes, "hits");
     detail::require_size(r.excess, showers * nodes, "excess");
     detail::require(nodes > 0 && r.turn.size > 0 && r.turn.size % nodes == 0, "turn has no whole symmetries");

@@ -12,34 +12,25 @@
 #include "bits.hpp"
 #include "model.hpp"
 #include "numbers.hpp"
+#include "shower.hpp"
+#include "trend.hpp"
 
 namespace caloforge::mosaic {
 
-/// A cell that is hit.
-struct Hit {
-    std::int32_t cell;  ///< of the read-out
-    float energy;       ///< [MeV], above the threshold
-};
-
-/// The particle that a shower is made for.
-struct Shower {
-    std::uint64_t key;          ///< random numbers: `shower_key(seed, i)`
-    float energy;               ///< incident [MeV]
-    const std::int16_t* codes;  ///< of the conditions; the first is that of the energy
-};
-
 /// Makes up to `LANES` showers side by side: what a thread needs beside the model. Empty between calls.
 ///
-/// All lanes do the same step at the same time, those that have something to do there. So they share what has to come from
-/// memory (contexts, weights, the upper parts of trees), and one waits for its tree while others walk on.
+/// The lanes do the same steps at the same time, those that have something to do there, and steps that do not see each
+/// other together. So they share what has to come from memory (contexts, weights, the upper parts of trees), and while
+/// one waits for a node of its tree others walk on.
 template <int LANES>
 class Engine {
     static_assert(LANES >= 1 && LANES <= 8, "a byte holds the lanes that have something to do");
 
 public:
     explicit Engine(const Model& model)
-        : model_(model), layout_(model.layout), codes_(std::size_t(layout_.places + 1) * LANES, 0),
-          content_(std::size_t(layout_.contents + 1)), active_((layout_.moves.size() + 1 + 7) / 8 * 8, 0) {
+        : model_(model), layout_(model.layout), items_(most_items(model.layout)), walking_(items_.size()),
+          codes_(std::size_t(layout_.places + 1) * LANES, 0), content_(std::size_t(layout_.contents + 1)),
+          active_(layout_.moves.size() + 1, 0) {
         for (const auto& [place, code] : layout_.fixed) std::fill_n(&codes_[std::size_t(place) * LANES], LANES, code);
         for (auto& cells : hit_) cells.assign(std::size_t(layout_.cells) / 64 + 2, 0);
         for (auto& energies : energy_) energies.assign(std::size_t(layout_.cells) / 64 * 64 + 128, 0.f);
@@ -63,211 +54,184 @@ private:
         std::array<float, LANES> excess{};
     };
 
-    /// Lanes that have something to do at a step, on end.
-    struct Busy {
-        int count = 0;
-        std::array<int, LANES> lane{};
-        std::array<std::int32_t, LANES> hits{};
-        std::array<float, LANES> excess{};
-        std::array<std::int32_t, LANES> table{};
-        std::array<const std::uint32_t*, LANES> donor{};
+    /// What a lane has to do at a move.
+    struct Item {
+        const Move* move;
+        const std::uint32_t* donor;
+        const Branch* at;     ///< where it is in its tree
+        const std::int32_t* context;
+        std::int32_t table;
+        std::int32_t hits;    ///< of the parent
+        float excess;         ///< of the parent
+        std::int64_t angle, ratio;  ///< trends
+        int lane;
     };
+
+    /// Asks for what will be read.
+    static void prefetch(const void* data) {
+#if defined(__GNUC__)
+        __builtin_prefetch(data);
+#else
+        (void)data;
+#endif
+    }
+
+    static std::size_t most_items(const Layout& layout) {
+        std::int32_t most = 0;
+        for (std::size_t w = 0; w + 1 < layout.wave.size(); ++w)
+            most = std::max(most, layout.wave[w + 1] - layout.wave[w]);
+        return std::size_t(most) * LANES;
+    }
 
     /// Hits, above 0, and energy of a node.
     void put(int lane, const Target& to, std::int32_t hits, float excess) {
         content_[to.content].hits[lane] = hits;
         content_[to.content].excess[lane] = excess;
-        codes_[std::size_t(to.energy) * LANES + lane] = energy_code(excess + product(layout_.threshold, float(hits)), layout_.step);
-        codes_[std::size_t(to.hits) * LANES + lane] = hit_code(hits);
-        active_[to.step] |= std::uint8_t(1u << lane);
+        const float energy = excess + product(layout_.threshold, float(hits));
+        codes_[std::size_t(to.energy) * LANES + std::size_t(lane)] = energy_code(energy, layout_.step);
+        codes_[std::size_t(to.hits) * LANES + std::size_t(lane)] = hit_code(hits);
+        active_[to.move] |= std::uint8_t(1u << lane);
         hit_[lane][std::size_t(to.cell) >> 6] |= std::uint64_t(1) << (to.cell & 63);
         energy_[lane][to.cell] = excess;
     }
 
-    /// The root nodes, from a real shower of about this energy.
+    /// The conditions' codes and the root nodes.
     void start(const Shower& shower, int lane) {
         key_[lane] = shower.key;
-        for (const auto& [place, which] : layout_.given) codes_[std::size_t(place) * LANES + lane] = shower.codes[which];
-        const Model& m = model_;
-        const std::uint64_t steps = layout_.moves.size();
-        const std::size_t nodes = layout_.root.size();
-        const std::size_t donor = first_donor(shower.energy) + below(word_of(shower.key, steps), m.nearest);
-        const std::int32_t* turn = &m.turn[below(word_of(shower.key, steps + 1), m.turns) * nodes];
-        const float ratio = shower.energy / m.start_energy[donor];
-        for (std::size_t r = 0; r < nodes; ++r) {
-            const std::size_t from = donor * nodes + std::size_t(turn[r]);
-            if (m.start_hits[from] > 0)
-                start_node(lane, r, m.start_hits[from], m.start_excess[from], ratio,
-                           uniform(word_of(shower.key, steps + 2 + r)));
-        }
+        for (const auto& [place, which] : layout_.given)
+            codes_[std::size_t(place) * LANES + std::size_t(lane)] = shower.codes[which];
+        draw_roots(model_, shower, [&](std::size_t root, std::int32_t hits, float excess) {
+            put(lane, layout_.root[root], hits, excess);
+        });
     }
 
-    /// The first of the real showers that are drawn from: half of them below the energy.
-    std::size_t first_donor(float energy) const {
-        const auto& real = model_.start_energy;
-        const auto place = std::lower_bound(real.begin(), real.end(), energy) - real.begin();
-        const auto first = std::max<std::ptrdiff_t>(place - model_.nearest / 2, 0);
-        return std::min(std::size_t(first), real.size() - model_.nearest);
-    }
-
-    /// Scales energies by `ratio` and hits by its power of 3/4, rounded by `drawn`.
-    void start_node(int lane, std::size_t r, std::int32_t hits, float excess, float ratio, float drawn) {
-        const float root = std::sqrt(ratio);
-        const float wanted = std::floor(product(float(hits), product(root, std::sqrt(root))) + drawn);
-        const std::int32_t room = layout_.room[r];
-        const std::int32_t scaled = wanted < float(room) ? std::min(std::max(std::int32_t(wanted), 1), room) : room;
-        const float energy = product(excess + product(layout_.threshold, float(hits)), ratio);
-        const float number = float(scaled);
-        if (scaled > 0)
-            put(lane, layout_.root[r], scaled,
-                std::max(energy - product(layout_.threshold, number), product(LEAST, number)));
-    }
-
-    /// All steps that some lane has hits for, in order; sums always.
+    /// All moves that some lane has hits for, wave after wave; sums always.
     void run(std::uint8_t lanes) {
-        for (std::int32_t t : model_.sums) active_[t] = lanes;
-        const std::size_t steps = layout_.moves.size();
-        for (std::size_t first = 0; first < steps; first += 8) {
-            while (true) {
-                std::uint64_t word;
-                std::memcpy(&word, &active_[first], 8);
-                if (!word) break;
-                std::size_t t = first;
-                while (!active_[t]) ++t;
-                if (t >= steps) break;
-                const std::uint8_t who = active_[t];
-                active_[t] = 0;
-                done_.push_back(std::int32_t(t));
-                step(t, who);
-            }
+        for (std::int32_t i : model_.sums) active_[i] = lanes;
+        for (std::size_t w = 0; w + 1 < layout_.wave.size(); ++w) {
+            const std::size_t count = collect(layout_.wave[w], layout_.wave[w + 1]);
+            draw(count);
+            add_trends(count);
+            for (std::size_t i = 0; i < count; ++i) apply(items_[i]);
         }
-        active_[steps] = 0;
+        active_[layout_.moves.size()] = 0;
     }
 
-    void step(std::size_t t, unsigned who) {
-        const Move& move = layout_.moves[t];
-        if (move.kind == SUM) return add_up(move);
-        Busy busy;
+    /// What there is to do in a wave.
+    std::size_t collect(std::int32_t first, std::int32_t last) {
+        std::size_t count = 0;
+        for (std::int32_t i = first; i < last; ++i) {
+            if (!active_[i]) continue;
+            done_.push_back(i);
+            const Move& move = layout_.moves[i];
+            for (unsigned who = active_[i]; who; who &= who - 1)
+                if (collect(move, lowest_bit(who), items_[count])) ++count;
+            active_[i] = 0;
+        }
+        return count;
+    }
+
+    bool collect(const Move& move, int lane, Item& item) const {
         const Content& content = content_[move.content];
-        for (; who; who &= who - 1) {
-            const int lane = lowest_bit(who);
-            busy.lane[busy.count] = lane;
-            busy.hits[busy.count] = content.hits[lane];
-            busy.excess[busy.count] = content.excess[lane];
-            busy.table[busy.count] =
-                move.kind == PATTERN || content.hits[lane] <= move.exact ? move.few : move.many;
-            ++busy.count;
-        }
-        if (move.kind == COPY) {
-            for (int i = 0; i < busy.count; ++i)
-                put(busy.lane[i], layout_.child[move.child], busy.hits[i], busy.excess[i]);
-            return;
-        }
-        draw(move, t, busy);
-        if (move.kind == PATTERN) pattern(move, busy);
-        else split(move, busy);
+        item.move = &move, item.lane = lane;
+        if (move.kind == SUM) return add_up(item);
+        item.hits = content.hits[lane], item.excess = content.excess[lane];
+        item.table = move.kind == PATTERN || item.hits <= move.exact ? move.few : move.many;
+        return true;
     }
 
-    void add_up(const Move& move) {
-        Content total;
-        for (std::int32_t i = 0; i < move.length; ++i) {
-            const Content& c = content_[layout_.context[move.context + i]];
-            for (int lane = 0; lane < LANES; ++lane) {
-                total.hits[lane] += c.hits[lane];
-                total.excess[lane] += c.excess[lane];
+    /// Whether the children of a sum have hits.
+    bool add_up(Item& item) const {
+        item.hits = 0, item.excess = 0;
+        for (std::int32_t i = 0; i < item.move->length; ++i) {
+            const Content& child = content_[layout_.context[item.move->context + std::size_t(i)]];
+            item.hits += child.hits[item.lane];
+            item.excess += child.excess[item.lane];
+        }
+        return item.hits != 0;
+    }
+
+    /// The donors of a wave: all walk down their trees together, so that none waits alone.
+    void draw(std::size_t count) {
+        std::size_t walking = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            Item& item = items_[i];
+            if (item.move->kind == COPY || item.move->kind == SUM) continue;
+            item.context = layout_.context.data() + item.move->context;
+            item.at = &model_.trees[std::size_t(item.table) * BUCKETS + std::size_t(std::min(item.hits, BUCKETS - 1))];
+            prefetch(item.at);
+            walking_[walking++] = &item;
+        }
+        while (walking) walking = walk(walking);
+    }
+
+    /// A node further down for all that are on their way; how many still are.
+    std::size_t walk(std::size_t walking) {
+        const Branch* branches = model_.forest.lines[0].branch;
+        std::size_t still = 0;
+        for (std::size_t w = 0; w < walking; ++w) {
+            Item& item = *walking_[w];
+            const Branch at = *item.at;
+            if (at.leaf()) {
+                choose(item, at);
+                continue;
             }
+            const std::int32_t place = item.context[at.feature()];
+            const std::int16_t code = codes_[std::size_t(place) * LANES + std::size_t(item.lane)];
+            item.at = branches + at.next + (code > at.limit());
+            prefetch(item.at);
+            walking_[still++] = &item;
         }
-        for (int lane = 0; lane < LANES; ++lane)
-            if (total.hits[lane]) put(lane, layout_.child[move.child], total.hits[lane], total.excess[lane]);
+        return still;
     }
 
-    /// The donors of a step: all walk down their trees together.
-    void draw(const Move& move, std::size_t t, Busy& busy) const {
-        const std::int32_t* context = layout_.context.data() + move.context;
-        const Branch* branches = model_.forest.lines.empty() ? nullptr : model_.forest.lines[0].branch;
-        std::array<Branch, LANES> at;
-        std::array<int, LANES> left;
-        int walking = 0;
-        for (int i = 0; i < busy.count; ++i) {
-            at[i] = model_.trees[std::size_t(busy.table[i]) * BUCKETS + std::size_t(std::min(busy.hits[i], BUCKETS - 1))];
-            left[walking] = i;
-            walking += !at[i].leaf();
+    /// One of the donors of a leaf.
+    void choose(Item& item, const Branch leaf) const {
+        if (!leaf.count()) missing(item);
+        const std::uint32_t which = below(word_of(key_[item.lane], std::uint64_t(item.move->step)), leaf.count());
+        item.donor = model_.forest.donors.data() + std::uint32_t(leaf.next) + std::size_t(which) * leaf.words();
+        prefetch(item.donor);
+    }
+
+    [[noreturn]] static void missing(const Item& item) {
+        throw Error("The model is broken: step " + std::to_string(item.move->step) + " has no tree for " +
+                    std::to_string(item.hits) + " hits.");
+    }
+
+    void apply(const Item& item) {
+        switch (item.move->kind) {
+            case COPY:
+            case SUM: return put(item.lane, layout_.child[item.move->child], item.hits, item.excess);
+            case PATTERN: return pattern(item);
+            case SPLIT: return split(item);
         }
-        while (walking) {
-            int still = 0;
-            for (int w = 0; w < walking; ++w) {
-                const int i = left[w];
-                const Branch b = at[i];
-                const std::int16_t code = codes_[std::size_t(context[b.feature()]) * LANES + busy.lane[i]];
-                at[i] = branches[b.next + (code > b.limit())];
-                left[still] = i;
-                still += !at[i].leaf();
+    }
+
+    void pattern(const Item& item) {
+        const Target* child = &layout_.child[item.move->child];
+        const std::uint32_t* share = item.donor;
+        for (std::uint32_t bits = *share; bits; bits &= bits - 1) {
+            float part;
+            std::memcpy(&part, ++share, 4);
+            put(item.lane, child[lowest_bit(bits)], 1, item.excess * part);
+        }
+    }
+
+    /// Trends of the splits of a wave, of all lanes that use a table at a move at once.
+    void add_trends(std::size_t count) {
+        const Move* move = nullptr;
+        std::int32_t table = -1;
+        Trends<LANES> angle{}, ratio{};
+        for (std::size_t i = 0; i < count; ++i) {
+            Item& item = items_[i];
+            if (item.move->kind != SPLIT) continue;
+            if (item.move != move || item.table != table) {
+                move = item.move, table = item.table;
+                ratio = trends<LANES>(model_, *move, table, 1, codes_.data());
+                if (item.hits > move->exact) angle = trends<LANES>(model_, *move, table, 0, codes_.data());
             }
-            walking = still;
+            item.angle = angle[std::size_t(item.lane)], item.ratio = ratio[std::size_t(item.lane)];
         }
-        for (int i = 0; i < busy.count; ++i) {
-            if (!at[i].count()) missing(t, busy.hits[i]);
-            const std::uint32_t which = below(word_of(key_[busy.lane[i]], t), at[i].count());
-            busy.donor[i] = model_.forest.donors.data() + std::uint32_t(at[i].next) + std::size_t(which) * at[i].words();
-#if defined(__GNUC__)
-            __builtin_prefetch(busy.donor[i]);
-#endif
-        }
-    }
-
-    [[noreturn]] static void missing(std::size_t t, std::int32_t hits) {
-        throw Error("The model is broken: step " + std::to_string(t) + " has no tree for " + std::to_string(hits) +
-                    " hits.");
-    }
-
-    void pattern(const Move& move, const Busy& busy) {
-        const Target* child = &layout_.child[move.child];
-        for (int i = 0; i < busy.count; ++i) {
-            const std::uint32_t* share = busy.donor[i];
-            for (std::uint32_t bits = *share; bits; bits &= bits - 1) {
-                float part;
-                std::memcpy(&part, ++share, 4);
-                put(busy.lane[i], child[lowest_bit(bits)], 1, busy.excess[i] * part);
-            }
-        }
-    }
-
-    using Trends = std::array<std::int64_t, LANES>;
-
-    /// The trend of all lanes; `which` is 0 for the hits, 1 for the energies.
-    Trends trend(const Move& move, std::int32_t table, int which) const {
-        const Trend& trend = model_.trends[table];
-        const Weight* weight = model_.weights.data() + trend.weights + which * std::size_t(move.length);
-        const std::int32_t* context = layout_.context.data() + move.context;
-        std::array<std::int32_t, LANES> high{}, low{};
-        for (std::size_t j = 0; j < move.length; ++j) {
-            const std::int16_t* code = codes_.data() + std::size_t(context[j]) * LANES;
-            for (int lane = 0; lane < LANES; ++lane) {
-                high[lane] += std::int32_t(weight[j].high) * code[lane];
-                low[lane] += std::int32_t(weight[j].low) * code[lane];
-            }
-        }
-        Trends found;
-        for (int lane = 0; lane < LANES; ++lane)
-            found[lane] = (trend.bias[which] + std::int64_t(high[lane]) * Weight::UNIT + low[lane]) >> TREND_SHIFT;
-        return found;
-    }
-
-    void split(const Move& move, const Busy& busy) {
-        int few = 0;
-        for (int i = 0; i < busy.count; ++i) few += busy.hits[i] <= move.exact;
-        if (few) {
-            const Trends ratio = trend(move, move.few, 1);
-            for (int i = 0; i < busy.count; ++i)
-                if (busy.hits[i] <= move.exact)
-                    share_out(move, busy, i, std::int32_t(*busy.donor[i] & 0xFFFF), ratio[busy.lane[i]]);
-        }
-        if (few == busy.count) return;
-        const Trends angle = trend(move, move.many, 0), ratio = trend(move, move.many, 1);
-        for (int i = 0; i < busy.count; ++i)
-            if (busy.hits[i] > move.exact)
-                share_out(move, busy, i, hits_of(angle[busy.lane[i]] + std::int16_t(*busy.donor[i] & 0xFFFF), busy.hits[i]),
-                          ratio[busy.lane[i]]);
     }
 
     /// Hits of the first child for a split variable.
@@ -278,24 +242,30 @@ private:
     }
 
     /// Hits for the first child as far as there is room, energies by their ratio.
-    void share_out(const Move& move, const Busy& busy, int i, std::int32_t first, std::int64_t trend) {
-        const Target* child = &layout_.child[move.child];
-        const std::int32_t total = busy.hits[i], room = layout_.capacity[move.child],
-                           other = layout_.capacity[move.child + 1];
-        const float excess = busy.excess[i];
-        first = std::max(first, total - other);
-        first = std::max(std::min(first, std::min(room, total)), 0);
-        const std::int32_t second = total - first;
-        if (!first) return put(busy.lane[i], child[1], second, excess);
-        if (!second) return put(busy.lane[i], child[0], first, excess);
-        trend += std::int16_t(*busy.donor[i] >> 16);
+    void split(const Item& item) {
+        const Target* child = &layout_.child[item.move->child];
+        const std::int32_t room = layout_.capacity[item.move->child], other = layout_.capacity[item.move->child + 1];
+        const std::uint16_t drawn = std::uint16_t(*item.donor & 0xFFFF);
+        const bool few = item.hits <= item.move->exact;
+        std::int32_t first = few ? drawn : hits_of(item.angle + std::int16_t(drawn), item.hits);
+        first = std::max(first, item.hits - other);
+        first = std::max(std::min(first, std::min(room, item.hits)), 0);
+        const std::int32_t second = item.hits - first;
+        if (!first) return put(item.lane, child[1], second, item.excess);
+        if (!second) return put(item.lane, child[0], first, item.excess);
+        const float weight = product(float(first), energies(item, first, second));
+        const float energy = product(item.excess, weight / (weight + float(second)));
+        put(item.lane, child[0], first, energy);
+        put(item.lane, child[1], second, item.excess - energy);
+    }
+
+    /// Mean energy of the first child's hits over that of the second's.
+    float energies(const Item& item, std::int32_t first, std::int32_t second) const {
         const std::int64_t apart = hit_code(first) - hit_code(second);
-        trend += (model_.trends[busy.table[i]].hit_weight * apart) >> TREND_SHIFT;
-        trend = std::min<std::int64_t>(std::max<std::int64_t>(trend, 1 - EXPONENTS), EXPONENTS - 1);
-        const float weight = product(float(first), model_.exponential[std::size_t(trend + EXPONENTS)]);
-        const float energy = product(excess, weight / (weight + float(second)));
-        put(busy.lane[i], child[0], first, energy);
-        put(busy.lane[i], child[1], second, excess - energy);
+        std::int64_t z = item.ratio + std::int16_t(*item.donor >> 16);
+        z += (model_.trends[std::size_t(item.table)].hit_weight * apart) >> TREND_SHIFT;
+        z = std::min<std::int64_t>(std::max<std::int64_t>(z, 1 - EXPONENTS), EXPONENTS - 1);
+        return model_.exponential[std::size_t(z + EXPONENTS)];
     }
 
     /// Hands over the hit cells of a lane.
@@ -315,9 +285,9 @@ private:
     /// Empties what was written, in all lanes.
     void clear() {
         for (const Target& to : layout_.root) clear(to);
-        for (std::int32_t t : done_) {
-            const Move& move = layout_.moves[t];
-            for (std::uint32_t i = 0; i < move.children; ++i) clear(layout_.child[move.child + i]);
+        for (std::int32_t i : done_) {
+            const Move& move = layout_.moves[i];
+            for (std::int32_t c = 0; c < move.children; ++c) clear(layout_.child[move.child + std::size_t(c)]);
         }
         done_.clear();
     }
@@ -331,10 +301,12 @@ private:
     const Model& model_;
     const Layout& layout_;
     std::array<std::uint64_t, LANES> key_{};
+    std::vector<Item> items_;                   // of a wave
+    std::vector<Item*> walking_;                // those on their way down
     std::vector<std::int16_t> codes_;           // of every place, lane beside lane
     std::vector<Content> content_;              // of the nodes that are read again
     std::vector<std::uint8_t> active_;          // lanes that have something to do, of every step
-    std::vector<std::int32_t> done_;            // steps
+    std::vector<std::int32_t> done_;            // moves
     std::array<std::vector<std::uint64_t>, LANES> hit_;  // cells, bit by bit
     std::array<std::vector<float>, LANES> energy_;       // of the cells, above threshold
 };

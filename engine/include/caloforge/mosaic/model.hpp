@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <unordered_map>
 #include <vector>
 
@@ -12,15 +13,15 @@
 
 namespace caloforge::mosaic {
 
-/// A trend's weight in two parts, so that 32 bits hold sums over any codes.
-struct Weight {
-    static constexpr std::int32_t UNIT = 256;
-    std::int16_t high, low;
-};
+/// Weights are kept in two parts, high UNIT + low, so that 32 bits hold the sums of either over any codes.
+constexpr std::int32_t UNIT = 256;
+
+/// Room for the parts of so many weights: they are taken two at a time.
+constexpr std::int32_t padded(std::int32_t length) { return (length + 1) / 2 * 2; }
 
 /// The trend of a table, hits first, then energies.
 struct Trend {
-    std::uint32_t weights;  ///< where they begin
+    std::size_t weights[2];   ///< where the high parts begin; the low ones follow
     std::int64_t bias[2];
     std::int64_t hit_weight;  ///< of the energies, on the codes of the hits that were drawn
 };
@@ -41,19 +42,19 @@ public:
     std::int32_t conditions() const { return layout.conditions; }
 
     Layout layout;
-    std::vector<std::int32_t> sums;        ///< steps that are
-    std::vector<Branch> trees;            ///< roots of the trees, `BUCKETS` of every table
+    std::vector<std::int32_t> sums;  ///< moves that are
+    std::vector<Branch> trees;       ///< roots of the trees, `BUCKETS` of every table
     Forestry forest;
-    std::vector<Trend> trends;             ///< of every table
-    std::vector<Weight> weights;
+    std::vector<Trend> trends;       ///< of every table
+    std::vector<std::int16_t> weights;
     std::vector<float> sine, exponential;
     std::vector<float> start_energy, start_excess;
     std::vector<std::int32_t> start_hits, turn;
     std::uint32_t nearest, turns;
 
 private:
-    static constexpr std::int64_t MOST_WEIGHT = std::int64_t(1) << 23;  // sum of a trend's weights
-    static constexpr std::int64_t LARGEST = std::int64_t(1) << 45;  // of numbers that trends add up
+    static constexpr std::int64_t MOST_WEIGHT = std::int64_t(1) << 22;  // sum of a trend's
+    static constexpr std::int64_t LARGEST = std::int64_t(1) << 45;      // of numbers that trends add up
 
     template <class T>
     static std::vector<T> copied(const Span<T>& values) {
@@ -79,26 +80,36 @@ private:
 
     /// A step's table is there, and the trends of splits are as long as the context.
     static void check_table(const Program& p, const Tables& t, std::size_t step, std::int32_t table) {
-        const std::string name = "step " + std::to_string(step);
-        detail::require(table >= 0 && std::size_t(table) < t.tables(), name + " has a table that is not there");
+        detail::require(table >= 0 && std::size_t(table) < t.tables(), "step ", step, " has a table that is not there");
         if (p.kind[step] != SPLIT) return;
         const std::int64_t weights = t.weights_start[table + 1] - t.weights_start[table];
         detail::require(weights == 2 * std::int64_t(p.context_start[step + 1] - p.context_start[step]),
-                        name + " has a context that is not as long as its trend");
+                        "step ", step, " has a context that is not as long as its trend");
     }
 
     void copy(const Tables& t) {
         sine = copied(t.sine), exponential = copied(t.exponential);
         for (std::size_t k = 0; k < t.tables(); ++k) {
-            trends.push_back({std::uint32_t(t.weights_start[k]), {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
-            std::int64_t sum = 0;
-            for (std::int32_t i = t.weights_start[k]; i < t.weights_start[k + 1]; ++i) sum += std::abs(std::int64_t(t.weights[i]));
-            detail::require(sum < MOST_WEIGHT, "the weights of table " + std::to_string(k) + " are too large");
+            const std::int32_t length = (t.weights_start[k + 1] - t.weights_start[k]) / 2;
+            const std::int32_t* weight = t.weights.data + t.weights_start[k];
+            const std::size_t hits = pack(weight, length, k), energies = pack(weight + length, length, k);
+            trends.push_back({{hits, energies}, {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
         }
-        for (std::int32_t w : t.weights) {
-            const std::int32_t low = ((w % Weight::UNIT) + Weight::UNIT + Weight::UNIT / 2) % Weight::UNIT - Weight::UNIT / 2;
-            weights.push_back({std::int16_t((w - low) / Weight::UNIT), std::int16_t(low)});
+    }
+
+    /// Appends the parts of a trend's weights and tells where.
+    std::size_t pack(const std::int32_t* weight, std::int32_t length, std::size_t table) {
+        const std::size_t first = weights.size(), room = std::size_t(padded(length));
+        weights.resize(first + 2 * room, 0);
+        std::int64_t sum = 0;
+        for (std::int32_t i = 0; i < length; ++i) {
+            const std::int32_t low = ((weight[i] % UNIT) + UNIT + UNIT / 2) % UNIT - UNIT / 2;  // -UNIT / 2 or more
+            weights[first + std::size_t(i)] = std::int16_t((weight[i] - low) / UNIT);
+            weights[first + room + std::size_t(i)] = std::int16_t(low);
+            sum += std::abs(std::int64_t(weight[i]));
+            detail::require(sum < MOST_WEIGHT, "the weights of table ", table, " are too large");
         }
+        return first;
     }
 
     void copy(const Roots& r) {
@@ -132,20 +143,24 @@ private:
         check.spread();
         Packer packer(t, check, forest);
         std::unordered_map<std::int32_t, Branch> packed;  // tables may share trees
+        double donors = 0;
         for (std::int32_t root : t.roots) {
             const bool used = root >= 0 && check.use[root] != Use::none;
-            if (used && !packed.count(root)) packed.emplace(root, packer.pack(root));
+            if (used && !packed.count(root)) {
+                donors += check.weight[root];
+                detail::require(donors <= double(t.split_hits.size), "trees overlap");
+                packed.emplace(root, packer.pack(root));
+            }
             trees.push_back(used ? packed.at(root) : Branch::none());
         }
     }
 
-    static void check_tree(const Program& p, TreeCheck& check, std::size_t step, std::int32_t root,
-                           Use use) {
-        const std::string name = "step " + std::to_string(step);
+    static void check_tree(const Program& p, TreeCheck& check, std::size_t step, std::int32_t root, Use use) {
         if (root < 0) return;  // whoever draws from it is told
         const std::int32_t length = p.context_start[step + 1] - p.context_start[step];
-        detail::require(check.features[root] <= length, name + " has a tree that looks beyond its context");
-        detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, name + " has patterns of more children");
+        detail::require(check.features[root] <= length, "step ", step, " has a tree that looks beyond its context");
+        detail::require(use != Use::pattern || check.bits[root] <= p.children(step).size, "step ", step,
+                        " has patterns of more children");
         check.mark(root, use);
     }
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "pages.hpp"
 #include "trees.hpp"
 
 namespace caloforge::mosaic {
@@ -18,8 +19,8 @@ struct alignas(64) Line {
 /// Packed trees. A donor of a split is one word (the hits or their angle below, the ratio above), one of a pattern is
 /// its bits and then its shares.
 struct Forestry {
-    std::vector<Line> lines;
-    std::vector<std::uint32_t> donors;
+    std::vector<Line, LargePages<Line>> lines = std::vector<Line, LargePages<Line>>(1);  ///< the first is empty
+    std::vector<std::uint32_t, LargePages<std::uint32_t>> donors;
 };
 
 /// Packs one tree after the other: into a line go a pair and those that walks go on to most often.
@@ -81,7 +82,7 @@ private:
         const std::size_t first = out_.donors.size();
         detail::require(first < (std::size_t(1) << 31), "it has too many donors");
         const std::uint32_t head = 0x80000000u | (words << 26) | std::uint32_t(tables_.count[v]);
-        for (std::int32_t i = 0; i < tables_.count[v]; ++i) donor(v, std::size_t(tables_.start[v]) + std::size_t(i), words);
+        for (std::int32_t i = 0; i < tables_.count[v]; ++i) donor(v, std::size_t(tables_.start[v] + i), words);
         return {std::int32_t(head), std::int32_t(first)};
     }
 
@@ -118,7 +119,7 @@ private:
     const TreeCheck& check_;
     Forestry& out_;
     std::vector<Parent> waiting_;
-    std::size_t pairs_ = 0;
+    std::size_t pairs_ = 4;  // in the lines, after the first
 };
 
 }  // namespace caloforge::mosaic

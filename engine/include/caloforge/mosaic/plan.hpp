@@ -54,10 +54,12 @@ struct Plan {
     const std::int32_t* context_of(const Step& s) const { return context.data() + s.context; }
 
 private:
+    static constexpr std::int32_t LONGEST = 512;  // context: more could overflow a trend's sums
+
     void pack_steps(const Program& p) {
         for (std::size_t t = 0; t < p.steps(); ++t) {
             const std::int32_t length = p.context_start[t + 1] - p.context_start[t];
-            detail::require(length < (1 << 15), "step " + std::to_string(t) + " has too long a context");
+            detail::require(length < LONGEST, "step ", t, " has too long a context");
             steps.push_back({p.parent[t], p.few[t], p.many[t], std::uint32_t(p.child_start[t]),
                              std::uint32_t(p.context_start[t]), p.exact[t], std::int32_t(p.children(t).size),
                              std::uint16_t(length), Kind(p.kind[t])});

@@ -81,7 +81,7 @@ private:
         const std::int64_t first = t.start[v], count = t.count[v];
         detail::require(first >= 0 && count >= 1 && count < (1 << 26) &&
                             first + count <= std::int64_t(t.split_hits.size),
-                        "the leaf " + std::to_string(v) + " has donors that are not there");
+                        "the leaf ", v, " has donors that are not there");
         donors += count;
         detail::require(donors <= std::int64_t(t.split_hits.size), "leaves have more donors than there are");
         weight[v] = double(count);
@@ -92,7 +92,7 @@ private:
     void inner(std::size_t v) {
         const std::size_t kid = std::size_t(tables_.kid[v]);
         detail::require(tables_.kid[v] > std::int64_t(v) && kid + 1 < use.size(),
-                        detail::at("kid", v) + " is not a node after its parent");
+                        "kid[", v, "] is not a node after its parent");
         features[v] = std::max({std::int32_t(tables_.feature[v]) + 1, features[kid], features[kid + 1]});
         bits[v] = std::max(bits[kid], bits[kid + 1]);
         weight[v] = weight[kid] + weight[kid + 1];
@@ -100,7 +100,7 @@ private:
 
     void merge(std::size_t v, Use how) {
         detail::require(use[v] == Use::none || use[v] == how,
-                        "the tree node " + std::to_string(v) + " is drawn from in two ways");
+                        "the tree node ", v, " is drawn from in two ways");
         use[v] = how;
     }
 
@@ -110,7 +110,7 @@ private:
             std::int64_t hits = 0;
             for (std::uint16_t left = t.pattern[z]; left; left &= std::uint16_t(left - 1)) ++hits;
             detail::require(t.share_start[z] >= 0 && t.share_start[z] + hits <= std::int64_t(t.share.size),
-                            detail::at("share_start", std::size_t(z)) + " leads out of the shares");
+                            "share_start[", std::size_t(z), "] leads out of the shares");
         }
     }
 

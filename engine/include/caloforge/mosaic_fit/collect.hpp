@@ -87,11 +87,11 @@ private:
 
     void shape(std::size_t t, std::int32_t table) {
         const Step& s = plan_.steps[t];
-        const std::string name = "step " + std::to_string(t);
-        detail::require(table >= 0 && std::size_t(table) < samples.size(), name + " has a table that is not there");
+        detail::require(table >= 0 && std::size_t(table) < samples.size(), "step ", t,
+                        " has a table that is not there");
         Samples& of = samples[table];
         detail::require(of.length < 0 || (of.length == s.length && of.children == s.children),
-                        name + " is not like the other steps of its table");
+                        "step ", t, " is not like the other steps of its table");
         of.length = s.length, of.children = s.children;
     }
 

@@ -37,8 +37,9 @@ public:
     Grower(Span<std::int16_t> context, std::size_t features, Span<float> targets, const Growth& growth)
         : bins_(context, features), targets_(targets), growth_(growth) {
         const std::size_t rows = bins_.rows();
-        if (!rows || !features || features > 32767 || rows > (std::size_t(1) << 30) || rows * features != context.size ||
-            !targets.size || targets.size % rows || growth.leaf < 1)
+        const bool fits = rows && features && rows * features == context.size;
+        const bool aims = targets.size && rows && targets.size % rows == 0;
+        if (!fits || !aims || features > 32767 || rows > (std::size_t(1) << 30) || growth.leaf < 1)
             throw Error("A tree cannot grow on " + std::to_string(rows) + " rows of " + std::to_string(features) +
                         " features and " + std::to_string(targets.size) + " targets.");
         width_ = targets.size / rows;
@@ -156,7 +157,8 @@ private:
         const std::uint8_t* bins = bins_.of(std::size_t(cut.feature));
         std::int32_t* first = tree_.order.data() + tree_.start[v];
         const std::int32_t count = tree_.count[v];
-        const auto middle = std::stable_partition(first, first + count, [&](std::int32_t row) { return bins[row] <= cut.bin; });
+        const auto low_side = [&](std::int32_t row) { return bins[row] <= cut.bin; };
+        const auto middle = std::stable_partition(first, first + count, low_side);
         const std::int32_t low = std::int32_t(middle - first);
         if (low < 1 || low >= count) return -1;
         const std::int32_t kid = node(tree_.start[v], low);

@@ -1,34 +1,33 @@
-"""The classifier metrics: areas under ROC curves and divergences, with errors and settings."""
+"""The metrics of networks: areas under ROC curves and divergences, with errors and settings."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from caloforge.evaluation.classify.calibration import auc_error, mean_error, roc_points, untied
-from caloforge.evaluation.classify.crossval import Folds, cross_validate
-from caloforge.evaluation.classify.fits import BOOSTED, CLOUD_MLP, PUBLISHED_CLOUD_MLP
+from caloforge.evaluation.classify.crossval import Folds
+from caloforge.evaluation.classify.fits import CLOUD_MLP, PUBLISHED_CLOUD_MLP
+from caloforge.evaluation.classify.folded import LABELS, Folded, folded_value
 from caloforge.evaluation.classify.recipes import CLASSIFIERS
 from caloforge.evaluation.classify.runs import classify
-from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, at_most, by_size, rising_note
+from caloforge.evaluation.classify.sizes import FEWEST_FOR_DIVERGENCE, by_size, rising_note
 from caloforge.evaluation.classify.split import split_sizes
 from caloforge.evaluation.results import Value
-from caloforge.features import cloud_vector, conditions, layer_vector, shower_vector
+from caloforge.features import cloud_vector, conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from caloforge.evaluation.classify.fits import BoostedTrees, DenseFit
     from caloforge.evaluation.classify.recipes import Classifier
     from caloforge.evaluation.classify.runs import Verdict
     from caloforge.evaluation.pair import Pair
     from caloforge.features import FeatureTable
 
 __all__ = [
-    "boosted_metric",
     "cloud_metric",
     "conv_metric",
     "high_metric",
@@ -38,32 +37,6 @@ __all__ = [
     "resnet_metric",
     "texture_metric",
 ]
-
-_LABELS = {"reference": 1, "generated": 0}
-_FEWER_FOLDS = 3  # tested where only part of the showers is looked at
-
-
-def boosted_metric(pair: Pair) -> list[Value]:
-    """Boosted trees on E_inc, direction, and energies, centres and widths per layer; then with hits too.
-
-    The pair of numbers measures the ceiling of independent points (reference section 8.8). The third has
-    the shapes of the whole shower (``SHOWER_SHAPES``) beside them.
-    """
-    geometry = pair.frame.geometry
-    pair = at_most(pair, "boosted", BOOSTED.most)
-
-    def inputs(table: FeatureTable, *, hits: bool) -> NDArray[np.float64]:
-        return np.column_stack([conditions(table), layer_vector(table, geometry, hits=hits)])
-
-    title, folds = "boosted trees: layer energies, centres, widths", Folds(5, 5)
-    plain = _Folded("boosted", title, lambda table: inputs(table, hits=False), BOOSTED, folds)
-    hits = _Folded("boosted_hits", f"{title}, hits", lambda table: inputs(table, hits=True), BOOSTED, folds)
-
-    def shapes(table: FeatureTable) -> NDArray[np.float64]:
-        return np.column_stack([inputs(table, hits=True), shower_vector(table)])
-
-    shower = _Folded("boosted_shower", "boosted trees: layers, shapes of the shower", shapes, BOOSTED, folds)
-    return [_folded_value(pair, entry, sizes=True) for entry in (plain, hits, shower)]
 
 
 def cloud_metric(pair: Pair) -> list[Value]:
@@ -79,8 +52,8 @@ def cloud_metric(pair: Pair) -> list[Value]:
         return cloud_vector(table) if published else np.column_stack([conditions(table), cloud_vector(table)])
 
     fit, folds = (PUBLISHED_CLOUD_MLP, Folds(10, 10)) if published else (CLOUD_MLP, Folds(5, 5))
-    entry = _Folded("cloud_mlp", "CaloClouds network: 25 observables", inputs, fit, folds)
-    return [_folded_value(pair, entry)]
+    entry = Folded("cloud_mlp", "CaloClouds network: 25 observables", inputs, fit, folds)
+    return [folded_value(pair, entry)]
 
 
 def high_metric(pair: Pair) -> list[Value]:
@@ -126,43 +99,6 @@ def conv_metric(pair: Pair) -> list[Value]:
     Its dense alternative is the CaloChallenge's network on cells over the incident energy.
     """
     return _network_values(pair, CLASSIFIERS["conv"])
-
-
-class _Folded(NamedTuple):
-    name: str
-    title: str
-    inputs: Callable[[FeatureTable], NDArray[np.float64]]
-    fit: BoostedTrees | DenseFit
-    folds: Folds
-
-
-def _folded_value(pair: Pair, entry: _Folded, *, sizes: bool = False) -> Value:
-    pair, sizes = pair.twins(), sizes and not pair.is_floor
-    reference, generated = entry.inputs(pair.reference), entry.inputs(pair.generated)
-    rng, fit, workers = pair.frame.rng(entry.name), entry.fit.on(pair.frame.device), pair.frame.workers
-    area = cross_validate(reference, generated, fit, folds=entry.folds, rng=rng, workers=workers)
-    settings = {
-        **fit.settings,
-        "inputs": reference.shape[1],
-        "folds": entry.folds.number,
-        "per_fold": list(area.folds),
-        "test_showers_per_class": area.count,
-        "labels": _LABELS,
-    }
-    if sizes:
-        settings["by_size"] = _folded_sizes(pair, entry, (area.value, area.error))
-    note = rising_note(settings["by_size"]) if sizes else ""
-    return Value(f"auc.{entry.name}", entry.title, area.value, area.error, settings, note)
-
-
-def _folded_sizes(pair: Pair, entry: _Folded, whole: tuple[float, float]) -> dict[str, list[Any]]:
-    def fewer(part: Pair, rng: np.random.Generator) -> tuple[float, float]:
-        samples = entry.inputs(part.reference), entry.inputs(part.generated)
-        fit, folds = entry.fit.on(part.frame.device), Folds(entry.folds.number, _FEWER_FOLDS)
-        found = cross_validate(*samples, fit, folds=folds, rng=rng, workers=part.frame.workers)
-        return found.value, found.error
-
-    return by_size(pair, entry.name, fewer, whole)
 
 
 def _network_values(pair: Pair, classifier: Classifier, *, sizes: bool = False) -> list[Value]:
@@ -261,5 +197,5 @@ def _settings(pair: Pair, classifier: Classifier, verdicts: Sequence[Verdict]) -
         "calibration": "isotonic, on the tuning showers",
         "split": "at random; both classes alike",
         "deviations": list(classifier.deviations),
-        "labels": _LABELS,
+        "labels": LABELS,
     }

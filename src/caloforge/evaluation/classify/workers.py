@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
-from caloforge.devices import usable_cores
+from caloforge.devices import threads_as_before, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +35,7 @@ def parallel(
     """
     number = max(1, min(workers or usable_cores(), len(items)))
     stop = Event()
-    with one_thread(), ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_thread(), ThreadPoolExecutor(number, initializer=_use_one_thread) as pool:
         try:
             return list(pool.map(lambda item: task(item, stop), items))
         except BaseException:
@@ -47,9 +46,12 @@ def parallel(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Sums have the same order, and so results the same last digits, whatever the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads_as_before():
+        _use_one_thread()
         yield
-    finally:
-        torch.set_num_threads(before)
+
+
+def _use_one_thread() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:  # trees grow without it
+        torch.set_num_threads(1)

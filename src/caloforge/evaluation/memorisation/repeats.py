@@ -11,8 +11,6 @@ from caloforge.evaluation.memorisation.shares import Counted
 from caloforge.evaluation.results import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from caloforge.evaluation.memorisation.blocks import Blocks
@@ -25,8 +23,6 @@ __all__ = ["SHOWERS", "Repeats", "repeat_metric", "repeats"]
 SHOWERS = 1000
 """Among so many showers blocks are looked for."""
 
-_MOST = 10_000
-_PART = 2000
 _WHAT = f"Blocks of {SIDE}x{SIDE} cells, {FEWEST} hits or more"
 _TITLES = {
     "block_in_shower": f"{_WHAT}, twice in a shower",
@@ -90,12 +86,8 @@ def _shown(counted: Counted) -> tuple[float, float]:
 
 def _trained(blocks: list[Blocks], training: Training | None, *, scaled: bool) -> list[Counted]:
     """Blocks that training showers have, however they are laid there."""
-    seen = [np.zeros(len(laid.word), dtype=bool) for laid in blocks]
-    for part in _parts(training):
-        words = [find_blocks(part, shift, scaled=scaled).word for shift in SHIFTS]
-        known = np.unique(np.concatenate(words))
-        seen = [found | _among(laid.word, known) for laid, found in zip(blocks, seen, strict=True)]
-    return [laid.counted(found) for laid, found in zip(blocks, seen, strict=True)]
+    known = np.zeros(0, np.uint64) if training is None else training.blocks(scaled=scaled)
+    return [laid.counted(_among(laid.word, known)) for laid in blocks]
 
 
 def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -104,14 +96,6 @@ def _among(words: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.b
         return np.zeros(len(words), dtype=bool)
     found: NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, words), len(known) - 1)] == words
     return found
-
-
-def _parts(training: Training | None) -> Iterator[CellStore]:
-    if training is None:
-        return
-    cells = training.cells.select(slice(None, None, -(-len(training) // _MOST)))
-    for start in range(0, len(cells), _PART):
-        yield cells.select(slice(start, start + _PART))
 
 
 def _value(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.evaluation.memorisation.blocks import SHIFTS, find_blocks
 from caloforge.evaluation.memorisation.nearest import Nearest, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from caloforge.features import CellStore
 
-__all__ = ["Training"]
+__all__ = ["MOST", "Training"]
+
+MOST = 10_000
+"""So many showers at most are searched for blocks, evenly chosen."""
+
+_PART = 2000
 
 
 class Training:
-    """Training showers. Distances that were computed once are kept: floors ask for Geant4's again.
+    """Training showers. What was computed once is kept: every model is compared with Geant4.
 
     Args:
         cells: The showers.
@@ -27,9 +36,26 @@ class Training:
     def __init__(self, cells: CellStore, path: str) -> None:
         self.cells, self.path = cells, path
         self._known: dict[int, _Known] = {}
+        self._blocks: dict[bool, NDArray[np.uint64]] = {}
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    def blocks(self, *, scaled: bool) -> NDArray[np.uint64]:
+        """Words of the blocks of at most ``MOST`` of the showers, however they are laid; rising.
+
+        Args:
+            scaled: As of ``find_blocks``.
+        """
+        if scaled not in self._blocks:
+            self._blocks[scaled] = np.unique(np.concatenate([*self._words(scaled=scaled)]))
+        return self._blocks[scaled]
+
+    def _words(self, *, scaled: bool) -> Iterator[NDArray[np.uint64]]:
+        cells = self.cells.select(slice(None, None, -(-len(self) // MOST)))
+        for start, shift in product(range(0, len(cells), _PART), SHIFTS):
+            part = cells.select(slice(start, start + _PART))
+            yield np.unique(find_blocks(part, shift, scaled=scaled).word)
 
     def nearest(self, showers: CellStore) -> Nearest:
         """Distances of showers to the nearest of these."""

@@ -28,6 +28,7 @@ __all__ = ["Draw", "Generator"]
 _CONDITIONS = 2
 _GROUP_CHANNELS = 5
 _SOFT_HIT = 0.2  # of an image's units
+_FIRST = 0.01  # the last block's weights start small by this where images begin as the mean ones
 _QUIET = 0.1  # weights of the cells' noise start small by this: at first all cells would jump
 
 
@@ -86,14 +87,11 @@ class Generator(nn.Module):
             if block.local:
                 whole = _GROUP_CHANNELS if capacity and shape == (nx, ny, layers) else 0
                 local = _Local(config, Places(geometry, shape, _factor(blocks[number + 1 :])), shape, whole)
-            last = number == len(shapes) - 1
-            self.blocks.append(_UpBlock(block, channels, shape, local, last=last))
+            gain = 0.0 if number < len(shapes) - 1 else _FIRST if capacity else 1.0
+            self.blocks.append(_UpBlock(block, channels, shape, local, last=gain))
             channels = block.channels
         nn.init.kaiming_uniform_(self.start.weight, nonlinearity="relu")
         nn.init.zeros_(self.start.bias)
-        if capacity:  # images begin as the mean ones
-            with torch.no_grad():
-                self.blocks[-1].convolution.layer.weight *= _QUIET * _QUIET
 
     def forward(
         self,
@@ -165,16 +163,16 @@ class _UpBlock(nn.Module):
     """
 
     def __init__(
-        self, block: Block, channels: int, shape: Shape, local: _Local | None, *, last: bool
+        self, block: Block, channels: int, shape: Shape, local: _Local | None, *, last: float
     ) -> None:
         super().__init__()
-        self._shape, self._last = shape, last
+        self._shape, self._last = shape, last > 0
         self.local = local
         self.convolution = Convolution(block, channels + (local.channels if local is not None else 0))
         self.norm = batch_norm(block)
         layer = self.convolution.layer
         if last:
-            nn.init.xavier_normal_(layer.weight)
+            nn.init.xavier_normal_(layer.weight, gain=last)
         else:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:

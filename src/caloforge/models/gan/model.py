@@ -43,7 +43,7 @@ from caloforge.models.stages import Stage, Turn
 from caloforge.preprocessing import Conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreeDGAN"]
 
+_BLOCK = 200  # showers whose images are held at once where all are looked at
 _EMPTY = 0.5  # share of empty showers that is a collapse
 _DIVERSITY = 0.02  # of differences between showers, relative to Geant4's, that is one
 
@@ -155,8 +156,22 @@ class ThreeDGAN(GenerativeModel):
             total = torch.zeros_like(label).index_add(0, hits.index, hits.energy)
             self.sums.fit(total * self.images.scale / label)
         if self.totals is not None:
-            cells, polar = self.images.energies(self._real(sample).image), polar_angle(sample.direction)
-            self.totals.fit(cells, sample.energy, self.trained(sample.particles)[:, 0], polar, rng)
+            polar = polar_angle(sample.direction)
+            energy = self.trained(sample.particles)[:, 0]
+            self.totals.fit(self._blocks(sample), sample.energy, energy, polar, rng)
+
+    def _blocks(self, sample: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cells and polar angles of some showers at a time."""
+        cells = self._cells_of(sample)
+        ends = cells.counts.cumsum(0)
+        for start in range(0, len(cells.counts), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            counts = cells.counts[rows]
+            last = int(ends[rows][-1])
+            hits = slice(last - int(counts.sum()), last)
+            block = CellSet(counts, cells.cell[hits], cells.energy[hits])
+            image = self.images.encode(self._kept(block))
+            yield self.images.energies(image), polar_angle(sample.direction[rows])
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: ``real``, ``fake`` (or both, ``discriminator``), ``generator``."""
@@ -229,15 +244,17 @@ class ThreeDGAN(GenerativeModel):
 
     def _real(self, batch: Batch, mirrors: torch.Generator | None = None) -> _Real:
         """The showers of a batch, mirrored at random with a generator of ``mirrors``."""
-        cells = self._cells_of(batch).dense(self.geometry.n_cells)
-        if self.totals is not None:
-            cells = cells.where(cells * self.images.scale >= self._least, 0.0)
-        image = self.images.encode(cells)
+        image = self.images.encode(self._kept(self._cells_of(batch)))
         polar = polar_angle(batch.direction)
         if mirrors is not None:
             image, polar = mirrored(image, polar, mirrors)
         weight = (self.images.energies(image).sum((1, 2, 3)) > self.config.lowest_sum).float()
         return _Real(image, batch.energy, self.images.conditions(batch.energy, polar), weight)
+
+    def _kept(self, cells: CellSet) -> Tensor:
+        """All cells [MeV]; with rings, those that are not softer than any that is made."""
+        dense = cells.dense(self.geometry.n_cells)
+        return dense if self.totals is None else dense.where(dense * self.images.scale >= self._least, 0.0)
 
     def _like(self, real: _Real) -> tuple[Tensor, Tensor, Groups | None]:
         """What showers are generated with that are to be as real ones: energies, conditions, rings."""

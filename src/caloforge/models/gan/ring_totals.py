@@ -14,6 +14,8 @@ from caloforge.models.gan.rings import Rings
 from caloforge.models.totals.layer_totals import LayerTotals
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -53,25 +55,52 @@ class RingTotals(nn.Module):
         self.means = RadialMeans(geometry.n_layers, pitch)
 
     def fit(
-        self, cells: Tensor, incident: Tensor, energy: Tensor, polar: Tensor, rng: torch.Generator
+        self,
+        blocks: Iterable[tuple[Tensor, Tensor]],
+        incident: Tensor,
+        energy: Tensor,
+        polar: Tensor,
+        rng: torch.Generator,
     ) -> None:
         """Take trends and residuals of showers.
 
         Args:
-            cells: Their energies, ``(B, x, y, layers)``.
-            incident: Incident energies [MeV], ``(B,)``.
+            blocks: Their energies, ``(b, x, y, layers)``, and polar angles, some showers at a time.
+            incident: Incident energies [MeV] of all, ``(B,)``.
             energy: The same, scaled as a condition.
             polar: Polar angles [rad], ``(B,)``.
             rng: Draws what is kept.
         """
-        layers = by_layer(cells.double())
-        ring, above = self.rings(polar), (layers - self.least).clamp_min(0)
-        counts, excess = measured(layers, ring, len(self.rings.capacity), self.least)
-        sums = (excess + self.least * counts) / self.scale
-        self.totals.fit(counts, sums, incident, _condition(energy, polar), rng)
+        counts: list[Tensor] = []
+        excess: list[Tensor] = []
+
+        def relative() -> Iterator[tuple[Tensor, tuple[Tensor, Tensor], Tensor]]:
+            for cells, angle in blocks:
+                layers, ring = by_layer(cells), self.rings(angle)
+                found = measured(layers.double(), ring, len(self.rings.capacity), self.least)
+                counts.append(found[0])
+                excess.append(found[1])
+                yield (
+                    self._relative(layers, ring, *found),
+                    self.rings.offsets(angle),
+                    self._of_ring(found[1], ring),
+                )
+
+        self.means.fit(relative())
+        hits, above = torch.cat(counts), torch.cat(excess)
+        self.totals.fit(
+            hits, (above + self.least * hits) / self.scale, incident, _condition(energy, polar), rng
+        )
+
+    def _relative(self, layers: Tensor, ring: Tensor, counts: Tensor, excess: Tensor) -> Tensor:
+        """Energies above the least over the mean of their ring."""
         mean = (excess / counts.clamp_min(1)).clamp_min(_SMALLEST).gather(2, ring)
-        relative = torch.where(layers > 0, (above / mean).clamp_min(_SMALLEST), 0.0)
-        self.means.fit(relative, self.rings.distance(polar), excess.gather(2, ring) / self.scale)
+        above = (layers - self.least).clamp_min(0) / mean
+        return torch.where(layers > 0, above.clamp_min(_SMALLEST), 0.0)
+
+    def _of_ring(self, excess: Tensor, ring: Tensor) -> Tensor:
+        """Energies of the cells' rings [MeV]."""
+        return excess.gather(2, ring) / self.scale
 
     def of_cells(self, cells: Tensor, polar: Tensor) -> Groups:
         """What showers ``(B, x, y, layers)`` have in the rings of their layers."""
@@ -86,8 +115,8 @@ class RingTotals(nn.Module):
         return self._groups(self.rings(polar), counts.float(), excess.float(), polar)
 
     def _groups(self, ring: Tensor, counts: Tensor, excess: Tensor, polar: Tensor) -> Groups:
-        energy = excess.gather(2, ring) / self.scale
-        return Groups(ring, counts, excess, self.means(self.rings.distance(polar), energy))
+        means = self.means(self.rings.offsets(polar), self._of_ring(excess, ring))
+        return Groups(ring, counts, excess, means)
 
 
 def _condition(energy: Tensor, polar: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where cells lie around the particle's axis: in which ring, how far off."""
+"""Where cells lie around the particle's axis: in which ring, how far off along x and y."""
 
 from __future__ import annotations
 
@@ -54,11 +54,12 @@ class Rings(nn.Module):
 
     def forward(self, polar: Tensor) -> Tensor:
         """Rings of all cells, ``(B, layers, x y)``, for polar angles ``(B,)`` [rad]."""
-        order = self.distance(polar).argsort(dim=2, stable=True)
+        x, y = self.offsets(polar)
+        order = torch.hypot(x, y).argsort(dim=2, stable=True)
         return torch.zeros_like(order).scatter(2, order, self.ring.expand_as(order))
 
-    def distance(self, polar: Tensor) -> Tensor:
-        """Distances of all cells to the axis in their layer [mm], ``(B, layers, x y)``."""
+    def offsets(self, polar: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances along x and y of all cells from the axis [mm], ``(B, layers, x y)`` each."""
         lean = polar.cos() / polar.sin()
-        off = self.y - (lean[:, None] * self.z)[:, :, None]
-        return torch.hypot(self.x.expand_as(off), off)
+        y = self.y - (lean[:, None] * self.z)[:, :, None]
+        return self.x.expand_as(y), y

@@ -109,7 +109,7 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]]) -> Tables:
         sine=squared_sines(),
         exponential=exponentials(),
     )
-    _check_tables(tables)
+    _check_trends(tables)
     return tables
 
 
@@ -125,8 +125,8 @@ def _check_trees(trees: NDArray[Any], size: NDArray[np.int64], inner: NDArray[np
     _require(bool((size == 2 * branches + 1).all()), "branches")
 
 
-def _check_tables(tables: Tables) -> None:
-    """No number leads out of its array.
+def _check_trends(tables: Tables) -> None:
+    """Trends are those of as many tables.
 
     Raises:
         ValueError: One does.
@@ -135,14 +135,6 @@ def _check_tables(tables: Tables) -> None:
     _require(start.shape == (count + 1,) and start[0] == 0 and start[-1] == len(tables.weights), "weights")
     _require(bool((np.diff(start) >= 0).all()) and not (np.diff(start) % 2).any(), "weights")
     _require(tables.bias.shape == (count, 2) and tables.hit_weight.shape == (count,), "trends")
-    places = np.diff(start) // 2
-    table, _ = np.nonzero(tables.roots >= 0)
-    reach = np.zeros(len(tables.feature), np.int64)
-    reach[tables.roots[tables.roots >= 0]] = places[table]
-    first = np.flatnonzero(reach)
-    size = np.diff(np.append(first, len(reach)))
-    _require(not len(reach) or (len(first) > 0 and first[0] == 0), "roots")
-    _require(bool((tables.feature < np.repeat(reach[first], size)).all()), "features")
 
 
 def _write_roots(roots: Roots) -> Arrays:

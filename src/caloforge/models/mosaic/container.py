@@ -2,7 +2,8 @@
 
 Four bytes of magic, the length of the header (four bytes, little-endian), the header (JSON: a version, and
 name, dtype, shape and length of every array), then the arrays, an xz stream each. In a stream the first bytes
-of all elements come first, then the second ones, and so on. xz has check sums: damage is noticed.
+of all elements come first, then the second ones, and so on; signed whole numbers 0, -1, 1, -2, ... are stored
+as 0, 1, 2, 3, ... xz has check sums: damage is noticed.
 """
 
 from __future__ import annotations
@@ -84,10 +85,25 @@ def _array(entry: Mapping[str, Any], stream: bytes) -> NDArray[Any]:
         msg = "an array of another length"
         raise ValueError(msg)
     planes = np.frombuffer(raw, np.uint8).reshape(dtype.itemsize, -1)
-    array: NDArray[Any] = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
-    return array
+    return _signed(np.ascontiguousarray(planes.T).view(dtype).reshape(shape))
 
 
 def _planes(array: NDArray[Any]) -> bytes:
-    flat = np.ascontiguousarray(array).reshape(-1, 1)
+    flat = _folded(np.ascontiguousarray(array)).reshape(-1, 1)
     return flat.view(np.uint8).reshape(-1, array.dtype.itemsize).T.tobytes()
+
+
+def _folded(array: NDArray[Any]) -> NDArray[Any]:
+    """Small numbers of any sign as small numbers without one, in the same type."""
+    if array.dtype.kind != "i":
+        return array
+    return (array << 1) ^ (array >> (8 * array.dtype.itemsize - 1))
+
+
+def _signed(array: NDArray[Any]) -> NDArray[Any]:
+    """What ``_folded`` was given."""
+    if array.dtype.kind != "i":
+        return array
+    bits = array.view(array.dtype.str.replace("i", "u"))
+    signed: NDArray[Any] = (bits >> 1).view(array.dtype) ^ -(array & 1)
+    return signed

@@ -63,7 +63,7 @@ class Donors:
         row = np.repeat(start - np.cumsum(count) + count, count) + np.arange(count.sum())
         pattern, hits = _patterns(tables, row, uses[tree[index]]), _hits(tables, row, uses[tree[index]])
         order = np.lexsort((tables.split_ratio[row], hits, pattern, index))
-        kept = order[_evenly(count, np.minimum(count, most), rng)]
+        kept = order[evenly(count, np.minimum(count, most), rng)]
         return cls(np.minimum(count, most), row[kept], tree[index[kept]])
 
 
@@ -75,7 +75,7 @@ def _patterns(tables: Tables, row: NDArray[np.int64], asked: NDArray[np.uint8]) 
     return np.where(asked & PLACES, tables.pattern[row], 0).astype(np.uint16)
 
 
-def _evenly(
+def evenly(
     count: NDArray[np.int64], wanted: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Which of ``count`` things ``(F,)`` on end are kept so that ``wanted`` are, evenly spread."""
@@ -128,19 +128,18 @@ def read_donors(
         IndexError, ValueError: They do not fit together.
     """
     uses, count = arrays["uses"], arrays["counts"].astype(np.int64)
-    tree, first = np.repeat(leaf_tree, count), _firsts(count)
-    asked = uses[tree]
+    asked, first = np.repeat(uses[leaf_tree], count), _firsts(count)
     hits = _filled((asked & HITS) > 0, arrays["hits"], np.int16)
     hits = _sums(hits, first).astype(np.uint8)
     pattern = _filled((asked & PLACES) > 0, arrays["pattern"], np.uint16)
-    split = _splits(asked, hits, _largest(trees, len(uses))[tree])
-    bits = np.bitwise_count(pattern).astype(np.int64)
+    split = _splits(asked, hits, np.repeat(_largest(trees, len(uses))[leaf_tree], count))
+    bits = np.bitwise_count(pattern)
     return {
         "split_hits": hits,
         "split_angle": ANGLE_STEP * _filled((asked & ANGLE) > 0, arrays["angle"], np.int16),
         "split_ratio": _read_ratios(arrays, split, _breaks(first, hits)),
         "pattern": pattern,
-        "share_start": (np.cumsum(bits) - bits).astype(np.int32),
+        "share_start": np.cumsum(bits, dtype=np.int32) - bits,
         "share": _shares(arrays["share"], bits),
     }
 
@@ -155,7 +154,7 @@ def _read_ratios(
 
 
 def _splits(
-    asked: NDArray[np.uint8], hits: NDArray[np.integer], largest: NDArray[np.int64]
+    asked: NDArray[np.uint8], hits: NDArray[np.integer], largest: NDArray[np.uint8]
 ) -> NDArray[np.bool_]:
     """Which donors are asked for a ratio: not those whose hits are all in one child."""
     apart = (hits > 0) & (hits < largest)
@@ -163,11 +162,11 @@ def _splits(
     return found
 
 
-def _largest(trees: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+def _largest(trees: NDArray[np.int32], count: int) -> NDArray[np.uint8]:
     """The most hits that a tree is for, ``(count,)``."""
     table, bucket = np.nonzero(trees >= 0)
-    largest = np.zeros(count, np.int64)
-    np.maximum.at(largest, trees[table, bucket], bucket)
+    largest = np.zeros(count, np.uint8)
+    np.maximum.at(largest, trees[table, bucket], bucket.astype(np.uint8))
     return largest
 
 
@@ -181,14 +180,15 @@ def _share_codes(tables: Tables, row: NDArray[np.int64], pattern: NDArray[np.uin
     return np.delete(code, last[bits > 0]).clip(-_MOST_STEPS, _MOST_STEPS).astype(np.int8)
 
 
-def _shares(code: NDArray[np.int8], bits: NDArray[np.int64]) -> NDArray[np.float32]:
+def _shares(code: NDArray[np.int8], bits: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Shares of patterns of so many hits, which add up to 1."""
     some = bits[bits > 0]
-    whole, last = np.zeros(some.sum(), np.int64), np.zeros(some.sum(), np.bool_)
-    last[np.cumsum(some) - 1] = True
-    whole[~last] = code
+    end = np.cumsum(some, dtype=np.int64)
+    last = np.zeros(end[-1] if len(end) else 0, np.bool_)
+    last[end - 1] = True
+    whole = _filled(~last, code, np.int8)
     table = np.exp(SHARE_STEP * np.arange(-128, 128)).astype(np.float32).astype(np.float64)
-    weight, pattern = table[whole + 128], np.repeat(np.arange(len(some)), some)
+    weight, pattern = table[whole.astype(np.int16) + 128], np.repeat(np.arange(len(some)), some)
     total = np.bincount(pattern, weights=weight, minlength=len(some))
     share: NDArray[np.float32] = (weight / total[pattern]).astype(np.float32)
     return share
@@ -203,7 +203,8 @@ def narrow(values: NDArray[np.integer]) -> NDArray[Any]:
 
 
 def _rounded(values: NDArray[np.int16], step: int) -> NDArray[np.int16]:
-    return np.round(values / step).astype(np.int16)
+    most = 2**15 // step - 1
+    return np.round(values / step).clip(-most, most).astype(np.int16)
 
 
 def _filled(where: NDArray[np.bool_], values: NDArray[Any], dtype: type[np.integer]) -> NDArray[Any]:
@@ -232,10 +233,10 @@ def _differences(values: NDArray[np.int16], first: NDArray[np.bool_]) -> NDArray
     return (values - before).astype(np.int16)
 
 
-def _sums(steps: NDArray[np.integer], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _sums(steps: NDArray[np.integer], first: NDArray[np.bool_]) -> NDArray[np.int32]:
     """What ``_differences`` was given."""
-    sums = np.cumsum(steps, dtype=np.int64)
+    sums = np.cumsum(steps, dtype=np.int32)  # may wrap around: differences are right all the same
     start = np.flatnonzero(first)
     length = np.diff(np.append(start, len(steps)))
-    restored: NDArray[np.int64] = sums - np.repeat(sums[start] - steps[start], length)
+    restored: NDArray[np.int32] = sums - np.repeat(sums[start] - steps[start], length)
     return restored

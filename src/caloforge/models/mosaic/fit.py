@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -153,23 +153,21 @@ def _grown(
 def _joined(grown: Sequence[Grown]) -> Tables:
     """All tables on end."""
 
-    def joined(name: str) -> NDArray[np.generic]:
+    def joined(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(table, name) for table in grown])
 
-    nodes = _firsts([len(table.feature) for table in grown])
+    forests = [table.forest for table in grown]
+    nodes = _firsts([len(forest.feature) for forest in forests])
     donors = _firsts([len(table.pattern) for table in grown])
+    placed = list(zip(forests, nodes, donors, strict=False))
     pattern = joined("pattern").astype(np.uint16)
     return Tables(
-        roots=np.stack([table.roots + first for table, first in zip(grown, nodes, strict=False)]).astype(
-            np.int32
-        ),
-        feature=joined("feature").astype(np.int16),
-        limit=joined("limit").astype(np.int16),
-        kid=np.concatenate([t.kid + first for t, first in zip(grown, nodes, strict=False)]).astype(np.int32),
-        start=np.concatenate([t.start + first for t, first in zip(grown, donors, strict=False)]).astype(
-            np.int32
-        ),
-        count=joined("count").astype(np.int32),
+        roots=np.stack([forest.roots + node for forest, node, _ in placed]).astype(np.int32),
+        feature=np.concatenate([forest.feature for forest in forests]).astype(np.int16),
+        limit=np.concatenate([forest.limit for forest in forests]).astype(np.int16),
+        kid=np.concatenate([forest.kid + node for forest, node, _ in placed]).astype(np.int32),
+        start=np.concatenate([forest.start + donor for forest, _, donor in placed]).astype(np.int32),
+        count=np.concatenate([forest.count for forest in forests]).astype(np.int32),
         weights_start=_firsts([len(table.weights) for table in grown]),
         weights=joined("weights").astype(np.int32),
         bias=np.stack([table.bias for table in grown]),

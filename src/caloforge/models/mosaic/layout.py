@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.models.mosaic.program import PATTERN, SPLIT
+from caloforge.errors import FormatError
+from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT
 from caloforge.models.mosaic.tables import BUCKETS
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from caloforge.models.mosaic.program import Program
     from caloforge.models.mosaic.tables import Tables
 
-__all__ = ["ANGLE", "HITS", "PLACES", "RATIO", "Layout", "kids", "tree_uses"]
+__all__ = ["ANGLE", "HITS", "PLACES", "RATIO", "Layout", "check_tables", "kids", "tree_uses"]
 
 HITS, ANGLE, RATIO, PLACES = 1, 2, 4, 8
 """What a tree's donors are asked for, bit by bit: split hits, angle, ratio, pattern with shares."""
@@ -106,3 +107,32 @@ def _table_uses(program: Program, tables: int) -> NDArray[np.uint8]:
     np.bitwise_or.at(uses, program.many[split], np.where(many[split], ANGLE | RATIO, 0).astype(np.uint8))
     np.bitwise_or.at(uses, program.few[pattern], np.where(bucket >= 1, PLACES, 0).astype(np.uint8)[None])
     return uses
+
+
+def check_tables(tables: Tables, program: Program) -> None:
+    """Make sure that the trees and trends of tables look at what the steps of a program tell them.
+
+    Raises:
+        FormatError: They were fitted for other steps.
+    """
+    if not _fits(tables, program):
+        msg = "The fitted tables belong to another version of mosaic: fit the model again."
+        raise FormatError(msg)
+
+
+def _fits(tables: Tables, program: Program) -> bool:
+    table = np.stack([program.few, program.many])[:, program.kind < COPY]
+    told = np.diff(program.context_start)[program.kind < COPY]
+    trend = np.diff(tables.weights_start)
+    if table.max(initial=-1) >= len(tables.roots):
+        return False
+    split = program.kind[program.kind < COPY] == SPLIT
+    if (trend[table] != 2 * told)[:, split].any():
+        return False
+    known = np.zeros(len(tables.roots), np.int64)
+    known[table] = told
+    layout = Layout.of(tables)
+    of_tree = np.zeros(len(layout.root), np.int64)
+    trees = layout.tree_of(tables.roots)
+    of_tree[trees[trees >= 0]] = known[np.nonzero(trees >= 0)[0]]
+    return bool((tables.feature[layout.node] < of_tree[layout.tree]).all())

@@ -6,52 +6,33 @@ real splits of the like, and one of these is taken. ``docs/mosaic.md`` tells how
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from caloforge.errors import FormatError
 from caloforge.geometry import project
-from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
-from caloforge.models.mosaic.codes import energy_code
+from caloforge.models.base import CellSet, GenerativeModel
 from caloforge.models.mosaic.compact import arrays_of
+from caloforge.models.mosaic.config import MosaicConfig
 from caloforge.models.mosaic.container import to_bytes
-from caloforge.models.mosaic.engine import generate
-from caloforge.models.mosaic.fit import FitConfig, fit
+from caloforge.models.mosaic.fit import fit
 from caloforge.models.mosaic.lattice import lattice_of
-from caloforge.models.mosaic.plan import build_plan
-from caloforge.models.mosaic.program import COPY
 from caloforge.models.mosaic.real_cells import RealCells
+from caloforge.models.mosaic.sampler import condition_codes, plan_of
 from caloforge.models.mosaic.stored import StoredFit
-from caloforge.models.mosaic.words import keys_of
 from caloforge.models.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn
 
-    from numpy.typing import NDArray
-
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Advance, Batch, Noise, Particles
+    from caloforge.models.base import Advance, Batch, ModelConfig, Noise, Particles
     from caloforge.models.mosaic.plan import Plan
-    from caloforge.models.mosaic.program import Program
-    from caloforge.models.mosaic.tables import Tables
     from caloforge.showers import Showers
 
-__all__ = ["Mosaic", "MosaicConfig"]
-
-
-class MosaicConfig(ModelConfig):
-    """Configuration of mosaic."""
-
-    fit: FitConfig = FitConfig()
-    """How much of the real showers is kept."""
-    donors: int = Field(default=16, ge=1, le=10**5)
-    """Most real splits of a leaf that are stored."""
+__all__ = ["Mosaic"]
 
 
 class Mosaic(GenerativeModel):
@@ -74,12 +55,12 @@ class Mosaic(GenerativeModel):
     def __init__(self, config: MosaicConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
         lattice_of(geometry)  # the plan takes a second: it is made when it is needed
-        self.stored = StoredFit()
+        self.stored = StoredFit(config, geometry)
 
     @property
     def plan(self) -> Plan:
         """What is drawn in which order."""
-        return _plan_of(self.geometry)
+        return plan_of(self.geometry)
 
     @property
     def stored_numbers(self) -> int:
@@ -100,11 +81,8 @@ class Mosaic(GenerativeModel):
 
     def sample(self, particles: Particles, noise: Noise) -> CellSet:
         """Generate one shower per particle."""
-        fitted, program = self.stored.fitted, self.plan.program
-        _check_tables(fitted.tables, program)
-        energy = particles.energy.cpu().numpy().astype(np.float32)
-        keys, threads = keys_of(noise), torch.get_num_threads()
-        made = generate(program, fitted.tables, fitted.roots, energy, _codes(energy), keys, threads=threads)
+        energy, threads = particles.energy.cpu().numpy(), torch.get_num_threads()
+        made = self.stored.sampler.cells(energy, noise, threads=threads)
         counts, cell, deposit = (torch.from_numpy(column) for column in made)
         return CellSet(counts.long(), cell.long(), deposit)
 
@@ -126,7 +104,7 @@ class Mosaic(GenerativeModel):
         )
         arrays = arrays_of(fitted, self.plan.program, most=config.donors, seed=seed)
         self.stored.put(to_bytes(arrays))
-        tables = self.stored.fitted.tables
+        tables = self.stored.sampler.fitted.tables
         return {
             "showers": len(cells),
             "tables": len(tables.roots),
@@ -135,16 +113,6 @@ class Mosaic(GenerativeModel):
             "stored_numbers": self.stored.numbers,
             "stored_bytes": len(self.stored.content),
         }
-
-
-@lru_cache(maxsize=4)
-def _plan_of(geometry: Geometry) -> Plan:
-    return build_plan(geometry)
-
-
-def _codes(energy: NDArray[np.float32]) -> NDArray[np.int16]:
-    """What tells the incident particles, ``(B, conditions)``."""
-    return energy_code(energy)[:, None]
 
 
 def _real_cells(showers: Iterable[Showers], geometry: Geometry) -> RealCells:
@@ -160,21 +128,5 @@ def _real_cells(showers: Iterable[Showers], geometry: Geometry) -> RealCells:
         cell.astype(np.int32),
         deposit.astype(np.float32),
         incident[some],
-        _codes(incident[some]),
+        condition_codes(incident[some]),
     )
-
-
-def _check_tables(tables: Tables, program: Program) -> None:
-    """Make sure that the tables were fitted for the steps of the program.
-
-    Raises:
-        FormatError: They were not.
-    """
-    drawn = program.kind < COPY
-    places = np.diff(program.context_start)[drawn]
-    known = np.diff(tables.weights_start) // 2
-    for column in (program.few, program.many):
-        table = column[drawn]
-        if table.max(initial=-1) >= len(known) or (known[table] != places).any():
-            msg = "The fitted tables belong to another version of mosaic: fit the model again."
-            raise FormatError(msg)

@@ -187,18 +187,19 @@ def _module() -> ModuleType:
 
 
 class _Kept:
-    """The last model that was packed, as long as its parts live."""
+    """The last model that was packed; it does not keep its parts alive."""
 
     def __init__(self) -> None:
-        self._parts: tuple[weakref.ref[object], ...] = ()
-        self._model: _engine.Model | None = None
+        self._last: tuple[list[weakref.ref[object]], _engine.Model] | None = None
 
     def model(self, *parts: DataclassInstance) -> _engine.Model:
         """The packed model of a program, tables and roots."""
-        if self._model is None or [part() for part in self._parts] != list(parts):
-            self._model = _module().Model(*(_on_end(part) for part in parts))
-            self._parts = tuple(weakref.ref(part) for part in parts)
-        return self._model
+        last = self._last  # another thread may replace it
+        if last is not None and all(of() is part for of, part in zip(last[0], parts, strict=True)):
+            return last[1]
+        model: _engine.Model = _module().Model(*(_on_end(part) for part in parts))
+        self._last = [weakref.ref(part) for part in parts], model
+        return model
 
 
 def _on_end(part: Part) -> Part:

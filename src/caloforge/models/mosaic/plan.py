@@ -168,8 +168,7 @@ class _Planner:
     def _halve(self, level: int, interval: Interval, beside: _Neighbours) -> None:
         nodes, halves = self.nodes, self.nodes.intervals.halves[interval]
         for ring, sector in product(range(nodes.rings), range(nodes.sectors)):
-            near = f"near {ring} layers {interval.start}-{interval.stop} sector {sector}"
-            names = (f"few {ring} level {level} sector {sector}", near) if ring else (near, near)
+            names = self._halving_names(level, interval, ring, sector)
             self._draw(
                 SPLIT,
                 names,
@@ -184,6 +183,15 @@ class _Planner:
                     self._sum_ring(half, ring)
         for half in halves:
             self._add(SUM, nodes.total(half), [nodes.total(half, ring) for ring in range(nodes.rings)])
+
+    def _halving_names(self, level: int, interval: Interval, ring: int, sector: int) -> tuple[str, str]:
+        """Tables for few and for many hits; near the axis, where all cells may be hit, by interval."""
+        where = f"{ring} layers {interval.start}-{interval.stop} sector {sector}"
+        if ring:
+            return f"few {ring} level {level} sector {sector}", f"many {where}"
+        cells = sum(len(block.cells) for block in blocks_of(self.nodes.lattice.rings[ring]))
+        few = f"few {where}"
+        return few, few if cells * (interval.stop - interval.start) <= MOST_EXACT else f"many {where}"
 
     def _halving(self, interval: Interval, ring: int, sector: int, beside: _Neighbours) -> list[int]:
         """What a split in depth looks at: the column, those beside it, and what is halved already."""

@@ -1,7 +1,8 @@
 """The specification: generation in numpy, which every other implementation follows bit for bit.
 
 A shower has for every node hits ``N``, an energy above threshold ``X`` (float32) and two codes, all 0 at
-first. To *put* hits and energy into a node sets them, and the codes of ``X + threshold N`` and of ``N``.
+first. To *put* hits and energy into a node sets them, and the codes of ``X + threshold N`` (in steps of
+``deposit_step``) and of ``N``.
 ``start`` puts the roots; then the steps follow in order. ``SUM`` puts into its parent the children's hits and
 energies, added in their order. The others, if their parent has hits, put their children:
 

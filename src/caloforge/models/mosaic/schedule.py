@@ -71,8 +71,18 @@ def _wave(program: Program, steps: NDArray[np.int64]) -> Wave:
 def _group(program: Program, kind: int, steps: NDArray[np.int64]) -> Group:
     child, children = _rows(program.child, program.child_start, steps)
     context, length = _rows(program.context, program.context_start, steps)
-    numbers = (program.parent, program.exact, program.few, program.many)
-    return Group(kind, steps, *(column[steps] for column in numbers), child, children, context, length)
+    return Group(
+        kind=kind,
+        step=steps,
+        parent=program.parent[steps],
+        exact=program.exact[steps],
+        few=program.few[steps],
+        many=program.many[steps],
+        child=child,
+        children=children,
+        context=context,
+        length=length,
+    )
 
 
 def _levels(program: Program) -> NDArray[np.int64]:

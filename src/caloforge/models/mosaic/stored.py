@@ -9,19 +9,23 @@ import torch
 from torch import nn
 
 from caloforge.errors import ConfigError
-from caloforge.models.mosaic.compact import fit_of
-from caloforge.models.mosaic.container import from_bytes
+from caloforge.models.mosaic.sampler import MosaicSampler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from caloforge.models.mosaic.fit import Fitted
+    from caloforge.geometry import Geometry
+    from caloforge.models.mosaic.config import MosaicConfig
 
 __all__ = ["StoredFit"]
 
 
 class StoredFit(nn.Module):
-    """Holds what ``to_bytes`` packed, and what it says.
+    """Holds what ``to_bytes`` packed, and what generates with it.
+
+    Args:
+        config: Of the model.
+        geometry: The read-out.
 
     Attributes:
         content: The bytes, ``(n,)`` uint8; none before the fit.
@@ -29,28 +33,28 @@ class StoredFit(nn.Module):
 
     content: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, config: MosaicConfig, geometry: Geometry) -> None:
         super().__init__()
         self.register_buffer("content", torch.zeros(0, dtype=torch.uint8, device="cpu"))
-        self._fitted: Fitted | None = None
-        self._numbers = 0
+        self._config, self._geometry = config, geometry
+        self._sampler: MosaicSampler | None = None
 
     @property
-    def fitted(self) -> Fitted:
-        """The tables.
+    def sampler(self) -> MosaicSampler:
+        """What generates.
 
         Raises:
             ConfigError: The model is not fitted.
         """
-        if self._fitted is None:
+        if self._sampler is None:
             msg = "mosaic is not fitted: train the model, or load a fitted one."
             raise ConfigError(msg)
-        return self._fitted
+        return self._sampler
 
     @property
     def numbers(self) -> int:
         """How many there are in the content."""
-        return self._numbers
+        return self._sampler.stored_numbers if self._sampler else 0
 
     def put(self, content: bytes) -> None:
         """Replace the content.
@@ -62,9 +66,10 @@ class StoredFit(nn.Module):
         self._unpack()
 
     def _unpack(self) -> None:
-        arrays = from_bytes(self.content.cpu().numpy().tobytes()) if len(self.content) else {}
-        self._fitted = fit_of(arrays) if arrays else None
-        self._numbers = sum(array.size for array in arrays.values())
+        self._sampler = None
+        if len(self.content):
+            tensors = {"stored.content": self.content.cpu().numpy()}
+            self._sampler = MosaicSampler(self._config, self._geometry, tensors)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take content of any length; raises ``FormatError`` when it is damaged."""
