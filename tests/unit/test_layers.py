@@ -11,7 +11,7 @@ import caloforge
 
 ROOT = Path(caloforge.__file__).parent
 LAYERS = (  # each may import what stands in rows above it
-    {"errors", "signals", "streams", "units", "diffusion"},
+    {"errors", "lazy", "signals", "streams", "units", "diffusion"},
     {"devices", "disk", "files", "markup", "names", "particles", "processes", "records", "showers"},
     {"beam", "geometry", "nn", "preprocessing", "split"},
     {"formats", "models"},
