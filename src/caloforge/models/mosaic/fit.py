@@ -42,7 +42,7 @@ class FitConfig(Record):
 
     copies: int = Field(default=2, ge=1, le=64)
     """Times that every real shower is used, turned and mirrored by chance."""
-    nearest: int = Field(default=24, ge=1, le=10**5)
+    nearest: int = Field(default=150, ge=1, le=10**5)
     """Real showers of the nearest energies that a shower starts from one of."""
     local_rows: int = Field(default=12_000, ge=100, le=10**7)
     """Most splits of a table for one interval of layers."""
