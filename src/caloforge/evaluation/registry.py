@@ -121,80 +121,26 @@ def _later(module: str, function: str) -> Callable[..., Any]:
     return call
 
 
+def _network(
+    name: str, level: Level, version: str, *, function: str | None = None, cells: bool = False
+) -> Metric:
+    """A classifier that is a network."""
+    compute = _later("classify.metrics", function or f"{name}_metric")
+    return Metric(name, "classifier", compute, level, version, 200, 1, 0.0, cells=cells)
+
+
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
     Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
-    Metric(
-        "cloud_mlp", "classifier", _later("classify.metrics", "cloud_metric"), "standard", "1", 200, 1, 0.0
-    ),
-    Metric("high", "classifier", _later("classify.metrics", "high_metric"), "standard", "1", 200, 1, 0.0),
-    Metric(
-        "low",
-        "classifier",
-        _later("classify.metrics", "low_metric"),
-        "standard",
-        "1",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
-    Metric(
-        "low_normed",
-        "classifier",
-        _later("classify.metrics", "low_normed_metric"),
-        "standard",
-        "1",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
-    Metric(
-        "resnet",
-        "classifier",
-        _later("classify.metrics", "resnet_metric"),
-        "standard",
-        "2",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
-    Metric(
-        "texture",
-        "classifier",
-        _later("classify.metrics", "texture_metric"),
-        "standard",
-        "1",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
-    Metric(
-        "pattern",
-        "classifier",
-        _later("classify.metrics", "pattern_metric"),
-        "standard",
-        "1",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
-    Metric(
-        "conv",
-        "classifier",
-        _later("classify.metrics", "conv_metric"),
-        "official",
-        "1",
-        200,
-        1,
-        0.0,
-        cells=True,
-    ),
+    _network("cloud_mlp", "standard", "1", function="cloud_metric"),
+    _network("high", "standard", "1"),
+    _network("low", "standard", "1", cells=True),
+    _network("low_normed", "standard", "1", cells=True),
+    _network("resnet", "standard", "2", cells=True),
+    _network("texture", "standard", "1", cells=True),
+    _network("pattern", "standard", "1", cells=True),
+    _network("conv", "official", "1", cells=True),
     Metric("frechet", "distance", frechet_metric, "standard", "1", 200, 1, 1.0),
     Metric("kernel", "distance", kernel_metric, "standard", "1", 200, 1, 1.0),
     Metric("coverage", "coverage", coverage_metric, "standard", "1", 100, 1, 0.0, cells=True),

@@ -15,6 +15,7 @@ from caloforge.models.mosaic import native
 from caloforge.models.mosaic.growing import grow
 from caloforge.models.mosaic.program import PATTERN
 from caloforge.models.mosaic.real_roots import real_roots
+from caloforge.models.mosaic.runs import firsts
 from caloforge.models.mosaic.tables import Tables, exponentials, squared_sines
 from caloforge.records import Record
 
@@ -157,8 +158,8 @@ def _joined(grown: Sequence[Grown]) -> Tables:
         return np.concatenate([getattr(table, name) for table in grown])
 
     forests = [table.forest for table in grown]
-    nodes = _firsts([len(forest.feature) for forest in forests])
-    donors = _firsts([len(table.pattern) for table in grown])
+    nodes = firsts([len(forest.feature) for forest in forests])
+    donors = firsts([len(table.pattern) for table in grown])
     placed = list(zip(forests, nodes, donors, strict=False))
     pattern = joined("pattern").astype(np.uint16)
     return Tables(
@@ -168,7 +169,7 @@ def _joined(grown: Sequence[Grown]) -> Tables:
         kid=np.concatenate([forest.kid + node for forest, node, _ in placed]).astype(np.int32),
         start=np.concatenate([forest.start + donor for forest, _, donor in placed]).astype(np.int32),
         count=np.concatenate([forest.count for forest in forests]).astype(np.int32),
-        weights_start=_firsts([len(table.weights) for table in grown]),
+        weights_start=firsts([len(table.weights) for table in grown]),
         weights=joined("weights").astype(np.int32),
         bias=np.stack([table.bias for table in grown]),
         hit_weight=np.array([table.hit_weight for table in grown], np.int64),
@@ -176,13 +177,8 @@ def _joined(grown: Sequence[Grown]) -> Tables:
         split_angle=joined("split_angle").astype(np.int16),
         split_ratio=joined("split_ratio").astype(np.int16),
         pattern=pattern,
-        share_start=_firsts(np.bitwise_count(pattern))[:-1],
+        share_start=firsts(np.bitwise_count(pattern))[:-1],
         share=joined("share").astype(np.float32),
         sine=squared_sines(),
         exponential=exponentials(),
     )
-
-
-def _firsts(lengths: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int32]:
-    """Where each begins, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32)

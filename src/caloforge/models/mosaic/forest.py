@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.models.mosaic import native
+from caloforge.models.mosaic.runs import firsts
 from caloforge.models.mosaic.tables import BUCKETS
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ def single_leaf() -> Forest:
 
 
 def _joined(known: NDArray[np.integer], rows: Sequence[NDArray[np.int64]], trees: Sequence[Tree]) -> Forest:
-    nodes = _firsts([len(tree.feature) for tree in trees])
-    first_rows = _firsts([len(some) for some in rows])
+    nodes = firsts([len(tree.feature) for tree in trees])[:-1]
+    first_rows = firsts([len(some) for some in rows])[:-1]
     nearest = np.maximum(np.searchsorted(known, np.arange(BUCKETS), side="right") - 1, 0)
     both = list(zip(trees, nodes, first_rows, strict=True))
     return Forest(
-        roots=nodes[nearest].astype(np.int32),
+        roots=nodes[nearest],
         feature=np.concatenate([tree.feature for tree in trees]),
         limit=np.concatenate([tree.limit for tree in trees]),
         kid=np.concatenate([np.where(t.feature < 0, 0, t.kid + node) for t, node, _ in both]).astype(
@@ -89,7 +90,3 @@ def _joined(known: NDArray[np.integer], rows: Sequence[NDArray[np.int64]], trees
         count=np.concatenate([tree.count for tree in trees]),
         order=np.concatenate([some[tree.order] for some, tree in zip(rows, trees, strict=True)]),
     )
-
-
-def _firsts(lengths: Sequence[int]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)

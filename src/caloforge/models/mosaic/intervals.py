@@ -55,7 +55,7 @@ class Intervals:
         made = cls()
         made.roots = [made._add(a, b) for a, b in pairwise(ends)]
         current = made.roots
-        while any(interval in made.halves or _is_long(interval) for interval in current):
+        while any(map(_is_long, current)):
             made.levels.append(current)
             current = [part for interval in current for part in made._halved(interval)]
         made.layer = current

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import accumulate, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from caloforge.models.mosaic.lattice import Block, blocks_of
 from caloforge.models.mosaic.nodes import Nodes
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
+from caloforge.models.mosaic.runs import firsts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,15 +156,18 @@ class _Planner:
                     self._halve(level, interval, _Neighbours.of(self.nodes, current, position))
 
     def _sum(self, interval: Interval) -> None:
-        nodes = self.nodes
-        for ring in range(nodes.rings):
+        for ring in range(self.nodes.rings):
             self._sum_ring(interval, ring)
-        self._add(SUM, nodes.total(interval), [nodes.total(interval, ring) for ring in range(nodes.rings)])
+        self._sum_rings(interval)
 
     def _sum_ring(self, interval: Interval, ring: int) -> None:
         nodes = self.nodes
         columns = [nodes.column(interval, ring, sector) for sector in range(nodes.sectors)]
         self._add(SUM, nodes.total(interval, ring), columns)
+
+    def _sum_rings(self, interval: Interval) -> None:
+        nodes = self.nodes
+        self._add(SUM, nodes.total(interval), [nodes.total(interval, ring) for ring in range(nodes.rings)])
 
     def _halve(self, level: int, interval: Interval, beside: _Neighbours) -> None:
         nodes, halves = self.nodes, self.nodes.intervals.halves[interval]
@@ -182,7 +186,7 @@ class _Planner:
                 for half in halves:
                     self._sum_ring(half, ring)
         for half in halves:
-            self._add(SUM, nodes.total(half), [nodes.total(half, ring) for ring in range(nodes.rings)])
+            self._sum_rings(half)
 
     def _halving_names(self, level: int, interval: Interval, ring: int, sector: int) -> tuple[str, str]:
         """Tables for few and for many hits; near the axis, where all cells may be hit, by interval."""
@@ -306,9 +310,9 @@ class _Planner:
             few=np.ascontiguousarray(few),
             many=np.ascontiguousarray(many),
             child=_joined(self._children),
-            child_start=_starts(self._children),
+            child_start=firsts([len(each) for each in self._children]),
             context=_joined(self._contexts),
-            context_start=_starts(self._contexts),
+            context_start=firsts([len(each) for each in self._contexts]),
             capacity=self._capacity(),
             root=self.nodes.roots(),
             cell=self.nodes.cells(),
@@ -371,7 +375,3 @@ def _label(tree: Tree) -> str:
 
 def _joined(lists: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.concatenate([np.array(each, np.int32) for each in lists])
-
-
-def _starts(lists: Sequence[Sequence[int]]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    return np.array([0, *accumulate(len(each) for each in lists)], np.int32)
