@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from caloforge.cli import complete
 from caloforge.cli.beams import beam_of
-from caloforge.cli.common import print_table
+from caloforge.cli.checks import check_model
+from caloforge.cli.common import energy_range, print_table
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
+from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from caloforge.beam import Beam
+    from caloforge.events import Events
+    from caloforge.geant4 import Simulation
+    from caloforge.integration import FastSettings
 
 __all__ = ["simulate"]
 
@@ -38,25 +45,39 @@ def simulate(
             autocompletion=complete.geometry,
         ),
     ],
-    energy: Annotated[str, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")],
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many showers.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write, in caloforge's own format.")],
+    energy: Annotated[
+        str | None, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many showers; with --events by default all of the file."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Events of several particles in place of --energy: a table (CSV) of event, particle, energy "
+            "in GeV, and perhaps theta, phi in degrees, x, y in mm.",
+        ),
+    ] = None,
     particle: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="gamma, e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ...",
+            help="gamma (default), e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ...",
             autocompletion=complete.particle,
         ),
-    ] = "gamma",
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="DEGREES",
-            help="Angle from the perpendicular: 20, or a range 0:60; with --phi also -30:30, to both sides.",
+            help="Angle from the perpendicular, default 0: 20, or a range 0:60; with --phi also -30:30, to "
+            "both sides.",
         ),
-    ] = "0",
+    ] = None,
     phi: Annotated[
         str | None,
         typer.Option(metavar="DEGREES", help="Azimuth; default 0, or the full turn for a range of theta."),
@@ -82,6 +103,24 @@ def simulate(
             help="Radiation lengths of silicon in a plate 1 m in front of the calorimeter: early showers.",
         ),
     ] = 0.0,
+    fast: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL:TAG|FOLDER",
+            help="A trained model that takes over the particles it knows at the front face; read-out cells.",
+            autocompletion=complete.trained_model,
+        ),
+    ] = None,
+    fast_particles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="With --fast: which particles, as gamma,e-; default: all it knows."
+        ),
+    ] = None,
+    fast_energy: Annotated[
+        str | None,
+        typer.Option(metavar="GeV", help="With --fast: which energies, as 10:50; default: all it knows."),
+    ] = None,
     geant4_data: Annotated[
         Path | None,
         typer.Option(
@@ -107,41 +146,126 @@ def simulate(
       --theta -30:30 --phi 90 --count 1000 --scoring cells --out clic.h5
     caloforge simulate --geometry clic-51x51x25 --particle e- --energy 2:20 \
       --upstream 0.3 --count 1000 --scoring cells --out early.h5
+    caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
+      --fast mosaic:siw-ecal --out fast.h5
+    caloforge simulate --geometry siw-ecal --events jets.csv \
+      --fast caloclouds-2-cm:siw-ecal --out jets.h5
     """
+    beam, total = _beam(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
+    settings = _fast(fast, fast_particles, fast_energy)
+    check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
-    from caloforge.geant4 import simulate as run
     from caloforge.geometry import load_geometry
 
-    check_room(out, count)
     simulation = Simulation(
         geometry=load_geometry(geometry),
-        beam=beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle),
+        beam=beam,
         seed=seed,
         scoring=scoring.value,
-        readout=readout,
+        readout=readout or fast is not None,
         data=geant4_data,
         upstream=Upstream(upstream),
     )
-    watch = Watch("simulating", count)
-    run(simulation, out=out, count=count, processes=processes, force=force, progress=watch.progress)
+    watch = Watch("simulating", total)
+    _run(
+        simulation, settings, out=out, count=total, processes=processes, force=force, progress=watch.progress
+    )
     _summarise(out, watch)
+
+
+def _beam(
+    energy: str | None,
+    count: int | None,
+    events: Path | None,
+    *,
+    log: bool,
+    theta: str | None,
+    phi: str | None,
+    particle: str | None,
+) -> tuple[Beam | Events, int]:
+    """What is shot, and how often."""
+    if energy is not None and events is None:
+        if count is None:
+            raise ConfigError("--count is missing: it says how many showers to simulate.")
+        return beam_of(
+            energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma"
+        ), count
+    if energy is not None or events is None:
+        raise ConfigError("Give either --energy (with --count) or --events FILE: they say what is shot.")
+    others = {"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle}
+    if given := [option for option, value in others.items() if value is not None]:
+        msg = f"--events takes particles, energies and angles from the file: leave {', '.join(given)} out."
+        raise ConfigError(msg)
+    from caloforge.formats.event_list import read_events
+
+    listed = read_events(events)
+    if count is not None and count > len(listed):
+        raise ConfigError(bad("--count", got=count, expected=f"at most the {len(listed)} events of {events}"))
+    return listed, count or len(listed)
+
+
+def _fast(model: str | None, particles: str | None, energy: str | None) -> FastSettings | None:
+    if model is None:
+        if particles is not None or energy is not None:
+            raise ConfigError(
+                "--fast-particles and --fast-energy need --fast MODEL: give it, or leave them out."
+            )
+        return None
+    check_model(model)
+    from caloforge.integration import FastSettings
+
+    span = None if energy is None else energy_range(energy, what="--fast-energy")
+    return FastSettings(
+        model,
+        particles=None if particles is None else tuple(name.strip() for name in particles.split(",")),
+        energies=None if span is None else (span.low, span.high),
+    )
+
+
+def _run(simulation: Simulation, settings: FastSettings | None, **options: Any) -> None:
+    if settings is None:
+        from caloforge.geant4 import simulate as run
+
+        run(simulation, **options)
+        return
+    from caloforge.integration import simulate_fast
+
+    simulate_fast(simulation, settings, **options)
 
 
 def _summarise(out: Path, watch: Watch) -> None:
     wall = watch.wall
-    fraction, hits, cpu = _columns(out)
+    columns = _columns(out)
+    fraction, hits, cpu = columns["fraction"], columns["hits"], columns["geant4_cpu_seconds"]
     rows = [
         ("showers", f"{len(fraction)}"),
         ("visible fraction", _mean_and_error(fraction)),
         ("hits per shower", _mean_and_error(hits)),
         ("CPU time", f"{1e3 * cpu.mean():.3g} ms per shower"),
+        *_fast_rows(columns),
         ("wall-clock time", wall),
     ]
     print_table(("", ""), rows, title=str(out))
 
 
-def _columns(out: Path) -> list[NDArray[np.float64]]:
-    """Visible fraction, number of hits and CPU seconds of every shower."""
+def _fast_rows(columns: dict[str, NDArray[np.float64]]) -> list[tuple[str, str]]:
+    """What the model did, and why it did not do the rest."""
+    if "fast_replaced" not in columns:
+        return []
+    reasons = {
+        name.removeprefix("fast_out_of_"): int(v.sum()) for name, v in columns.items() if "_out_of_" in name
+    }
+    rest = ", ".join(f"{count} {name}" for name, count in reasons.items() if count)
+    energy = columns["fast_replaced_energy"].sum() / columns["fast_primary_energy"].sum()
+    return [
+        ("of the model", f"{1e3 * columns['fast_cpu_seconds'].mean():.3g} ms per shower"),
+        ("replaced", f"{int(columns['fast_replaced'].sum())} particles, {100 * energy:.3g} % of the energy"),
+        ("not replaced for", rest or "nothing"),
+    ]
+
+
+def _columns(out: Path) -> dict[str, NDArray[np.float64]]:
+    """Visible fraction, number of hits, and what was noted of every shower."""
     import numpy as np
 
     from caloforge.formats import open_showers
@@ -150,8 +274,8 @@ def _columns(out: Path) -> list[NDArray[np.float64]]:
     with open_showers(out) as reader:
         for block in reader.blocks():
             fraction = block.visible_energy / block.incident.energy
-            parts.append(np.stack([fraction, block.n_hits, block.extras["geant4_cpu_seconds"]]))
-    return list(np.concatenate(parts, axis=1))
+            parts.append({"fraction": fraction, "hits": block.n_hits, **block.extras})
+    return {name: np.concatenate([part[name] for part in parts]).astype(float) for name in parts[0]}
 
 
 def _mean_and_error(values: NDArray[np.float64]) -> str:

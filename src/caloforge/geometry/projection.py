@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,30 @@ if TYPE_CHECKING:
 
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["check_cells", "cut_cells", "place", "project", "to_cells", "to_dense", "to_points"]
+__all__ = [
+    "Deposits",
+    "check_cells",
+    "cut_cells",
+    "deposits",
+    "from_sums",
+    "place",
+    "project",
+    "to_cells",
+    "to_dense",
+    "to_points",
+]
+
+
+class Deposits(NamedTuple):
+    """Energies in read-out cells, several in one cell perhaps.
+
+    Attributes:
+        keys: Number of the shower times the number of cells, plus the cell, ``(H,)`` int64.
+        energy: On the scale of the read-out [MeV], ``(H,)`` float32.
+    """
+
+    keys: NDArray[np.int64]
+    energy: NDArray[np.float32]
 
 
 def place(
@@ -52,15 +75,30 @@ def project(showers: Showers, geometry: Geometry) -> Showers:
     Raises:
         DataError: The showers are cells already.
     """
-    points = _points_of(showers)
-    layer = geometry.layer_of(points[:, 2])
-    cells = geometry.find_cells(points[:, 0], points[:, 1], layer)
-    inside = np.flatnonzero(cells >= 0)
-    scale = showers.meta.sampling_fraction / geometry.sampling_fraction
-    keys = showers.shower[inside] * geometry.n_cells + cells[inside]
-    keys, energy = _sum_by_key(keys, showers.energy[inside] * np.float32(scale))
+    _points_of(showers)
+    keys, energy = _sum_by_key(*deposits(showers, geometry))
     above = (energy >= geometry.threshold) & (energy > 0)
-    return _from_keys(showers, geometry, keys[above], energy[above])
+    return from_sums(showers, geometry, Deposits(keys[above], energy[above]))
+
+
+def deposits(showers: Showers, geometry: Geometry) -> Deposits:
+    """What points or cells leave in the read-out cells of ``geometry``, hit after hit.
+
+    Points outside of the window are lost; no threshold is applied.
+
+    Raises:
+        GeometryError: The cells belong to another geometry.
+    """
+    cells = _found(showers, geometry) if showers.cells is None else _cells_of(showers, geometry)
+    inside = np.flatnonzero(cells >= 0)
+    scale = np.float32(showers.meta.sampling_fraction / geometry.sampling_fraction)
+    keys = showers.shower[inside] * geometry.n_cells + cells[inside]
+    return Deposits(keys, showers.energy[inside] * scale)
+
+
+def _found(showers: Showers, geometry: Geometry) -> NDArray[np.int64]:
+    points = _points_of(showers)
+    return geometry.find_cells(points[:, 0], points[:, 1], geometry.layer_of(points[:, 2]))
 
 
 def cut_cells(showers: Showers, geometry: Geometry) -> Showers:
@@ -153,10 +191,9 @@ def _sum_by_key(
     return keys[first], sums.astype(np.float32)
 
 
-def _from_keys(
-    showers: Showers, geometry: Geometry, keys: NDArray[np.int64], energy: NDArray[np.float32]
-) -> Showers:
-    counts = np.bincount(keys // geometry.n_cells, minlength=len(showers))
+def from_sums(showers: Showers, geometry: Geometry, sums: Deposits) -> Showers:
+    """Showers of the particles of ``showers`` whose hits are ``sums``, one a cell, by rising keys."""
+    counts = np.bincount(sums.keys // geometry.n_cells, minlength=len(showers))
     meta = replace(
         showers.meta,
         geometry=geometry.name,
@@ -168,8 +205,8 @@ def _from_keys(
     return Showers(
         incident=showers.incident,
         offsets=np.concatenate([[0], np.cumsum(counts)]),
-        energy=energy,
-        cells=(keys % geometry.n_cells).astype(np.int32),
+        energy=sums.energy,
+        cells=(sums.keys % geometry.n_cells).astype(np.int32),
         meta=meta,
         extras=showers.extras,
     )
