@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from caloforge.errors import ConfigError, DataError
+from caloforge.errors import ConfigError, DataError, GeometryError
 from caloforge.geometry import geometry_from_dict, load_geometry
 from caloforge.integration import FastSimulation, Reason
 from caloforge.integration.catching import Catcher
 from caloforge.integration.collecting import collect
+from caloforge.integration.pairs import find_pairs, pair_masses
 from caloforge.integration.placing import placed
+from caloforge.integration.profiles import profiles
 from caloforge.integration.samples import PION_MASS, jets, neutral_pions, single_photons
 from caloforge.particles import pdg_code
 from caloforge.showers import FROM_GEANT4, FROM_MODEL, Incident, ShowerMeta, Showers
@@ -345,3 +347,56 @@ def test_events_depend_on_their_number_alone() -> None:
         few, many = make(3), make(10)[:3]
         np.testing.assert_array_equal(few.impact, many.impact)
         np.testing.assert_array_equal(few.particles.energy, many.particles.energy)
+
+
+# what both ways are compared by
+
+
+def two_clusters(geometry: Geometry) -> Showers:
+    """Layer 5, columns 11 and 17 of row 15: 3 and 1 MeV in the middle, a tenth of it in four cells beside."""
+    cells, energy = [], []
+    for column, peak in ((11, 3.0), (17, 1.0)):
+        middle = 5 * 900 + column * 30 + 15
+        cells += [middle - 30, middle - 1, middle, middle + 1, middle + 30]
+        energy += [0.1 * peak, 0.1 * peak, peak, 0.1 * peak, 0.1 * peak]
+    meta = ShowerMeta(geometry.name, geometry.fingerprint)
+    return Showers(Incident.of(1e3), np.array([0, 10]), energy, cells=cells, meta=meta)
+
+
+def test_two_clusters_and_their_mass(siw: Geometry) -> None:
+    """Six cells apart at 100 mm and the depth of layer 5: m^2 = 2 E1 E2 (1 - cos)."""
+    pairs = find_pairs(two_clusters(siw), siw)
+    np.testing.assert_allclose(pairs.energy, [[4.2, 1.4]], rtol=1e-3)
+    np.testing.assert_allclose(
+        pairs.centre[0], [[-3.5 * PITCH, PITCH / 2], [2.5 * PITCH, PITCH / 2]], atol=0.02
+    )
+    assert pairs.depth[0] == pytest.approx(siw.layer_z[5])
+    away = [np.array([x * PITCH, PITCH / 2, 100 + siw.layer_z[5]]) for x in (-3.5, 2.5)]
+    cosine = away[0] @ away[1] / np.linalg.norm(away[0]) / np.linalg.norm(away[1])
+    expected = math.sqrt(2 * 4.2 * 1.4 * (1 - cosine)) / 0.02
+    assert pair_masses(pairs, response=0.02, distance=100.0)[0] == pytest.approx(expected, rel=2e-3)
+
+
+def test_one_cluster_is_no_pair(siw: Geometry) -> None:
+    alone = two_clusters(siw).keep(np.arange(10) < 5)
+    pairs = find_pairs(alone, siw)
+    assert np.isnan(pairs.energy).all()
+    assert np.isnan(pair_masses(pairs, response=1.0, distance=1.0)).all()
+    with pytest.raises(GeometryError, match="expected equal layers of rectangular cells"):
+        find_pairs(alone, load_geometry("cylinder-ds2"))
+
+
+def test_profiles_by_hand(siw: Geometry) -> None:
+    """Thick plates, from layer 20 on, count twice; rings are about the event's own centre."""
+    meta = ShowerMeta(siw.name, siw.fingerprint)
+    cells = [15 * 30 + 15, 17 * 30 + 15, 25 * 900 + 16 * 30 + 15]
+    extras = {"geant4_cpu_seconds": np.array([9.0, 0.5]), "fast_cpu_seconds": np.array([1.0, 0.0])}
+    showers = Showers(
+        Incident.of([10.0, 20.0]), np.array([0, 3, 3]), [1.0, 1.0, 2.0], cells=cells, meta=meta, extras=extras
+    )
+    found = profiles([showers[:1], showers[1:]], siw, edges=np.array([0.0, 1.0, 10.0]))
+    assert found.weighted.tolist() == [6.0, 0.0]
+    assert found.hits.tolist() == [3, 0]
+    assert found.depth[0, [0, 25]].tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(found.width, [[2.0, 2.0], [0, 0]])
+    assert found.rate == 2.0  # the first event is left out

@@ -21,7 +21,7 @@ PION_MASS = 134.9768
 """Of the neutral pion [MeV] (Particle Data Group)."""
 
 _JET = (22, 22, 22, 11, -11, 211, -211, 211, -211)
-_VERTEX = 1800.0  # mm in front of the front face, as far as a barrel is from its beam
+_VERTEX = 2400.0  # mm in front of the front face, as far as the end cap of a large detector is
 
 
 def single_photons(

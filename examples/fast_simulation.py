@@ -1,0 +1,224 @@
+"""The same events in Geant4 and with a model in it, compared.
+
+    python examples/fast_simulation.py caloclouds-2-cm:siw-ecal --out both-ways
+
+Single photons at several angles and places, pairs of photons of neutral pions, and something like jets, of
+which the model takes over what it knows. Jets need the data sets of hadrons: without them they are left out.
+Prints a table, writes ``both-ways.png`` and the events themselves; what is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from caloforge.errors import MissingDependencyError
+from caloforge.formats import open_showers
+from caloforge.geant4 import Simulation
+from caloforge.geant4 import simulate as simulate_full
+from caloforge.integration import FastSettings, simulate_fast
+from caloforge.integration.pairs import find_pairs, pair_masses
+from caloforge.integration.profiles import Profiles, profiles
+from caloforge.integration.samples import PION_MASS, jets, neutral_pions, single_photons
+from caloforge.report.curves import histogram, shower_mean
+from caloforge.report.ratio import Axis, ratio_figure
+from caloforge.report.style import png, style
+from caloforge.units import DEGREE
+from caloforge.zoo import load_simulator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from caloforge.events import Events
+    from caloforge.geometry import Geometry
+
+VERTEX = 2400.0  # mm in front of the calorimeter, as far as an end cap is
+RINGS = np.arange(0.0, 61.0, 5.0)
+MASSES = np.arange(60.0, 221.0, 8.0)
+KINDS = ("photons", "pions", "jets")
+
+
+def events_of(kind: str, count: int, seed: int) -> Events:
+    """Photons of 12 to 80 GeV at 0, 20 and 40 degrees; pions of 30 to 45 GeV; jets of 150 GeV."""
+    if kind == "photons":
+        angles = np.array([0.0, 20.0, 40.0]) * DEGREE
+        return single_photons(count, energy=(12e3, 80e3), angles=angles, spread=20.0, seed=seed)
+    if kind == "pions":
+        return neutral_pions(
+            count, energy=(30e3, 45e3), spread=15.0, seed=seed, asymmetry=0.3, distance=VERTEX
+        )
+    return jets(count, energy=150e3, spread=12.0, seed=seed, distance=VERTEX)
+
+
+class Runs:
+    """Makes the events of one kind, both ways, in files of a folder.
+
+    Args:
+        arguments: Of the command line.
+        geometry: Of the model.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, geometry: Geometry) -> None:
+        self.folder: Path = arguments.out
+        self.geometry, self.arguments = geometry, arguments
+        self.settings = FastSettings(arguments.model)
+
+    def both(self, kind: str, scoring: str, count: int) -> tuple[Path, Path]:
+        """Files of Geant4 alone and of both."""
+        simulation = Simulation(
+            self.geometry,
+            events_of(kind, count, self.arguments.seed),
+            seed=self.arguments.seed,
+            scoring=scoring,  # type: ignore[arg-type]
+            readout=scoring == "steps",
+            data=self.arguments.geant4_data,
+        )
+        full, fast = (self.folder / f"{kind}-{scoring}-{way}.h5" for way in ("full", "fast"))
+        if not full.exists():
+            simulate_full(simulation, out=full, count=count)
+        if not fast.exists():
+            simulate_fast(simulation, self.settings, out=fast, count=count)
+        return full, fast
+
+    def profiles(self, path: Path) -> Profiles:
+        """What is compared of a file."""
+        with open_showers(path) as reader:
+            return profiles(reader.blocks(), self.geometry, edges=RINGS)
+
+    def masses(self, path: Path, response: float) -> np.ndarray:
+        """Masses of pairs of reconstructed clusters [MeV], without events of one cluster."""
+        with open_showers(path) as reader:
+            parts = [
+                pair_masses(find_pairs(block, self.geometry), response=response, distance=VERTEX)
+                for block in reader.blocks(100)
+            ]
+        found = np.concatenate(parts)
+        return found[np.isfinite(found)]
+
+
+def figures(kind: str, full: Profiles, fast: Profiles) -> list[Figure]:
+    """Response, hits, depth and width of one kind of events."""
+    drawn = []
+    for name, label in (("weighted", "weighted energy / energy"), ("hits", "cells above threshold")):
+        values = [getattr(p, name) / (p.energy if name == "weighted" else 1.0) for p in (full, fast)]
+        low, high = np.quantile(np.concatenate(values), [0.005, 0.995])
+        edges = np.linspace(low, high + 1e-9 * abs(high), 16)
+        axis = Axis(f"{label} ({kind})", "share of the events")
+        curves = [histogram(v, edges) for v in values]
+        drawn.append(ratio_figure(edges, curves[0], {"with the model": curves[1]}, axis))
+    layers = np.arange(full.depth.shape[1] + 1) - 0.5
+    for name, edges, label in (("depth", layers, "layer"), ("width", RINGS, "distance to the centre [mm]")):
+        curves = [shower_mean(getattr(p, name)) for p in (full, fast)]
+        axis = Axis(f"{label} ({kind})", "mean energy [MeV]", log_y=name == "width")
+        drawn.append(ratio_figure(edges, curves[0], {"with the model": curves[1]}, axis))
+    return drawn
+
+
+def mass_figure(full: np.ndarray, fast: np.ndarray) -> Figure:
+    """Masses of pairs of clusters."""
+    axis = Axis("mass of two clusters [MeV]", "share of the events")
+    curves = [histogram(values, MASSES) for values in (full, fast)]
+    mark = (PION_MASS, "neutral pion")
+    return ratio_figure(MASSES, curves[0], {"with the model": curves[1]}, axis, mark=mark)
+
+
+def mounted(rows: list[list[bytes]]) -> Image.Image:
+    """Pictures in rows."""
+    images = [[Image.open(io.BytesIO(data)).convert("RGB") for data in row] for row in rows]
+    width = max(sum(i.width for i in row) for row in images)
+    whole = Image.new("RGB", (width, sum(row[0].height for row in images)), "white")
+    top = 0
+    for row in images:
+        left = 0
+        for image in row:
+            whole.paste(image, (left, top))
+            left += image.width
+        top += row[0].height
+    return whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.LANCZOS)
+
+
+def pull(a: np.ndarray, b: np.ndarray) -> str:
+    """Mean of b over that of a, less one, with its error."""
+    error = np.hypot(a.std() / len(a) ** 0.5 / a.mean(), b.std() / len(b) ** 0.5 / b.mean())
+    return f"{100 * (b.mean() / a.mean() - 1):+.1f} ± {100 * error:.1f} %"
+
+
+def tell(kind: str, full: Profiles, fast: Profiles) -> None:
+    """Print the comparison of one kind."""
+    response = [p.weighted / p.energy for p in (full, fast)]
+    radius = [(p.width @ (0.5 * (RINGS[1:] + RINGS[:-1]))) / p.width.sum(axis=1) for p in (full, fast)]
+    depth = [(p.depth @ np.arange(p.depth.shape[1])) / p.depth.sum(axis=1) for p in (full, fast)]
+    share = fast.replaced_energy.sum() / fast.energy.sum()
+    print(
+        f"\n{kind}: {len(full.energy)} events, {fast.replaced.sum():.0f} particles replaced, "
+        f"{100 * share:.1f} % of the energy"
+    )
+    print(f"  response          {response[0].mean():.5f}  {pull(*response)}")
+    print(
+        f"  its width         {100 * response[0].std() / response[0].mean():.2f} %  "
+        f"{100 * response[1].std() / response[1].mean():.2f} %"
+    )
+    print(f"  hits              {full.hits.mean():.1f}  {pull(full.hits, fast.hits)}")
+    print(f"  depth [layers]    {depth[0].mean():.2f}  {pull(*depth)}")
+    print(f"  mean radius [mm]  {radius[0].mean():.2f}  {pull(*radius)}")
+
+
+def arguments_of() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("model", help="a trained model, see `caloforge models`")
+    parser.add_argument("--out", type=Path, default=Path("both-ways"))
+    parser.add_argument("--events", type=int, default=200, help="of every kind")
+    parser.add_argument("--timed", type=int, default=40, help="events of every kind for the clock")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--geant4-data", type=Path, default=None)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make the events, compare, draw."""
+    logging.basicConfig(level=logging.WARNING)
+    arguments = arguments_of()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    runs = Runs(arguments, load_simulator(arguments.model).geometry)
+    rows = []
+    with style():
+        for kind in KINDS:
+            try:
+                files = runs.both(kind, "steps", arguments.events)
+                timed = [runs.profiles(path) for path in runs.both(kind, "cells", arguments.timed)]
+            except MissingDependencyError as error:
+                print(f"{kind} are left out: {error}")
+                continue
+            full, fast = (runs.profiles(path) for path in files)
+            tell(kind, full, fast)
+            print(
+                f"  events a second   {timed[0].rate:.3g} in Geant4, {timed[1].rate:.3g} with the model (x "
+                f"{timed[1].rate / timed[0].rate:.3g}), one core, cells summed in C++"
+            )
+            print(
+                f"                    {full.rate:.3g} in Geant4, {fast.rate:.3g} with the model (x "
+                f"{fast.rate / full.rate:.3g}), steps in Python"
+            )
+            rows.append([png(figure) for figure in figures(kind, full, fast)])
+            if kind == "pions":
+                response = full.weighted.sum() / full.energy.sum()
+                masses = [runs.masses(path, response) for path in files]
+                for way, mass in zip(("Geant4", "with the model"), masses, strict=True):
+                    middle = mass[(mass > 90) & (mass < 180)]
+                    print(
+                        f"  mass, {way}: {len(mass)} pairs of clusters, {middle.mean():.1f} ± "
+                        f"{middle.std() / len(middle) ** 0.5:.1f} MeV, width {middle.std():.1f} MeV"
+                    )
+                rows[-1].append(png(mass_figure(*masses)))
+    mounted(rows).save(arguments.out / "both-ways.png")
+
+
+if __name__ == "__main__":
+    main()
