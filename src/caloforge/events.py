@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError, bad
+from caloforge.particles import MIXED
 from caloforge.showers import Incident
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SEVERAL", "Events"]
-
-SEVERAL = 0
-"""The particle code of an event of different kinds of particles."""
+__all__ = ["Events"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Events:
         """Every event as one particle.
 
         Kinetic energies are summed; the direction is that of the sum of directions weighted with them; the
-        code is that of its particles, or ``SEVERAL``.
+        code is that of its particles, or ``MIXED``.
         """
         if not len(self):
             return self.particles
@@ -103,5 +101,5 @@ class Events:
             np.add.reduceat(energy, starts),
             np.where(alike, self.particles.theta[starts], np.arctan2(np.hypot(x, y), z)),
             np.where(alike, self.particles.phi[starts], np.arctan2(y, x)),
-            np.where(lowest == highest, lowest, SEVERAL),
+            np.where(lowest == highest, lowest, MIXED),
         )

@@ -230,7 +230,11 @@ def test_the_command_says_what_was_replaced_and_why_the_rest_was_not(data: Path,
     result = run(data, "--events", str(table), "--fast", "mosaic:siw-ecal", "--out", str(out))
     assert result.exit_code == 0, result.output
     assert "2 particles, 65 % of the energy" in " ".join(result.stdout.split())
-    assert "1 energy, 1 particle, 1 place" in " ".join(result.stdout.split())
+    reasons = "not 1 for their energy, 1 for their particle, 1 for their place"
+    assert reasons in " ".join(result.stdout.split())
+    inspected = CliRunner().invoke(app, ["inspect", str(out)])
+    assert f"2 particles, 65 % of the energy; {reasons}" in " ".join(inspected.stdout.split())
+    assert "1 mixed, 2 gamma" in inspected.stdout
     showers = load(out)
     assert showers.extras["fast_replaced"].tolist() == [1, 0, 1]
     assert showers.incident.pdg.tolist() == [22, 22, 0]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from caloforge.errors import DataError, FormatError
-from caloforge.events import SEVERAL, Events
+from caloforge.events import Events
 from caloforge.formats.event_list import read_events
+from caloforge.particles import MIXED, particle_name
 from caloforge.showers import Incident
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def test_an_event_as_one_particle() -> None:
     np.testing.assert_allclose(whole.theta, [0, 0.3, 0], atol=1e-12)
     assert whole.phi[1] == 1
     assert whole.pdg.tolist() == [22, 11, 13]
-    assert Events.of(particles, event=[0, 0, 0, 1]).summary().pdg.tolist() == [SEVERAL, 13]
+    assert particle_name(MIXED) == "mixed"
+    assert Events.of(particles, event=[0, 0, 0, 1]).summary().pdg.tolist() == [MIXED, 13]
 
 
 def test_a_slice_of_events() -> None:

@@ -250,17 +250,13 @@ def _summarise(out: Path, watch: Watch) -> None:
 
 def _fast_rows(columns: dict[str, NDArray[np.float64]]) -> list[tuple[str, str]]:
     """What the model did, and why it did not do the rest."""
+    from caloforge.formats.simulated import replaced_text
+
     if "fast_replaced" not in columns:
         return []
-    reasons = {
-        name.removeprefix("fast_out_of_"): int(v.sum()) for name, v in columns.items() if "_out_of_" in name
-    }
-    rest = ", ".join(f"{count} {name}" for name, count in reasons.items() if count)
-    energy = columns["fast_replaced_energy"].sum() / columns["fast_primary_energy"].sum()
     return [
-        ("of the model", f"{1e3 * columns['fast_cpu_seconds'].mean():.3g} ms per shower"),
-        ("replaced", f"{int(columns['fast_replaced'].sum())} particles, {100 * energy:.3g} % of the energy"),
-        ("not replaced for", rest or "nothing"),
+        ("CPU time of the model", f"{1e3 * columns['fast_cpu_seconds'].mean():.3g} ms per shower"),
+        ("by the model", replaced_text({name: float(v.sum()) for name, v in columns.items()})),
     ]
 
 
