@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.beams import beam_of
-from caloforge.cli.checks import check_model
-from caloforge.cli.common import energy_range, print_table
+from caloforge.cli.common import print_table
+from caloforge.cli.shots import fast_of, shots_of
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
-from caloforge.errors import ConfigError, bad
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from caloforge.beam import Beam
-    from caloforge.events import Events
     from caloforge.geant4 import Simulation
     from caloforge.integration import FastSettings
 
@@ -151,8 +147,8 @@ def simulate(
     caloforge simulate --geometry siw-ecal --events jets.csv \
       --fast caloclouds-2-cm:siw-ecal --out jets.h5
     """
-    beam, total = _beam(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
-    settings = _fast(fast, fast_particles, fast_energy)
+    beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
+    settings = fast_of(fast, fast_particles, fast_energy)
     check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
     from caloforge.geometry import load_geometry
@@ -171,55 +167,6 @@ def simulate(
         simulation, settings, out=out, count=total, processes=processes, force=force, progress=watch.progress
     )
     _summarise(out, watch)
-
-
-def _beam(
-    energy: str | None,
-    count: int | None,
-    events: Path | None,
-    *,
-    log: bool,
-    theta: str | None,
-    phi: str | None,
-    particle: str | None,
-) -> tuple[Beam | Events, int]:
-    """What is shot, and how often."""
-    if energy is not None and events is None:
-        if count is None:
-            raise ConfigError("--count is missing: it says how many showers to simulate.")
-        return beam_of(
-            energy=energy, log=log, theta=theta or "0", phi=phi, particle=particle or "gamma"
-        ), count
-    if energy is not None or events is None:
-        raise ConfigError("Give either --energy (with --count) or --events FILE: they say what is shot.")
-    others = {"--log": log or None, "--theta": theta, "--phi": phi, "--particle": particle}
-    if given := [option for option, value in others.items() if value is not None]:
-        msg = f"--events takes particles, energies and angles from the file: leave {', '.join(given)} out."
-        raise ConfigError(msg)
-    from caloforge.formats.event_list import read_events
-
-    listed = read_events(events)
-    if count is not None and count > len(listed):
-        raise ConfigError(bad("--count", got=count, expected=f"at most the {len(listed)} events of {events}"))
-    return listed, count or len(listed)
-
-
-def _fast(model: str | None, particles: str | None, energy: str | None) -> FastSettings | None:
-    if model is None:
-        if particles is not None or energy is not None:
-            raise ConfigError(
-                "--fast-particles and --fast-energy need --fast MODEL: give it, or leave them out."
-            )
-        return None
-    check_model(model)
-    from caloforge.integration import FastSettings
-
-    span = None if energy is None else energy_range(energy, what="--fast-energy")
-    return FastSettings(
-        model,
-        particles=None if particles is None else tuple(name.strip() for name in particles.split(",")),
-        energies=None if span is None else (span.low, span.high),
-    )
 
 
 def _run(simulation: Simulation, settings: FastSettings | None, **options: Any) -> None:

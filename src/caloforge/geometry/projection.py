@@ -23,6 +23,7 @@ __all__ = [
     "from_sums",
     "place",
     "project",
+    "summed",
     "to_cells",
     "to_dense",
     "to_points",
@@ -76,9 +77,9 @@ def project(showers: Showers, geometry: Geometry) -> Showers:
         DataError: The showers are cells already.
     """
     _points_of(showers)
-    keys, energy = _sum_by_key(*deposits(showers, geometry))
-    above = (energy >= geometry.threshold) & (energy > 0)
-    return from_sums(showers, geometry, Deposits(keys[above], energy[above]))
+    sums, _, _ = summed(deposits(showers, geometry))
+    above = (sums.energy >= geometry.threshold) & (sums.energy > 0)
+    return from_sums(showers, geometry, Deposits(sums.keys[above], sums.energy[above]))
 
 
 def deposits(showers: Showers, geometry: Geometry) -> Deposits:
@@ -181,14 +182,13 @@ def _points_of(showers: Showers) -> NDArray[np.float32]:
     return showers.points
 
 
-def _sum_by_key(
-    keys: NDArray[np.int64], energy: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    order = np.argsort(keys, kind="stable")
-    keys, energy = keys[order], energy[order]
+def summed(parts: Deposits) -> tuple[Deposits, NDArray[np.int64], NDArray[np.int64]]:
+    """Sums in every cell by rising keys; the order of the parts in them, and where every sum's begin."""
+    order = np.argsort(parts.keys, kind="stable")
+    keys, energy = parts.keys[order], parts.energy[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
     sums = np.add.reduceat(energy.astype(np.float64), first) if len(first) else energy
-    return keys[first], sums.astype(np.float32)
+    return Deposits(keys[first], sums.astype(np.float32)), order, first
 
 
 def from_sums(showers: Showers, geometry: Geometry, sums: Deposits) -> Showers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.geometry import Deposits, deposits, from_sums
+from caloforge.geometry import Deposits, deposits, from_sums, summed
 from caloforge.showers import FROM_GEANT4, FROM_MODEL
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ def _totals(part: Deposits, showers: Showers, geometry: Geometry) -> NDArray[np.
 
 def _summed(parts: list[tuple[Deposits, int]]) -> tuple[Deposits, NDArray[np.uint8]]:
     """Sums and sources by rising keys."""
-    keys = np.concatenate([part.keys for part, _ in parts])
-    energy = np.concatenate([part.energy for part, _ in parts])
+    joined = Deposits(*(np.concatenate(column) for column in zip(*(part for part, _ in parts), strict=True)))
     bits = np.concatenate([np.full(len(part.keys), bit, np.uint8) for part, bit in parts])
-    if not len(keys):
-        return Deposits(keys, energy), bits
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    sums = np.add.reduceat(energy[order].astype(np.float64), first).astype(np.float32)
-    return Deposits(keys[first], sums), np.bitwise_or.reduceat(bits[order], first)
+    sums, order, first = summed(joined)
+    return sums, np.bitwise_or.reduceat(bits[order], first) if len(first) else bits
