@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 VERTEX = 2400.0  # mm in front of the calorimeter, as far as an end cap is
 RINGS = np.arange(0.0, 61.0, 5.0)
 MASSES = np.arange(60.0, 221.0, 8.0)
+PEAK = (100.0, 170.0)  # MeV
 KINDS = ("photons", "pions", "jets")
 
 
@@ -181,42 +182,55 @@ def arguments_of() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def tell_rates(full: tuple[Profiles, Profiles], fast: tuple[Profiles, Profiles]) -> None:
+    """Print events a second of one core, hits from steps in Python, and cells summed in C++."""
+    for n, scoring in ((1, "cells summed in C++"), (0, "steps in Python")):
+        rates = full[n].rate, fast[n].rate
+        print(
+            f"  events a second   {rates[0]:.3g} in Geant4, {rates[1]:.3g} with the model "
+            f"(x {rates[1] / rates[0]:.3g}), {scoring}"
+        )
+
+
+def tell_masses(masses: list[np.ndarray]) -> None:
+    """Print where the mass of two clusters lies, its peak alone."""
+    for way, found in zip(("Geant4", "with the model"), masses, strict=True):
+        peak = found[(found > PEAK[0]) & (found < PEAK[1])]
+        middle, width = (peak.mean(), peak.std()) if len(peak) else (np.nan, np.nan)
+        print(
+            f"  mass, {way}: {len(found)} pairs of clusters, {len(peak)} in the peak, {middle:.1f} ± "
+            f"{width / max(len(peak), 1) ** 0.5:.1f} MeV, width {width:.1f} MeV"
+        )
+
+
+def one_kind(runs: Runs, kind: str) -> list[bytes]:
+    """Make, compare and draw the events of one kind."""
+    files = runs.both(kind, "steps", runs.arguments.events)
+    timed = runs.both(kind, "cells", runs.arguments.timed)
+    full, fast = (tuple(map(runs.profiles, pair)) for pair in zip(files, timed, strict=True))
+    tell(kind, full[0], fast[0])
+    tell_rates(full, fast)
+    drawn = figures(kind, full[0], fast[0])
+    if kind == "pions":
+        response = full[0].weighted.sum() / full[0].energy.sum()
+        masses = [runs.masses(path, response) for path in files]
+        tell_masses(masses)
+        drawn.append(mass_figure(*masses))
+    return [png(figure) for figure in drawn]
+
+
 def main() -> None:
     """Make the events, compare, draw."""
     logging.basicConfig(level=logging.WARNING)
     arguments = arguments_of()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    runs = Runs(arguments, load_simulator(arguments.model).geometry)
-    rows = []
+    runs, rows = Runs(arguments, load_simulator(arguments.model).geometry), []
     with style():
         for kind in KINDS:
             try:
-                files = runs.both(kind, "steps", arguments.events)
-                timed = [runs.profiles(path) for path in runs.both(kind, "cells", arguments.timed)]
+                rows.append(one_kind(runs, kind))
             except MissingDependencyError as error:
                 print(f"{kind} are left out: {error}")
-                continue
-            full, fast = (runs.profiles(path) for path in files)
-            tell(kind, full, fast)
-            print(
-                f"  events a second   {timed[0].rate:.3g} in Geant4, {timed[1].rate:.3g} with the model (x "
-                f"{timed[1].rate / timed[0].rate:.3g}), one core, cells summed in C++"
-            )
-            print(
-                f"                    {full.rate:.3g} in Geant4, {fast.rate:.3g} with the model (x "
-                f"{fast.rate / full.rate:.3g}), steps in Python"
-            )
-            rows.append([png(figure) for figure in figures(kind, full, fast)])
-            if kind == "pions":
-                response = full.weighted.sum() / full.energy.sum()
-                masses = [runs.masses(path, response) for path in files]
-                for way, mass in zip(("Geant4", "with the model"), masses, strict=True):
-                    middle = mass[(mass > 90) & (mass < 180)]
-                    print(
-                        f"  mass, {way}: {len(mass)} pairs of clusters, {middle.mean():.1f} ± "
-                        f"{middle.std() / len(middle) ** 0.5:.1f} MeV, width {middle.std():.1f} MeV"
-                    )
-                rows[-1].append(png(mass_figure(*masses)))
     mounted(rows).save(arguments.out / "both-ways.png")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +27,6 @@ from caloforge.showers import FROM_GEANT4, FROM_MODEL, Incident
 from support.fake_simulator import FakeSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
@@ -269,3 +270,17 @@ def test_mistakes_are_told_in_a_sentence(
     assert result.exit_code != 0
     assert text in " ".join(result.output.split())
     assert not list(tmp_path.glob("a.h5*"))
+
+
+@pytest.mark.slow
+def test_the_example_compares_and_draws(hadrons: Path, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "examples" / "fast_simulation.py"
+    options = ["--out", tmp_path, "--events", "4", "--timed", "2", "--geant4-data", hadrons]
+    command = [sys.executable, script, "caloclouds-2-cm:siw-ecal", *options]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for kind in ("photons", "pions", "jets"):
+        assert f"{kind}: 4 events" in told
+        assert (tmp_path / f"{kind}-steps-fast.h5").exists()
+    assert told.count("events a second") == 6
+    assert told.count("mass, ") == 2
+    assert (tmp_path / "both-ways.png").stat().st_size > 50_000
