@@ -148,6 +148,16 @@ def test_a_pion_s_photons_are_caught_whoever_makes_them(data: Path, tmp_path: Pa
     np.testing.assert_allclose(extras["fast_primary_energy"], together, rtol=1e-9)
 
 
+def test_what_leaves_the_front_and_turns_round_in_the_border_is_no_arrival(
+    data: Path, tmp_path: Path, siw: Geometry
+) -> None:
+    """Inclined showers leave many soft electrons; some are scattered back where they leave."""
+    beam = Beam((900, 900), theta=(1.3, 1.4), pdg=22)
+    extras = shoot(FastWorker(Simulation(siw, beam, seed=2, data=data), FAKE), tmp_path, 0, 150).extras
+    assert extras["fast_out_of_energy"].tolist() == [1] * 150
+    np.testing.assert_allclose(extras["fast_simulated_energy"], 900)
+
+
 def test_what_a_plate_in_front_radiates_arrives_too(data: Path, tmp_path: Path, siw: Geometry) -> None:
     beam = Beam((20e3, 20e3), pdg=11)
     simulation = Simulation(siw, beam, seed=2, data=data, upstream=Upstream(0.5))

@@ -37,7 +37,8 @@ class Face(g4.G4VSensitiveDetector):  # type: ignore[misc]
 
     The vacuum is that of the world, no volume of its own: so a run that stops nothing takes the steps
     and the random numbers of one without a face. A step that ends on the front face and goes on inwards
-    is an arrival; a stopped particle has entered nothing and left nothing in a sensor.
+    is an arrival, unless it began there: so scatters a particle that leaves and turns round in the
+    border. A stopped particle has entered nothing and left nothing in a sensor.
 
     Args:
         stops: Called once for every arrival; whether the particle ends here.
@@ -48,10 +49,10 @@ class Face(g4.G4VSensitiveDetector):  # type: ignore[misc]
         self._stops = stops
 
     def ProcessHits(self, step: Any, history: Any) -> bool:  # noqa: N802, ARG002 (Geant4's names)
-        """Look at the end of a step in the vacuum."""
-        end = step.GetPostStepPoint()
+        """Look at the ends of a step in the vacuum."""
+        begin, end = step.GetPreStepPoint().GetPosition(), step.GetPostStepPoint()
         position, direction = end.GetPosition(), end.GetMomentumDirection()
-        if abs(position.z) > _ROUNDING or direction.z <= 0.0:
+        if begin.z > -_ROUNDING or abs(position.z) > _ROUNDING or direction.z <= 0.0:
             return False
         track = step.GetTrack()
         arrival = Arrival(
