@@ -176,6 +176,7 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("model", help="a trained model, see `caloforge models`")
     parser.add_argument("--out", type=Path, default=Path("both-ways"))
     parser.add_argument("--events", type=int, default=200, help="of every kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--timed", type=int, default=40, help="events of every kind for the clock")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--geant4-data", type=Path, default=None)
@@ -226,7 +227,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     runs, rows = Runs(arguments, load_simulator(arguments.model).geometry), []
     with style():
-        for kind in KINDS:
+        for kind in arguments.kinds:
             try:
                 rows.append(one_kind(runs, kind))
             except MissingDependencyError as error:
