@@ -165,7 +165,8 @@ def tell(kind: str, full: Profiles, fast: Profiles) -> None:
         f"  its width         {100 * response[0].std() / response[0].mean():.2f} %  "
         f"{100 * response[1].std() / response[1].mean():.2f} %"
     )
-    print(f"  hits              {full.hits.mean():.1f}  {pull(full.hits, fast.hits)}")
+    hits = [1e3 * p.hits / p.energy for p in (full, fast)]
+    print(f"  hits a GeV        {hits[0].mean():.2f}  {pull(*hits)}")
     print(f"  depth [layers]    {depth[0].mean():.2f}  {pull(*depth)}")
     print(f"  mean radius [mm]  {radius[0].mean():.2f}  {pull(*radius)}")
 
