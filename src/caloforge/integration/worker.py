@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from caloforge.blocks import Progress
     from caloforge.geant4.simulation import Simulation
     from caloforge.integration.fast import FastSimulation
@@ -63,11 +65,10 @@ class FastWorker:
             simulated, notes = shoot(start, stop), catcher.take()
             began = time.process_time()
             made = fast.showers(notes.caught, seed=self.simulation.seed)
-            seconds = time.process_time() - began
+            showers = collect(simulated, made, notes.caught.event, fast.geometry)
             extras = {f"fast_{name}": column for name, column in notes.columns.items()}
-            extras["fast_cpu_seconds"] = _shared(seconds, notes.columns["replaced"])
-            simulated = replace(simulated, extras={**simulated.extras, **extras})
-            return collect(simulated, made, notes.caught.event, fast.geometry)
+            extras["fast_cpu_seconds"] = _shared(time.process_time() - began, notes.columns["replaced"])
+            return replace(showers, extras={**showers.extras, **extras})
 
         return make
 
@@ -84,9 +85,10 @@ def _check_geometry(simulation: Simulation, fast: FastSimulation) -> None:
         raise GeometryError(bad("model", got=got, expected=expected, fix="name the geometry of the model"))
 
 
-def _shared(seconds: float, replaced: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The model's time, to every event by its particles."""
-    return (seconds * replaced / max(int(replaced.sum()), 1)).astype(np.float32)
+def _shared(seconds: float, replaced: NDArray[np.integer]) -> NDArray[np.float32]:
+    """The time of the model and of its hits, to every event by its replaced particles."""
+    share = replaced / replaced.sum() if replaced.any() else np.full(len(replaced), 1 / len(replaced))
+    return (seconds * share).astype(np.float32)
 
 
 def simulate_fast(
