@@ -7,6 +7,7 @@ from caloforge.nn.embeddings import FourierFeatures
 from caloforge.nn.epic import EPiCEncoder, EPiCLayer
 from caloforge.nn.flows import ConditionalFlow
 from caloforge.nn.image_flow import ImageFlow, ImageFlowConfig
+from caloforge.nn.local import LocalNet, Windows
 from caloforge.nn.masked import MADE
 from caloforge.nn.masked_flow import MaskedFlow, MaskedFlowConfig
 from caloforge.nn.mlp import mlp
@@ -30,6 +31,7 @@ __all__ = [
     "FourierFeatures",
     "ImageFlow",
     "ImageFlowConfig",
+    "LocalNet",
     "MaskedFlow",
     "MaskedFlowConfig",
     "MonotonicLRSTransform",
@@ -39,6 +41,7 @@ __all__ = [
     "SetSummaryConfig",
     "SplineFlow",
     "SplineFlowConfig",
+    "Windows",
     "gumbel",
     "gumbel_targets",
     "mlp",

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from pydantic import Field
 from torch import nn
+from torch.nn import functional
 
+from caloforge.nn.local import LocalNet
 from caloforge.nn.masked import MADE
 from caloforge.nn.rational_quadratic import rational_quadratic, spline_parameters
 from caloforge.records import Count, Record, Widths
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from caloforge.nn.local import Windows
 
 __all__ = ["MaskedFlow", "MaskedFlowConfig"]
 
@@ -34,6 +38,9 @@ class MaskedFlowConfig(Record):
     order: Literal["random", "reverse", "first"] = "random"
     """Of the features in the transformations: another random one in each, the features' own and the opposite
     one in turns, or always their own."""
+    local: int = Field(default=0, ge=0, le=16_384)
+    """Hidden features of a network of neighbouring cells that all cells share, beside the masked one; 0 for
+    none."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the random orders."""
 
@@ -48,58 +55,89 @@ class MaskedFlow(nn.Module):
         features: Size of the target ``F``.
         context: Size of the condition.
         config: Sizes.
+        windows: Neighbours of the features, where these are cells of an image.
     """
 
-    orders: Tensor
-
-    def __init__(self, features: int, context: int, config: MaskedFlowConfig) -> None:
+    def __init__(
+        self, features: int, context: int, config: MaskedFlowConfig, windows: Windows | None = None
+    ) -> None:
         super().__init__()
-        self.features, self.bound = features, config.bound
-        outputs = spline_parameters(config.bins)
-        self.networks = nn.ModuleList(
-            MADE(features, context, config.hidden, outputs) for _ in range(config.transforms)
-        )
-        self.register_buffer("orders", _orders(features, config))
+        self.features = features
+        rng = torch.Generator(device="cpu").manual_seed(config.seed)
+        orders = [_order(features, number, config.order, rng) for number in range(config.transforms)]
+        self.steps = nn.ModuleList(_Transform(context, order, config, windows) for order in orders)
 
-    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
-        """Log-densities ``(B,)`` of targets ``(B, F)`` given conditions ``(B, C)``."""
-        z, total = self._forward(x, context)
+    def log_prob(self, x: Tensor, context: Tensor, images: Tensor | None = None) -> Tensor:
+        """Log-densities ``(B,)`` of targets ``(B, F)`` given conditions ``(B, C)``.
+
+        Args:
+            x: Targets.
+            context: Conditions.
+            images: Those that local networks see, ``(B, images, F)``.
+        """
+        z, total = self._forward(x, context, images)
         return total - 0.5 * z.square().sum(1) - _HALF_LOG_TWO_PI * self.features
 
-    def sample(self, noise: Tensor, context: Tensor) -> Tensor:
+    def sample(self, noise: Tensor, context: Tensor, images: Tensor | None = None) -> Tensor:
         """Targets ``(B, F)`` out of standard normal noise ``(B, F)``."""
-        x = noise
-        for network, order in zip(reversed(self.networks), self.orders.flip(0), strict=True):
-            assert isinstance(network, MADE)  # for the type checker: a ModuleList forgets
-            drawn = self._inverse(network, x.T.contiguous(), context)
-            x = torch.empty_like(drawn).index_copy_(0, order, drawn).T
-        return x
+        x = noise.T
+        for step in reversed(self.steps):
+            assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
+            x = step.inverse(x, context, images)
+        return x.T
 
-    def _forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
         """Noise ``(B, F)``, and the logarithm of the Jacobian's determinant ``(B,)``."""
-        total = x.new_zeros(len(x))
-        for network, order in zip(self.networks, self.orders, strict=True):
-            ordered = x.index_select(1, order)
-            parameters = network(ordered, context)
-            z, ladj = rational_quadratic(ordered.T, parameters, bound=self.bound, dim=0)
-            x, total = z.T, total + ladj.sum(0)
-        return x, total
+        z, total = x.T, x.new_zeros(len(x))
+        for step in self.steps:
+            z, ladj = step(z, context, images)
+            total = total + ladj
+        return z.T, total
 
-    def _inverse(self, network: MADE, z: Tensor, context: Tensor) -> Tensor:
-        """Features ``(F, B)`` in a network's order out of its noise ``(F, B)``."""
-        steps = network.steps(context)
-        x = torch.empty_like(z)
+
+class _Transform(nn.Module):
+    """One transformation: features in an order of its own, out of networks that see earlier ones."""
+
+    order: Tensor
+
+    def __init__(
+        self, context: int, order: Tensor, config: MaskedFlowConfig, windows: Windows | None
+    ) -> None:
+        super().__init__()
+        self.bound, outputs = config.bound, spline_parameters(config.bins)
+        self.network = MADE(len(order), context, config.hidden, outputs)
+        self.local = None
+        if config.local and windows is not None:
+            self.local = LocalNet(windows, order, context=context, hidden=config.local, outputs=outputs)
+        self.register_buffer("order", order)
+
+    def forward(self, x: Tensor, context: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Noise ``(F, B)`` in the order, of features ``(F, B)``, and ln(determinant) ``(B,)``."""
+        ordered = x.index_select(0, self.order)
+        parameters = self.network(ordered.T, context)
+        if self.local is not None:
+            parameters = parameters + self.local(ordered, self._start(context, images))
+        z, ladj = rational_quadratic(ordered, parameters, bound=self.bound, dim=0)
+        return z, ladj.sum(0)
+
+    def inverse(self, z: Tensor, context: Tensor, images: Tensor | None) -> Tensor:
+        """Features ``(F, B)`` out of noise ``(F, B)`` in the order."""
+        x = functional.pad(torch.zeros_like(z), (0, 0, 0, 1))  # the last row stands for no feature
+        start = None if self.local is None else self._start(context, images)
+        steps = self.network.steps(context)
         parameters = next(steps)
         for i in range(len(z)):
+            if self.local is not None and start is not None:
+                parameters = parameters + self.local.step(i, x, start)
             x[i], _ = rational_quadratic(z[i], parameters, bound=self.bound, inverse=True, dim=0)
             if i + 1 < len(z):
                 parameters = steps.send(x[i])
-        return x
+        return torch.empty_like(z).index_copy_(0, self.order, x[:-1])
 
-
-def _orders(features: int, config: MaskedFlowConfig) -> Tensor:
-    rng = torch.Generator(device="cpu").manual_seed(config.seed)
-    return torch.stack([_order(features, number, config.order, rng) for number in range(config.transforms)])
+    def _start(self, context: Tensor, images: Tensor | None) -> Tensor:
+        assert self.local is not None  # asked only then
+        others = context.new_empty(len(context), 0, 0) if images is None else images
+        return self.local.start(others, context)
 
 
 def _order(features: int, number: int, kind: str, rng: torch.Generator) -> Tensor:

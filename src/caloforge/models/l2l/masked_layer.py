@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caloforge.models.l2l.layer_flow import Seen
+    from caloforge.nn import Windows
 
 __all__ = ["MaskedLayer", "MaskedLayerConfig"]
 
@@ -40,29 +41,43 @@ class MaskedLayer(nn.Module):
         scalars: Further numbers that it is told; of these,
         own: are of the layer and the particle.
         layers: Layers that share it; 0 for one of its own.
+        windows: Cells around cells, where all layers have one grid.
     """
 
     def __init__(
-        self, config: MaskedLayerConfig, *, cells: int, front: int, scalars: int, own: int, layers: int
+        self,
+        config: MaskedLayerConfig,
+        *,
+        cells: int,
+        front: int,
+        scalars: int,
+        own: int,
+        layers: int,
+        windows: Windows | None = None,
     ) -> None:
         super().__init__()
-        self.own = own
+        self.own, self.cells = own, cells
+        self.is_local = windows is not None and config.flow.local > 0
         self.place = nn.Embedding(layers, config.place) if layers else None
         inputs = front + scalars + (config.place if layers else 0)
         self.embedding = mlp([inputs, *config.embedding]) if front else None
         context = own + (config.place if layers else 0) + (config.embedding[-1] if front else 0)
-        self.flow = MaskedFlow(cells, context, config.flow)
+        self.flow = MaskedFlow(cells, context, config.flow, windows)
 
     def start(self, x: Tensor, seen: Seen) -> None:
         """Nothing is to be fitted."""
 
     def log_prob(self, x: Tensor, seen: Seen) -> Tensor:
         """Log-densities ``(R,)`` of numbers of cells ``(R, n)``."""
-        return self.flow.log_prob(x, self._context(seen))
+        return self.flow.log_prob(x, self._context(seen), self._images(seen))
 
     def sample(self, noise: Tensor, seen: Seen) -> Tensor:
         """Numbers of cells ``(R, n)`` out of standard normal noise ``(R, n)``."""
-        return self.flow.sample(noise, self._context(seen))
+        return self.flow.sample(noise, self._context(seen), self._images(seen))
+
+    def _images(self, seen: Seen) -> Tensor | None:
+        """Layers in front, ``(R, layers, n)``."""
+        return seen.cells.view(len(seen.cells), -1, self.cells) if self.is_local else None
 
     def _context(self, seen: Seen) -> Tensor:
         parts = [seen.scalars[:, : self.own]]

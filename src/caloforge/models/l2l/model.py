@@ -27,7 +27,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge.errors import ConfigError, bad
 from caloforge.geometry import project
+from caloforge.geometry.windows import cell_windows
 from caloforge.models.base import CellSet, GenerativeModel
 from caloforge.models.bounds import Bounds
 from caloforge.models.l2l.config import LayersConfig, MaskedLayersConfig
@@ -39,6 +41,7 @@ from caloforge.models.l2l.masked_layer import MaskedLayer
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import Voxels
 from caloforge.models.stages import Stage, Turn
+from caloforge.nn import Windows
 from caloforge.preprocessing import Conditions
 from caloforge.units import GEV
 
@@ -71,6 +74,9 @@ class LayerToLayer(GenerativeModel):
 
     def __init__(self, config: LayersConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
+        if config.shared and len({layer.grid.n_cells for layer in geometry.layers}) > 1:
+            got, fix = "layers of different sizes", "give model.shared=false"
+            raise ConfigError(bad(self.name, got=got, expected="one grid for a shared network", fix=fix))
         self.conditions = Conditions(config.conditions, log=True)
         self.voxels = Voxels(config.voxels, geometry)
         self.energies = self._energies()
@@ -306,7 +312,16 @@ class L2LFlows(LayerToLayer):
             scalars=own + before * self._numbers,
             own=own,
             layers=self.geometry.n_layers if self.config.shared else 0,
+            windows=self._windows(before),
         )
+
+    def _windows(self, before: int) -> Windows | None:
+        """Cells around cells that local networks see, where all layers have one grid."""
+        if not self.geometry.is_uniform:
+            return None
+        grid = self.geometry.layers[0].grid
+        near, front = (torch.from_numpy(cell_windows(grid, reach)) for reach in (2, 1))
+        return Windows(near, front, before)
 
 
 def _picked(values: Tensor, layers: Tensor) -> Tensor:
