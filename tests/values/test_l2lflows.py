@@ -102,6 +102,22 @@ def test_empty_cells_are_filled_with_noise_below_threshold() -> None:
     assert float(loud.noisy(dense, torch.Generator().manual_seed(0))[:, 1:].max()) <= 0.101
 
 
+def test_empty_cells_may_be_filled_evenly_right_below_the_threshold() -> None:
+    voxels = Voxels(VoxelConfig(spread=2.0), UNIFORM)
+    voxels.fit(torch.full((1, UNIFORM.n_cells), 9.999))
+    dense = torch.zeros(500, UNIFORM.n_cells)
+    dense[:, 5] = 5.0
+    found = voxels.drawn(dense, torch.Generator().manual_seed(0))
+    u = 0.01 + 0.98 * (1 + math.log10(0.1 / 10 + 1e-7) / 7)
+    border = math.log(u / (1 - u))
+    empty = (border - found[:, dense[0] == 0]) / 2.0
+    assert 0 <= float(empty.min()) < 1e-3
+    assert 1 - 1e-3 < float(empty.max()) <= 1
+    assert float(empty.mean()) == pytest.approx(0.5, abs=0.01)
+    assert bool((voxels.decode(found)[:, dense[0] == 0] <= 0.1 + 1e-6).all())
+    torch.testing.assert_close(voxels.decode(found)[:, 5], dense[:, 5], rtol=1e-3, atol=2e-3)
+
+
 def by_hand(cells: list[float], total: float, threshold: float) -> list[float]:
     """The words of the reference, cell by cell."""
     order = sorted(range(len(cells)), key=cells.__getitem__)

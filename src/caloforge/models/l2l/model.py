@@ -185,7 +185,7 @@ class LayerToLayer(GenerativeModel):
     ) -> tuple[Tensor, Seen]:
         """What a flow is trained on: numbers of cells, and what is known before they are drawn."""
         told = self._told(*self._sums(dense))
-        drawn = self.voxels.encode(self.voxels.noisy(dense, rng))
+        drawn = self.voxels.drawn(dense, rng)
         seen = drawn if self.config.seen == "drawn" else self.voxels.encode(dense)
         if not self.config.shared:
             return drawn[:, self._cells_at(number)], self._seen(number, seen, told, condition)

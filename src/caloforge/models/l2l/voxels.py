@@ -32,6 +32,9 @@ class VoxelConfig(Record):
     """Its width [powers of ten]."""
     noise: float = Field(default=1e-3, ge=0, le=1e6)
     """Largest energy [MeV] of the uniform noise that is added to all cells; never above threshold."""
+    spread: float = Field(default=0.0, ge=0, le=100)
+    """Fill empty cells evenly over so much of the logit right below the threshold's instead: no gap that a flow
+    leaks into, nothing narrow that it has to learn; 0 for the published noise."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)
     """The logit is that of alpha + (1 - 2 alpha) u."""
 
@@ -70,6 +73,17 @@ class Voxels(Fitted):
         filled = self.config.filler * 10 ** (self.config.filler_width * filler)
         added = uniform * min(self.config.noise, self.threshold)
         return torch.where(dense < _EMPTY, filled.clamp(max=self.threshold), dense) + added
+
+    def drawn(self, dense: Tensor, rng: torch.Generator) -> Tensor:
+        """What flows are to draw: numbers of energies ``(B, n_cells)`` with noise."""
+        if not self.config.spread:
+            return self.encode(self.noisy(dense, rng))
+        uniform, below = torch.rand((2, *dense.shape), generator=rng, device=dense.device)
+        noise = min(self.config.noise, self.threshold)
+        border = self.encode(torch.full_like(dense[:1], self.threshold))
+        return torch.where(
+            dense < _EMPTY, border - self.config.spread * below, self.encode(dense + noise * uniform)
+        )
 
     def encode(self, energy: Tensor, cells: slice = slice(None)) -> Tensor:
         """Numbers of energies [MeV] of some cells, ``(B, cells)``."""
