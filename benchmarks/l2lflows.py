@@ -1,10 +1,11 @@
-"""Event displays, the cells' spectrum and hits at single energies, beside Geant4: the figures of L2LFlows' papers.
+"""Event displays, the cells' spectrum and hits at single energies: figures of L2LFlows' papers.
 
-python benchmarks/l2lflows.py --reference report.h5 --generated L2LFlows=l2lflows.h5 --out docs/images/l2lflows
+python benchmarks/l2lflows.py --reference report.h5 --generated L2LFlows=l2lflows.h5 \
+  --out docs/images/l2lflows
 
-The generated files have the particles of the reference (`caloforge generate --like`). Single energies are 20, 50
-and 80 GeV, give or take --window: both have the same ones. Figures 3 and 4 of the overview of 2023 (NeurIPS,
-"Three Frontiers") are PREFIX-events.png and PREFIX-hits.png; PREFIX.json has the numbers.
+The generated files have the particles of the reference (`caloforge generate --like`). Single energies are
+20, 50 and 80 GeV, give or take --window: both have the same ones. Figures 3 and 4 of the overview of 2023
+(NeurIPS, "Three Frontiers") are PREFIX-events.png and PREFIX-hits.png; PREFIX.json has the numbers.
 """
 
 from __future__ import annotations

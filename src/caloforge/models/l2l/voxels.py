@@ -33,8 +33,8 @@ class VoxelConfig(Record):
     noise: float = Field(default=1e-3, ge=0, le=1e6)
     """Largest energy [MeV] of the uniform noise that is added to all cells; never above threshold."""
     spread: float = Field(default=0.0, ge=0, le=100)
-    """Fill empty cells evenly over so much of the logit right below the threshold's instead: no gap that a flow
-    leaks into, nothing narrow that it has to learn; 0 for the published noise."""
+    """Fill empty cells evenly over so much of the logit, right below the threshold's, instead: no gap that a
+    flow leaks into, nothing narrow that it has to learn; 0 for the published noise."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)
     """The logit is that of alpha + (1 - 2 alpha) u."""
 
