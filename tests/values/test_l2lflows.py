@@ -154,6 +154,14 @@ def test_as_many_of_the_largest_cells_are_read_out_as_were_drawn() -> None:
         assert kept == set(cells[row].argsort(descending=True)[: int(hits[row])].tolist())
 
 
+def test_cells_that_are_missing_are_mirrored_at_the_threshold() -> None:
+    """0.08 below 0.1 becomes 0.125 above it; the sum is already that of the layer."""
+    cells = torch.tensor([[0.5, 0.08, 0.01, 0.001]], dtype=torch.float64)
+    total = torch.tensor([0.5 + 0.125 + 0.2])
+    found = largest_cells(cells, torch.tensor([3.0]), total, 0.1)
+    torch.testing.assert_close(found, torch.tensor([[0.5, 0.125, 0.2, 0.0]], dtype=torch.float64))
+
+
 def test_the_map_of_energies_rises_and_makes_the_spectrum_that_is_wanted() -> None:
     rng = np.random.default_rng(0)
     drawn = torch.from_numpy(0.1 * np.exp(rng.exponential(size=20_000)))

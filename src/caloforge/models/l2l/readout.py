@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["largest_cells", "renormalised"]
 
 _SMALLEST = 1e-4  # MeV above threshold that a chosen cell has
+_LOWEST = 0.5  # of the threshold: what lies below counts as this
 
 
 def renormalised(cells: Tensor, total: Tensor, threshold: float) -> Tensor:
@@ -43,6 +44,9 @@ def renormalised(cells: Tensor, total: Tensor, threshold: float) -> Tensor:
 def largest_cells(cells: Tensor, hits: Tensor, total: Tensor, threshold: float) -> Tensor:
     """The ``hits`` ``(B,)`` largest cells of every row, all above threshold, with the layer's energy.
 
+    Those of them that lie below have as far above it as they lack, in the logarithm: a spike at the threshold
+    would be seen.
+
     Args:
         cells: Energies [MeV], ``(B, n)``.
         hits: How many are hit.
@@ -54,7 +58,9 @@ def largest_cells(cells: Tensor, hits: Tensor, total: Tensor, threshold: float) 
     kept = torch.arange(columns, device=cells.device) < hits[:, None]
     index = (place + columns * torch.arange(rows, device=cells.device)[:, None])[kept]
     key = torch.arange(rows, device=cells.device)[:, None].expand(-1, columns)[kept]
-    excess = (cells.double().flatten()[index] - threshold).clamp_min(_SMALLEST)
+    energy = cells.double().flatten()[index]
+    mirrored = threshold**2 / energy.clamp_min(_LOWEST * threshold)
+    excess = (torch.where(energy < threshold, mirrored, energy) - threshold).clamp_min(_SMALLEST)
     wanted = (total.double() - hits * threshold).clamp_min(0.0)
     energy = threshold + with_sums(excess, wanted, key)
     image = torch.zeros(rows * columns, dtype=torch.float64, device=cells.device)
