@@ -337,7 +337,7 @@ def test_presets_are_valid(name: str, siw: Geometry) -> None:
     for preset in presets:
         config = load_config(preset)
         assert config.model_name == name
-        if not preset.endswith(("/paper", "/variant-1", "/medium", "/shared")):
+        if not preset.endswith(("/paper", "/variant-1", "/medium", "/shared", "/student")):
             its_own = preset.endswith("/small") and name in SMALL_READOUT
             readout = load_geometry(SMALL_READOUT[name]) if its_own else readout_of(name, siw)
             model = build_model(name, config.model, readout)

@@ -72,3 +72,22 @@ def test_a_layer_of_other_settings_is_refused(photons: Path, tmp_path: Path) -> 
     other = load_config("l2lflows/smoke", [*CHANGES, "training.layers.batch_size=8"])
     with pytest.raises(TrainingError, match=r"training\.layers\.batch_size"):
         train_job(Job(other, (photons,), tmp_path / "run", seed=1))
+
+
+def test_a_student_follows_its_teacher(photons: Path, tmp_path: Path) -> None:
+    first = ["training.layers={steps: 60, batch_size: 16, learning_rate: 3.0e-3}", "log_steps=20"]
+    first += ["checkpoint_steps=20"]
+    teacher = train(load_config("l2lflows/smoke", first), [photons], tmp_path / "teacher", seed=1)
+    both = [
+        *first,
+        "model.student=true",
+        "training.student={steps: 120, batch_size: 16, learning_rate: 5.0e-3}",
+    ]
+    config = load_config("l2lflows/smoke", both)
+    simulator = train(config, [photons], tmp_path / "student", seed=1, init_from=tmp_path / "teacher")
+    curve = [loss for _, loss in simulator.card["learning_curve"]["student"]["loss"]]
+    assert curve[-1] < 0.7 * curve[0]
+    incident = Incident.of(np.full(50, 5e4))
+    made, taught = (s(incident, seed=1) for s in (simulator, teacher))
+    np.testing.assert_array_equal(made.n_hits, taught.n_hits)  # the splits' own
+    assert not np.array_equal(made.energy, taught.energy)

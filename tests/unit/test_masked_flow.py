@@ -127,3 +127,21 @@ def test_windows_end_at_edges_and_close_around_rings() -> None:
     rings = cell_windows(PolarGrid(n_alpha=4, r_edges=(0.0, 1.0, 2.0, 3.0)), 1)
     assert rings[0].tolist() == [12, 9, 10, 12, 0, 1, 12, 3, 4]
     assert rings[11].tolist() == [7, 8, 12, 10, 11, 12, 1, 2, 12]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_student_of_splines_that_do_not_depend_on_features_is_its_teacher(kind: str) -> None:
+    """One pass sees the noise in place of the targets: where no spline sees any, both are the same."""
+    flow, (noise, context, images) = flow_of(kind), inputs()
+    with torch.no_grad():
+        states = flow.states(noise, context, images)
+        assert len(states) == KINDS[kind].transforms + 1
+        assert torch.equal(states[-1], flow.sample(noise, context, images))
+        assert float(flow.distance(states, context, images)) > 1e-3
+        for step in flow.steps:
+            step.network.first.weight.zero_()
+            if step.local is not None:
+                step.local.near.weight.zero_()
+        states = flow.states(noise, context, images)
+        torch.testing.assert_close(flow.in_one_pass(noise, context, images), states[-1])
+        assert float(flow.distance(states, context, images)) < 1e-12

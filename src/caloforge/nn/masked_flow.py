@@ -15,6 +15,8 @@ from caloforge.nn.rational_quadratic import rational_quadratic, spline_parameter
 from caloforge.records import Count, Record, Widths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from caloforge.nn.local import Windows
@@ -80,11 +82,38 @@ class MaskedFlow(nn.Module):
 
     def sample(self, noise: Tensor, context: Tensor, images: Tensor | None = None) -> Tensor:
         """Targets ``(B, F)`` out of standard normal noise ``(B, F)``."""
+        return self.states(noise, context, images)[-1]
+
+    def states(self, noise: Tensor, context: Tensor, images: Tensor | None = None) -> list[Tensor]:
+        """Noise ``(B, F)``, what each transformation makes of it, and in the end the targets of ``sample``."""
+        found = [noise.T]
+        for step in reversed(self.steps):
+            assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
+            found.append(step.inverse(found[-1], context, images))
+        return [state.T for state in found]
+
+    def in_one_pass(self, noise: Tensor, context: Tensor, images: Tensor | None = None) -> Tensor:
+        """Targets ``(B, F)`` as an inverse autoregressive flow makes them (arXiv:1606.04934).
+
+        Its networks see earlier features of the noise, not of the target: one pass a transformation. What it
+        makes is not what ``sample`` does; it is learnt from that (``distance``).
+        """
         x = noise.T
         for step in reversed(self.steps):
             assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
-            x = step.inverse(x, context, images)
+            x = step.in_one_pass(x, context, images)
         return x.T
+
+    def distance(self, states: Sequence[Tensor], context: Tensor, images: Tensor | None = None) -> Tensor:
+        """Mean squared distance of ``in_one_pass`` from the states of a teacher, each from the one before.
+
+        The teacher has as many transformations of the same orders (CaloFlow II, arXiv:2110.11377).
+        """
+        total = states[0].new_zeros(())
+        for step, before, after in zip(reversed(self.steps), states, states[1:], strict=False):
+            assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
+            total = total + (step.in_one_pass(before.T, context, images).T - after).square().mean()
+        return total / (len(states) - 1)
 
     def _forward(self, x: Tensor, context: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
         """Noise ``(B, F)``, and the logarithm of the Jacobian's determinant ``(B,)``."""
@@ -114,9 +143,7 @@ class _Transform(nn.Module):
     def forward(self, x: Tensor, context: Tensor, images: Tensor | None) -> tuple[Tensor, Tensor]:
         """Noise ``(F, B)`` in the order, of features ``(F, B)``, and ln(determinant) ``(B,)``."""
         ordered = x.index_select(0, self.order)
-        parameters = self.network(ordered.T, context)
-        if self.local is not None:
-            parameters = parameters + self.local(ordered, self._start(context, images))
+        parameters = self._of_splines(ordered, context, images)
         z, ladj = rational_quadratic(ordered, parameters, bound=self.bound, dim=0)
         return z, ladj.sum(0)
 
@@ -133,6 +160,19 @@ class _Transform(nn.Module):
             if i + 1 < len(z):
                 parameters = steps.send(x[i])
         return torch.empty_like(z).index_copy_(0, self.order, x[:-1])
+
+    def in_one_pass(self, z: Tensor, context: Tensor, images: Tensor | None) -> Tensor:
+        """Features ``(F, B)`` out of noise ``(F, B)`` in the order, by networks of the noise."""
+        parameters = self._of_splines(z, context, images)
+        x, _ = rational_quadratic(z, parameters, bound=self.bound, inverse=True, dim=0)
+        return torch.empty_like(x).index_copy(0, self.order, x)
+
+    def _of_splines(self, ordered: Tensor, context: Tensor, images: Tensor | None) -> Tensor:
+        """Of the splines, ``(K, F, B)``, out of what comes earlier in ``(F, B)``."""
+        parameters: Tensor = self.network(ordered.T, context)
+        if self.local is None:
+            return parameters
+        return parameters + self.local(ordered, self._start(context, images))
 
     def _start(self, context: Tensor, images: Tensor | None) -> Tensor:
         assert self.local is not None  # asked only then

@@ -42,3 +42,6 @@ class MaskedLayersConfig(LayersConfig):
 
     layers: MaskedLayerConfig = MaskedLayerConfig()
     """The flow of a layer's cells."""
+    student: bool = False
+    """Generate with students in one pass a transformation, which a stage of their own distils from the flows
+    (inverse autoregressive flows, arXiv:2110.11377): faster and not as good."""

@@ -75,6 +75,16 @@ class MaskedLayer(nn.Module):
         """Numbers of cells ``(R, n)`` out of standard normal noise ``(R, n)``."""
         return self.flow.sample(noise, self._context(seen), self._images(seen))
 
+    def in_one_pass(self, noise: Tensor, seen: Seen) -> Tensor:
+        """Numbers of cells as a student makes them."""
+        return self.flow.in_one_pass(noise, self._context(seen), self._images(seen))
+
+    def distance(self, teacher: MaskedLayer, noise: Tensor, seen: Seen) -> Tensor:
+        """How far a student is from its teacher."""
+        with torch.no_grad():
+            states = teacher.flow.states(noise, teacher._context(seen), teacher._images(seen))
+        return self.flow.distance(states, self._context(seen), self._images(seen))
+
     def _images(self, seen: Seen) -> Tensor | None:
         """Layers in front, ``(R, layers, n)``."""
         return seen.cells.view(len(seen.cells), -1, self.cells) if self.is_local else None

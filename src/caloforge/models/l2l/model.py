@@ -21,6 +21,7 @@ Built here besides, or mended:
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -241,13 +242,17 @@ class LayerToLayer(GenerativeModel):
         known, made = torch.empty_like(normal), torch.empty_like(normal)
         for layer in range(self.geometry.n_layers):
             cells = self._cells_at(layer)
-            flow = self._flow(0 if self.config.shared else layer)
-            drawn = flow.sample(normal[:, cells], self._seen(layer, known, told, condition))
+            seen = self._seen(layer, known, told, condition)
+            drawn = self._draw_layer(0 if self.config.shared else layer, normal[:, cells], seen)
             energy = self.voxels.decode(drawn, cells)
             made[:, cells] = self._read_out(energy, hits[:, layer], energies[:, layer])
             clean = self.config.seen == "read-out"
             known[:, cells] = self.voxels.encode(made[:, cells], cells) if clean else drawn
         return made
+
+    def _draw_layer(self, number: int, noise: Tensor, seen: Seen) -> Tensor:
+        """Numbers of a layer's cells, by a flow."""
+        return self._flow(number).sample(noise, seen)
 
     def _draw_energies(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits and energies [MeV] of layers, ``(B, L)`` each; without splits, hits mean nothing."""
@@ -298,7 +303,48 @@ class L2LFlows(LayerToLayer):
     config_class: ClassVar[type[ModelConfig]] = MaskedLayersConfig
     config: MaskedLayersConfig
 
-    def _layer_flow(self, number: int) -> nn.Module:
+    def __init__(self, config: MaskedLayersConfig, geometry: Geometry) -> None:
+        super().__init__(config, geometry)
+        count = len(self.layers) if config.student else 0
+        self.students = nn.ModuleList(self._layer_flow(number) for number in range(count))
+
+    def stages(self) -> Sequence[Stage]:
+        """Those of all layer-to-layer flows, and a student's behind each flow of cells."""
+        found = list(super().stages())
+        if not self.config.student:
+            return found
+        teachers = [stage.name for stage in found if stage.settings == "layers"]
+        students = []
+        for number, teacher in enumerate(teachers):
+            name, module = teacher.replace("layer", "student").rstrip("s"), (f"students.{number}",)
+            turns = (Turn(name),)
+            students.append(Stage(name, turns=turns, modules=module, needs=(teacher,), section="student"))
+        last = [stage for stage in found if stage.name == "hit_map"]
+        first = [stage for stage in found if stage.name != "hit_map"]
+        needs = tuple(stage.name for stage in (*first, *students))
+        return [*first, *students, *(replace(stage, needs=needs) for stage in last)]
+
+    def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
+        """As of all layer-to-layer flows, and the distance of a student from its teacher."""
+        if not turn.startswith("student"):
+            return super().loss(batch, turn=turn, rng=rng)
+        number = 0 if self.config.shared else int(turn.removeprefix("student-"))
+        dense = self._cells_of(batch).dense(self.geometry.n_cells)
+        x, seen = self._rows_of(number, dense, self.conditions(batch.particles), rng)
+        noise = torch.randn(x.shape, generator=rng, device=x.device)
+        student, teacher = self.students[number], self.layers[number]
+        assert isinstance(student, MaskedLayer)  # for the type checker: a ModuleList forgets
+        assert isinstance(teacher, MaskedLayer)
+        return {"loss": student.distance(teacher, noise, seen)}
+
+    def _draw_layer(self, number: int, noise: Tensor, seen: Seen) -> Tensor:
+        if not self.config.student:
+            return super()._draw_layer(number, noise, seen)
+        student = self.students[number]
+        assert isinstance(student, MaskedLayer)  # for the type checker: a ModuleList forgets
+        return student.in_one_pass(noise, seen)
+
+    def _layer_flow(self, number: int) -> MaskedLayer:
         before = self.config.previous if self.config.shared else min(self.config.previous, number)
         cells = self._cells_at(number)
         front = cells.start - self._cells_at(number, before).start
