@@ -85,7 +85,7 @@ class MaskedFlow(nn.Module):
         return self.states(noise, context, images)[-1]
 
     def states(self, noise: Tensor, context: Tensor, images: Tensor | None = None) -> list[Tensor]:
-        """Noise ``(B, F)``, what each transformation makes of it, and in the end the targets of ``sample``."""
+        """Noise ``(B, F)``, what each transformation makes of it, in the end the targets of ``sample``."""
         found = [noise.T]
         for step in reversed(self.steps):
             assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
@@ -170,9 +170,9 @@ class _Transform(nn.Module):
     def _of_splines(self, ordered: Tensor, context: Tensor, images: Tensor | None) -> Tensor:
         """Of the splines, ``(K, F, B)``, out of what comes earlier in ``(F, B)``."""
         parameters: Tensor = self.network(ordered.T, context)
-        if self.local is None:
-            return parameters
-        return parameters + self.local(ordered, self._start(context, images))
+        if self.local is not None:
+            parameters = parameters + self.local(ordered, self._start(context, images))
+        return parameters
 
     def _start(self, context: Tensor, images: Tensor | None) -> Tensor:
         assert self.local is not None  # asked only then
