@@ -39,6 +39,14 @@ WORDS = {
         "cells: a flow draws the hits of a shower together, by layer, ring and energy",
         PAPER.format("2403.15782"),
     ),
+    "conv-l2lflows": (
+        "cells: a flow of convolutions draws each layer as an image, given the five in front",
+        PAPER.format("2405.20407"),
+    ),
+    "l2lflows": (
+        "cells: a masked autoregressive flow draws the cells of each layer, given the five in front",
+        PAPER.format("2302.11594"),
+    ),
     "mosaic": (
         "cells: real splits of hits and energies, found by regression trees, from whole showers to cells",
         "ours",

@@ -39,6 +39,8 @@ _MODELS = {
     "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",
     "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
     "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
+    "conv-l2lflows": "caloforge.models.l2l.convolutional:ConvL2LFlows",
+    "l2lflows": "caloforge.models.l2l.model:L2LFlows",
     "mosaic": "caloforge.models.mosaic.model:Mosaic",
     "pyramid": "caloforge.models.pyramid.model:Pyramid",
 }

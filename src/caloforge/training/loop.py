@@ -71,7 +71,7 @@ class Loop:
         watcher: Watcher,
     ) -> None:
         self._model, self._stage, self._whole = model, stage, config
-        self._config = config.training[stage.name]
+        self._config = config.training[stage.settings]
         self._batches, self._fabric, self._watcher = batches, fabric, watcher
         self._sections = make_sections(model, stage, self._config)
         self._module = _set_up(fabric, model, self._sections)
