@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -235,12 +236,31 @@ def test_a_cell_knows_its_place(siw: Geometry) -> None:
     torch.testing.assert_close(leaning[..., 2], torch.log1p(off / 5), atol=1e-5, rtol=1e-5)
 
 
-def test_cells_start_rare(siw: Geometry) -> None:
+@dataclass
+class Photons:
+    energy: torch.Tensor
+    lean: torch.Tensor
+
+
+def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
+    """Every second shower has hits near the axis, of an energy that grows with the particle's."""
     head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 6), siw)
-    cells = head(torch.zeros(2, 2, 10, 15, 6), torch.zeros(1), table())
-    assert cells.chance.shape == (2, 30, 30, 30)
-    assert bool((cells.chance < 0).all())
-    assert bool((cells.width > 0).all())
+    energies = table()
+    near = torch.from_numpy(np.hypot(*siw.cell_positions[:, :2].T)).reshape(siw.dense_shape) < 4
+    image = torch.zeros(40, 30, 30, 30)
+    image[::2] = torch.where(near, 2.575, 0.0)  # a quartile: -0.674 as a normal number
+    image[20::2] = torch.where(near, 7.525, 0.0)
+    photons = Photons(torch.tensor([1e4, 1e5]).repeat_interleave(20), torch.zeros(1))
+    head.fit([(image, photons)], (1e4, 1e5), energies)
+    with torch.no_grad():
+        head.last.weight.zero_()
+        head.last.bias.zero_()
+        two = Photons(torch.tensor([1e4, 1e5, 10**4.5]), torch.zeros(1))
+        cells = head(torch.zeros(3, 2, 10, 15, 6), two, energies)
+    torch.testing.assert_close(cells.chance[:2, near].sigmoid(), torch.full((2, 120), 0.5), atol=0.01, rtol=0)
+    assert bool((cells.chance[:2, ~near] < -5).all())
+    means = cells.mean[:, near].mean(1)
+    torch.testing.assert_close(means, torch.tensor([-0.674, 0.674, 0.0]), atol=0.05, rtol=0)
     with pytest.raises(ValueError, match="do not divide"):
         CellHead(CellsConfig(), 2, (10, 15, 7), siw)
 

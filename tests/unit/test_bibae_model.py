@@ -137,6 +137,21 @@ def test_showers_have_the_visible_energy_that_is_drawn(readout: Geometry) -> Non
     torch.testing.assert_close(made.double(), torch.maximum(visible, floor.double()), rtol=1e-3, atol=1e-3)
 
 
+def test_parts_can_be_left_out_of_a_trained_model(readout: Geometry) -> None:
+    particles = Particles.of(incident())
+    made = {}
+    for part in ("", "latent", "post", "rescaled"):
+        model = model_of(readout, *([f"model.sampler.{part}=false"] if part else []))
+        with torch.no_grad():
+            made[part] = model.sample(particles, StreamNoise(1, np.arange(SHOWERS)))
+    sums = {part: cells.energy.sum() for part, cells in made.items()}
+    assert not torch.equal(made["latent"].cell, made[""].cell)
+    # the others have the same hits, before what falls below the threshold
+    assert not torch.equal(made["post"].energy, made[""].energy)
+    torch.testing.assert_close(sums["post"], sums[""], rtol=0.05, atol=0.0)
+    assert abs(sums["rescaled"] / sums[""] - 1) > 0.01
+
+
 class _Named:
     """Numbers of the streams, as a sampler asks for them."""
 

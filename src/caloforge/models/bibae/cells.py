@@ -13,8 +13,11 @@ from torch.nn import functional
 
 from caloforge.models.bibae.blocks import SLOPE
 from caloforge.models.bibae.places import Places
+from caloforge.models.bibae.typical import Typical
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -22,13 +25,27 @@ if TYPE_CHECKING:
     from caloforge.models.bibae.config import CellsConfig
     from caloforge.preprocessing.quantiles import QuantileTransform
 
-__all__ = ["CellHead", "Cells", "Draws"]
+__all__ = ["CellHead", "Cells", "Draws", "Told"]
 
-_RARE = -3.0  # logit of a cell's hit at first
-_NARROWEST, _WIDEST = 0.05, 2.0  # widths of the normal numbers of hits
+_FIRST = 0.1  # the last layer's weights start small by this: at first cells are as they typically are
+_WIDEST = 2.0  # of the logarithm of a width over what is typical
 _HALF_LOG_TWO_PI = 0.9189385332046727
 _NUMBERS = 3  # of a cell's distribution
 _INTO_BLOCKS, _INTO_CELLS = (0, 1, 3, 5, 2, 4, 6, 7), (0, 1, 4, 2, 5, 3, 6)
+
+
+class Told(Protocol):
+    """What cells depend on of particles."""
+
+    @property
+    def energy(self) -> Tensor:
+        """Incident energies [MeV], ``(B,)``."""
+        ...
+
+    @property
+    def lean(self) -> Tensor:
+        """Angles between particles and the depth [rad], ``(B,)``, or one for all, ``(1,)``."""
+        ...
 
 
 class Draws(Protocol):
@@ -119,25 +136,46 @@ class CellHead(nn.Module):
         self.place = nn.Linear(Places.channels * block, config.hidden[0])
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(config.hidden))
         self.last = nn.Linear(config.hidden[-1], _NUMBERS * block)
+        self.typical = Typical()
         with torch.no_grad():
-            self.last.bias.zero_()
-            self.last.bias[:block] = _RARE
+            for parameter in self.last.parameters():
+                parameter.mul_(_FIRST)
 
-    def forward(self, features: Tensor, lean: Tensor, energies: QuantileTransform) -> Cells:
+    def forward(self, features: Tensor, particles: Told, energies: QuantileTransform) -> Cells:
         """Distributions of the cells.
 
         Args:
             features: Of the smaller image, ``(B, channels, ...)``.
-            lean: Angles between particles and the depth [rad], ``(B,)``, or one for all, ``(1,)``.
+            particles: Whose showers they are.
             energies: Normal numbers and energies of hits.
         """
-        blocks = self.features(features.movedim(1, -1)) + self.place(self._in_blocks(self.places(lean)))
+        places = self.places(particles.lean)
+        blocks = self.features(features.movedim(1, -1)) + self.place(self._in_blocks(places))
         for layer in self.hidden:
             blocks = layer(functional.leaky_relu(blocks, SLOPE, inplace=True))
         made = self.last(functional.leaky_relu(blocks, SLOPE, inplace=True))
         chance, mean, width = (self._in_cells(part) for part in made.chunk(_NUMBERS, dim=-1))
-        width = (functional.softplus(width + 0.5) + _NARROWEST).clamp(max=_WIDEST)
-        return Cells(chance, mean, width, energies)
+        often, usual, spread = self.typical(places, particles.energy)
+        width = spread * (_WIDEST * (width / _WIDEST).tanh()).exp()
+        return Cells(often + chance, usual + mean, width, energies)
+
+    def fit(
+        self, blocks: Iterable[tuple[Tensor, Told]], span: tuple[float, float], energies: QuantileTransform
+    ) -> None:
+        """Take what cells typically have from showers.
+
+        Args:
+            blocks: Cell energies ``(B, layers, x, y)`` [MeV] and the particles, some showers at a time.
+            span: Lowest and highest energy of a particle [MeV].
+            energies: Normal numbers and energies of hits.
+        """
+        self.typical.fit(
+            (
+                (torch.where(image > 0, energies(image), torch.nan), self.places(told.lean), told.energy)
+                for image, told in blocks
+            ),
+            span,
+        )
 
     def _in_blocks(self, places: Tensor) -> Tensor:
         """Numbers of cells ``(B, layers, x, y, F)`` as those of blocks ``(B, ..., F block)``."""

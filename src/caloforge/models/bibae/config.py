@@ -21,6 +21,7 @@ __all__ = [
     "KernelConfig",
     "LossConfig",
     "PostConfig",
+    "SamplerConfig",
 ]
 
 _Length = Annotated[int, Field(ge=1, le=256)]
@@ -234,6 +235,17 @@ class DensityConfig(Record):
     """Whether it draws the encoded components; they are normal numbers without."""
 
 
+class SamplerConfig(Record):
+    """What of a trained model makes showers: switches to see what a part is good for."""
+
+    latent: bool = True
+    """Whether encoded components come from the density, where there is one; else they are normal numbers."""
+    post: bool = True
+    """Whether the post-processor sees the showers."""
+    rescaled: bool = True
+    """Whether showers are scaled as ``model.rescaled`` says."""
+
+
 class BIBAEConfig(ModelConfig):
     """Configuration of the BIB-AE; the defaults are those of Getting High."""
 
@@ -258,6 +270,8 @@ class BIBAEConfig(ModelConfig):
     rescaled: Literal["none", "cells", "excess"] = "none"
     """Whether showers are scaled to the visible energy that the density draws: all of the cells' energies, or
     (deviation) what they have above the threshold."""
+    sampler: SamplerConfig = SamplerConfig()
+    """Parts that can be left out when showers are made."""
     mirrored: bool = False
     """Deviation: showers are mirrored in x at random in training, which is exact."""
     conditions: ConditionsConfig = ConditionsConfig()

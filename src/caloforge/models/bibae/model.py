@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from caloforge.models.base import CellSet
+from caloforge.models.base import Batch, CellSet
 from caloforge.models.bibae import losses
 from caloforge.models.bibae.config import BIBAEConfig
 from caloforge.models.bibae.density import Drawn
@@ -34,15 +34,16 @@ from caloforge.models.image_distances import distances, diversity
 from caloforge.models.stages import Stage, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-    from caloforge.models.base import Batch, ModelConfig, Noise, Particles
+    from caloforge.models.base import ModelConfig, Noise, Particles
     from caloforge.models.bibae.cells import Draws
 
 __all__ = ["BIBAE"]
 
+_BLOCK = 200  # showers whose images are held at once where all are looked at
 _EMPTY = 0.5  # share of empty showers that is a collapse
 _DIVERSITY = 0.02  # of differences between showers, relative to Geant4's, that is one
 
@@ -102,10 +103,26 @@ class BIBAE(BIBAENetworks):
             self.trained.fit(sample.particles)
         if self.energies is not None and not self.energies.is_fitted:
             self.energies.fit(cells.energy, lowest=self.geometry.threshold or None)
+        if self.cells is not None and self.energies is not None and not self.cells.typical.is_fitted:
+            low, high = self.trained.energy_range.tolist()
+            self.cells.fit(self._blocks(sample), (low, high), self.energies)
         scale = self.density.scale if self.density is not None else None
         if scale is not None and not scale.is_fitted:
             visible = torch.zeros(len(cells.counts)).index_add(0, cells.index, cells.energy)
             scale.fit(visible, sample.energy)
+
+    def _blocks(self, sample: Batch) -> Iterator[tuple[Tensor, RealShowers]]:
+        """Images of some showers at a time."""
+        cells = self._cells_of(sample)
+        ends = cells.counts.cumsum(0)
+        for start in range(0, len(cells.counts), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            counts = cells.counts[rows]
+            last = int(ends[rows][-1])
+            hits = slice(last - int(counts.sum()), last)
+            block = CellSet(counts, cells.cell[hits], cells.energy[hits])
+            real = self._real(Batch(sample.particles[rows], cells=block))
+            yield real.image, real
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:
         """The terms of a turn: a critic's, ``autoencoder``, ``post_processor`` or ``density``."""
@@ -232,10 +249,11 @@ class BIBAE(BIBAENetworks):
         visible, latent = self._drawn(particles, conditions, draws)
         like = RealShowers(torch.empty(0), particles.energy, conditions, lean)
         image = self._decoded(self._whole(latent, draws), like, draws)
-        if self.post is not None:
+        if self.post is not None and self.config.sampler.post:
             image = self.post(image, conditions, visible)
         image = self._cut(image)
-        total = visible if self.config.rescaled != "none" else image.double().sum((1, 2, 3))
+        is_scaled = self.config.rescaled != "none" and self.config.sampler.rescaled
+        total = visible if is_scaled else image.double().sum((1, 2, 3))
         bounds = Bounds.of(self.name, particles.energy, self.trained)
         total = bounds.visible(total, sampling_fraction=self.geometry.sampling_fraction)
         floor = self.geometry.threshold if self.config.rescaled == "excess" else 0.0
@@ -248,6 +266,6 @@ class BIBAE(BIBAENetworks):
         if self.density is not None:
             normal = draws.normal("density", self.density.features)
             visible, latent = self.density.sample(normal, particles.energy, self._flow_conditions(conditions))
-        if latent is None:
+        if latent is None or not self.config.sampler.latent:
             latent = draws.normal("latent", self.config.encoder.latent)
         return visible, latent.float()

@@ -101,7 +101,7 @@ class BIBAENetworks(GenerativeModel):
         return features[:, 0] if self.cells is None else self._distributions(features, like).draw(draws)
 
     def _distributions(self, features: Tensor, like: RealShowers) -> Cells:
-        cells: Cells = self.cells(features, like.lean, self.energies)  # type: ignore[misc]
+        cells: Cells = self.cells(features, like, self.energies)  # type: ignore[misc]
         return cells
 
     def _cut(self, image: Tensor) -> Tensor:
