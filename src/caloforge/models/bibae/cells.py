@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CellHead", "Cells", "Draws", "Told"]
 
-_FIRST = 0.1  # the last layer's weights start small by this: at first cells are as they typically are
+_FIRST = 0.3  # the last layer's weights start small by this: at first cells are as they typically are
 _WIDEST = 2.0  # of the logarithm of a width over what is typical
 _HALF_LOG_TWO_PI = 0.9189385332046727
 _NUMBERS = 3  # of a cell's distribution

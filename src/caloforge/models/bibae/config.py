@@ -166,6 +166,8 @@ class LossConfig(Record):
     """Of the critics' gradient penalty."""
     critic_turns: Annotated[int, Field(ge=1, le=100)] = 5
     """Steps of the critics in a cycle."""
+    autoencoder_turns: Annotated[int, Field(ge=1, le=100)] = 1
+    """Steps of the autoencoder in a cycle; deviation: if more than one, each sees other showers."""
 
 
 class KernelConfig(Record):

@@ -89,7 +89,8 @@ class BIBAE(BIBAENetworks):
             Turn(n, times=times, modules=(n,), fresh=False, anew=anew if n == "second_critic" else 0)
             for n in critics
         ]
-        return (*against, Turn("autoencoder", modules=made_by, fresh=False))
+        number = self.config.loss.autoencoder_turns
+        return (*against, Turn("autoencoder", times=number, modules=made_by, fresh=number > 1))
 
     def timed_parts(self) -> dict[str, str]:
         """Flow, decoder, cells and post-processor."""
