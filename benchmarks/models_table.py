@@ -19,6 +19,14 @@ WORDS = {
         "cells: an image by a generative adversarial network, its sum and angle in the loss",
         PAPER.format("2109.07388"),
     ),
+    "bibae": (
+        "cells: an autoencoder with critics of images and latent vectors, and a post-processor of the cells",
+        PAPER.format("2005.05334"),
+    ),
+    "bibae-angles": (
+        "the same for energy and angle, with a flow of latent vector and visible energy",
+        PAPER.format("2303.18150"),
+    ),
     "caloclouds": (
         "point clouds: a latent vector and a diffusion model (100 steps) for the points",
         PAPER.format("2305.04847"),
