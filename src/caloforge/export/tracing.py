@@ -1,0 +1,218 @@
+"""A model's sampler as one graph of ONNX, with its random numbers as inputs."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from caloforge.errors import ConfigError
+from caloforge.export.noise import GivenNoise, RecordedNoise
+from caloforge.export.replaced import replacements
+from caloforge.models.noise import StreamNoise
+from caloforge.preprocessing.particles import Particles
+from caloforge.showers import Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx import ModelProto
+    from torch import Tensor
+
+    from caloforge.export.noise import NoisePort
+    from caloforge.models import GenerativeModel
+    from caloforge.trained.range import TrainedRange
+
+__all__ = ["IR_VERSION", "OPSET", "Traced", "examples", "frozen", "to_onnx", "trace"]
+
+OPSET = 18
+"""Version of the operators: ONNX Runtime 1.17 and later know all that is used."""
+
+IR_VERSION = 8
+"""Version of the file: ONNX Runtime 1.15 and later read it."""
+
+_EXAMPLES = 3  # showers that are traced: 0 and 1 would become constants
+_CONDITIONS = ("energy", "direction", "pdg")
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A sampler's graph.
+
+    Attributes:
+        graph: Of the whole sampler.
+        ports: Its inputs of random numbers.
+        rows: The output that says how many rows a shower needs of an input of random numbers, by its name.
+        outputs: Names of what is generated.
+    """
+
+    graph: ModelProto
+    ports: tuple[NoisePort, ...]
+    rows: dict[str, str]
+    outputs: tuple[str, ...]
+
+
+def examples(trained: TrainedRange, count: int) -> Incident:
+    """Particles from all over the trained range; the first has the lowest energy, the last the highest."""
+    share = np.linspace(0.0, 1.0, count) if count > 1 else np.full(1, 0.5)
+    low, high = trained.energy
+    theta = 0.9 * trained.theta * share[::-1] if trained.theta > 0.01 else 0.0 * share
+    pdg = np.resize(np.asarray(trained.particles, dtype=np.int64), count)
+    return Incident.of(low * (high / low) ** share, theta=theta, phi=2.4 * np.arange(count), pdg=pdg)
+
+
+def trace(model: GenerativeModel, trained: TrainedRange) -> Traced:
+    """Trace ``sample``.
+
+    Raises:
+        ConfigError: It does something that has no graph.
+    """
+    model = frozen(model)
+    particles = Particles.of(examples(trained, _EXAMPLES))
+    recorded = RecordedNoise(StreamNoise(1, np.arange(len(particles))))
+    with torch.no_grad():
+        made = model.sample(particles, recorded)
+    sampler = _Sampler(model, recorded.ports)
+    given = [getattr(particles, name) for name in _CONDITIONS]
+    given += [recorded.tensors[port.name] for port in recorded.ports]
+    graph = to_onnx(
+        sampler,
+        given,
+        inputs=[*_CONDITIONS, *(port.name for port in recorded.ports)],
+        outputs=[field.name for field in fields(made)],
+        more=sampler.rows,
+    )
+    rows = dict(zip(sampler.streams, sampler.rows, strict=True))
+    names = {port.name: rows[port.stream] for port in recorded.ports if not port.fixed}
+    return Traced(graph, tuple(recorded.ports), names, tuple(field.name for field in fields(made)))
+
+
+def frozen(model: GenerativeModel) -> GenerativeModel:
+    """A copy whose single numbers are Python's: constants of the graph that it is traced to."""
+    model = copy.deepcopy(model).cpu().eval()
+    for module in model.modules():
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            if buffer.ndim == 0:
+                delattr(module, name)
+                object.__setattr__(module, name, buffer.item())
+    return model
+
+
+class _Sampler(nn.Module):
+    """``sample`` as a function of tensors.
+
+    Attributes:
+        streams: Of random numbers whose rows the data decide on, known once it was traced.
+        rows: Names of the outputs that tell them.
+    """
+
+    def __init__(self, model: GenerativeModel, ports: Sequence[NoisePort]) -> None:
+        super().__init__()
+        self.model, self.ports = model, ports
+        self.streams = [port.stream for port in ports if not port.fixed]
+        self.rows = [f"rows_{number + 1}" for number in range(len(self.streams))]
+
+    def forward(self, energy: Tensor, direction: Tensor, pdg: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+        """What is generated, then the rows that were asked for."""
+        particles = Particles(energy, direction, pdg, torch.zeros_like(direction))
+        streams = [port.stream for port in self.ports]
+        source = GivenNoise(dict(zip(streams, noise, strict=True)))
+        made = self.model.sample(particles, source)
+        rows = [source.counts[stream].clone() for stream in self.streams]
+        return (*(getattr(made, field.name) for field in fields(made)), *rows)
+
+
+def to_onnx(
+    module: nn.Module,
+    given: Sequence[Tensor],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    more: Sequence[str] = (),
+    dynamic: bool = True,
+) -> ModelProto:
+    """A module's graph.
+
+    Args:
+        module: Takes and gives tensors.
+        given: Example arguments.
+        inputs: Their names.
+        outputs: Names of the outputs.
+        more: Names of further outputs.
+        dynamic: Whether the first dimension of all arguments is free.
+
+    Raises:
+        ConfigError: Something in it has no graph.
+    """
+    sizes: Any = {0: torch.export.Dim.DYNAMIC} if dynamic else {}
+    shapes = [sizes for _ in given]
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.export.export(
+                module, tuple(given), dynamic_shapes=_shapes_of(module, shapes), strict=False
+            )
+            made = torch.onnx.export(
+                program.run_decompositions(replacements()),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=[*outputs, *more],
+                custom_translation_table=_translations(),
+                verbose=False,
+            )
+    except Exception as error:  # of many kinds, and from deep inside of torch
+        reason = str(error).strip().splitlines()[0]
+        msg = f"The model has no graph: {type(error).__name__}, {reason[:200]}; say so to its developers."
+        raise ConfigError(msg) from error
+    assert made is not None  # for the type checker: None with other options
+    made.model.ir_version = IR_VERSION
+    graph: ModelProto = made.model_proto
+    return graph
+
+
+def _shapes_of(module: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
+    """Free dimensions, as ``forward`` takes its arguments."""
+    import inspect
+
+    named = [p for p in inspect.signature(module.forward).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    if len(named) == len(shapes):
+        return tuple(shapes)
+    return (*shapes[: len(named)], tuple(shapes[len(named) :]))
+
+
+def _quiet() -> Any:
+    """No warnings and messages from inside of the exporter."""
+    return _Quiet()
+
+
+class _Quiet:
+    """See ``_quiet``."""
+
+    def __enter__(self) -> None:
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.simplefilter("ignore")
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *error: object) -> None:
+        logging.disable(self._level)
+        self._caught.__exit__(*error)  # type: ignore[arg-type]
+
+
+def _translations() -> dict[Any, Any]:
+    """Operators of torch that the exporter does not know."""
+    from onnxscript import opset18 as op
+
+    def stable_sort(values: Any, *, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
+        # of equal numbers TopK has the first one first
+        size = op.Gather(op.Shape(values), op.Constant(value_ints=[dim]))
+        return op.TopK(values, size, axis=dim, largest=int(descending), sorted=1)
+
+    return {torch.ops.aten.sort.stable: stable_sort}
