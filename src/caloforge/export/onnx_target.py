@@ -15,12 +15,16 @@ from caloforge.export.result import Export
 from caloforge.export.tracing import trace
 
 if TYPE_CHECKING:
+    from caloforge.export.tracing import Traced
     from caloforge.simulator import Simulator
 
-__all__ = ["RUNNER", "write_onnx"]
+__all__ = ["DESCRIPTION", "RUNNER", "write_onnx"]
 
 RUNNER = "run.py"
 """Name of the program."""
+
+DESCRIPTION = "model.txt"
+"""Name of the file that tells programs in other languages what the metadata tell."""
 
 
 def write_onnx(name: str, simulator: Simulator, folder: Path) -> Export:
@@ -36,6 +40,7 @@ def write_onnx(name: str, simulator: Simulator, folder: Path) -> Export:
         more = {"part": f"{number} {len(graphs)}", "outputs": " ".join(traced.outputs)}
         describe(graph, entries | more)
         onnx.save(graph, folder / f"part{number}.onnx")
+    (folder / DESCRIPTION).write_text(_description(traced, entries, len(graphs)), encoding="utf-8")
     shutil.copyfile(Path(__file__).with_name("runner.py"), folder / RUNNER)
     return Export(
         target="onnx",
@@ -43,3 +48,11 @@ def write_onnx(name: str, simulator: Simulator, folder: Path) -> Export:
         parity=check_parity(folder, simulator),
         latency=measure_latency(folder, simulator),
     )
+
+
+def _description(traced: Traced, entries: dict[str, str], parts: int) -> str:
+    """Words on lines: how many parts there are, their outputs and their inputs of random numbers."""
+    noise = [f"noise {key[6:]} {text}" for key, text in entries.items() if key.startswith("noise.")]
+    outputs = [f"output {name}" for name in traced.outputs]
+    particle = f"particle {entries['particles'].split()[0]}"
+    return "\n".join([f"parts {parts}", particle, *outputs, *noise, ""])

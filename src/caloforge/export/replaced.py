@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.polynomial import chebyshev
+from scipy.special import erfcx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +82,11 @@ def replacements() -> dict[Any, Callable[..., Any]]:
     aten = torch.ops.aten
     return {
         aten.searchsorted.Tensor: search_sorted,
+        aten.bucketize.Tensor: lambda values, table, **options: search_sorted(table, values, **options),
         aten.special_ndtr.default: normal_cdf,
         aten.special_ndtri.default: normal_quantile,
         aten.erfc.default: erfc,
+        aten.hypot.default: lambda x, y: (x * x + y * y).sqrt(),
     }
 
 
@@ -109,6 +112,6 @@ def _erfc_coefficients() -> tuple[float, ...]:
 
     def smooth(x: Any) -> Any:
         t = np.clip((x + 1) / 2, 1e-300, None)
-        return np.log(torch.special.erfcx(torch.from_numpy(2 / t - 2)).numpy() / t)
+        return np.log(erfcx(2 / t - 2) / t)
 
     return tuple(chebyshev.chebinterpolate(smooth, _DEGREE).tolist())

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from caloforge.errors import ConfigError
+from caloforge.errors import ConfigError, clipped
 from caloforge.export.noise import GivenNoise, RecordedNoise
 from caloforge.export.replaced import replacements
 from caloforge.models.noise import StreamNoise
@@ -167,13 +167,20 @@ def to_onnx(
                 verbose=False,
             )
     except Exception as error:  # of many kinds, and from deep inside of torch
-        reason = str(error).strip().splitlines()[0]
-        msg = f"The model has no graph: {type(error).__name__}, {reason[:200]}; say so to its developers."
+        msg = f"The model has no graph: {_reason(error)}; say so to its developers."
         raise ConfigError(msg) from error
     assert made is not None  # for the type checker: None with other options
     made.model.ir_version = IR_VERSION
     graph: ModelProto = made.model_proto
     return graph
+
+
+def _reason(error: Exception) -> str:
+    """The first line of the first of the errors that led to one another."""
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    return clipped(f"{type(first).__name__}: {str(first).strip().splitlines()[0]}", 200)
 
 
 def _shapes_of(module: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
