@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import helper
 
+from caloforge.export.random_nodes import drawn_for, drawn_once
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from caloforge.export.tracing import Traced
 
-__all__ = ["cut"]
+__all__ = ["cut", "joined"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,34 @@ def cut(traced: Traced) -> list[ModelProto]:
     values = {v.name: v for v in (*whole.graph.input, *whole.graph.value_info, *whole.graph.output)}
     graph = _Graph(nodes, part, values)
     return [_part(whole, graph, number) for number in range(max(part) + 1)]
+
+
+def joined(traced: Traced) -> ModelProto:
+    """One graph whose random numbers are drawn inside of it, when they are needed, another number each time.
+
+    Args:
+        traced: The whole sampler.
+    """
+    whole = traced.graph
+    nodes = _needed(whole)
+    part = _latest(nodes, _earliest(nodes, traced.rows), set(traced.rows.values()))
+    ordered: list[NodeProto] = []
+    for port in traced.ports:
+        if port.fixed:
+            ordered += drawn_once(port)
+    for number in range(max(part) + 1):
+        ordered += [node for node, own in zip(nodes, part, strict=True) if own == number]
+        told = {name for node in ordered for name in node.output}
+        waiting = [p for p in traced.ports if traced.rows.get(p.name) in told and p.name not in told]
+        for port in waiting:
+            ordered += drawn_for(port, traced.rows[port.name])
+    noise = {port.name for port in traced.ports}
+    return model_of(
+        whole,
+        ordered,
+        [value for value in whole.graph.input if value.name not in noise],
+        [value for value in whole.graph.output if value.name in traced.outputs],
+    )
 
 
 def _needed(whole: ModelProto) -> list[NodeProto]:
@@ -104,27 +134,33 @@ def _latest(nodes: list[NodeProto], earliest: list[int], rows: set[str]) -> list
     return part
 
 
+def model_of(
+    whole: ModelProto,
+    nodes: list[NodeProto],
+    inputs: list[ValueInfoProto],
+    outputs: list[ValueInfoProto],
+) -> ModelProto:
+    """A model of some nodes, with the numbers that these take from the ``whole``."""
+    read = {name for node in nodes for name in _reads(node)}
+    stored = [tensor for tensor in whole.graph.initializer if tensor.name in read]
+    body = helper.make_graph(nodes, "sampler", inputs, outputs, initializer=stored)
+    made = helper.make_model(body, opset_imports=whole.opset_import, ir_version=whole.ir_version)
+    made.producer_name = "caloforge"
+    onnx.checker.check_model(made)
+    return made
+
+
 def _part(whole: ModelProto, graph: _Graph, number: int) -> ModelProto:
     nodes = [node for node, part in zip(graph.nodes, graph.part, strict=True) if part == number]
     made = {name for node in nodes for name in node.output}
     read = dict.fromkeys(name for node in nodes for name in _reads(node))
-    stored = [tensor for tensor in whole.graph.initializer if tensor.name in read]
-    taken = read.keys() - made - {tensor.name for tensor in stored}
+    taken = read.keys() - made - {tensor.name for tensor in whole.graph.initializer}
     later = [node for node, part in zip(graph.nodes, graph.part, strict=True) if part > number]
     given = {name for node in later for name in _reads(node)}
     given |= {value.name for value in whole.graph.output}
-    body = helper.make_graph(
-        nodes,
-        f"part {number + 1}",
-        [graph.values[name] for name in _ordered(read, taken)],
-        [graph.values[name] for name in _ordered((n for node in nodes for n in node.output), given)],
-        initializer=stored,
-        value_info=[graph.values[name] for name in made - given if name in graph.values],
-    )
-    made_of = helper.make_model(body, opset_imports=whole.opset_import, ir_version=whole.ir_version)
-    made_of.producer_name = "caloforge"
-    onnx.checker.check_model(made_of)
-    return made_of
+    inputs = [graph.values[name] for name in _ordered(read, taken)]
+    outputs = [graph.values[name] for name in _ordered((n for node in nodes for n in node.output), given)]
+    return model_of(whole, nodes, inputs, outputs)
 
 
 def _ordered(names: Iterable[str], wanted: set[str]) -> list[str]:

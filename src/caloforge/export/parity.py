@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from caloforge.export.layouts import Layout
+    from caloforge.export.tracing import Traced
     from caloforge.models.base import CellSet, Cloud, Noise
     from caloforge.simulator import Simulator
 
-__all__ = ["Latency", "Parity", "arrays_of", "check_parity", "compare", "measure_latency"]
+__all__ = [
+    "Latency",
+    "Parity",
+    "arrays_of",
+    "check_parity",
+    "check_single",
+    "compare",
+    "measure_latency",
+    "time_single",
+]
 
 _BATCHES = (1, 7)
 _TAIL_BATCH = 16
@@ -38,6 +49,7 @@ _CLOSE = 1e-3  # of a hit's numbers, relative to one plus their size
 _SAME = 0.5  # of the showers at least: in the others a rounding chose another cell or order
 _HITS = 0.02  # of a shower may be more or fewer then, and two in any case
 _ENERGY = 1e-3  # of a shower may differ by this, relative
+_SINGLE = 8  # showers, one by one
 _WARM, _TIMES = 3, 15
 
 
@@ -137,11 +149,74 @@ def check_parity(folder: Path, simulator: Simulator) -> Parity:
     """
     exported = Exported(folder)
     found = [_one(exported, simulator, batch, tails=False) for batch in _BATCHES]
-    total = sum(found, _one(exported, simulator, _TAIL_BATCH, tails=True))
+    return _judged(sum(found, _one(exported, simulator, _TAIL_BATCH, tails=True)), simulator)
+
+
+def _judged(total: Parity, simulator: Simulator) -> Parity:
     if not total.agrees:
         name, expected = f"the export of {simulator.model.name}", "the same showers"
         raise ConfigError(bad(name, got=str(total), expected=expected, fix="say so to its developers"))
     return total
+
+
+def check_single(traced: Traced, layout: Layout, simulator: Simulator) -> Parity:
+    """Compare a graph of single showers, whose random numbers are still its inputs, with the model.
+
+    Raises:
+        ConfigError: They do not agree.
+    """
+    session = _session(traced.graph.SerializeToString())
+    names = [entry.name for entry in session.get_inputs()]
+    incident = examples(simulator.trained, _SINGLE)
+    found = []
+    for row in range(_SINGLE):
+        particles = Particles.of(incident[row : row + 1])
+        source: Noise = StreamNoise(_SEED, np.array([row]))
+        recorded = RecordedNoise(_Tails(source) if row % 2 else source)
+        inputs = layout.given(particles)
+        with torch.no_grad():
+            made = layout.outputs(simulator.networks.sample(layout.particles(*inputs), recorded))
+        given = dict(zip(layout.inputs, inputs, strict=True)) | recorded.tensors
+        got = session.run(["output"], {name: given[name].numpy() for name in names})[0]
+        found.append(_rows(got.ravel(), made["output"].numpy().ravel()))
+    return _judged(sum(found[1:], found[0]), simulator)
+
+
+def _rows(mine: NDArray[np.floating], theirs: NDArray[np.floating]) -> Parity:
+    """Compare two rows of numbers: energies of all cells, or points and their energies."""
+    same_size = len(mine) == len(theirs)
+    size = min(len(mine), len(theirs))
+    difference = np.abs(mine[:size] - theirs[:size]) / (1 + np.abs(theirs[:size]))
+    same = bool(same_size and (difference <= _CLOSE).all())
+    beyond = max(0.0, abs(len(mine) - len(theirs)) - 8) / max(1, len(theirs))
+    return Parity(1, int(same), float(difference.max(initial=0.0)) if same else 0.0, beyond, 0.0)
+
+
+def _session(model: bytes | str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = 1, 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def time_single(file: Path, layout: Layout, simulator: Simulator) -> Latency:
+    """Time single showers of all trained energies as of ``measure_latency``, in a graph of single showers."""
+    session = _session(str(file))
+    names = [entry.name for entry in session.get_inputs()]
+    incident = examples(simulator.trained, _WARM + _TIMES)
+    times = []
+    for row in range(len(incident)):
+        particles = Particles.of(incident[row : row + 1])
+        given = dict(zip(layout.inputs, layout.given(particles), strict=True))
+        start = time.perf_counter()
+        with torch.no_grad():
+            simulator.networks.sample(particles, StreamNoise(_SEED, np.array([row])))
+        middle = time.perf_counter()
+        session.run(None, {name: given[name].numpy() for name in names})
+        times.append((middle - start, time.perf_counter() - middle))
+    return _mean(times)
 
 
 def _one(exported: Exported, simulator: Simulator, batch: int, *, tails: bool) -> Parity:
@@ -216,6 +291,10 @@ def measure_latency(folder: Path, simulator: Simulator) -> Latency:
         times = [_timed(exported, simulator, particles, row) for row, particles in enumerate(single)]
     finally:
         torch.set_num_threads(before)
+    return _mean(times)
+
+
+def _mean(times: list[tuple[float, float]]) -> Latency:
     in_torch, in_onnx = zip(*times[_WARM:], strict=True)
     return Latency(1e3 * statistics.fmean(in_torch), 1e3 * statistics.fmean(in_onnx))
 

@@ -167,7 +167,9 @@ def _main() -> None:
     first = stop - made["counts"]
     values = made["energy"] if "energy" in made else made["points"][:, 3]
     for number, (low, high) in enumerate(zip(first, stop, strict=True)):
-        sys.stdout.write(f"shower {number} hits {high - low} energy {values[low:high].sum(dtype=np.float64):.6g} MeV\n")
+        sys.stdout.write(
+            f"shower {number} hits {high - low} energy {values[low:high].sum(dtype=np.float64):.6g} MeV\n"
+        )
     for row in range(stop[0]):
         if "cell" in made:
             sys.stdout.write(f"cell {made['cell'][row]} {values[row]:.6g}\n")

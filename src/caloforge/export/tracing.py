@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from caloforge.errors import ConfigError, clipped
+from caloforge.export.layouts import Own
 from caloforge.export.noise import GivenNoise, RecordedNoise
 from caloforge.export.replaced import replacements
 from caloforge.models.noise import StreamNoise
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import Tensor
 
+    from caloforge.export.layouts import Layout
     from caloforge.export.noise import NoisePort
     from caloforge.models import GenerativeModel
     from caloforge.trained.range import TrainedRange
@@ -38,7 +40,6 @@ IR_VERSION = 8
 """Version of the file: ONNX Runtime 1.15 and later read it."""
 
 _EXAMPLES = 3  # showers that are traced: 0 and 1 would become constants
-_CONDITIONS = ("energy", "direction", "pdg")
 
 
 @dataclass(frozen=True)
@@ -67,30 +68,34 @@ def examples(trained: TrainedRange, count: int) -> Incident:
     return Incident.of(low * (high / low) ** share, theta=theta, phi=2.4 * np.arange(count), pdg=pdg)
 
 
-def trace(model: GenerativeModel, trained: TrainedRange) -> Traced:
+def trace(model: GenerativeModel, trained: TrainedRange, layout: Layout | None = None) -> Traced:
     """Trace ``sample``.
+
+    Args:
+        model: The model.
+        trained: Where it was trained.
+        layout: What the graph takes and gives; the sampler's own tensors without.
 
     Raises:
         ConfigError: It does something that has no graph.
     """
-    model = frozen(model)
-    particles = Particles.of(examples(trained, _EXAMPLES))
+    model, layout = frozen(model), layout or Own()
+    particles = Particles.of(examples(trained, 1 if layout.single else _EXAMPLES))
     recorded = RecordedNoise(StreamNoise(1, np.arange(len(particles))))
     with torch.no_grad():
         made = model.sample(particles, recorded)
-    sampler = _Sampler(model, recorded.ports)
-    given = [getattr(particles, name) for name in _CONDITIONS]
-    given += [recorded.tensors[port.name] for port in recorded.ports]
+    sampler, outputs = _Sampler(model, layout, recorded.ports), tuple(layout.outputs(made))
+    noise = {port.name: not (port.fixed and layout.single) for port in recorded.ports}
     graph = to_onnx(
         sampler,
-        given,
-        inputs=[*_CONDITIONS, *(port.name for port in recorded.ports)],
-        outputs=[field.name for field in fields(made)],
-        more=sampler.rows,
+        [*layout.given(particles), *(recorded.tensors[name] for name in noise)],
+        free=[*(not layout.single for _ in layout.inputs), *noise.values()],
+        inputs=[*layout.inputs, *noise],
+        outputs=[*outputs, *sampler.rows],
     )
     rows = dict(zip(sampler.streams, sampler.rows, strict=True))
     names = {port.name: rows[port.stream] for port in recorded.ports if not port.fixed}
-    return Traced(graph, tuple(recorded.ports), names, tuple(field.name for field in fields(made)))
+    return Traced(graph, tuple(recorded.ports), names, outputs)
 
 
 def frozen(model: GenerativeModel) -> GenerativeModel:
@@ -112,57 +117,53 @@ class _Sampler(nn.Module):
         rows: Names of the outputs that tell them.
     """
 
-    def __init__(self, model: GenerativeModel, ports: Sequence[NoisePort]) -> None:
+    def __init__(self, model: GenerativeModel, layout: Layout, ports: Sequence[NoisePort]) -> None:
         super().__init__()
-        self.model, self.ports = model, ports
+        self.model, self.layout, self.ports = model, layout, ports
         self.streams = [port.stream for port in ports if not port.fixed]
         self.rows = [f"rows_{number + 1}" for number in range(len(self.streams))]
 
-    def forward(self, energy: Tensor, direction: Tensor, pdg: Tensor, *noise: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """What is generated, then the rows that were asked for."""
-        particles = Particles(energy, direction, pdg, torch.zeros_like(direction))
+        number = len(self.layout.inputs)
         streams = [port.stream for port in self.ports]
-        source = GivenNoise(dict(zip(streams, noise, strict=True)))
-        made = self.model.sample(particles, source)
+        source = GivenNoise(dict(zip(streams, given[number:], strict=True)))
+        made = self.model.sample(self.layout.particles(*given[:number]), source)
+        # copies: two outputs must not be one tensor
         rows = [source.counts[stream].clone() for stream in self.streams]
-        return (*(getattr(made, field.name) for field in fields(made)), *rows)
+        return (*self.layout.outputs(made).values(), *rows)
 
 
 def to_onnx(
     module: nn.Module,
     given: Sequence[Tensor],
     *,
+    free: Sequence[bool],
     inputs: Sequence[str],
     outputs: Sequence[str],
-    more: Sequence[str] = (),
-    dynamic: bool = True,
 ) -> ModelProto:
     """A module's graph.
 
     Args:
-        module: Takes and gives tensors.
+        module: Takes and gives any number of tensors.
         given: Example arguments.
+        free: Of which arguments the first dimension may change.
         inputs: Their names.
         outputs: Names of the outputs.
-        more: Names of further outputs.
-        dynamic: Whether the first dimension of all arguments is free.
 
     Raises:
         ConfigError: Something in it has no graph.
     """
-    sizes: Any = {0: torch.export.Dim.DYNAMIC} if dynamic else {}
-    shapes = [sizes for _ in given]
+    shapes = tuple({0: torch.export.Dim.DYNAMIC} if change else {} for change in free)
     try:
         with torch.no_grad(), _quiet():
-            program = torch.export.export(
-                module, tuple(given), dynamic_shapes=_shapes_of(module, shapes), strict=False
-            )
+            program = torch.export.export(module, tuple(given), dynamic_shapes=(shapes,), strict=False)
             made = torch.onnx.export(
                 program.run_decompositions(replacements()),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=list(inputs),
-                output_names=[*outputs, *more],
+                output_names=list(outputs),
                 custom_translation_table=_translations(),
                 verbose=False,
             )
@@ -181,16 +182,6 @@ def _reason(error: Exception) -> str:
     while first.__cause__ is not None:
         first = first.__cause__
     return clipped(f"{type(first).__name__}: {str(first).strip().splitlines()[0]}", 200)
-
-
-def _shapes_of(module: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
-    """Free dimensions, as ``forward`` takes its arguments."""
-    import inspect
-
-    named = [p for p in inspect.signature(module.forward).parameters.values() if p.kind != p.VAR_POSITIONAL]
-    if len(named) == len(shapes):
-        return tuple(shapes)
-    return (*shapes[: len(named)], tuple(shapes[len(named) :]))
 
 
 def _quiet() -> Any:
