@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from caloforge.geometry import cell_symmetries
+from caloforge.geometry import cell_symmetries, symmetry_turns
 from caloforge.models.mosaic import native
 from caloforge.models.mosaic.growing import grow
 from caloforge.models.mosaic.program import PATTERN
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from caloforge.models.mosaic.samples import Samples
     from caloforge.models.mosaic.tables import Roots
 
-__all__ = ["FitConfig", "Fitted", "fit"]
+__all__ = ["FitConfig", "Fitted", "fit", "turns_of"]
 
 _LOGGER = logging.getLogger(__name__)
 _PROBE = 400  # showers that tell how often tables are used
@@ -84,6 +84,7 @@ def fit(
     config: FitConfig,
     *,
     seed: int,
+    leaning: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -95,6 +96,7 @@ def fit(
         cells: The real showers.
         config: Sizes.
         seed: Of all choices: the same showers give the same tables, with any number of workers.
+        leaning: Whether showers lean along x: they are mirrored in y alone.
         workers: Threads.
         progress: Told how many tables are done, and of how many.
 
@@ -102,13 +104,28 @@ def fit(
         MissingDependencyError: The compiled engine is missing.
     """
     rng = np.random.default_rng(seed)
-    turns = cell_symmetries(geometry)
+    turns = turns_of(geometry, leaning=leaning)
     copies = cells.copies(turns, config.copies, rng).shuffled(rng)
     samples = _collected(plan, copies, config, seed)
     _LOGGER.info("%d splits of %d showers", sum(len(s.hits) for s in samples), len(copies))
     grown = _grown(plan.tables, samples, config, seed=seed, workers=workers, progress=progress)
     tables = _joined(grown)
     return Fitted(tables, real_roots(plan, geometry, cells, nearest=config.nearest))
+
+
+def turns_of(geometry: Geometry, *, leaning: bool) -> NDArray[np.int32]:
+    """Symmetries that showers are turned and mirrored by, as ``cell_symmetries``, ``(S, n_cells)``.
+
+    Args:
+        geometry: The read-out.
+        leaning: Whether showers lean along x.
+    """
+    turns = cell_symmetries(geometry)
+    if not leaning:
+        return turns
+    keeps_x: NDArray[np.bool_] = (symmetry_turns(geometry)[:, 0] == [1, 0]).all(axis=1)
+    kept: NDArray[np.int32] = turns[keeps_x]
+    return kept
 
 
 def _collected(plan: Plan, copies: RealCells, config: FitConfig, seed: int) -> list[Samples]:

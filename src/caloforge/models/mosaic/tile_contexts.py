@@ -1,0 +1,137 @@
+"""What the choice of a tile looks at: energies around its cell, and where in the shower that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from caloforge.models.mosaic.codes import constant_codes, deposit_step, energy_code
+from caloforge.models.mosaic.frame import box_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from caloforge.geometry import Geometry
+
+__all__ = ["Board", "TileContexts"]
+
+_CROSS = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))
+_BESIDE = ((0, 0), *((i, j) for i, j in product((-1, 0, 1), repeat=2) if i or j))
+_CENTRES = 2
+
+
+class TileContexts:
+    """Contexts of the cells of a read-out.
+
+    They see the energies of the cell, of the eight around it, of the cross of five in the layers before
+    and behind, the centre of the tile in front of it, its place and layer, and the conditions. Everything is
+    mirrored such that x and y count outwards from the axis; with ``leaning`` axes along y alone.
+
+    Args:
+        geometry: The frame's read-out.
+        leaning: Whether showers lean along x.
+    """
+
+    def __init__(self, geometry: Geometry, *, leaning: bool) -> None:
+        grid = box_grid(geometry)
+        self.side, self.layers, self.leaning = grid.nx, geometry.n_layers, leaning
+        self.step = deposit_step(geometry.threshold)
+        self.row = self.side + 2
+        self.plane = self.row * self.row
+        self.offsets = np.stack([self._offsets(x, y) for x, y in product((-1, 1), repeat=2)])
+
+    def _offsets(self, x: int, y: int) -> NDArray[np.int64]:
+        """Places that are looked at relative to the cell's, for one way of mirroring."""
+        layers = [(0, _BESIDE), (-1, _CROSS), (1, _CROSS)]
+        steps = [layer * self.plane + i * x * self.row + j * y for layer, at in layers for i, j in at]
+        return np.array(steps, np.int64)
+
+    def length(self, conditions: int) -> int:
+        """Of a context with so many conditions."""
+        return int(self.offsets.shape[1]) + _CENTRES + 3 + conditions
+
+    def board(
+        self,
+        shower: NDArray[np.integer],
+        cell: NDArray[np.integer],
+        energy: NDArray[np.float32],
+        codes: NDArray[np.int16],
+    ) -> Board:
+        """Cells with their energies in place.
+
+        Args:
+            shower: Of every cell, ``(H,)``.
+            cell: ``(H,)``.
+            energy: [MeV], ``(H,)``.
+            codes: Of the conditions, ``(B, conditions)``.
+        """
+        layer, x, y = np.unravel_index(cell, (self.layers, self.side, self.side))
+        showers = len(codes)
+        flat = ((shower * (self.layers + 2) + layer + 1) * self.row + x + 1) * self.row + y + 1
+        image = np.zeros(showers * (self.layers + 2) * self.plane, np.int16)
+        image[flat] = energy_code(energy, self.step)
+        half = self.side // 2
+        sign = np.stack([np.where(x >= half, 1, -1), np.where(y >= half, 1, -1)], axis=1).astype(np.int16)
+        if self.leaning:
+            sign[:, 0] = 1
+        i = x if self.leaning else np.where(x >= half, x - half, half - 1 - x)
+        j = np.where(y >= half, y - half, half - 1 - y)
+        number = constant_codes(max(self.side, self.layers))
+        told = np.column_stack([number[layer], number[i], number[j], codes[shower]])
+        centres = np.zeros((showers * self.plane, _CENTRES), np.int16)
+        column = (shower * self.row + x + 1) * self.row + y + 1
+        return Board(self, layer, flat, column, image, sign, told, centres)
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """``H`` cells of ``B`` showers, whose tiles are put layer by layer.
+
+    Attributes:
+        contexts_of: What is looked at.
+        layer: Of the cells, ``(H,)``.
+        place: Theirs in the image, ``(H,)``.
+        column: The same within a layer, ``(H,)``.
+        image: Codes of all energies with a border of zeros.
+        signs: Which way contexts are mirrored, 1 or -1 for x and y, ``(H, 2)``.
+        told: Layer, place and conditions, ``(H, L')``.
+        centres: Of the tiles that were put last in every column.
+    """
+
+    contexts_of: TileContexts
+    layer: NDArray[np.int64]
+    place: NDArray[np.int64]
+    column: NDArray[np.int64]
+    image: NDArray[np.int16]
+    signs: NDArray[np.int16]
+    told: NDArray[np.int16]
+    centres: NDArray[np.int16]
+
+    def layers(self) -> Iterator[NDArray[np.int64]]:
+        """The cells of every layer that has any, from the front."""
+        order = np.argsort(self.layer, kind="stable")
+        ends = np.cumsum(np.bincount(self.layer, minlength=1))
+        for rows in np.split(order, ends[:-1]):
+            if len(rows):
+                yield rows
+
+    def contexts(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Of some cells of one layer, ``(m, L)``."""
+        signs = self.signs[rows]
+        way = (signs[:, 0] > 0) * 2 + (signs[:, 1] > 0)
+        around = self.image[self.place[rows, None] + self.contexts_of.offsets[way]]
+        return np.concatenate([around, self.centres[self.column[rows]] * signs, self.told[rows]], axis=1)
+
+    def put(self, rows: NDArray[np.int64], centre: NDArray[np.int16]) -> None:
+        """Tell the next layers of the tiles of some cells.
+
+        Args:
+            rows: The cells.
+            centre: Of their tiles, mirrored as their contexts, ``(m, 2)``.
+        """
+        self.centres[self.column[rows]] = centre * self.signs[rows]
