@@ -116,7 +116,7 @@ class Mosaic(GenerativeModel):
         cells = read_cells(showers(), self.geometry, config.conditions, frame=self._frame)
         fitted = fit(
             self.plan,
-            self.geometry,
+            self.geometry if self._frame is None else self._frame.readout,
             cells,
             config.fit,
             seed=seed,
