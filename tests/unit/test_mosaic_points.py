@@ -20,7 +20,7 @@ from caloforge.models.mosaic.real_tiles import RealTiles
 from caloforge.models.mosaic.tile_contexts import TileContexts
 from caloforge.models.mosaic.tile_file import read_tiles, rounded_shares, share_codes, write_tiles
 from caloforge.models.mosaic.tile_fit import PointsConfig, fit_tiles
-from caloforge.models.mosaic.tiles import Tiles, centre_codes, fill
+from caloforge.models.mosaic.tiles import Tiles, centre_codes, choose, filled
 from caloforge.preprocessing.told import ConditionsConfig
 from caloforge.showers import Incident, Showers
 from caloforge.simulator import Simulator, TrainedRange
@@ -194,19 +194,88 @@ def test_centres_by_hand() -> None:
 def test_cells_are_filled_by_hand(siw: Geometry) -> None:
     cell = np.array([_cell(0, 15, 15), _cell(2, 14, 15)], np.int32)
     energy = np.array([0.05, 4.0], np.float32)
-    filled = fill(
-        _two_tiles(),
-        TileContexts(siw, leaning=False),
-        np.array([2]),
-        cell,
-        energy,
-        np.zeros((1, 1), np.int16),
-        np.zeros(1, np.uint64),
-    )
-    assert filled.counts.tolist() == [1, 2]
-    assert filled.x.tolist() == [0, 5, 0]  # the second cell's x counts outwards to the left
-    assert filled.y.tolist() == [5, 0, 5]
-    assert filled.energy.tolist() == np.array([0.05, 3.0, 1.0], np.float32).tolist()
+    contexts, tiles = TileContexts(siw, leaning=False), _two_tiles()
+    none, key = np.zeros((1, 1), np.int16), np.zeros(1, np.uint64)
+    chosen = choose(tiles, contexts, np.array([2]), cell, energy, none, key)
+    assert chosen.tolist() == [0, 1]
+    points = filled(tiles, chosen, energy, contexts.signs(cell))
+    assert points.counts.tolist() == [1, 2]
+    assert points.x.tolist() == [0, 5, 0]  # the second cell's x counts outwards to the left
+    assert points.y.tolist() == [5, 0, 5]
+    assert points.energy.tolist() == np.array([0.05, 3.0, 1.0], np.float32).tolist()
+
+
+def _random_cells(rng: np.random.Generator, showers: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cells of some showers near the axis, and how many each has; of the first none."""
+    mask = rng.random((showers, 30, 30, 30)) < 0.3
+    mask[0], mask[:, :, :10], mask[:, :, 20:], mask[:, :, :, :10], mask[:, :, :, 22:] = (False,) * 5
+    shower, cell = np.nonzero(mask.reshape(showers, -1))
+    return np.bincount(shower, minlength=showers).astype(np.int32), cell.astype(np.int32)
+
+
+@compiled
+@pytest.mark.parametrize("leaning", [True, False])
+def test_the_compiled_engine_chooses_the_same_tiles(siw: Geometry, leaning: bool) -> None:
+    rng, contexts = np.random.default_rng(6), TileContexts(siw, leaning=leaning)
+    counts, cell = _random_cells(rng, 7)
+    energy = rng.exponential(1.0, len(cell)).astype(np.float32)
+    codes, keys = rng.integers(0, 900, (7, 3)).astype(np.int16), rng.integers(2**63, size=7).astype(np.uint64)
+    real = _real(3000)
+    context = rng.integers(-128, 900, (3000, contexts.length(3))).astype(np.int16)
+    tiles = fit_tiles(replace(real, context=context), PointsConfig(leaf=3), seed=1)
+    expected = choose(tiles, contexts, counts, cell, energy, codes, keys)
+    assert len(np.unique(expected)) > 500
+    for _ in range(2):  # nothing is left of the call before
+        found = native.choose_tiles(tiles, contexts, counts, cell, energy, codes, keys)
+        np.testing.assert_array_equal(found, expected)
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("counts", "cell", "reason"),
+    [
+        ([3], [1, 2], "Hits and cells are not of the same showers"),
+        ([1], [1, 2], "Hits and cells are not of the same showers"),
+        ([-1], [], "Hits and cells are not of the same showers"),
+        ([2], [2, 2], "Cells do not rise in a shower, or are none of the read-out"),
+        ([2], [-1, 2], "Cells do not rise"),
+        ([1], [27000], "Cells do not rise"),
+    ],
+)
+def test_cells_that_cannot_be_are_told(
+    siw: Geometry, counts: list[int], cell: list[int], reason: str
+) -> None:
+    contexts = TileContexts(siw, leaning=False)
+    energy, codes, key = np.ones(len(cell), np.float32), np.zeros((1, 1), np.int16), np.zeros(1, np.uint64)
+    with pytest.raises(DataError, match=reason):
+        native.choose_tiles(_two_tiles(), contexts, np.array(counts), np.array(cell), energy, codes, key)
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("kid", [0, 0, 0], r"kid\[0\] is not a node after its parent"),
+        ("feature", [99, -1, -1], r"feature\[0\] is not in the context"),
+        ("count", [0, 1, 0], "the leaf 2 has tiles that are not there"),
+        ("start", [0, 2, 0], "the leaf 1 has tiles that are not there"),
+        ("limit", [0], "limit has 1 elements in place of 3"),
+    ],
+)
+def test_broken_tiles_are_told(siw: Geometry, name: str, value: list[int], reason: str) -> None:
+    tiles = _two_tiles()
+    broken = replace(tiles, **{name: np.array(value, getattr(tiles, name).dtype)})
+    none = np.zeros(0, np.float32)
+    with pytest.raises(DataError, match=f"The model is broken: {reason}"):
+        native.choose_tiles(
+            broken,
+            TileContexts(siw, leaning=False),
+            np.zeros(1, np.int32),
+            none,
+            none,
+            np.zeros((1, 1), np.int16),
+            np.zeros(1, np.uint64),
+        )
 
 
 def _real(number: int, seed: int = 0) -> RealTiles:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from caloforge.models.mosaic.engine import choose_tiles
 from caloforge.models.mosaic.frame import Axes, box_grid, frame_readout, into_frame
 from caloforge.models.mosaic.real_tiles import real_tiles
 from caloforge.models.mosaic.runs import firsts
 from caloforge.models.mosaic.tile_contexts import TileContexts
-from caloforge.models.mosaic.tiles import fill
+from caloforge.models.mosaic.tiles import filled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,10 +114,11 @@ class FrameOfPoints:
         for start in range(0, max(len(counts), 1), _AT_ONCE):
             some = slice(start, min(start + _AT_ONCE, len(counts)))
             hits = slice(ends[some.start], ends[some.stop])
-            filled = fill(
+            chosen = choose_tiles(
                 tiles, self.contexts, counts[some], cell[hits], energy[hits], codes[some], keys[some]
             )
-            parts.append(self._placed(filled, asked.direction[some], counts[some], cell[hits]))
+            points = filled(tiles, chosen, energy[hits], self.contexts.signs(cell[hits]))
+            parts.append(self._placed(points, asked.direction[some], counts[some], cell[hits]))
         return CloudPoints(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _placed(

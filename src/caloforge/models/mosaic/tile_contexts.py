@@ -55,6 +55,13 @@ class TileContexts:
         """Of a context with so many conditions."""
         return int(self.offsets.shape[1]) + _CENTRES + 3 + conditions
 
+    def signs(self, cell: NDArray[np.integer]) -> NDArray[np.int16]:
+        """Which way the contexts of cells ``(H,)`` are mirrored, 1 or -1 for x and y, ``(H, 2)``."""
+        x, y = cell // self.side % self.side, cell % self.side
+        half = self.side // 2
+        outwards = np.ones(len(cell), np.bool_) if self.leaning else x >= half
+        return np.where(np.stack([outwards, y >= half], axis=1), 1, -1).astype(np.int16)
+
     def board(
         self,
         shower: NDArray[np.integer],
@@ -76,16 +83,13 @@ class TileContexts:
         image = np.zeros(showers * (self.layers + 2) * self.plane, np.int16)
         image[flat] = energy_code(energy, self.step)
         half = self.side // 2
-        sign = np.stack([np.where(x >= half, 1, -1), np.where(y >= half, 1, -1)], axis=1).astype(np.int16)
-        if self.leaning:
-            sign[:, 0] = 1
         i = x if self.leaning else np.where(x >= half, x - half, half - 1 - x)
         j = np.where(y >= half, y - half, half - 1 - y)
         number = constant_codes(max(self.side, self.layers))
         told = np.column_stack([number[layer], number[i], number[j], codes[shower]])
         centres = np.zeros((showers * self.plane, _CENTRES), np.int16)
         column = (shower * self.row + x + 1) * self.row + y + 1
-        return Board(self, layer, flat, column, image, sign, told, centres)
+        return Board(self, layer, flat, column, image, self.signs(cell), told, centres)
 
 
 @dataclass(frozen=True, eq=False)

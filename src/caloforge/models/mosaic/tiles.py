@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from caloforge.models.mosaic.tile_contexts import TileContexts
 
-__all__ = ["FIRST_WORD", "Filled", "Tiles", "centre_codes", "fill"]
+__all__ = ["FIRST_WORD", "Filled", "Tiles", "centre_codes", "choose", "filled"]
 
 FIRST_WORD = 2**32
 """Words of a shower from here on draw tiles: steps and roots use far lower ones."""
@@ -86,7 +86,7 @@ class Filled:
     energy: NDArray[np.float32]
 
 
-def fill(  # noqa: PLR0917 - what engines are given in this order
+def choose(  # noqa: PLR0917 - every engine has these arguments in this order
     tiles: Tiles,
     contexts: TileContexts,
     counts: NDArray[np.integer],
@@ -94,8 +94,8 @@ def fill(  # noqa: PLR0917 - what engines are given in this order
     energy: NDArray[np.float32],
     codes: NDArray[np.int16],
     keys: NDArray[np.uint64],
-) -> Filled:
-    """Take a real tile for every cell. Shower ``i`` depends on its cells, codes and key alone.
+) -> NDArray[np.int64]:
+    """A real tile for every cell, ``(H,)``. Those of shower ``i`` depend on its cells, codes and key alone.
 
     Args:
         tiles: The real ones.
@@ -114,16 +114,23 @@ def fill(  # noqa: PLR0917 - what engines are given in this order
         word = words(keys[shower[rows]], FIRST_WORD + cell[rows].astype(np.int64))
         chosen[rows] = tiles.start[leaf] + below(word, tiles.count[leaf])
         board.put(rows, tiles.centre[chosen[rows]])
-    return _points(tiles, chosen, energy, board.signs)
+    return chosen
 
 
-def _points(
+def filled(
     tiles: Tiles, chosen: NDArray[np.int64], energy: NDArray[np.float32], signs: NDArray[np.int16]
 ) -> Filled:
+    """The points of cells.
+
+    Args:
+        tiles: The real ones.
+        chosen: The tile of every cell, ``(H,)``.
+        energy: Of the cells [MeV], ``(H,)``.
+        signs: Which way their contexts are mirrored, 1 or -1 for x and y, ``(H, 2)``.
+    """
     first = tiles.first[chosen].astype(np.int64)
     counts = tiles.first[chosen + 1] - first
-    starts = firsts(counts)[:-1]
-    point = np.repeat(first - starts, counts) + np.arange(counts.sum())
+    point = np.repeat(first - firsts(counts)[:-1], counts) + np.arange(counts.sum())
     place = tiles.place[point].astype(np.int64)
     last = tiles.grid - 1
     x, y = (
