@@ -177,9 +177,9 @@ def plan_of(config: MosaicConfig, geometry: Geometry) -> Plan:
     """
     frame = frame_of(config, geometry)
     readout = geometry if frame is None else frame.readout
-    return _plan(readout, conditions_of(config.conditions))
+    return _plan(readout, conditions_of(config.conditions), config.conditions.angles)
 
 
 @lru_cache(maxsize=4)
-def _plan(geometry: Geometry, conditions: int) -> Plan:
-    return build_plan(geometry, conditions=conditions)
+def _plan(geometry: Geometry, conditions: int, leaning: bool) -> Plan:
+    return build_plan(geometry, conditions=conditions, leaning=leaning)
