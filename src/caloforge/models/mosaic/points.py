@@ -64,6 +64,7 @@ class FrameOfPoints:
         box_grid(geometry)
         self.config, self.geometry, self.leaning = config, geometry, leaning
         self.readout = frame_readout(geometry, share=config.threshold)
+        self._layer_z = geometry.layer_z
 
     @cached_property
     def contexts(self) -> TileContexts:
@@ -129,14 +130,14 @@ class FrameOfPoints:
         cell: NDArray[np.int32],
     ) -> CloudPoints:
         grid, box = self.config.grid, box_grid(self.geometry)
-        layer, column, row = np.unravel_index(cell, self.geometry.dense_shape)
+        layer, column, row = np.unravel_index(cell, self.contexts.shape)
         owner = np.repeat(np.arange(len(cell)), filled.counts)
         shower = np.repeat(np.arange(len(counts)), counts)[owner]
         x, y = (
             ((place[owner] * grid + inside) + 0.5) * (box.pitch[0] / grid) + box.low[0]
             for place, inside in ((column, filled.x), (row, filled.y))
         )
-        z = self.geometry.layer_z[layer[owner]]
+        z = self._layer_z[layer[owner]]
         points = Axes.of(direction, turned=self.leaning).outside(shower, x, y, z)
         return CloudPoints(
             np.bincount(shower, minlength=len(counts)), points, layer[owner].astype(np.int64), filled.energy

@@ -45,6 +45,11 @@ class TileContexts:
         self.plane = self.row * self.row
         self.offsets = np.stack([self._offsets(x, y) for x, y in product((-1, 1), repeat=2)])
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Layers, and cells of one along x and y."""
+        return self.layers, self.side, self.side
+
     def _offsets(self, x: int, y: int) -> NDArray[np.int64]:
         """Places that are looked at relative to the cell's, for one way of mirroring."""
         layers = [(0, _BESIDE), (-1, _CROSS), (1, _CROSS)]
@@ -77,7 +82,7 @@ class TileContexts:
             energy: [MeV], ``(H,)``.
             codes: Of the conditions, ``(B, conditions)``.
         """
-        layer, x, y = np.unravel_index(cell, (self.layers, self.side, self.side))
+        layer, x, y = np.unravel_index(cell, self.shape)
         showers = len(codes)
         flat = ((shower * (self.layers + 2) + layer + 1) * self.row + x + 1) * self.row + y + 1
         image = np.zeros(showers * (self.layers + 2) * self.plane, np.int16)
