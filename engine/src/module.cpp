@@ -59,8 +59,10 @@ mosaic::Tables tables_of(nb::handle o) {
 }
 
 mosaic::Roots roots_of(nb::handle o) {
-    return {span<float>(o, "energy"), span<std::int32_t>(o, "hits"), span<float>(o, "excess"),
-            span<std::int32_t>(o, "turn"), nb::cast<std::int32_t>(o.attr("nearest"))};
+    return {span<float>(o, "energy"), span<std::int16_t>(o, "codes"), span<std::int32_t>(o, "hits"),
+            span<float>(o, "excess"), span<std::int32_t>(o, "turn"), span<std::int32_t>(o, "hit_power"),
+            span<std::int32_t>(o, "energy_power"), span<std::int32_t>(o, "scale"),
+            nb::cast<std::int32_t>(o.attr("window")), nb::cast<std::int32_t>(o.attr("nearest"))};
 }
 
 /// A vector as a numpy array that owns it.

@@ -224,6 +224,10 @@ BROKEN = {
     "tables.share": (np.nan, -1),
     "tables.sine": (2, np.nan),
     "roots.turn": (-1, 2),
+    "roots.hit_power": (2**21,),
+    "roots.energy_power": (-(2**21),),
+    "roots.scale": (0, -1, 2**13),
+    "roots.codes": (2**15 - 1,),
     "roots.hits": (-1,),
     "roots.energy": (np.nan, -1, 1e9),
     "roots.excess": (np.nan, -1),
@@ -389,7 +393,7 @@ def test_the_file_of_the_engine(tmp_path: Path) -> None:
     write_engine_file(path, program, tables, roots)
     data = path.read_bytes()
     magic, version, count = struct.unpack_from("<8sII", data)
-    assert (magic, version) == (MAGIC, 1)
+    assert (magic, version) == (MAGIC, 2)
     entries = [struct.unpack_from("<32s4sIQQQ", data, 16 + 64 * i) for i in range(count)]
     found = {entry[0].rstrip(b"\0").decode(): entry[1:] for entry in entries}
     kind, dimensions, rows, columns, offset = found["tables.bias"]

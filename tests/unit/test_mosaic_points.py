@@ -12,9 +12,8 @@ from caloforge.errors import ConfigError, DataError, FormatError, GeometryError
 from caloforge.geometry import load_geometry, place, project
 from caloforge.models import build_model
 from caloforge.models.mosaic import native
-from caloforge.models.mosaic.conditions import Asked, condition_codes, conditions_of
-from caloforge.models.mosaic.fit import turns_of
-from caloforge.models.mosaic.frame import Axes, frame_readout, into_frame
+from caloforge.models.mosaic.conditions import Asked, condition_codes, condition_scale, conditions_of
+from caloforge.models.mosaic.frame import Axes, frame_readout, into_frame, turns_of
 from caloforge.models.mosaic.points import FrameOfPoints
 from caloforge.models.mosaic.real_tiles import RealTiles
 from caloforge.models.mosaic.tile_contexts import TileContexts
@@ -110,6 +109,8 @@ def test_conditions_by_hand() -> None:
     asked = Asked.of(Incident.of([0.05, 0.15], theta=[0.0, 0.5], phi=2.0, pdg=[22, 11]))
     assert condition_codes(asked, config).tolist() == [[128, 0, 0], [256, 512, 16]]
     assert conditions_of(config) == 3
+    assert condition_scale(config).tolist() == [16, 32, 4000]
+    assert condition_scale(ConditionsConfig()).tolist() == [1]
     assert condition_codes(asked, ConditionsConfig()).tolist() == [[128], [256]]
     with pytest.raises(DataError, match=r"got e\+, expected one of gamma, e-"):
         condition_codes(Asked.of(Incident.of([1.0], pdg=-11)), config)

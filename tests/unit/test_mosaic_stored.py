@@ -306,7 +306,10 @@ def test_roots_are_rounded_to_a_part_in_700() -> None:
         ("root_turn", lambda a: 0 * a, "symmetries"),
         ("root_energy", lambda a: a[::-1], "roots"),
         ("root_hits", lambda a: a[:, :-1], "roots"),
-        ("root_nearest", lambda a: 0 * a, "roots"),
+        ("root_near", lambda a: 0 * a, "roots"),
+        ("root_codes", lambda a: a[:, :-1], "roots"),
+        ("root_powers", lambda a: a[:, :-1], "roots"),
+        ("root_scale", lambda a: np.append(a, a), "roots"),
         ("uses", None, "uses"),
     ],
 )

@@ -84,13 +84,18 @@ struct Tables {
     std::size_t tables() const { return roots.size / BUCKETS; }
 };
 
-/// Real showers' hits and energies of the root nodes; `D` showers, `R` root nodes, `S` symmetries.
+/// Real showers' hits and energies of the root nodes; `D` showers, `C` conditions, `R` root nodes, `S` symmetries.
 struct Roots {
-    Span<float> energy;         ///< (D,) incident [MeV], rising
-    Span<std::int32_t> hits;    ///< (D, R)
-    Span<float> excess;         ///< (D, R) energies above threshold [MeV]
-    Span<std::int32_t> turn;    ///< (S, R) permutations of the root nodes
-    std::int32_t nearest = 0;   ///< how many real showers one is drawn from
+    Span<float> energy;               ///< (D,) incident [MeV], rising
+    Span<std::int16_t> codes;         ///< (D, C) of the conditions, the energy's first
+    Span<std::int32_t> hits;          ///< (D, R)
+    Span<float> excess;               ///< (D, R) energies above threshold [MeV]
+    Span<std::int32_t> turn;          ///< (S, R) permutations of the root nodes
+    Span<std::int32_t> hit_power;     ///< (R,) of the incident energy that hits go with, times the power unit
+    Span<std::int32_t> energy_power;  ///< (R,) the same of the energies, but for the first power
+    Span<std::int32_t> scale;         ///< (C,) what a code counts in distances between particles
+    std::int32_t window = 0;          ///< real showers up to this distance are drawn from
+    std::int32_t nearest = 0;         ///< so many are enough; where there are fewer the window grows
 };
 
 }  // namespace caloforge::mosaic

@@ -49,7 +49,9 @@ public:
     std::vector<std::int16_t> weights;
     std::vector<float> sine, exponential;
     std::vector<float> start_energy, start_excess;
-    std::vector<std::int32_t> start_hits, turn;
+    std::vector<std::int16_t> start_codes;
+    std::vector<std::int32_t> start_hits, turn, hit_power, energy_power, scale;
+    std::int64_t window;
     std::uint32_t nearest, turns;
 
 private:
@@ -114,7 +116,9 @@ private:
 
     void copy(const Roots& r) {
         start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
-        turn = copied(r.turn);
+        start_codes = copied(r.codes), turn = copied(r.turn), scale = copied(r.scale);
+        hit_power = copied(r.hit_power), energy_power = copied(r.energy_power);
+        window = std::int64_t(r.window) * r.window;
         turns = std::uint32_t(turn.size() / layout.root.size());
         nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
         for (std::size_t t = 0; t < layout.moves.size(); ++t)

@@ -142,10 +142,13 @@ def _write_roots(roots: Roots) -> Arrays:
     code = np.round(_MEAN_UNIT * np.log2(np.maximum(mean, _LOWEST_MEAN)))
     return {
         "root_energy": roots.energy,
+        "root_codes": roots.codes.T,
         "root_hits": roots.hits.T.astype(np.uint16 if roots.hits.max(initial=0) < 2**16 else np.int32),
         "root_mean": np.where(roots.hits > 0, code, 0).T.astype(np.int16),
         "root_turn": roots.turn.astype(np.int16),
-        "root_nearest": np.array([roots.nearest], np.int32),
+        "root_powers": np.stack([roots.hit_power, roots.energy_power]),
+        "root_scale": roots.scale,
+        "root_near": np.array([roots.window, roots.nearest], np.int32),
     }
 
 
@@ -153,12 +156,25 @@ def _read_roots(arrays: Mapping[str, NDArray[Any]]) -> Roots:
     hits = np.ascontiguousarray(arrays["root_hits"].T, np.int32)
     turn = arrays["root_turn"].astype(np.int32)
     mean = np.exp2(np.ascontiguousarray(arrays["root_mean"].T) / _MEAN_UNIT).astype(np.float32)
-    energy, nearest = arrays["root_energy"], int(arrays["root_nearest"][0])
+    energy, codes = arrays["root_energy"], np.ascontiguousarray(arrays["root_codes"].T)
+    powers, scale, near = arrays["root_powers"], arrays["root_scale"], arrays["root_near"]
     _require(hits.shape == mean.shape and hits.shape[0] == len(energy) > 0, "roots")
-    _require(bool((np.diff(energy) >= 0).all()) and nearest >= 1, "roots")
+    _require(bool((np.diff(energy) >= 0).all()) and near.shape == (2,) and near[1] >= 1, "roots")
+    _require(codes.shape == (len(energy), len(scale)) and powers.shape == (2, hits.shape[1]), "roots")
     _require(turn.ndim == 2 and turn.shape[1] == hits.shape[1], "symmetries")
     _require(bool((np.sort(turn, axis=1) == np.arange(turn.shape[1])).all()), "symmetries")
-    return Roots(energy, hits, hits.astype(np.float32) * mean, turn, nearest)
+    return Roots(
+        energy=energy,
+        codes=codes,
+        hits=hits,
+        excess=hits.astype(np.float32) * mean,
+        turn=turn,
+        hit_power=np.ascontiguousarray(powers[0]),
+        energy_power=np.ascontiguousarray(powers[1]),
+        scale=scale,
+        window=int(near[0]),
+        nearest=int(near[1]),
+    )
 
 
 def _require(condition: bool, what: str) -> None:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from caloforge.preprocessing.told import ConditionsConfig
     from caloforge.showers import Incident
 
-__all__ = ["Asked", "condition_codes", "conditions_of"]
+__all__ = ["Asked", "condition_codes", "condition_scale", "conditions_of"]
 
 _ANGLE_UNIT = 1024
 """Codes of a radian: 128 for seven degrees."""
+
+_ENERGY_SCALE, _ANGLE_SCALE, _KIND_SCALE = 16, 32, 4000
+"""How far apart a code makes particles: sums are scaled with the energy, but not with the angle, and kinds
+are mixed only where there are too few of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,14 @@ class Asked:
 def conditions_of(config: ConditionsConfig) -> int:
     """How many numbers tell a particle."""
     return 1 + config.angles + bool(config.particles)
+
+
+def condition_scale(config: ConditionsConfig) -> NDArray[np.int32]:
+    """What a code of each condition counts in distances of particles, ``(conditions,)``."""
+    if not (config.angles or config.particles):
+        return np.ones(1, np.int32)
+    scale = [_ENERGY_SCALE, *[_ANGLE_SCALE] * config.angles, *[_KIND_SCALE] * bool(config.particles)]
+    return np.array(scale, np.int32)
 
 
 def condition_codes(asked: Asked, config: ConditionsConfig) -> NDArray[np.int16]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from caloforge.geometry import cell_symmetries, symmetry_turns
+from caloforge.geometry import cell_symmetries
 from caloforge.models.mosaic import native
 from caloforge.models.mosaic.growing import grow
 from caloforge.models.mosaic.program import PATTERN
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from caloforge.models.mosaic.samples import Samples
     from caloforge.models.mosaic.tables import Roots
 
-__all__ = ["FitConfig", "Fitted", "fit", "turns_of"]
+__all__ = ["FitConfig", "Fitted", "fit"]
 
 _LOGGER = logging.getLogger(__name__)
 _PROBE = 400  # showers that tell how often tables are used
@@ -43,8 +43,10 @@ class FitConfig(Record):
 
     copies: int = Field(default=2, ge=1, le=64)
     """Times that every real shower is used, turned and mirrored by chance."""
-    nearest: int = Field(default=150, ge=1, le=10**5)
-    """Real showers of the nearest energies that a shower starts from one of."""
+    window: float = Field(default=0.02, ge=0, le=1)
+    """Part of the incident energy by which that of a real shower to start from may differ."""
+    nearest: int = Field(default=24, ge=1, le=10**5)
+    """Real showers to start from that are enough; where there are fewer, the window is wider."""
     local_rows: int = Field(default=12_000, ge=100, le=10**7)
     """Most splits of a table for one interval of layers."""
     split_rows: int = Field(default=20_000, ge=100, le=10**7)
@@ -84,7 +86,8 @@ def fit(
     config: FitConfig,
     *,
     seed: int,
-    leaning: bool = False,
+    turns: NDArray[np.integer] | None = None,
+    scale: NDArray[np.integer] | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -96,7 +99,8 @@ def fit(
         cells: The real showers.
         config: Sizes.
         seed: Of all choices: the same showers give the same tables, with any number of workers.
-        leaning: Whether showers lean along x: they are mirrored in y alone.
+        turns: Symmetries of the showers, as of ``real_roots``.
+        scale: Of the conditions, as of ``real_roots``.
         workers: Threads.
         progress: Told how many tables are done, and of how many.
 
@@ -104,28 +108,16 @@ def fit(
         MissingDependencyError: The compiled engine is missing.
     """
     rng = np.random.default_rng(seed)
-    turns = turns_of(geometry, leaning=leaning)
+    turns = cell_symmetries(geometry) if turns is None else turns
     copies = cells.copies(turns, config.copies, rng).shuffled(rng)
     samples = _collected(plan, copies, config, seed)
     _LOGGER.info("%d splits of %d showers", sum(len(s.hits) for s in samples), len(copies))
     grown = _grown(plan.tables, samples, config, seed=seed, workers=workers, progress=progress)
     tables = _joined(grown)
-    return Fitted(tables, real_roots(plan, geometry, cells, nearest=config.nearest))
-
-
-def turns_of(geometry: Geometry, *, leaning: bool) -> NDArray[np.int32]:
-    """Symmetries that showers are turned and mirrored by, as ``cell_symmetries``, ``(S, n_cells)``.
-
-    Args:
-        geometry: The read-out.
-        leaning: Whether showers lean along x.
-    """
-    turns = cell_symmetries(geometry)
-    if not leaning:
-        return turns
-    keeps_x: NDArray[np.bool_] = (symmetry_turns(geometry)[:, 0] == [1, 0]).all(axis=1)
-    kept: NDArray[np.int32] = turns[keeps_x]
-    return kept
+    roots = real_roots(
+        plan, geometry, cells, window=config.window, nearest=config.nearest, turns=turns, scale=scale
+    )
+    return Fitted(tables, roots)
 
 
 def _collected(plan: Plan, copies: RealCells, config: FitConfig, seed: int) -> list[Samples]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError, GeometryError, bad
-from caloforge.geometry import BoxGrid
+from caloforge.geometry import BoxGrid, cell_symmetries, symmetry_turns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
-__all__ = ["Axes", "box_grid", "frame_readout", "into_frame"]
+__all__ = ["Axes", "box_grid", "frame_readout", "into_frame", "turns_of"]
 
 _UPRIGHT = 1e-6  # sines of angles below it have no azimuth
 _STEEPEST = 1e-3  # cosine: a particle along the layers would never leave them
@@ -93,6 +93,21 @@ def box_grid(geometry: Geometry) -> BoxGrid:
 def frame_readout(geometry: Geometry, *, share: float) -> Geometry:
     """The read-out of the frame: the cells of ``geometry``, with a share of its threshold."""
     return geometry.model_copy(update={"threshold": share * geometry.threshold})
+
+
+def turns_of(geometry: Geometry, *, leaning: bool) -> NDArray[np.int32]:
+    """Symmetries that showers are turned and mirrored by, as ``cell_symmetries``, ``(S, n_cells)``.
+
+    Args:
+        geometry: The read-out.
+        leaning: Whether showers lean along x.
+    """
+    turns = cell_symmetries(geometry)
+    if not leaning:
+        return turns
+    keeps_x: NDArray[np.bool_] = (symmetry_turns(geometry)[:, 0] == [1, 0]).all(axis=1)
+    kept: NDArray[np.int32] = turns[keeps_x]
+    return kept
 
 
 def into_frame(showers: Showers, geometry: Geometry, *, grid: int, turned: bool) -> Showers:

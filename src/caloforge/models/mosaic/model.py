@@ -13,10 +13,11 @@ import torch
 
 from caloforge.models.base import CellSet, Cloud, GenerativeModel
 from caloforge.models.mosaic.compact import arrays_of
-from caloforge.models.mosaic.conditions import Asked
+from caloforge.models.mosaic.conditions import Asked, condition_scale
 from caloforge.models.mosaic.config import MosaicConfig
 from caloforge.models.mosaic.container import to_bytes
 from caloforge.models.mosaic.fit import fit
+from caloforge.models.mosaic.frame import turns_of
 from caloforge.models.mosaic.lattice import lattice_of
 from caloforge.models.mosaic.reading import read_cells, read_tiles_of
 from caloforge.models.mosaic.sampler import frame_of, plan_of
@@ -114,13 +115,15 @@ class Mosaic(GenerativeModel):
             return super().fit_stage(stage, showers, seed=seed, advance=advance)
         config, workers = self.config, torch.get_num_threads()
         cells = read_cells(showers(), self.geometry, config.conditions, frame=self._frame)
+        readout = self.geometry if self._frame is None else self._frame.readout
         fitted = fit(
             self.plan,
-            self.geometry if self._frame is None else self._frame.readout,
+            readout,
             cells,
             config.fit,
             seed=seed,
-            leaning=config.conditions.angles,
+            turns=turns_of(readout, leaning=config.conditions.angles),
+            scale=condition_scale(config.conditions),
             workers=workers,
             progress=advance,
         )

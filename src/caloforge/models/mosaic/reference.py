@@ -81,7 +81,9 @@ def generate(  # noqa: PLR0917 - every engine has these arguments in this order
     size = _showers_at_once(program)
     blocks = (slice(i, i + size) for i in range(0, len(keys), size))
     parts = [
-        _block(program, tables, start(program, roots, incident[b], keys[b]), codes[b], keys[b])
+        _block(
+            program, tables, start(program, tables, roots, incident[b], codes[b], keys[b]), codes[b], keys[b]
+        )
         for b in blocks
     ]
     counts, cell, deposit = (np.concatenate(column) for column in zip(*(parts or [_no_cells()]), strict=True))
