@@ -378,7 +378,12 @@ def data(
     theta, phi = rng.uniform(0, 1, 60), rng.uniform(0, 6, 60)
     kinds = np.where(np.arange(60) % 2, 22, 11)
     incident = Incident.of(showers.incident.energy, theta=theta, phi=phi, pdg=kinds)
-    return training_data(tmp_path_factory.mktemp("data"), replace(showers, incident=incident), siw)
+    slope = np.tan(theta)[:, None] * np.stack([np.cos(phi), np.sin(phi)], axis=1)
+    points = showers.points.astype(float)
+    points[:, :2] += points[:, 2:] * slope[showers.shower]
+    points[:, :2] = (np.floor(points[:, :2] / siw.fine_pitch) + 0.5) * siw.fine_pitch
+    leaning = replace(showers, incident=incident, points=points)
+    return training_data(tmp_path_factory.mktemp("data"), leaning, siw)
 
 
 CONDITIONS = ("model.conditions.angles=true", "model.conditions.particles=[gamma,e-]", "model.points.grid=24")
