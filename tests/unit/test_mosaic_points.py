@@ -134,16 +134,16 @@ def test_contexts_are_mirrored_outwards(siw: Geometry) -> None:
         cell = _cell(places[:, 0], x, y)
         boards.append(contexts.board(np.zeros(5, int), cell, energy, np.array([[7]], np.int16)))
     rows = [board.contexts(np.array([0])) for board in boards]
-    assert (rows[0] == rows[1]).all()
-    assert (rows[0] == rows[2]).all()
+    apart = [np.flatnonzero(row[0] != rows[0][0]).tolist() for row in rows[1:]]
+    assert apart == [[32], [32]]  # but for the colours
     assert rows[0].shape == (1, contexts.length(1))
     code = [128, 256, 384, 512, 640]
     # itself and eight around it: (-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)
     assert rows[0][0, :9].tolist() == [code[0], 0, 0, 0, code[2], 0, 0, code[1], 0]
     # in front and behind: itself, outwards in x, in y, inwards in x, in y
     assert rows[0][0, 9:19].tolist() == [code[3], 0, 0, 0, 0, 0, code[4], 0, 0, 0]
-    # no tile in front of it yet; layer 4, columns 1 and 2 from the axis; what is told
-    assert rows[0][0, 19:].tolist() == [0, 0, 64, 16, 32, 7]
+    # no tiles yet; layer 4, columns 1 and 2 from the axis, its colour; what is told
+    assert rows[0][0, 19:].tolist() == [0] * 10 + [64, 16, 32, 16, 7]
 
 
 def test_leaning_contexts_know_which_side_they_are_on(siw: Geometry) -> None:
@@ -153,8 +153,8 @@ def test_leaning_contexts_know_which_side_they_are_on(siw: Geometry) -> None:
         np.ones(2, np.float32),
         np.zeros((1, 0), np.int16),
     )
-    told = board.contexts(np.arange(2))[:, -3:]
-    assert told.tolist() == [[0, 16 * 3, 16 * 12], [0, 16 * 26, 16 * 12]]
+    told = board.contexts(np.arange(2))[:, -4:]
+    assert told.tolist() == [[0, 16 * 3, 16 * 12, 16 * 2], [0, 16 * 26, 16 * 12, 16 * 1]]
     assert board.signs.tolist() == [[1, -1], [1, 1]]
 
 
@@ -162,9 +162,22 @@ def test_tiles_in_front_are_told_the_way_their_contexts_are_mirrored(siw: Geomet
     contexts = TileContexts(siw, leaning=False)
     cell = np.array([_cell(0, 3, 20), _cell(1, 3, 20)])
     board = contexts.board(np.zeros(2, int), cell, np.ones(2, np.float32), np.zeros((1, 0), np.int16))
-    front, behind = board.layers()
+    front, behind = board.rounds()
     board.put(front, np.array([[100, -50]], np.int16))
     assert board.contexts(behind)[0, 19:21].tolist() == [100, -50]
+
+
+def test_tiles_beside_are_told_to_later_colours(siw: Geometry) -> None:
+    """Left of the axis, where x counts outwards to the left."""
+    contexts = TileContexts(siw, leaning=False)
+    cell = np.array([_cell(2, 10, 20), _cell(2, 11, 20), _cell(2, 11, 21)])
+    board = contexts.board(np.zeros(3, int), cell, np.ones(3, np.float32), np.zeros((1, 0), np.int16))
+    rounds = list(board.rounds())
+    assert [rows.tolist() for rows in rounds] == [[0], [1], [2]]  # colours 0, 2 and 3
+    board.put(rounds[0], np.array([[7, -5]], np.int16))
+    assert board.contexts(rounds[1])[0, 19:29].tolist() == [0, 0, 7, -5, 0, 0, 0, 0, 0, 0]  # outwards in x
+    board.put(rounds[1], np.array([[9, 4]], np.int16))
+    assert board.contexts(rounds[2])[0, 19:29].tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 9, 4]  # inwards in y
 
 
 # ---- tiles ------------------------------------------------------------------------------------------------
@@ -225,7 +238,7 @@ def test_the_compiled_engine_chooses_the_same_tiles(siw: Geometry, leaning: bool
     context = rng.integers(-128, 900, (3000, contexts.length(3))).astype(np.int16)
     tiles = fit_tiles(replace(real, context=context), PointsConfig(leaf=3), seed=1)
     expected = choose(tiles, contexts, counts, cell, energy, codes, keys)
-    assert len(np.unique(expected)) > 500
+    assert len(np.unique(expected)) > 100
     for _ in range(2):  # nothing is left of the call before
         found = native.choose_tiles(tiles, contexts, counts, cell, energy, codes, keys)
         np.testing.assert_array_equal(found, expected)
@@ -363,7 +376,7 @@ def test_a_shower_is_filled_with_its_own_tiles(toy_showers: Showers, siw: Geomet
     assert (again.cells == cells.cells).all()
     assert again.energy == pytest.approx(cells.energy, rel=1e-5)
     found, real_ones = (project(s, ninths).cells for s in (made, framed))
-    assert np.isin(real_ones, found).mean() > 0.97  # of a few leaves the tree cannot tell the tiles apart
+    assert np.isin(real_ones, found).mean() > 0.9  # of a few leaves the tree cannot tell the tiles apart
 
 
 # ---- the model --------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ public:
     std::int32_t conditions() const { return conditions_; }
 
     /// Places that a context has.
-    static std::int32_t length(std::int32_t conditions) { return AROUND + 2 + 3 + conditions; }
+    static std::int32_t length(std::int32_t conditions) { return AROUND + 2 * CROSS + 4 + conditions; }
 
     /// The tiles of the cells of a shower.
     /// @param cell rising, each from 0 to `cells() - 1`.
@@ -59,13 +59,20 @@ public:
     void choose(std::uint64_t key, const std::int32_t* cell, const float* energy, std::size_t count,
                 const std::int16_t* codes, std::int64_t* chosen) {
         for (std::size_t i = 0; i < count; ++i) image_[place(cell[i])] = energy_code(energy[i], step_);
-        for (std::int32_t c = 0; c < conditions_; ++c) context_[std::size_t(AROUND + 5 + c)] = codes[c];
-        for (std::size_t i = 0; i < count; ++i) chosen[i] = choose(key, cell[i]);
+        for (std::int32_t c = 0; c < conditions_; ++c) context_[std::size_t(AROUND + 2 * CROSS + 4 + c)] = codes[c];
+        for (std::size_t first = 0, last; first < count; first = last) {
+            const std::int32_t layer = cell[first] / (side_ * side_);
+            for (last = first; last < count && cell[last] / (side_ * side_) == layer;) ++last;
+            for (std::int32_t colour = 0; colour < 4; ++colour)
+                for (std::size_t i = first; i < last; ++i)
+                    if (colour_of(cell[i]) == colour) chosen[i] = choose(key, cell[i]);
+        }
         for (std::size_t i = 0; i < count; ++i) clear(cell[i]);
     }
 
 private:
     static constexpr int AROUND = 19;  // energies that are looked at
+    static constexpr int CROSS = 5;    // columns whose tiles are
 
     struct Node {
         std::int16_t feature, limit;
@@ -107,7 +114,12 @@ private:
                 if (i || j) *to++ = i * x + j * y;
         for (const std::int32_t layer : {-plane_, plane_})
             for (const std::int32_t step : {0, x, y, -x, -y}) *to++ = layer + step;
+        to = column_[way];
+        for (const std::int32_t step : {0, x, y, -x, -y}) *to++ = step;
     }
+
+    /// When a cell's turn is within its layer.
+    std::int32_t colour_of(std::int32_t cell) const { return cell / side_ % side_ % 2 * 2 + cell % side_ % 2; }
 
     /// Of a cell in the image, which has a border of zeros.
     std::size_t place(std::int32_t cell) const {
@@ -121,14 +133,18 @@ private:
         const bool right = leaning_ || x >= half, up = y >= half;
         const std::int16_t* middle = image_.data() + place(cell);
         const std::int32_t* offset = offset_[2 * right + up];
+        const std::int32_t* column = column_[2 * right + up];
         for (int k = 0; k < AROUND; ++k) context_[std::size_t(k)] = middle[offset[k]];
         std::int16_t* centre = &centres_[2 * std::size_t((x + 1) * row_ + y + 1)];
         std::int16_t* told = context_.data() + AROUND;
-        told[0] = right ? centre[0] : std::int16_t(-centre[0]);
-        told[1] = up ? centre[1] : std::int16_t(-centre[1]);
-        told[2] = std::int16_t(CONSTANT * layer);
-        told[3] = std::int16_t(CONSTANT * (leaning_ ? x : right ? x - half : half - 1 - x));
-        told[4] = std::int16_t(CONSTANT * (up ? y - half : half - 1 - y));
+        for (int k = 0; k < CROSS; ++k, told += 2) {
+            told[0] = right ? centre[2 * column[k]] : std::int16_t(-centre[2 * column[k]]);
+            told[1] = up ? centre[2 * column[k] + 1] : std::int16_t(-centre[2 * column[k] + 1]);
+        }
+        told[0] = std::int16_t(CONSTANT * layer);
+        told[1] = std::int16_t(CONSTANT * (leaning_ ? x : right ? x - half : half - 1 - x));
+        told[2] = std::int16_t(CONSTANT * (up ? y - half : half - 1 - y));
+        told[3] = std::int16_t(CONSTANT * colour_of(cell));
         const std::int64_t tile = draw(word_of(key, FIRST_TILE_WORD + std::uint64_t(cell)));
         const std::int16_t* of = &tiles_[2 * std::size_t(tile)];
         centre[0] = right ? of[0] : std::int16_t(-of[0]);
@@ -154,7 +170,7 @@ private:
     std::int32_t side_, layers_, conditions_, row_ = 0, plane_ = 0;
     bool leaning_;
     float step_;
-    std::int32_t offset_[4][AROUND];
+    std::int32_t offset_[4][AROUND], column_[4][CROSS];
     std::vector<Node> nodes_;
     std::vector<std::int16_t> tiles_;    // centres of the tiles
     std::vector<std::int16_t> image_;    // codes of the energies, layer by layer

@@ -83,10 +83,10 @@ def real_tiles(
     assert cells.cells is not None  # for the type checker: they are cells
     board = contexts.board(cells.shower, cells.cells, cells.energy, codes)
     tile, place, share = _points(framed, cells, geometry, board, grid)
-    counts = np.bincount(tile, minlength=len(board.layer))
+    counts = np.bincount(tile, minlength=len(board.turn))
     centre = centre_codes(place, share, firsts(counts), grid)
     found, kept = [], rng.random(len(counts)) < keep
-    for rows in board.layers():
+    for rows in board.rounds():
         chosen = rows[kept[rows]]
         found.append((chosen, board.contexts(chosen)))
         board.put(rows, centre[rows])

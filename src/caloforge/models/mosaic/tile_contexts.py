@@ -22,15 +22,19 @@ __all__ = ["Board", "TileContexts"]
 
 _CROSS = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))
 _BESIDE = ((0, 0), *((i, j) for i, j in product((-1, 0, 1), repeat=2) if i or j))
-_CENTRES = 2
+_COLOURS = 4
 
 
 class TileContexts:
     """Contexts of the cells of a read-out.
 
     They see the energies of the cell, of the eight around it, of the cross of five in the layers before
-    and behind, the centre of the tile in front of it, its place and layer, and the conditions. Everything is
-    mirrored such that x and y count outwards from the axis; with ``leaning`` axes along y alone.
+    and behind; the centres of the tiles that were put last into the columns of the cross; layer, place and
+    colour; and the conditions. Everything is mirrored such that x and y count outwards from the axis; with
+    ``leaning`` axes along y alone.
+
+    Layers are filled in four rounds, as if their cells had the colours 0 and 1, 2 and 3 in turn along y in
+    every other row: a cell of a later colour sees the tiles of its neighbours.
 
     Args:
         geometry: The frame's read-out.
@@ -43,7 +47,9 @@ class TileContexts:
         self.step = deposit_step(geometry.threshold)
         self.row = self.side + 2
         self.plane = self.row * self.row
-        self.offsets = np.stack([self._offsets(x, y) for x, y in product((-1, 1), repeat=2)])
+        ways = list(product((-1, 1), repeat=2))
+        self.offsets = np.stack([self._offsets(x, y) for x, y in ways])
+        self.columns = np.array([[i * x * self.row + j * y for i, j in _CROSS] for x, y in ways])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,7 +64,7 @@ class TileContexts:
 
     def length(self, conditions: int) -> int:
         """Of a context with so many conditions."""
-        return int(self.offsets.shape[1]) + _CENTRES + 3 + conditions
+        return int(self.offsets.shape[1]) + 2 * len(_CROSS) + 4 + conditions
 
     def signs(self, cell: NDArray[np.integer]) -> NDArray[np.int16]:
         """Which way the contexts of cells ``(H,)`` are mirrored, 1 or -1 for x and y, ``(H, 2)``."""
@@ -90,30 +96,31 @@ class TileContexts:
         half = self.side // 2
         i = x if self.leaning else np.where(x >= half, x - half, half - 1 - x)
         j = np.where(y >= half, y - half, half - 1 - y)
-        number = constant_codes(max(self.side, self.layers))
-        told = np.column_stack([number[layer], number[i], number[j], codes[shower]])
-        centres = np.zeros((showers * self.plane, _CENTRES), np.int16)
+        number, colour = constant_codes(max(self.side, self.layers)), x % 2 * 2 + y % 2
+        told = np.column_stack([number[layer], number[i], number[j], number[colour], codes[shower]])
+        centres = np.zeros((showers * self.plane, 2), np.int16)
         column = (shower * self.row + x + 1) * self.row + y + 1
-        return Board(self, layer, flat, column, image, self.signs(cell), told, centres)
+        turn = layer * _COLOURS + colour
+        return Board(self, turn, flat, column, image, self.signs(cell), told, centres)
 
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """``H`` cells of ``B`` showers, whose tiles are put layer by layer.
+    """``H`` cells of ``B`` showers, whose tiles are put layer by layer, colour by colour.
 
     Attributes:
         contexts_of: What is looked at.
-        layer: Of the cells, ``(H,)``.
+        turn: When the cells are filled, ``(H,)``.
         place: Theirs in the image, ``(H,)``.
         column: The same within a layer, ``(H,)``.
         image: Codes of all energies with a border of zeros.
         signs: Which way contexts are mirrored, 1 or -1 for x and y, ``(H, 2)``.
-        told: Layer, place and conditions, ``(H, L')``.
+        told: Layer, place, colour and conditions, ``(H, L')``.
         centres: Of the tiles that were put last in every column.
     """
 
     contexts_of: TileContexts
-    layer: NDArray[np.int64]
+    turn: NDArray[np.int64]
     place: NDArray[np.int64]
     column: NDArray[np.int64]
     image: NDArray[np.int16]
@@ -121,23 +128,25 @@ class Board:
     told: NDArray[np.int16]
     centres: NDArray[np.int16]
 
-    def layers(self) -> Iterator[NDArray[np.int64]]:
-        """The cells of every layer that has any, from the front."""
-        order = np.argsort(self.layer, kind="stable")
-        ends = np.cumsum(np.bincount(self.layer, minlength=1))
+    def rounds(self) -> Iterator[NDArray[np.int64]]:
+        """The cells that are filled at once, from the front."""
+        order = np.argsort(self.turn, kind="stable")
+        ends = np.cumsum(np.bincount(self.turn, minlength=1))
         for rows in np.split(order, ends[:-1]):
             if len(rows):
                 yield rows
 
     def contexts(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
-        """Of some cells of one layer, ``(m, L)``."""
+        """Of some cells of one round, ``(m, L)``."""
         signs = self.signs[rows]
         way = (signs[:, 0] > 0) * 2 + (signs[:, 1] > 0)
         around = self.image[self.place[rows, None] + self.contexts_of.offsets[way]]
-        return np.concatenate([around, self.centres[self.column[rows]] * signs, self.told[rows]], axis=1)
+        columns = self.centres[self.column[rows, None] + self.contexts_of.columns[way]]
+        centres = (columns * signs[:, None]).reshape(len(rows), 2 * len(_CROSS))
+        return np.concatenate([around, centres, self.told[rows]], axis=1)
 
     def put(self, rows: NDArray[np.int64], centre: NDArray[np.int16]) -> None:
-        """Tell the next layers of the tiles of some cells.
+        """Tell the next rounds of the tiles of some cells.
 
         Args:
             rows: The cells.

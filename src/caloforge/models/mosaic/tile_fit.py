@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PointsConfig", "fit_tiles"]
 
-_COARSE = 3  # parts of a cell each way whose shares leaves shall agree in
-_COUNT_WEIGHT = 0.3
+_SPREAD_WEIGHT, _COUNT_WEIGHT = 0.5, 0.1  # beside a centre at the border of the cell, which counts 1
 
 
 class PointsConfig(Record):
@@ -30,13 +29,13 @@ class PointsConfig(Record):
 
     threshold: float = Field(default=0.5, gt=0, le=1)
     """Cells of the frame below this share of the read-out's threshold are left out."""
-    grid: int = Field(default=6, ge=3, le=48, multiple_of=3)
+    grid: int = Field(default=6, ge=1, le=48)
     """Places for points in a cell, each way."""
     rows: int = Field(default=200_000, ge=100, le=10**7)
     """Most real tiles that the tree is grown on."""
-    leaf: int = Field(default=30, ge=1, le=10**5)
+    leaf: int = Field(default=20, ge=1, le=10**5)
     """Fewest of them in a leaf."""
-    donors: int = Field(default=8, ge=1, le=10**5)
+    donors: int = Field(default=4, ge=1, le=10**5)
     """Most real tiles of a leaf that are stored."""
     features: float = Field(default=0.5, gt=0, le=1)
     """Share of the context that a cut of the tree chooses from."""
@@ -76,10 +75,15 @@ def fit_tiles(real: RealTiles, config: PointsConfig, *, seed: int) -> Tiles:
 
 
 def _targets(real: RealTiles, grid: int) -> NDArray[np.float32]:
-    """What tiles of a leaf have in common: how the energy is spread, and over how many points."""
-    tile, side = np.repeat(np.arange(len(real.counts)), real.counts), grid // _COARSE
-    x, y = real.place // grid // side, real.place % grid // side
-    parts = _COARSE * _COARSE
-    index = tile * parts + x.astype(np.int64) * _COARSE + y
-    shares = np.bincount(index, real.share, minlength=len(real.counts) * parts).reshape(-1, parts)
-    return np.column_stack([np.sqrt(shares), _COUNT_WEIGHT * np.log(real.counts)]).astype(np.float32)
+    """What tiles of a leaf have in common: where their energy is, how far it spreads, over how many points.
+
+    Centres come first: with shares of ninths of the cell in their place, clusters of points that lie
+    across a border fall apart when the cloud is moved over the cells.
+    """
+    tile = np.repeat(np.arange(len(real.counts)), real.counts)
+    columns = []
+    for place in (real.place // grid, real.place % grid):
+        at = (place.astype(np.float64) + 0.5) / grid * 2 - 1
+        mean, square = (np.bincount(tile, real.share * at**k, minlength=len(real.counts)) for k in (1, 2))
+        columns += [mean, _SPREAD_WEIGHT * np.sqrt(np.maximum(square - mean**2, 0.0))]
+    return np.column_stack([*columns, _COUNT_WEIGHT * np.log(real.counts)]).astype(np.float32)

@@ -1,9 +1,9 @@
 """Tiles: what is inside of a cell of the frame, points with shares of its energy; and which one is taken.
 
-The specification, which every other implementation follows bit for bit. Cells with energy are filled layer by
-layer from the front. A tree over their context (``TileContexts``) leads to a leaf of real tiles; the word
-``FIRST_WORD + cell`` of the shower draws one. Its points go to their places, turned as the context was, with
-their shares of the cell's energy, products of 32-bit floats.
+The specification, which every other implementation follows bit for bit. Cells with energy are filled layer
+by layer from the front, in each colour by colour. A tree over their context (``TileContexts``) leads to a
+leaf of real tiles; the word ``FIRST_WORD + cell`` of the shower draws one. Its points go to their places,
+turned as the context was, with their shares of the cell's energy, products of 32-bit floats.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def choose(  # noqa: PLR0917 - every engine has these arguments in this order
     shower = np.repeat(np.arange(len(counts)), counts)
     board = contexts.board(shower, cell, energy, codes)
     chosen = np.empty(len(cell), np.int64)
-    for rows in board.layers():
+    for rows in board.rounds():
         leaf = _leaves(tiles, board.contexts(rows))
         word = words(keys[shower[rows]], FIRST_WORD + cell[rows].astype(np.int64))
         chosen[rows] = tiles.start[leaf] + below(word, tiles.count[leaf])
