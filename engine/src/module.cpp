@@ -55,7 +55,9 @@ mosaic::Tables tables_of(nb::handle o) {
             span<std::uint8_t>(o, "split_hits"),
             span<std::int16_t>(o, "split_angle"), span<std::int16_t>(o, "split_ratio"),
             span<std::uint16_t>(o, "pattern"), span<std::int32_t>(o, "share_start"),
-            span<float>(o, "share"), span<float>(o, "sine"), span<float>(o, "exponential")};
+            span<float>(o, "share"), span<std::int32_t>(o, "pull_start"),
+            span<std::int16_t>(o, "pull_place"), span<std::uint8_t>(o, "pull_child"),
+            span<std::int16_t>(o, "pull"), span<float>(o, "sine"), span<float>(o, "exponential")};
 }
 
 mosaic::Roots roots_of(nb::handle o) {

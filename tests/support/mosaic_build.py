@@ -28,12 +28,13 @@ Tree = "tuple[int, int, Tree, Tree] | list[Donor]"
 
 @dataclass
 class Table:
-    """A tree for every number of hits, and trends."""
+    """A tree for every number of hits, trends, and pulls: place in the context, child, amount."""
 
     trees: dict[int, Tree]
     weights: tuple[int, ...] = ()
     bias: tuple[int, int] = (0, 0)
     hit_weight: int = 0
+    pulls: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass
@@ -178,12 +179,18 @@ def _furnish(rng: np.random.Generator, step: Step, nodes: int) -> None:
     step.context = [step.parent, *rng.integers(0, places, count).tolist()]
     if step.kind == PATTERN:
         most = len(step.child)
-        step.few = Table({n: _tree(rng, step, n) for n in range(1, most + 1)})
+        pulls = tuple(_pull(rng, step) for _ in range(int(rng.integers(0, 9))))
+        step.few = Table({n: _tree(rng, step, n) for n in range(1, most + 1)}, pulls=pulls)
         return
     step.exact = int(rng.integers(0, BUCKETS - 1))
     few, many = range(1, step.exact + 1), range(step.exact + 1, BUCKETS)
     step.few = Table({n: _tree(rng, step, n) for n in few}, _weights(rng, step), (0, 0), 9999)
     step.many = Table({n: _tree(rng, step, n) for n in many}, _weights(rng, step), (2**24, -9), -12345)
+
+
+def _pull(rng: np.random.Generator, step: Step) -> tuple[int, int, int]:
+    place, child = rng.integers(len(step.context)), rng.integers(len(step.child))
+    return int(place), int(child), int(rng.integers(-900, 900))
 
 
 def _weights(rng: np.random.Generator, step: Step) -> tuple[int, ...]:
@@ -255,6 +262,7 @@ class _Packed:
 
     def tables(self) -> Tables:
         shares = [list(donor.shares) for donor in self.donors]
+        pulls = np.array([pull for t in self.kept for pull in t.pulls]).reshape(-1, 3)
         return Tables(
             roots=self.roots,
             feature=np.array(self.feature, np.int16),
@@ -272,6 +280,10 @@ class _Packed:
             pattern=np.array([d.pattern for d in self.donors], np.uint16),
             share_start=_starts(shares)[:-1],
             share=np.array([x for row in shares for x in row], np.float32),
+            pull_start=_starts([list(t.pulls) for t in self.kept]),
+            pull_place=pulls[:, 0].astype(np.int16),
+            pull_child=pulls[:, 1].astype(np.uint8),
+            pull=pulls[:, 2].astype(np.int16),
             sine=squared_sines(),
             exponential=exponentials(),
         )

@@ -110,7 +110,24 @@ class Shower:
         while t.feature[node] >= 0:
             above = self.codes[context[t.feature[node]]] > t.limit[node]
             node = int(t.kid[node]) + int(above)
-        return int(t.start[node]) + self.below(step, int(t.count[node]))
+        leaf = range(int(t.start[node]), int(t.start[node] + t.count[node]))
+        scores = [0] * 16
+        for i in range(int(t.pull_start[table]), int(t.pull_start[table + 1])):
+            if self.p.kind[step] == PATTERN and self.codes[context[t.pull_place[i]]] > 0:
+                scores[t.pull_child[i]] += int(t.pull[i])
+        if not any(scores):
+            return leaf[self.below(step, len(leaf))]
+        weights = [self.weight(int(t.pattern[donor]), scores) for donor in leaf]
+        left = self.below(step, sum(weights))
+        for donor, weight in zip(leaf, weights, strict=True):
+            left -= weight
+            if left < 0:
+                return donor
+        raise AssertionError
+
+    def weight(self, pattern: int, scores: list[int]) -> int:
+        z = sum(score for bit, score in enumerate(scores) if pattern >> bit & 1)
+        return int(F(256) * self.t.exponential[min(max(z, -2048), 2048) + 4096])
 
     def pattern(self, donor: int, child: list[int], excess: F) -> None:
         place = int(self.t.share_start[donor])

@@ -165,6 +165,31 @@ def test_exact_tells_which_table() -> None:
         assert cell.tolist() == [0 if first else 1]
 
 
+def test_hits_pull_at_the_cells_beside_them() -> None:
+    # two blocks of two cells, one hit each; the first hits its second cell, which touches the first of the other
+    table = Table({1: [Donor(pattern=2, shares=(1.0,))]})
+    both = {1: [Donor(pattern=1, shares=(1.0,)), Donor(pattern=2, shares=(1.0,))]}
+
+    def share(amount: int) -> float:
+        pulled = Table(both, pulls=((0, 0, amount),))
+        steps = [Step(PATTERN, 1, [3, 4], [], table), Step(PATTERN, 2, [5, 6], [4], pulled)]
+        capacity = [0, 2, 2, 1, 1, 1, 1]
+        program, tables = program_of(steps, capacity=capacity, root=[1, 2], cell=[3, 4, 5, 6])
+        showers = 4000
+        energy = np.full(showers, 10.0, F)
+        keys = words(np.zeros(showers, np.uint64), np.arange(showers))
+        roots = roots_of([[1, 1]], [[1.0, 1.0]], energy=[10.0])
+        _, cell, _ = reference.generate(program, tables, roots, energy, energy_code(energy)[:, None], keys)
+        return float((cell == 2).sum() / showers)
+
+    assert share(0) == pytest.approx(0.5, abs=0.03)
+    assert share(round(512 * np.log(3))) == pytest.approx(
+        0.75, abs=0.03
+    )  # three times as frequent as the other
+    assert share(-round(512 * np.log(9))) == pytest.approx(0.1, abs=0.02)
+    assert share(30_000) == pytest.approx(np.exp(4) / (1 + np.exp(4)), abs=0.01)  # MOST_PULL is 4 ENERGY_UNIT
+
+
 def test_a_cell_is_copied() -> None:
     program, tables = program_of([Step(COPY, 1, [2])], capacity=[0, 1, 1], root=[1], cell=[2])
     _, cell, energy = one(program, tables, roots_of([[1]], [[0.625]], energy=[10.0]))

@@ -31,6 +31,8 @@ constexpr std::int32_t CONSTANTS = 512;  ///< codes of 0, 1, ... that contexts c
 constexpr std::int32_t CONSTANT = 16;    ///< the code of 1 among them
 constexpr int TREND_SHIFT = 12;          ///< bits behind the point of the trends' weights
 constexpr std::int32_t EXPONENTS = 4096; ///< of `Tables::exponential`, to both sides of 1
+constexpr std::int64_t MOST_PULL = 2048; ///< sum of the pulls on a pattern, to both sides
+constexpr std::size_t MOST_CHILDREN = 16; ///< of a pattern
 constexpr float LEAST = 1e-4f;           ///< energy above threshold [MeV] that a hit of a root node has at least
 
 /// Nodes (sets of cells) and the steps that share their hits and energies out; `T` steps.
@@ -78,6 +80,10 @@ struct Tables {
     Span<std::uint16_t> pattern;       ///< (D,) which children are hit
     Span<std::int32_t> share_start;    ///< (D,)
     Span<float> share;                 ///< (H,) of the energy above threshold, of the hit children on end
+    Span<std::int32_t> pull_start;     ///< (K + 1,)
+    Span<std::int16_t> pull_place;     ///< place in the context of a cell that pulls
+    Span<std::uint8_t> pull_child;     ///< the child of a pattern that it touches
+    Span<std::int16_t> pull;           ///< by how much, if it is hit
     Span<float> sine;                  ///< share of the first child by split variable of the hits
     Span<float> exponential;           ///< (2 EXPONENTS,) ratio of mean energies by split variable
 

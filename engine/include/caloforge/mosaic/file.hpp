@@ -60,6 +60,8 @@ public:
         get("tables.split_hits", t.split_hits), get("tables.split_angle", t.split_angle);
         get("tables.split_ratio", t.split_ratio), get("tables.pattern", t.pattern);
         get("tables.share_start", t.share_start), get("tables.share", t.share);
+        get("tables.pull_start", t.pull_start), get("tables.pull_place", t.pull_place);
+        get("tables.pull_child", t.pull_child), get("tables.pull", t.pull);
         get("tables.sine", t.sine), get("tables.exponential", t.exponential);
         return t;
     }

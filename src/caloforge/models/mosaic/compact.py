@@ -31,6 +31,7 @@ __all__ = ["arrays_of", "fit_of"]
 
 Arrays = dict[str, "NDArray[Any]"]
 
+_PULLS = ("pull_start", "pull_place", "pull_child", "pull")
 _MEAN_UNIT = 256  # codes of a root node's mean energy for a factor of two
 _LOWEST_MEAN = 2.0**-20  # MeV
 
@@ -81,6 +82,7 @@ def _write_trees(tables: Tables, layout: Layout, trees: NDArray[np.int32]) -> Ar
         "weights": tables.weights,
         "bias": tables.bias,
         "hit_weight": tables.hit_weight,
+        **{name: getattr(tables, name) for name in _PULLS},
     }
 
 
@@ -105,11 +107,13 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]]) -> Tables:
         weights=arrays["weights"],
         bias=arrays["bias"],
         hit_weight=arrays["hit_weight"],
+        **{name: arrays[name] for name in _PULLS},
         **read_donors(arrays, np.repeat(np.arange(len(size)), size)[~inner], trees),
         sine=squared_sines(),
         exponential=exponentials(),
     )
     _check_trends(tables)
+    _check_pulls(tables)
     return tables
 
 
@@ -135,6 +139,18 @@ def _check_trends(tables: Tables) -> None:
     _require(start.shape == (count + 1,) and start[0] == 0 and start[-1] == len(tables.weights), "weights")
     _require(bool((np.diff(start) >= 0).all()) and not (np.diff(start) % 2).any(), "weights")
     _require(tables.bias.shape == (count, 2) and tables.hit_weight.shape == (count,), "trends")
+
+
+def _check_pulls(tables: Tables) -> None:
+    """Pulls are those of as many tables.
+
+    Raises:
+        ValueError: They are not.
+    """
+    start, count = tables.pull_start.astype(np.int64), len(tables.pull)
+    _require(start.shape == (len(tables.roots) + 1,) and start[0] == 0 and start[-1] == count, "pulls")
+    _require(bool((np.diff(start) >= 0).all()), "pulls")
+    _require(len(tables.pull_place) == count and len(tables.pull_child) == count, "pulls")
 
 
 def _write_roots(roots: Roots) -> Arrays:

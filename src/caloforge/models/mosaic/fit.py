@@ -191,6 +191,10 @@ def _joined(grown: Sequence[Grown]) -> Tables:
         pattern=pattern,
         share_start=firsts(np.bitwise_count(pattern))[:-1],
         share=joined("share").astype(np.float32),
+        pull_start=firsts([len(table.pulls.amount) for table in grown]),
+        pull_place=np.concatenate([table.pulls.place for table in grown]),
+        pull_child=np.concatenate([table.pulls.child for table in grown]),
+        pull=np.concatenate([table.pulls.amount for table in grown]),
         sine=squared_sines(),
         exponential=exponentials(),
     )

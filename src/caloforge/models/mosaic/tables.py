@@ -14,6 +14,8 @@ __all__ = [
     "BUCKETS",
     "ENERGY_UNIT",
     "HIT_UNIT",
+    "MOST_CHILDREN",
+    "MOST_PULL",
     "POWER_UNIT",
     "TREND_SHIFT",
     "Roots",
@@ -27,6 +29,12 @@ BUCKETS = 24
 
 HIT_UNIT, ENERGY_UNIT = 8192, 512
 """A split variable of 1 in whole numbers: of the hits (an angle), of the energies (a logarithm)."""
+
+MOST_CHILDREN = 16
+"""Of a pattern."""
+
+MOST_PULL = 2048
+"""Patterns become more or less frequent by up to exp(MOST_PULL / ENERGY_UNIT)."""
 
 TREND_SHIFT = 12
 """Bits behind the point of the trends' weights."""
@@ -103,6 +111,11 @@ class Tables:
         pattern: Which children are hit, bit by bit, ``(D,)`` uint16.
         share_start: Where a donor's shares begin, ``(D,)`` int32.
         share: Of the energy above threshold, of the hit children on end, ``(H,)`` float32.
+        pull_start: Where a table's pulls begin, ``(K + 1,)`` int32.
+        pull_place: Place in the context of a cell that pulls, ``(P,)`` int16.
+        pull_child: The child that it touches, ``(P,)`` uint8.
+        pull: By how much a hit there makes patterns that hit this child more frequent: logarithm in units of
+            ``1 / ENERGY_UNIT``, ``(P,)`` int16.
         sine: ``squared_sines()``.
         exponential: ``exponentials()``.
     """
@@ -123,5 +136,9 @@ class Tables:
     pattern: NDArray[np.uint16]
     share_start: NDArray[np.int32]
     share: NDArray[np.float32]
+    pull_start: NDArray[np.int32]
+    pull_place: NDArray[np.int16]
+    pull_child: NDArray[np.uint8]
+    pull: NDArray[np.int16]
     sine: NDArray[np.float32]
     exponential: NDArray[np.float32]
