@@ -56,7 +56,10 @@ WORDS = {
         PAPER.format("2302.11594"),
     ),
     "mosaic": (
-        "cells: real splits of hits and energies, found by regression trees, from whole showers to cells",
+        (
+            "cells, or points of particles at angles: real splits of hits and energies, found by regression "
+            "trees, from whole showers to cells"
+        ),
         "ours",
     ),
     "pyramid": (

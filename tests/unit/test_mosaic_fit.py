@@ -156,3 +156,14 @@ def test_the_same_seed_gives_the_same_tables(plan: Plan, siw: Geometry) -> None:
     one, two = (fit(plan, siw, cells, config, seed=5, workers=n) for n in (1, 2))
     for name in ("roots", "limit", "split_angle", "pattern", "share"):
         assert np.array_equal(getattr(one.tables, name), getattr(two.tables, name))
+
+
+@compiled
+def test_so_many_real_showers_are_kept_to_start_from(plan: Plan, siw: Geometry) -> None:
+    cells = showers(siw, 60)
+    sizes = {"copies": 1, "local_rows": 100, "split_rows": 100, "cell_rows": 200}
+    every, some = (fit(plan, siw, cells, FitConfig(**sizes, roots=n), seed=5).roots for n in (None, 25))
+    assert (len(every.energy), len(some.energy)) == (60, 25)
+    assert np.isin(some.energy, every.energy).all()
+    rows = np.searchsorted(every.energy, some.energy)
+    assert (some.hits == every.hits[rows]).all()

@@ -47,6 +47,8 @@ class FitConfig(Record):
     """Part of the incident energy by which that of a real shower to start from may differ."""
     nearest: int = Field(default=24, ge=1, le=10**5)
     """Real showers to start from that are enough; where there are fewer, the window is wider."""
+    roots: int | None = Field(default=None, ge=1, le=10**7)
+    """Most real showers to start from that are kept; none: all."""
     local_rows: int = Field(default=12_000, ge=100, le=10**7)
     """Most splits of a table for one interval of layers."""
     split_rows: int = Field(default=20_000, ge=100, le=10**7)
@@ -114,8 +116,9 @@ def fit(
     _LOGGER.info("%d splits of %d showers", sum(len(s.hits) for s in samples), len(copies))
     grown = _grown(plan.tables, samples, config, seed=seed, workers=workers, progress=progress)
     tables = _joined(grown)
+    kept = cells if config.roots is None else cells.shuffled(rng).first(config.roots)
     roots = real_roots(
-        plan, geometry, cells, window=config.window, nearest=config.nearest, turns=turns, scale=scale
+        plan, geometry, kept, window=config.window, nearest=config.nearest, turns=turns, scale=scale
     )
     return Fitted(tables, roots)
 

@@ -73,17 +73,18 @@ class Plan:
     nodes: Nodes
 
 
-def build_plan(geometry: Geometry, *, conditions: int = 1) -> Plan:
+def build_plan(geometry: Geometry, *, conditions: int = 1, leaning: bool = False) -> Plan:
     """The program for a read-out.
 
     Args:
         geometry: Equal layers of rings, or of squares around the axis.
         conditions: Numbers that tell the incident particle, its energy first.
+        leaning: Whether showers lean along x, so that sectors that share tables differ.
 
     Raises:
         GeometryError: As of ``lattice_of``.
     """
-    planner = _Planner(Nodes(geometry), conditions)
+    planner = _Planner(Nodes(geometry), conditions, leaning)
     planner.depth()
     for layer in range(geometry.n_layers):
         planner.layer(layer)
@@ -96,6 +97,7 @@ class _Planner:
 
     nodes: Nodes
     conditions: int
+    leaning: bool
     tables: dict[str, Table] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _steps: list[tuple[int, int, int, int, int]] = field(default_factory=list)
@@ -114,6 +116,10 @@ class _Planner:
         first = 2 * self.nodes.count
         constants = first + self.conditions
         return [*range(first, constants), *(constants + number for number in numbers)]
+
+    def _which(self, ring: int, sector: int) -> list[int]:
+        """The sector and the side of it, where they make a difference within a table."""
+        return [sector, sector & 1] if self.leaning and ring >= _APART else []
 
     # steps
 
@@ -267,7 +273,7 @@ class _Planner:
             context += [nodes.cell(layer, sector, *place) for place in edge]
             context += [nodes.cell(layer - 1, sector, *place) for place in _edge(own, inside=0)]
         context += [nodes.part(layer - 1, sector, block) for block in own[:_BEFORE]]
-        return context + self._told(layer)
+        return context + self._told(layer, *self._which(ring, sector))
 
     def _fill(self, layer: int, ring: int, sector: int, block: Block) -> None:
         """Draw the cells of a block."""
@@ -311,7 +317,8 @@ class _Planner:
         context += self._both(*(nodes.in_layer(layer + 1, r, sector) for r in ahead))
         context += [nodes.in_layer(layer + 1, r, q) for r in range(min(ring, 1) + 1) for q in others]
         context.append(nodes.in_layer(layer - 1, ring, sector))
-        return context + self._told(layer, *(max(0, p) for p in block.place)), touch
+        told = self._told(layer, *(max(0, p) for p in block.place), *self._which(ring, sector))
+        return context + told, touch
 
     # the end
 
