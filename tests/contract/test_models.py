@@ -49,13 +49,13 @@ PAPER_PARAMETERS = {
 }
 PAPER_READOUT = {  # sizes that depend on it
     "3dgan": "clic-51x51x25",
+    "bibae-angles": "ild-30x60x30",
     "conv-l2lflows": "calochallenge-3",
     "l2lflows": "ild-30x10x10",
 }
 SMALL_READOUT = {"conv-l2lflows": "cylinder-ds2", "l2lflows": "siw-ecal-10x10"}
 COARSER = {"conv-l2lflows": 3, "l2lflows": 10}  # one step a layer, or a cell: these have fewer
 FRONT = 8  # layers of these
-PAPER_READOUT = {"3dgan": "clic-51x51x25", "bibae-angles": "ild-30x60x30"}  # sizes that depend on it
 
 pytestmark = pytest.mark.parametrize("name", model_names(), scope="module")
 
