@@ -34,7 +34,7 @@ def leaf_of(count: int) -> Forest:
 def test_pulls_are_found_in_patterns_that_were_held_apart() -> None:
     rng = np.random.default_rng(4)
     touch = [(0, 0, BESIDE), (1, 1, BESIDE), (2, 0, CORNER)]
-    # the leaf has either cell hit as often; where cell 0 is pulled it is hit three times as often as the other
+    # the leaf has either cell hit as often; a pulled one is three times as frequent
     leaf = rng.integers(2, size=4000)[:, None] == np.arange(2)
     context = np.where(rng.random((9000, 3)) < 0.3, 300, 0).astype(np.int16)
     lead = np.log(3) * ((context[:, 0] > 0).astype(float) - (context[:, 1] > 0))

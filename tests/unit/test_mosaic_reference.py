@@ -166,7 +166,7 @@ def test_exact_tells_which_table() -> None:
 
 
 def test_hits_pull_at_the_cells_beside_them() -> None:
-    # two blocks of two cells, one hit each; the first hits its second cell, which touches the first of the other
+    # two blocks of two cells, a hit each; the second cell of the first touches the first of the other
     table = Table({1: [Donor(pattern=2, shares=(1.0,))]})
     both = {1: [Donor(pattern=1, shares=(1.0,)), Donor(pattern=2, shares=(1.0,))]}
 
@@ -183,9 +183,7 @@ def test_hits_pull_at_the_cells_beside_them() -> None:
         return float((cell == 2).sum() / showers)
 
     assert share(0) == pytest.approx(0.5, abs=0.03)
-    assert share(round(512 * np.log(3))) == pytest.approx(
-        0.75, abs=0.03
-    )  # three times as frequent as the other
+    assert share(round(512 * np.log(3))) == pytest.approx(0.75, abs=0.03)
     assert share(-round(512 * np.log(9))) == pytest.approx(0.1, abs=0.02)
     assert share(30_000) == pytest.approx(np.exp(4) / (1 + np.exp(4)), abs=0.01)  # MOST_PULL is 4 ENERGY_UNIT
 

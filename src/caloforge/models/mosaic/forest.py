@@ -40,7 +40,7 @@ class Forest:
 
     def leaves(self, context: NDArray[np.int16], buckets: NDArray[np.integer]) -> NDArray[np.int32]:
         """The leaves of contexts ``(n, L)`` of some buckets, ``(n,)``."""
-        node = self.roots[np.minimum(buckets, BUCKETS - 1)]
+        node: NDArray[np.int32] = self.roots[np.minimum(buckets, BUCKETS - 1)]
         left = np.arange(len(node))
         while len(left):
             left = left[self.feature[node[left]] >= 0]

@@ -53,7 +53,7 @@ def fit_pulls(
     *,
     rng: np.random.Generator,
 ) -> Pulls:
-    """Fit a conditional logit: given its leaf, a pattern's probability goes with exp(sum of pulls on its hits).
+    """Fit a conditional logit: in a leaf, a pattern's probability goes with exp(sum of pulls on its hits).
 
     Every real pattern is compared with others of its leaf, which stand for what the leaf would draw
     (D. McFadden, *Modelling the choice of residential location*, 1978: sampling of alternatives).

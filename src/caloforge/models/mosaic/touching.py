@@ -15,7 +15,7 @@ _SAME, _SIDE, _CORNER = 0, 1, 2  # steps to both sides of the grid, squared, fro
 _OWN, _BEFORE = 0, 3  # the layer
 
 TOUCHES = (_OWN + _SIDE, _OWN + _CORNER, _BEFORE + _SAME, _BEFORE + _SIDE, _BEFORE + _CORNER)
-"""Ways in which cells touch: by a side or a corner in a layer; in the layer before the same cell, a side, a corner."""
+"""Ways in which cells touch: a side, a corner; in the layer before the same cell, a side, a corner."""
 
 
 def touching(
