@@ -109,7 +109,7 @@ def test_conditions_by_hand() -> None:
     asked = Asked.of(Incident.of([0.05, 0.15], theta=[0.0, 0.5], phi=2.0, pdg=[22, 11]))
     assert condition_codes(asked, config).tolist() == [[128, 0, 0], [256, 512, 16]]
     assert conditions_of(config) == 3
-    assert condition_scale(config).tolist() == [16, 32, 4000]
+    assert condition_scale(config).tolist() == [16, 16, 4000]
     assert condition_scale(ConditionsConfig()).tolist() == [1]
     assert condition_codes(asked, ConditionsConfig()).tolist() == [[128], [256]]
     with pytest.raises(DataError, match=r"got e\+, expected one of gamma, e-"):
@@ -399,7 +399,7 @@ def data(
     return training_data(tmp_path_factory.mktemp("data"), leaning, siw)
 
 
-CONDITIONS = ("model.conditions.angles=true", "model.conditions.particles=[gamma,e-]", "model.points.grid=24")
+CONDITIONS = ("model.conditions.angles=true", "model.conditions.particles=[gamma,e-]", "model.points.grid=18")
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +419,7 @@ def test_clouds_lean_with_their_particles(folder: Path, siw: Geometry) -> None:
     x, y = axes.inside(showers.shower, showers.points)
     assert np.abs(np.average(np.stack([x, y]), axis=1, weights=showers.energy)).max() < 5
     assert np.abs(showers.points[:, :2]).max() > np.abs(x).max() + 5
-    step = 5.0883 / 24
+    step = 5.0883 / 18
     assert np.abs(x / step - 0.5 - np.round(x / step - 0.5)).max() < 1e-3
 
 

@@ -22,7 +22,7 @@ __all__ = ["Asked", "condition_codes", "condition_scale", "conditions_of"]
 _ANGLE_UNIT = 1024
 """Codes of a radian: 128 for seven degrees."""
 
-_ENERGY_SCALE, _ANGLE_SCALE, _KIND_SCALE = 16, 32, 4000
+_ENERGY_SCALE, _ANGLE_SCALE, _KIND_SCALE = 16, 16, 4000
 """How far apart a code makes particles: sums are scaled with the energy, but not with the angle, and kinds
 are mixed only where there are too few of one."""
 

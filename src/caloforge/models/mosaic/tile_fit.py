@@ -30,7 +30,7 @@ class PointsConfig(Record):
     threshold: float = Field(default=0.5, gt=0, le=1)
     """Cells of the frame below this share of the read-out's threshold are left out."""
     grid: int = Field(default=6, ge=1, le=48)
-    """Places for points in a cell, each way."""
+    """Places for points in a cell, each way; an odd multiple of those of the files keeps theirs."""
     rows: int = Field(default=200_000, ge=100, le=10**7)
     """Most real tiles that the tree is grown on."""
     leaf: int = Field(default=20, ge=1, le=10**5)
