@@ -19,6 +19,14 @@ WORDS = {
         "cells: an image by a generative adversarial network, its sum and angle in the loss",
         PAPER.format("2109.07388"),
     ),
+    "bibae": (
+        "cells: an autoencoder with critics of images and latent vectors, and a post-processor of the cells",
+        PAPER.format("2005.05334"),
+    ),
+    "bibae-angles": (
+        "the same for energy and angle, with a flow of latent vector and visible energy",
+        PAPER.format("2303.18150"),
+    ),
     "caloclouds": (
         "point clouds: a latent vector and a diffusion model (100 steps) for the points",
         PAPER.format("2305.04847"),
@@ -39,8 +47,19 @@ WORDS = {
         "cells: a flow draws the hits of a shower together, by layer, ring and energy",
         PAPER.format("2403.15782"),
     ),
+    "conv-l2lflows": (
+        "cells: a flow of convolutions draws each layer as an image, given the five in front",
+        PAPER.format("2405.20407"),
+    ),
+    "l2lflows": (
+        "cells: a masked autoregressive flow draws the cells of each layer, given the five in front",
+        PAPER.format("2302.11594"),
+    ),
     "mosaic": (
-        "cells: real splits of hits and energies, found by regression trees, from whole showers to cells",
+        (
+            "cells, or points of particles at angles: real splits of hits and energies, found by regression "
+            "trees, from whole showers to cells"
+        ),
         "ours",
     ),
     "pyramid": (

@@ -34,11 +34,15 @@ EVALUATION = ("metrics.json", "report.html", "figures")
 
 _MODELS = {
     "3dgan": "caloforge.models.gan.model:ThreeDGAN",
+    "bibae": "caloforge.models.bibae.model:BIBAE",
+    "bibae-angles": "caloforge.models.bibae.angles:BIBAEAngles",
     "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
     "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
     "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",
     "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
     "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
+    "conv-l2lflows": "caloforge.models.l2l.convolutional:ConvL2LFlows",
+    "l2lflows": "caloforge.models.l2l.model:L2LFlows",
     "mosaic": "caloforge.models.mosaic.model:Mosaic",
     "pyramid": "caloforge.models.pyramid.model:Pyramid",
 }

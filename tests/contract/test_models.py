@@ -35,23 +35,46 @@ RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,))
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
     "3dgan": 1_364_983 + 87_354,
+    # encoder and decoder, critics of images and of latent components, post-processor, flow
+    "bibae": 71_443_094 + 4_762_753 + 10_301 + 299_136,
+    "bibae-angles": 12_322_220 + 2 * 10_648_693 + 10_301 + 83_265 + 4_214_648,
     "caloclouds": 1_001_520 + 730_368 + 5_121_280 + 8_572_480,
     "caloclouds-2": 504_920 + 35_235_910,
     "caloclouds-2-cm": 504_920 + 35_235_910,
     "calopointflow": 504_728 + 1_762_172 + 3_543_848,  # encoder, latent flow, point flow
     "calopointflow-2": 39_958_758,
+    "conv-l2lflows": 194_964_482,
+    "l2lflows": 90_596_556,  # ours: the paper's sizes of the layers' flows are not known
     "pyramid": 8_580_155,  # ours: the poster publishes no sizes
 }
-PAPER_READOUT = {"3dgan": "clic-51x51x25"}  # sizes that depend on it
+PAPER_READOUT = {  # sizes that depend on it
+    "3dgan": "clic-51x51x25",
+    "bibae-angles": "ild-30x60x30",
+    "conv-l2lflows": "calochallenge-3",
+    "l2lflows": "ild-30x10x10",
+}
+SMALL_READOUT = {"conv-l2lflows": "cylinder-ds2", "l2lflows": "siw-ecal-10x10"}
+COARSER = {"conv-l2lflows": 3, "l2lflows": 10}  # one step a layer, or a cell: these have fewer
+FRONT = 8  # layers of these
 
-pytestmark = pytest.mark.parametrize("name", model_names())
+pytestmark = pytest.mark.parametrize("name", model_names(), scope="module")
 
 
 @pytest.fixture(scope="module")
 def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
+    name: str,
+    make_toy_showers: Callable[..., Showers],
+    siw: Geometry,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
+    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), readout_of(name, siw))
+
+
+def readout_of(name: str, siw: Geometry) -> Geometry:
+    if name not in COARSER:
+        return siw
+    coarser = siw.coarsen(COARSER[name])
+    return coarser.model_copy(update={"layers": coarser.layers[:FRONT]})
 
 
 def simulator_of(name: str, data: TrainingData) -> Simulator:
@@ -89,7 +112,8 @@ def test_every_turn_trains_its_own_parameters_and_no_others(name: str, data: Tra
                 if id(parameter) in owned:
                     assert parameter.grad is not None, parameter_name
                     assert bool(parameter.grad.isfinite().all()), parameter_name
-                    assert bool(parameter.grad.any()), parameter_name
+                    # what a Wasserstein critic adds to all values alike has none
+                    assert bool(parameter.grad.any()) or parameter_name.endswith("critic.value.bias")
                 else:
                     assert parameter.grad is None, parameter_name
             model.after_step(turn.name)
@@ -307,6 +331,10 @@ def test_half_precision_weights_generate_nearly_the_same(
     np.testing.assert_allclose(half.visible_energy, full.visible_energy, rtol=0.05)
 
 
+def sections_of(model: GenerativeModel) -> list[str]:
+    return list(dict.fromkeys(stage.settings for stage in model.stages()))
+
+
 def test_presets_are_valid(name: str, siw: Geometry) -> None:
     presets = [p for p in preset_names() if p.split("/")[0] == name]
     kinds = ("paper", "small", "smoke") if name in PAPER_PARAMETERS else ("smoke",)
@@ -314,9 +342,11 @@ def test_presets_are_valid(name: str, siw: Geometry) -> None:
     for preset in presets:
         config = load_config(preset)
         assert config.model_name == name
-        if not preset.endswith(("/paper", "/variant-1", "/medium")):
-            model = build_model(name, config.model, siw)
-            assert [s.name for s in model.stages()] == list(config.training)
+        if not preset.endswith(("/paper", "/variant-1", "/medium", "/shared", "/student")):
+            its_own = preset.endswith("/small") and name in SMALL_READOUT
+            readout = load_geometry(SMALL_READOUT[name]) if its_own else readout_of(name, siw)
+            model = build_model(name, config.model, readout)
+            assert sections_of(model) == list(config.training)
             assert sum(p.numel() for p in model.parameters()) < 550_000
 
 
@@ -331,7 +361,7 @@ def test_the_paper_s_model_has_the_published_size(
     config = load_config(f"{name}/paper")
     readout = load_geometry(PAPER_READOUT[name]) if name in PAPER_READOUT else siw
     model = build_model(name, config.model, readout)
-    assert [s.name for s in model.stages()] == list(config.training)
+    assert sections_of(model) == list(config.training)
     assert sum(p.numel() for p in model.parameters()) == PAPER_PARAMETERS[name]
 
 

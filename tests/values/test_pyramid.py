@@ -11,13 +11,13 @@ import torch
 
 from caloforge.geometry import geometry_from_dict
 from caloforge.models.pyramid.choice import ChoiceFlow
-from caloforge.models.pyramid.energy_sums import with_sums
 from caloforge.models.pyramid.groups import group_of_cell, group_sums
 from caloforge.models.pyramid.hit_energies import HitEnergies
 from caloforge.models.pyramid.left_over import LeftOver, left_before
 from caloforge.models.pyramid.lots import chosen
 from caloforge.models.pyramid.side import ShowerSide
 from caloforge.models.pyramid.tree import Parents, sums_by_layer
+from caloforge.models.totals.energy_sums import with_sums
 from caloforge.nn import SetContext, SplineFlowConfig
 from caloforge.nn.topk import gumbel
 

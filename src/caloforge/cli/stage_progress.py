@@ -56,22 +56,27 @@ class StageProgress:
 
 
 class JointProgress:
-    """One progress bar of all stages, which are trained at a time."""
+    """One progress bar of all stages, which are trained at a time; it opens when all have been told of."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         self._done: dict[str, int] = {}
-        self._bar = progress("stages", total, unit="steps")
+        self._total: dict[str, int] = {}
+        self._bar: AbstractContextManager[Advance] | None = None
         self._advance: Advance | None = None
 
     def __enter__(self) -> Self:
-        self._advance = self._bar.__enter__()
         return self
 
     def __call__(self, stage: str, done: int, total: int, loss: float) -> None:  # noqa: ARG002
         """Advance the bar by what a stage has done since it was heard last."""
+        self._total[stage] = total
+        if done and self._bar is None:
+            self._bar = progress("stages", sum(self._total.values()), unit="steps")
+            self._advance = self._bar.__enter__()
         if self._advance is not None:
             self._advance(done - self._done.get(stage, 0))
         self._done[stage] = done
 
     def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(None, None, None)
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)

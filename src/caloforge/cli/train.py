@@ -18,7 +18,6 @@ from caloforge.names import check_preset
 
 if TYPE_CHECKING:
     from caloforge.simulator import Simulator
-    from caloforge.training import Job
 
 __all__ = ["train"]
 
@@ -124,7 +123,7 @@ def train(
         device=device,
         precision=precision.value,
     )
-    with _progress_of(job, stages) as show:
+    with StageProgress() if stages == 1 else JointProgress() as show:
         if stage is None:
             simulator = train_job(job, processes=stages, on_progress=show)
         else:
@@ -149,11 +148,6 @@ def _check_stages(stage: str | None, stages: int) -> None:
     if stage is not None and stages > 1:
         msg = f"--stage {stage} trains one stage, --stages {stages} several at a time: leave out one of them."
         raise ConfigError(msg)
-
-
-def _progress_of(job: Job, stages: int) -> StageProgress | JointProgress:
-    steps = sum(config.steps for config in job.config.training.values())
-    return StageProgress() if stages == 1 else JointProgress(steps)
 
 
 def _summarise(simulator: Simulator, out: Path) -> None:

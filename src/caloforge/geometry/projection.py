@@ -47,23 +47,32 @@ def place(
     *,
     offset: tuple[float, float] = (0.0, 0.0),
     rotation: float = 0.0,
+    azimuth: float | None = None,
 ) -> Showers:
-    """Move a cloud: first turn it by ``rotation`` [rad] about the z axis, then shift by ``offset`` [mm].
+    """Move a cloud: first turn it about the z axis, then shift it by ``offset`` [mm].
 
     The incident azimuth turns with the cloud.
+
+    Args:
+        showers: Clouds of points.
+        offset: Of all points, in x and y [mm].
+        rotation: Angle to turn by [rad].
+        azimuth: In place of it, the azimuth in which all particles lean in the end [rad]: each shower is
+            turned by its own angle, on the fine grid of the points, before cells are made of them.
 
     Raises:
         DataError: The showers are cells, not points.
     """
     points = _points_of(showers).copy()
-    if rotation:
-        cosine, sine = np.cos(rotation), np.sin(rotation)
+    turn = np.full(len(showers), rotation) if azimuth is None else azimuth - showers.incident.phi
+    if turn.any():
+        cosine, sine = np.cos(turn)[showers.shower], np.sin(turn)[showers.shower]
         x, y = points[:, 0].copy(), points[:, 1].copy()
         points[:, 0], points[:, 1] = cosine * x - sine * y, sine * x + cosine * y
     points[:, 0] += offset[0]
     points[:, 1] += offset[1]
-    incident = replace(showers.incident, phi=showers.incident.phi + rotation)
-    on_grid = offset == (0.0, 0.0) and rotation % (np.pi / 2) == 0
+    incident = replace(showers.incident, phi=showers.incident.phi + turn)
+    on_grid = offset == (0.0, 0.0) and not (turn % (np.pi / 2)).any()
     meta = showers.meta if on_grid else replace(showers.meta, pitch=0.0)
     return replace(showers, points=points, incident=incident, meta=meta)
 

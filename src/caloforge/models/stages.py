@@ -103,6 +103,7 @@ class Turn:
         fresh: Whether every step has a new batch; otherwise it has that of the cycle's first step.
         active: Further modules that are in training mode (batch normalisation, dropout) in the turn,
             without being trained.
+        anew: Cycles after which its modules and its optimiser start anew; 0 for never.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Turn:
     section: str = field(default="", kw_only=True)
     fresh: bool = field(default=True, kw_only=True)
     active: tuple[str, ...] = field(default=(), kw_only=True)
+    anew: int = field(default=0, kw_only=True)
 
     @property
     def settings(self) -> str:
@@ -126,7 +128,7 @@ class Stage:
     owns starts anew when the stage is trained again; all else stays as it was.
 
     Attributes:
-        name: Key in the preset's ``training`` section.
+        name: Key in the preset's ``training`` section, unless ``section`` is.
         turns: Its cycle; () for a stage that is fitted, not trained.
         modules: Dotted names of the modules that it trains or fits, with the scales that only they
             see; no two stages own the same one.
@@ -135,6 +137,7 @@ class Stage:
             that stage too.
         needs: Stages that must be finished before.
         part: Of the data, that a stage without turns is fitted on.
+        section: Key in the preset's ``training`` section that several stages share.
     """
 
     name: str
@@ -144,6 +147,7 @@ class Stage:
     replaces: tuple[str, ...] = field(default=(), kw_only=True)
     needs: tuple[str, ...] = field(default=(), kw_only=True)
     part: Part = field(default="tune", kw_only=True)
+    section: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         """Make sure that turns can be told apart, and that what shares an optimiser trains the same."""
@@ -155,6 +159,11 @@ class Stage:
             if self.sections[turn.settings] != self.trained_by(turn):
                 msg = f"turns of the section {turn.settings} of the stage {self.name} train other modules"
                 raise ValueError(msg)
+
+    @property
+    def settings(self) -> str:
+        """Key in the preset's ``training`` section."""
+        return self.section or self.name
 
     def owns(self, name: str) -> bool:
         """Whether a parameter or buffer of this (dotted) name belongs to it."""

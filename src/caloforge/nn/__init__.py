@@ -6,6 +6,10 @@ from caloforge.nn.coupling import SetSummaryConfig, SplineFlow, SplineFlowConfig
 from caloforge.nn.embeddings import FourierFeatures
 from caloforge.nn.epic import EPiCEncoder, EPiCLayer
 from caloforge.nn.flows import ConditionalFlow
+from caloforge.nn.image_flow import ImageFlow, ImageFlowConfig
+from caloforge.nn.local import LocalNet, Windows
+from caloforge.nn.masked import MADE
+from caloforge.nn.masked_flow import MaskedFlow, MaskedFlowConfig
 from caloforge.nn.mlp import mlp
 from caloforge.nn.pointwise import ConcatSquash, PointWiseNet
 from caloforge.nn.posterior import Posterior
@@ -15,6 +19,7 @@ from caloforge.nn.splines import MonotonicLRSTransform
 from caloforge.nn.topk import gumbel, gumbel_targets, top_k_mask
 
 __all__ = [
+    "MADE",
     "AutoregressiveFlow",
     "AutoregressiveFlowConfig",
     "ConcatSquash",
@@ -24,6 +29,11 @@ __all__ = [
     "EPiCEncoder",
     "EPiCLayer",
     "FourierFeatures",
+    "ImageFlow",
+    "ImageFlowConfig",
+    "LocalNet",
+    "MaskedFlow",
+    "MaskedFlowConfig",
     "MonotonicLRSTransform",
     "PointWiseNet",
     "Posterior",
@@ -31,6 +41,7 @@ __all__ = [
     "SetSummaryConfig",
     "SplineFlow",
     "SplineFlowConfig",
+    "Windows",
     "gumbel",
     "gumbel_targets",
     "mlp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from caloforge.formats.simulated import simulated_by
@@ -48,6 +49,7 @@ def training_card(
     log: Iterable[Mapping[str, Any]],
     facts: Mapping[str, Any],
     before: Mapping[str, Any],
+    sections: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The card of a trained model.
 
@@ -56,6 +58,7 @@ def training_card(
         log: Lines of its log, stage by stage.
         facts: What it is made from.
         before: The card of the model that it started from; of stages that came along, it tells.
+        sections: Sections of stages that have not their own name.
     """
     last: dict[str, dict[str, Any]] = {}
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
@@ -66,7 +69,8 @@ def training_card(
         for name in filter(_is_curve, numbers):
             curves.setdefault(stage, {}).setdefault(name, []).append((line["step"], line[name]))
     thinned = {s: {n: _thin(points) for n, points in c.items()} for s, c in curves.items()}
-    training = {n: s.model_dump(mode="json") for n, s in config.training.items() if n in last}
+    there = {sections.get(stage, stage) for stage in last}
+    training = {n: s.model_dump(mode="json") for n, s in config.training.items() if n in there}
     told = {"training": training, "stages": last, "learning_curve": thinned}
     return {**facts, **{k: {**before.get(k, {}), **v} for k, v in told.items()}}
 

@@ -36,6 +36,9 @@ _PAUSE = 0.2  # seconds between two looks whether another process has started th
 class RunDirectory:
     """The files of one training run.
 
+    Attributes:
+        sections: Sections of the configuration of stages that have not their own name.
+
     Args:
         path: The folder; made when it does not exist.
     """
@@ -50,6 +53,7 @@ class RunDirectory:
         self._starting = path / "start.lock"
         self._is_mine = not path.exists()
         self._story: dict[str, Any] = {}
+        self.sections: dict[str, str] = {}
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -68,7 +72,8 @@ class RunDirectory:
 
     def stage(self, name: str) -> StageFolder:
         """The files of a stage."""
-        return StageFolder(self._stages / name, story_of_stage(self._story, name))
+        section = self.sections.get(name, name)
+        return StageFolder(self._stages / name, story_of_stage(self._story, section))
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -198,7 +198,8 @@ def _saved(job: Job, run: RunDirectory, started: _Started) -> Simulator:
     trainer = started.trainer
     log = run.read_log(stage.name for stage in trainer.model.stages())
     before = started.source.card if started.source else {}
-    card = training_card(job.config, log, started.facts, before)
+    sections = {stage.name: stage.settings for stage in trainer.model.stages()}
+    card = training_card(job.config, log, started.facts, before, sections)
     simulator = Simulator(trainer.model.cpu().eval(), _trained_range(trainer.data, job.config), card)
     simulator.save(run.model)
     return simulator
@@ -208,10 +209,10 @@ def _train_apart(job: Job, trainer: Trainer, processes: int, on_progress: Progre
     """Train all stages, each in a process of its own."""
     stages, missing = trainer.model.stages(), [stage.name for stage in trainer.missing]
     needs = {name: [n for n in needs_of(stages, name) if n in missing] for name in missing}
-    if on_progress is not None:  # what there is nothing to do for
-        for name, stage in job.config.training.items():
-            if name not in missing:
-                on_progress(name, stage.steps, stage.steps, math.nan)
+    if on_progress is not None:  # how much there is to do, then for what there is nothing to do
+        for stage in sorted(stages, key=lambda stage: stage.name not in missing):
+            steps = job.config.training[stage.settings].steps
+            on_progress(stage.name, 0 if stage.name in missing else steps, steps, math.nan)
     run_apart(needs, partial(_work, job), processes=processes, on_progress=on_progress)
 
 

@@ -16,12 +16,12 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     return ""
 
 
-def story_of_stage(story: dict[str, Any], stage: str) -> dict[str, Any]:
-    """The part of a run's story that a stage depends on: not how others are trained."""
+def story_of_stage(story: dict[str, Any], section: str) -> dict[str, Any]:
+    """The part of a run's story that a stage with a section depends on: not how others are trained."""
     if "config" not in story:
         return story
     config = story["config"]
-    return {**story, "config": {**config, "training": {stage: config["training"][stage]}}}
+    return {**story, "config": {**config, "training": {section: config["training"][section]}}}
 
 
 def _plain(value: Any) -> Any:

@@ -44,15 +44,15 @@ def check_stages(model: GenerativeModel, config: TrainConfig) -> None:
     Raises:
         ConfigError: They differ.
     """
-    names = [stage.name for stage in model.stages()]
+    names = list(dict.fromkeys(stage.settings for stage in model.stages()))
     if sorted(names) != sorted(config.training):
         got, expected = ", ".join(config.training), ", ".join(names)
         msg = f"The training section has the stages {got}; {model.name} has {expected}."
         raise ConfigError(msg)
     for stage in model.stages():
-        if unknown := [name for name in config.training[stage.name].turns if name not in stage.sections]:
+        if unknown := [name for name in config.training[stage.settings].turns if name not in stage.sections]:
             there = ", ".join(stage.sections) or "none"
-            msg = f"training.{stage.name}.turns has the section {unknown[0]}; the stage has {there}."
+            msg = f"training.{stage.settings}.turns has the section {unknown[0]}; the stage has {there}."
             raise ConfigError(msg)
 
 
@@ -104,6 +104,7 @@ class Trainer:
         self._here: set[str] = set()  # stages whose weights the model has
         self._stop_signal = 0
         check_stages(model, config)
+        run.sections = {stage.name: stage.settings for stage in model.stages()}
 
     def prepare(self, *, finished: tuple[str, ...] = ()) -> None:
         """Fit the preprocessing, or load what was fitted: all stages start from the same to the bit.

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from caloforge.geometry.neighbours import neighbours
-from caloforge.models.pyramid.energy_sums import with_sums
 from caloforge.models.pyramid.groups import group_of_cell, group_sums
 from caloforge.models.pyramid.left_over import LeftOver, left_before
 from caloforge.models.pyramid.regions import log_radius
 from caloforge.models.pyramid.side import ShowerSide
+from caloforge.models.totals.energy_sums import with_sums
 from caloforge.nn import SetContext, SplineFlow
 from caloforge.nn.lookup import find_neighbours, padded_rows
 from caloforge.preprocessing.quantiles import QuantileTransform

@@ -1,0 +1,132 @@
+"""What a model's sampler asks of its random numbers, and these numbers as inputs of a graph."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from caloforge.models.base import Noise
+
+__all__ = ["GivenNoise", "NoisePort", "RecordedNoise", "ReplayedNoise"]
+
+Kind = Literal["normal", "uniform"]
+
+
+@dataclass(frozen=True)
+class NoisePort:
+    """An input of random numbers.
+
+    Attributes:
+        stream: The sub-stream that the sampler draws from.
+        kind: ``normal`` (float32), or ``uniform`` in (0, 1) (float64).
+        width: Numbers in a row.
+        fixed: Whether every shower has one row; otherwise the graph says how many.
+    """
+
+    stream: str
+    kind: Kind
+    width: int
+    fixed: bool
+
+    @property
+    def name(self) -> str:
+        """Of the graph's input."""
+        return _name_of(self.stream)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its tensors."""
+        return torch.float32 if self.kind == "normal" else torch.float64
+
+
+class RecordedNoise:
+    """Draws as another source does, and remembers what was asked for.
+
+    Attributes:
+        ports: The requests, in order.
+        tensors: What was drawn for them, by name.
+    """
+
+    def __init__(self, source: Noise) -> None:
+        self._source = source
+        self.ports: list[NoisePort] = []
+        self.tensors: dict[str, Tensor] = {}
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """As of ``Noise``."""
+        return self._keep("normal", stage, counts, width, self._source.normal(stage, counts, width))
+
+    def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """As of ``Noise``."""
+        return self._keep("uniform", stage, counts, width, self._source.uniform(stage, counts, width))
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """Not to be had: a graph takes tensors of random numbers."""
+        raise NotImplementedError(stage)
+
+    def _keep(self, kind: Kind, stage: str, counts: Tensor | int, width: int, drawn: Tensor) -> Tensor:
+        port = NoisePort(stage, kind, width, fixed=isinstance(counts, int))
+        self.ports.append(port)
+        self.tensors[port.name] = drawn
+        return drawn
+
+
+class GivenNoise:
+    """Hands out given tensors, while a sampler is traced.
+
+    Attributes:
+        counts: Rows per shower that were asked for where the data decide on them, by stream.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.counts: dict[str, Tensor] = {}
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:  # noqa: ARG002
+        """As of ``Noise``."""
+        drawn = self._tensors[stage]
+        if not isinstance(counts, int):
+            self.counts[stage] = counts
+            torch._check(drawn.shape[0] == counts.sum().item())
+        return drawn
+
+    uniform = normal
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """Not to be had."""
+        raise NotImplementedError(stage)
+
+
+class ReplayedNoise:
+    """Hands out again what was drawn before, as fast as can be.
+
+    Args:
+        recorded: Of the same sampler and particles.
+    """
+
+    def __init__(self, recorded: RecordedNoise) -> None:
+        self._tensors = recorded.tensors
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:  # noqa: ARG002
+        """As of ``Noise``."""
+        return self._tensors[_name_of(stage)]
+
+    uniform = normal
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """Not to be had."""
+        raise NotImplementedError(stage)
+
+
+def _name_of(stream: str) -> str:
+    return "noise_" + re.sub(r"\W+", "_", stream)

@@ -1,0 +1,1 @@
+"""L2LFlows: layer-to-layer flows, masked autoregressive and convolutional."""
