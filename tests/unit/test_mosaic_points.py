@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from caloforge.errors import ConfigError, DataError, FormatError, GeometryError
+from caloforge.export.cpp import write_cpp
 from caloforge.geometry import load_geometry, place, project
 from caloforge.models import build_model
 from caloforge.models.mosaic import native
@@ -446,6 +447,12 @@ def test_a_cloud_is_moved_over_the_cells(folder: Path, siw: Geometry) -> None:
 def test_kinds_that_are_not_told_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="got pi0, expected one of gamma, e-"):
         Simulator.load(folder)(Incident.of([5e4], pdg=111), seed=1, allow_extrapolation=True)
+
+
+def test_the_file_of_the_engine_is_one_of_cells(folder: Path, tmp_path: Path) -> None:
+    simulator = Simulator.load(folder, networks=False)
+    with pytest.raises(ConfigError, match="mine makes points, which the engine's file does not hold"):
+        write_cpp("mine", simulator, tmp_path)
 
 
 def test_refusals(siw: Geometry) -> None:

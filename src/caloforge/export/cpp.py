@@ -25,13 +25,16 @@ def write_cpp(name: str, simulator: Simulator, folder: Path) -> Export:
     """Write ``model.mosaic``, ``cells.txt`` (layer, x, y, z [mm] of every cell) and ``model.json``.
 
     Raises:
-        ConfigError: It is another model.
+        ConfigError: It is another model, or one of points.
     """
     from caloforge.models.mosaic.sampler import MosaicSampler
 
     model = simulator.model
     if not isinstance(model, MosaicSampler):
         msg = f"Only mosaic has an engine in C++: take --target onnx for {model.name}."
+        raise ConfigError(msg)
+    if model.trains_on == "points":
+        msg = f"{name} makes points, which the engine's file does not hold: take a mosaic of cells."
         raise ConfigError(msg)
     write_engine_file(folder / _FILE, model.program, model.fitted.tables, model.fitted.roots)
     geometry = model.geometry
