@@ -130,7 +130,7 @@ def write_par04(name: str, simulator: Simulator, folder: Path) -> Export:
         onnx.save(made, folder / file)
     mesh = " x ".join(map(str, geometry.dense_shape[::-1]))
     notes = (
-        f"{_VAE}: {size} latent and {_CONDITIONS} conditional numbers, {mesh} cells, energies / {highest} GeV",
+        f"{_VAE}: {size} latent and {_CONDITIONS} other numbers, {mesh} cells, energy / {highest} GeV",
         f"{_DIT}: /Par04/inference/setModelType CaloDiT-2, random numbers drawn inside",
     )
     nodes = (len(graph.graph.node), len(vector.graph.node))
