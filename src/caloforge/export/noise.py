@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import torch
 
+from caloforge.nn.sets import same_size
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -100,7 +102,7 @@ class GivenNoise:
         drawn = self._tensors[stage]
         if not isinstance(counts, int):
             self.counts[stage] = counts
-            torch._check(drawn.shape[0] == counts.sum().item())
+            same_size(drawn.shape[0], counts.sum().item())
         return drawn
 
     uniform = normal
@@ -168,7 +170,8 @@ class VectorNoise:
 
     def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """As of ``Noise``."""
-        return torch.special.ndtr(self.normal(stage, counts, width).double())
+        drawn: Tensor = torch.special.ndtr(self.normal(stage, counts, width).double())
+        return drawn
 
     def keys(self, stage: str) -> NDArray[np.uint64]:
         """Not to be had."""

@@ -79,7 +79,8 @@ def trace(model: GenerativeModel, trained: TrainedRange, layout: Layout | None =
     Raises:
         ConfigError: It does something that has no graph.
     """
-    model, layout = frozen(model), layout or Own()
+    model = frozen(model)
+    layout = Own() if layout is None else layout
     particles = Particles.of(examples(trained, 1 if layout.single else _EXAMPLES))
     recorded = RecordedNoise(StreamNoise(1, np.arange(len(particles))))
     with torch.no_grad():
@@ -215,7 +216,9 @@ class _Quiet:
 
 def _translations() -> dict[Any, Any]:
     """Operators of torch that the exporter does not know."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18
 
     def stable_sort(values: Any, *, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
         # of equal numbers TopK has the first one first

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from caloforge.models.assembly import rows_of
-from caloforge.nn import count_rows, gumbel, segment_sum
+from caloforge.nn import count_rows, gumbel, same_size, segment_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,8 +102,7 @@ def draw_cells(
     found = find_candidates(shower, cell, wanted.shape[0], log_density=log_density)
     number = count_rows(found.shower, wanted.shape[0])
     uniform = noise.uniform("cells", number, 2)
-    if torch.compiler.is_compiling():
-        torch._check(uniform.shape[0] == found.shower.shape[0])
+    same_size(uniform.shape[0], found.shower.shape[0])
     chosen = choose(found, wanted, uniform[:, 0], placement=placement)
     point = pick(found, chosen, uniform[chosen, 1])
     return DrawnCells(found.shower[chosen], found.cell[chosen], point, torch.minimum(number, wanted))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from caloforge.nn.sets import count_rows
+from caloforge.nn.sets import count_rows, same_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,8 +82,7 @@ class RingPlacement(nn.Module):
         rings = groups.key % len(self.size)
         per_shower = count_rows(groups.key // len(self.size), showers)
         keys = noise.uniform("placement", per_shower, self.cells.shape[1])
-        if torch.compiler.is_compiling():
-            torch._check(keys.shape[0] == rings.shape[0])
+        same_size(keys.shape[0], rings.shape[0])
         missing = self.cells[rings] < 0
         permutation = keys.masked_fill(missing, 2.0).argsort(dim=1)
         place = permutation[groups.point, groups.rank % self.size[rings][groups.point]]
