@@ -21,7 +21,6 @@ LAYERS = (  # each may import what stands in rows above it
     {"blocks", "training"},
     {"geant4", "generation"},
     {"export", "integration", "speed"},
-    {"export", "speed"},
     {"evaluation"},
     {"report"},
     {"cli"},
