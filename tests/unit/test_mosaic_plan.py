@@ -86,6 +86,11 @@ def test_thick_and_thin_absorbers_are_halved_apart() -> None:
     assert len(intervals.all) == 2 * 30 - 2  # every halving makes two of one
 
 
+def test_long_roots_are_parted_evenly() -> None:
+    intervals = Intervals.of(load_geometry(BOXES), longest=8)
+    assert [(i.start, i.stop) for i in intervals.roots] == [(0, 6), (6, 13), (13, 20), (20, 25), (25, 30)]
+
+
 def test_steps_draw_every_node_once(plan: Plan) -> None:
     program = plan.program
     drawn = [

@@ -73,18 +73,21 @@ class Plan:
     nodes: Nodes
 
 
-def build_plan(geometry: Geometry, *, conditions: int = 1, leaning: bool = False) -> Plan:
+def build_plan(
+    geometry: Geometry, *, conditions: int = 1, leaning: bool = False, root_layers: int = 64
+) -> Plan:
     """The program for a read-out.
 
     Args:
         geometry: Equal layers of rings, or of squares around the axis.
         conditions: Numbers that tell the incident particle, its energy first.
         leaning: Whether showers lean along x, so that sectors that share tables differ.
+        root_layers: Most layers of a root node.
 
     Raises:
         GeometryError: As of ``lattice_of``.
     """
-    planner = _Planner(Nodes(geometry), conditions, leaning)
+    planner = _Planner(Nodes(geometry, root_layers=root_layers), conditions, leaning)
     planner.depth()
     for layer in range(geometry.n_layers):
         planner.layer(layer)

@@ -177,9 +177,9 @@ def plan_of(config: MosaicConfig, geometry: Geometry) -> Plan:
     """
     frame = frame_of(config, geometry)
     readout = geometry if frame is None else frame.readout
-    return _plan(readout, conditions_of(config.conditions), config.conditions.angles)
+    return _plan(readout, conditions_of(config.conditions), config.conditions.angles, config.root_layers)
 
 
 @lru_cache(maxsize=4)
-def _plan(geometry: Geometry, conditions: int, leaning: bool) -> Plan:
-    return build_plan(geometry, conditions=conditions, leaning=leaning)
+def _plan(geometry: Geometry, conditions: int, leaning: bool, root_layers: int) -> Plan:
+    return build_plan(geometry, conditions=conditions, leaning=leaning, root_layers=root_layers)
