@@ -1,6 +1,7 @@
 // Mosaic as a fast simulation model of Geant4 (11 or newer): photons that arrive at a calorimeter's front face become hits.
 //
-//   const auto model = std::make_shared<const caloforge::mosaic::Model>(caloforge::mosaic::load("photons.mosaic"));
+//   // caloforge export mosaic:siw-ecal --target cpp --out engine
+//   const auto model = std::make_shared<const caloforge::mosaic::Model>(caloforge::mosaic::load("engine/model.mosaic"));
 //   // in ConstructSDandField, which Geant4 calls in every thread: models are one a thread, the tables shared
 //   new MosaicFastSimulation("mosaic", region, model, silicon_tungsten(), range, seed);
 //
@@ -15,6 +16,8 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <caloforge/mosaic.hpp>
@@ -70,7 +73,10 @@ public:
     MosaicFastSimulation(const G4String& name, G4Envelope* envelope, Model model, MosaicReadout readout,
                          MosaicRange range, std::uint64_t seed)
         : G4VFastSimulationModel(name, envelope), model_(std::move(model)), scratch_(*model_),
-          readout_(std::move(readout)), range_(range), seed_(seed) {}
+          readout_(std::move(readout)), range_(range), seed_(seed) {
+        if (model_->conditions() != 1)
+            throw std::invalid_argument("The model knows more than energies: this class tells it nothing else.");
+    }
 
     G4bool IsApplicable(const G4ParticleDefinition& particle) override { return &particle == G4Gamma::Definition(); }
 

@@ -42,7 +42,7 @@ _MODELS = {
     "calopointflow": "caloforge.models.pointflow.calopointflow:CaloPointFlow",
     "calopointflow-2": "caloforge.models.pointflow.calopointflow2:CaloPointFlow2",
     "conv-l2lflows": "caloforge.models.l2l.convolutional:ConvL2LFlows",
-    "l2lflows": "caloforge.models.l2l.model:L2LFlows",
+    "l2lflows": "caloforge.models.l2l.masked:L2LFlows",
     "mosaic": "caloforge.models.mosaic.model:Mosaic",
     "pyramid": "caloforge.models.pyramid.model:Pyramid",
 }

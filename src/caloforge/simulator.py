@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, to_cells, to_points
-from caloforge.models.bounds import FAR
+from caloforge.models.reach import FAR
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
 from caloforge.trained.range import TrainedRange, refuse_absurd

@@ -20,7 +20,7 @@ LAYERS = (  # each may import what stands in rows above it
     {"zoo"},
     {"blocks", "training"},
     {"geant4", "generation"},
-    {"integration", "speed"},
+    {"export", "integration", "speed"},
     {"evaluation"},
     {"report"},
     {"cli"},

@@ -15,7 +15,8 @@ from caloforge.models import build_model
 from caloforge.models.base import Batch, CellSet, Particles
 from caloforge.models.l2l.energy_flow import EnergyFlow, EnergyFlowConfig
 from caloforge.models.l2l.hit_map import HitMap
-from caloforge.models.l2l.model import L2LFlows, LayerToLayer
+from caloforge.models.l2l.masked import L2LFlows
+from caloforge.models.l2l.model import LayerToLayer
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import VoxelConfig, Voxels
 from caloforge.models.noise import StreamNoise

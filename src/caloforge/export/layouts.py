@@ -18,15 +18,17 @@ __all__ = ["CloudRows", "Grid", "Layout", "Own"]
 
 
 class Layout(Protocol):
-    """Inputs and outputs of a graph.
+    """Inputs and outputs of a graph."""
 
-    Attributes:
-        inputs: Names of the inputs beside the random numbers.
-        single: Whether it is made for one shower at a time.
-    """
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs beside the random numbers."""
+        ...
 
-    inputs: tuple[str, ...]
-    single: bool
+    @property
+    def single(self) -> bool:
+        """Whether it is made for one shower at a time."""
+        ...
 
     def given(self, particles: Particles) -> list[Tensor]:
         """The inputs for particles."""

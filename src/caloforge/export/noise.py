@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import torch
+
+from caloforge.nn.sets import same_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +21,10 @@ if TYPE_CHECKING:
 
     from caloforge.models.base import Noise
 
-__all__ = ["GivenNoise", "NoisePort", "RecordedNoise", "ReplayedNoise"]
+__all__ = ["GivenNoise", "NoisePort", "RecordedNoise", "ReplayedNoise", "VectorNoise"]
 
 Kind = Literal["normal", "uniform"]
+_ROOM = 1.5
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class GivenNoise:
         drawn = self._tensors[stage]
         if not isinstance(counts, int):
             self.counts[stage] = counts
-            torch._check(drawn.shape[0] == counts.sum().item())
+            same_size(drawn.shape[0], counts.sum().item())
         return drawn
 
     uniform = normal
@@ -122,6 +127,51 @@ class ReplayedNoise:
         return self._tensors[_name_of(stage)]
 
     uniform = normal
+
+    def keys(self, stage: str) -> NDArray[np.uint64]:
+        """Not to be had."""
+        raise NotImplementedError(stage)
+
+
+class VectorNoise:
+    """Takes all random numbers from one vector of standard normal ones, one request behind the other.
+
+    Args:
+        recorded: What a shower asked for that has many hits: there is room for half as much again. Rows
+            beyond it are the first ones again.
+
+    Attributes:
+        size: Numbers in the vector.
+    """
+
+    def __init__(self, recorded: RecordedNoise) -> None:
+        self._places: dict[str, tuple[int, int, NoisePort]] = {}
+        self.size = 0
+        for port in recorded.ports:
+            drawn = recorded.tensors[port.name].shape[0]
+            rows = 1 if port.fixed else math.ceil(_ROOM * drawn)
+            self._places[port.stream] = (self.size, rows, port)
+            self.size += rows * port.width
+        self._vector = torch.zeros(0)
+
+    def of(self, vector: Tensor) -> Self:
+        """The numbers of a vector ``(size,)``."""
+        other = copy.copy(self)
+        other._vector = vector
+        return other
+
+    def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """As of ``Noise``."""
+        start, rows, port = self._places[stage]
+        drawn = self._vector[start : start + rows * width].reshape(rows, width)
+        if port.fixed or isinstance(counts, int):
+            return drawn
+        return drawn[torch.arange(int(counts.sum())) % rows]
+
+    def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
+        """As of ``Noise``."""
+        drawn: Tensor = torch.special.ndtr(self.normal(stage, counts, width).double())
+        return drawn
 
     def keys(self, stage: str) -> NDArray[np.uint64]:
         """Not to be had."""

@@ -18,11 +18,12 @@ from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing.particles import Particles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import Tensor
+    from onnx import ModelProto
+    from torch import Tensor, nn
 
     from caloforge.export.layouts import Layout
     from caloforge.export.tracing import Traced
@@ -34,6 +35,7 @@ __all__ = [
     "Parity",
     "arrays_of",
     "check_parity",
+    "check_same",
     "check_single",
     "compare",
     "measure_latency",
@@ -179,6 +181,23 @@ def check_single(traced: Traced, layout: Layout, simulator: Simulator) -> Parity
         given = dict(zip(layout.inputs, inputs, strict=True)) | recorded.tensors
         got = session.run(["output"], {name: given[name].numpy() for name in names})[0]
         found.append(_rows(got.ravel(), made["output"].numpy().ravel()))
+    return _judged(sum(found[1:], found[0]), simulator)
+
+
+def check_same(
+    graph: ModelProto, module: nn.Module, name: str, given: Sequence[Tensor], simulator: Simulator
+) -> Parity:
+    """Compare a graph of one input and one output with the module that it is of.
+
+    Raises:
+        ConfigError: They do not agree.
+    """
+    session = _session(graph.SerializeToString())
+    found = []
+    for tensor in given:
+        with torch.no_grad():
+            expected = module(tensor)[0].numpy()
+        found.append(_rows(session.run(None, {name: tensor.numpy()})[0].ravel(), expected.ravel()))
     return _judged(sum(found[1:], found[0]), simulator)
 
 

@@ -34,11 +34,6 @@ def drawn_for(port: NoisePort, rows: str) -> list[NodeProto]:
         helper.make_node("Constant", [], [f"{own}_one"], value_ints=[1]),
         helper.make_node("Reshape", [f"{own}_rows", f"{own}_one"], [f"{own}_number"]),
         helper.make_node("Concat", [f"{own}_number", f"{own}_width"], [f"{own}_shape"], axis=0),
-        helper.make_node(
-            "ConstantOfShape",
-            [f"{own}_shape"],
-            [f"{own}_like"],
-            value=helper.make_tensor("", kind, [1], [0.0]),
-        ),
+        helper.make_node("ConstantOfShape", [f"{own}_shape"], [f"{own}_like"], value=zero),
         helper.make_node(f"{operator}Like", [f"{own}_like"], [own], dtype=kind),
     ]

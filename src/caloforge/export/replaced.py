@@ -40,7 +40,8 @@ def search_sorted(
     size = table.shape[0]
     padded = torch.cat([table, table.new_zeros(1)])  # an empty table has a place to look at
     place = torch.zeros_like(values, dtype=torch.int64)
-    step = 1 << (size if isinstance(size, int) else _MOST).bit_length()
+    known: Any = size  # a number, or what stands for one that only data tell
+    step = 1 << (known if isinstance(known, int) else _MOST).bit_length()
     while step > 1:
         step //= 2
         probe = place + step

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from caloforge.models import GenerativeModel
     from caloforge.trained.range import TrainedRange
 
-__all__ = ["IR_VERSION", "OPSET", "Traced", "examples", "frozen", "to_onnx", "trace"]
+__all__ = ["IR_VERSION", "OPSET", "Traced", "drawn_at", "examples", "frozen", "to_onnx", "trace"]
 
 OPSET = 18
 """Version of the operators: ONNX Runtime 1.17 and later know all that is used."""
@@ -79,7 +79,8 @@ def trace(model: GenerativeModel, trained: TrainedRange, layout: Layout | None =
     Raises:
         ConfigError: It does something that has no graph.
     """
-    model, layout = frozen(model), layout or Own()
+    model = frozen(model)
+    layout = Own() if layout is None else layout
     particles = Particles.of(examples(trained, 1 if layout.single else _EXAMPLES))
     recorded = RecordedNoise(StreamNoise(1, np.arange(len(particles))))
     with torch.no_grad():
@@ -96,6 +97,15 @@ def trace(model: GenerativeModel, trained: TrainedRange, layout: Layout | None =
     rows = dict(zip(sampler.streams, sampler.rows, strict=True))
     names = {port.name: rows[port.stream] for port in recorded.ports if not port.fixed}
     return Traced(graph, tuple(recorded.ports), names, outputs)
+
+
+def drawn_at(model: GenerativeModel, energy: float, pdg: int) -> RecordedNoise:
+    """What a perpendicular particle of ``energy`` [MeV] asks of its random numbers."""
+    particles = Particles.of(Incident.of(np.array([energy]), pdg=pdg))
+    recorded = RecordedNoise(StreamNoise(1, np.arange(1)))
+    with torch.no_grad():
+        model.sample(particles, recorded)
+    return recorded
 
 
 def frozen(model: GenerativeModel) -> GenerativeModel:
@@ -206,7 +216,9 @@ class _Quiet:
 
 def _translations() -> dict[Any, Any]:
     """Operators of torch that the exporter does not know."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18
 
     def stable_sort(values: Any, *, stable: bool = True, dim: int = -1, descending: bool = False) -> Any:  # noqa: ARG001
         # of equal numbers TopK has the first one first

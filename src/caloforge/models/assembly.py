@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from caloforge.models.showers import CellSet
+from caloforge.nn.sets import same_size
 from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def rows_of(counts: Tensor, size: int | None = None) -> Tensor:
         return rows.repeat_interleave(counts, output_size=size)
     index = rows.repeat_interleave(counts)
     if size is not None:  # given as output_size it would become a constant of the graph
-        torch._check(index.shape[0] == size)
+        same_size(index.shape[0], size)
     return index
 
 

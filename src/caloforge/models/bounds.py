@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from caloforge.errors import DataError, bad
+from caloforge.models.reach import FAR
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
     from caloforge.preprocessing import Conditions
 
-__all__ = ["FAR", "Bounds"]
-
-FAR = 2.0
-"""Energies above the trained ones by this factor, or below them by it, are far outside."""
+__all__ = ["Bounds"]
 
 _ROOM = 3.0  # times the largest number of points of the training
 _MOST = 10.0  # times it, however high the energy

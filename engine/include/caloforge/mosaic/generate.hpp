@@ -199,14 +199,15 @@ private:
 
     /// By how much hits beside a block pull at its cells; whether any does.
     bool pull(const Item& item, std::array<std::int32_t, MOST_CHILDREN>& score) const {
-        std::int32_t any = 0;
-        const Pull* end = model_.pulls.data() + model_.pull_start[item.table + 1];
-        for (const Pull* p = model_.pulls.data() + model_.pull_start[item.table]; p != end; ++p) {
-            const bool hit = codes_[std::size_t(item.context[p->place]) * LANES + std::size_t(item.lane)] > 0;
-            score[p->child] += hit ? p->amount : 0;
+        bool any = false;
+        const Puller* end = model_.pullers.data() + model_.puller_start[std::size_t(item.table) + 1];
+        for (const Puller* p = model_.pullers.data() + model_.puller_start[std::size_t(item.table)]; p != end; ++p) {
+            if (codes_[std::size_t(item.context[p->place]) * LANES + std::size_t(item.lane)] <= 0) continue;
+            any = true;
+            for (std::int32_t i = (p - 1)->last; i < p->last; ++i)
+                score[std::size_t(model_.pulls[std::size_t(i)].child)] += model_.pulls[std::size_t(i)].amount;
         }
-        for (std::int32_t s : score) any |= s;
-        return any != 0;
+        return any && std::any_of(score.begin(), score.end(), [](std::int32_t s) { return s != 0; });
     }
 
     /// How frequent a pattern is, times 256: it goes with exp of the pulls on its hits.
@@ -220,12 +221,18 @@ private:
     /// A donor of a leaf, by weight.
     std::uint32_t pulled_donor(const Item& item, const Branch leaf,
                                const std::array<std::int32_t, MOST_CHILDREN>& score, std::uint64_t word) const {
+        constexpr std::uint32_t KEPT = 32;
+        std::array<std::uint32_t, KEPT> kept;
         std::uint32_t total = 0, which = 0;
-        for (std::uint32_t i = 0; i < leaf.count(); ++i)
-            total += weight(item.donor[std::size_t(i) * leaf.words()], score);
+        const auto weigh = [&](std::uint32_t i) { return weight(item.donor[std::size_t(i) * leaf.words()], score); };
+        for (std::uint32_t i = 0; i < leaf.count(); ++i) {
+            const std::uint32_t own = weigh(i);
+            if (i < KEPT) kept[i] = own;
+            total += own;
+        }
         std::uint32_t left = below(word, total);
         for (;; ++which) {
-            const std::uint32_t own = weight(item.donor[std::size_t(which) * leaf.words()], score);
+            const std::uint32_t own = which < KEPT ? kept[which] : weigh(which);
             if (left < own) return which;
             left -= own;
         }

@@ -26,11 +26,15 @@ struct Trend {
     std::int64_t hit_weight;  ///< of the energies, on the codes of the hits that were drawn
 };
 
-/// A cell that makes patterns more frequent that hit the one beside it.
+/// By how much a hit makes patterns more frequent that hit a cell beside it.
 struct Pull {
-    std::int16_t place;   ///< of the context
-    std::uint8_t child;
-    std::int16_t amount;
+    std::int32_t child, amount;
+};
+
+/// A cell that pulls.
+struct Puller {
+    std::int32_t place;  ///< of the context
+    std::int32_t last;   ///< the pull after its last one; its first is the last of the puller before
 };
 
 /// An immutable model; copies of all that it was made from.
@@ -54,7 +58,8 @@ public:
     Forestry forest;
     std::vector<Trend> trends;       ///< of every table
     std::vector<std::int16_t> weights;
-    std::vector<std::int32_t> pull_start;  ///< of every table, and the end
+    std::vector<std::int32_t> puller_start;  ///< of every table, and the end
+    std::vector<Puller> pullers;             ///< the first one is none
     std::vector<Pull> pulls;
     std::vector<float> sine, exponential;
     std::vector<float> start_energy, start_excess;
@@ -107,14 +112,29 @@ private:
     }
 
     void copy(const Tables& t) {
-        sine = copied(t.sine), exponential = copied(t.exponential), pull_start = copied(t.pull_start);
-        for (std::size_t i = 0; i < t.pull.size; ++i) pulls.push_back({t.pull_place[i], t.pull_child[i], t.pull[i]});
+        sine = copied(t.sine), exponential = copied(t.exponential);
+        copy_pulls(t);
         for (std::size_t k = 0; k < t.tables(); ++k) {
             const std::int32_t length = (t.weights_start[k + 1] - t.weights_start[k]) / 2;
             const std::int32_t* weight = t.weights.data + t.weights_start[k];
             const std::size_t hits = pack(weight, length, k), energies = pack(weight + length, length, k);
             trends.push_back({{hits, energies}, {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
         }
+    }
+
+    /// Pulls that follow each other from one place belong to one puller.
+    void copy_pulls(const Tables& t) {
+        pullers.push_back({0, 0});
+        for (std::size_t k = 0; k < t.tables(); ++k) {
+            puller_start.push_back(std::int32_t(pullers.size()));
+            for (std::int32_t i = t.pull_start[k]; i < t.pull_start[k + 1]; ++i) {
+                pulls.push_back({t.pull_child[i], t.pull[i]});
+                const bool other = i == t.pull_start[k] || t.pull_place[i] != t.pull_place[i - 1];
+                if (other) pullers.push_back({t.pull_place[i], 0});
+                pullers.back().last = i + 1;
+            }
+        }
+        puller_start.push_back(std::int32_t(pullers.size()));
     }
 
     /// Appends the parts of a trend's weights and tells where.

@@ -45,7 +45,7 @@ class FitConfig(Record):
     """Times that every real shower is used, turned and mirrored by chance."""
     window: float = Field(default=0.02, ge=0, le=1)
     """Part of the incident energy by which that of a real shower to start from may differ."""
-    nearest: int = Field(default=24, ge=1, le=10**5)
+    nearest: int = Field(default=60, ge=1, le=10**5)
     """Real showers to start from that are enough; where there are fewer, the window is wider."""
     roots: int | None = Field(default=None, ge=1, le=10**7)
     """Most real showers to start from that are kept; none: all."""

@@ -26,7 +26,7 @@ __all__ = ["LEVELS", "Level", "RealNodes", "drawn_below", "is_real", "real_nodes
 
 Level = Literal["depth", "cuts", "cells"]
 LEVELS: tuple[Level, ...] = ("depth", "cuts", "cells")
-"""Columns halved in depth, rings cut into blocks, patterns of cells; what is named is drawn, and all below."""
+"""Columns halved in depth, rings cut into blocks, patterns of cells; a level is drawn with all below it."""
 
 
 class RealNodes(NamedTuple):
