@@ -87,6 +87,6 @@ def _kind_code(pdg: NDArray[np.integer], config: ConditionsConfig) -> NDArray[np
     strange = known[kind] != pdg
     if strange.any():
         got = particle_name(int(pdg[strange][0]))
-        raise DataError(bad("particle", got=got, expected=f"one of {', '.join(config.particles)}"))
+        raise DataError(bad("particles", got=got, expected=f"one of {', '.join(config.particles)}"))
     codes: NDArray[np.int16] = constant_codes(len(known))[kind]
     return codes
