@@ -1,6 +1,6 @@
 """The same events in Geant4 and with a model in it, compared.
 
-    python examples/fast_simulation.py caloclouds-2-cm:siw-ecal --out both-ways
+    python examples/fast_simulation.py mosaic:siw-ecal-angles --out both-ways
 
 Single photons at several angles and places, pairs of photons of neutral pions, and something like jets, of
 which the model takes over what it knows. Jets need the data sets of hadrons: without them they are left out.
@@ -233,7 +233,8 @@ def main() -> None:
                 rows.append(one_kind(runs, kind))
             except MissingDependencyError as error:
                 print(f"{kind} are left out: {error}")
-    mounted(rows).save(arguments.out / "both-ways.png")
+    picture = mounted(rows).quantize(64, dither=Image.Dither.NONE)
+    picture.save(arguments.out / "both-ways.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -255,6 +255,27 @@ def test_the_command_says_what_was_replaced_and_why_the_rest_was_not(data: Path,
         assert reader.verify() > 5
 
 
+def test_mosaic_with_angles_takes_inclined_electrons_anywhere(
+    data: Path, tmp_path: Path, siw: Geometry
+) -> None:
+    """Their axes: the mean x of the hits lies where the particle is at the mean depth of the hits."""
+    count = 40
+    particles = Incident.of(np.full(count, 30e3), theta=np.repeat([0.0, 0.4], count // 2), pdg=11)
+    events = Events.of(particles, (-4.5 * PITCH, 1.5 * PITCH))
+    settings = FastSettings("mosaic:siw-ecal-angles", particles=("e-",))
+    showers = shoot(FastWorker(Simulation(siw, events, seed=5, data=data), settings), tmp_path, 0, count)
+    assert showers.extras["fast_replaced"].tolist() == [1] * count
+    assert showers.cells is not None
+    places = siw.cell_positions[showers.cells]
+    sums = [np.bincount(showers.shower, showers.energy * places[:, k]) for k in range(3)]
+    x, y, z = (column / showers.visible_energy for column in sums)
+    away = x - (-4.5 * PITCH + z * np.tan(particles.theta))
+    for rows in (slice(0, count // 2), slice(count // 2, count)):
+        assert abs(away[rows].mean()) < 4 * away[rows].std() / (count / 2) ** 0.5 + 0.1
+    assert abs(y.mean() - 1.5 * PITCH) < 4 * y.std() / count**0.5 + 0.1
+    assert away.std() < 3
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

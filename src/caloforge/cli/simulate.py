@@ -145,7 +145,7 @@ def simulate(
     caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
       --fast mosaic:siw-ecal --out fast.h5
     caloforge simulate --geometry siw-ecal --events jets.csv \
-      --fast caloclouds-2-cm:siw-ecal --out jets.h5
+      --fast mosaic:siw-ecal-angles --out jets.h5
     """
     beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
     settings = fast_of(fast, fast_particles, fast_energy)
