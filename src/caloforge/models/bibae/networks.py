@@ -96,7 +96,7 @@ class BIBAENetworks(GenerativeModel):
         self.critic = PairCritic(config.critic, shape, told)
         self.second_critic = PairCritic(config.critic, shape, told) if config.second_critic else None
         self.latent_critic = LatentCritic(config.latent_critic)
-        self.post = PostProcessor(config.post, shape, told) if config.post else None
+        self.post = PostProcessor(config.post, shape, told, floor=geometry.threshold) if config.post else None
         self.density = Density(config.density, latent, told) if config.density else None
         self.register_buffer("post_steps", torch.zeros((), dtype=torch.int64))
 
