@@ -195,7 +195,7 @@ def table(low: float = 0.1, high: float = 10.0) -> QuantileTransform:
 def test_the_probability_of_cells_by_hand() -> None:
     energies = table()
     chance = torch.tensor([[[[0.0, 2.0]]]])
-    cells = Cells(chance, torch.full_like(chance, 0.5), torch.full_like(chance, 2.0), energies)
+    cells = Cells(chance, torch.full_like(chance, 0.5), torch.full_like(chance, 2.0), chance, energies)
     image = torch.tensor([[[[0.0, 5.05]]]])  # the median: 0 as a normal number
     log_normal = -0.5 * (0.5 / 2) ** 2 - math.log(2) - 0.5 * math.log(2 * math.pi)
     expected = math.log(0.5) + math.log(1 / (1 + math.exp(-2))) + log_normal
@@ -206,13 +206,16 @@ def test_cells_are_drawn_with_their_probability_and_spectrum() -> None:
     shape = (40, 10, 10, 10)
     chance = torch.full(shape, -1.0, requires_grad=True)
     mean, width = torch.zeros(shape), torch.ones(shape)
-    image = Cells(chance, mean, width, table()).draw(Drawing(rng(), 40))
+    image = Cells(chance, mean, width, torch.full(shape, 9.0), table()).draw(Drawing(rng(), 40))
     hit = image > 0
     assert hit.float().mean().item() == pytest.approx(1 / (1 + math.e), abs=0.01)
     energies = image[hit].detach()
     assert energies.min() >= 0.1 - 1e-6
     quantiles = torch.quantile(energies, torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(quantiles, torch.tensor([2.575, 5.05, 7.525]), atol=0.2, rtol=0)
+    cut = Cells(chance, mean, width, torch.full(shape, 0.674), table()).draw(Drawing(rng(), 40))
+    assert cut.max().item() == pytest.approx(7.525, abs=0.05)
+    assert torch.equal(cut[image < 7], image[image < 7])
     image.sum().backward()
     assert chance.grad is not None
     assert bool((chance.grad > 0).all())  # a better chance is more energy
@@ -261,6 +264,8 @@ def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
     assert bool((cells.chance[:2, ~near] < -5).all())
     means = cells.mean[:, near].mean(1)
     torch.testing.assert_close(means, torch.tensor([-0.674, 0.674, 0.0]), atol=0.05, rtol=0)
+    highest = cells.highest[:2, near].mean(1)
+    torch.testing.assert_close(highest, torch.tensor([-0.674, 0.674]), atol=0.01, rtol=0)
     with pytest.raises(ValueError, match="do not divide"):
         CellHead(CellsConfig(), 2, (10, 15, 7), siw)
 
@@ -314,6 +319,9 @@ def test_a_relative_post_processor_starts_from_nothing_and_leaves_empty_cells() 
     made = network(image, torch.rand(4, 1, generator=rng()), torch.full((4,), 20.0))
     assert torch.equal(made > 0, image > 0)
     assert bool(((made[image > 0] / image[image > 0] - 1).abs() < 0.2).all())
+    kept = PostProcessor(post(relative=True, visible=True), (2, 3, 3), 1, floor=1.0)
+    at_floor = torch.ones(1, 2, 3, 3)
+    assert torch.equal(kept(at_floor, torch.ones(1, 1), torch.ones(1)), at_floor)
     other = network(image, torch.rand(4, 1, generator=rng()), torch.full((4,), 40.0))
     assert not torch.equal(made, other)
 

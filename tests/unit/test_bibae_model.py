@@ -207,6 +207,26 @@ def test_steps_of_the_post_processor_are_counted(siw: Geometry) -> None:
     assert late["loss"] == pytest.approx(late["squared"] + 5 * late["kernel_200"], rel=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "readout"), [("bibae", "ild-30x30x30"), ("bibae-angles", "ild-30x60x30")])
+def test_the_published_models_take_a_step_and_make_showers(name: str, readout: str) -> None:
+    geometry = load_geometry(readout)
+    config = load_config(f"{name}/paper").model
+    model = build_model(name, config, geometry, seed=1)
+    particles = incident(theta=30.0 if name == "bibae-angles" else 0.0)[:2]
+    cells = torch.rand(2, geometry.n_cells, generator=torch.Generator().manual_seed(1)).pow(16)
+    batch = Batch(Particles.of(particles), cells=CellSet.from_dense(cells, 0.1))
+    model.prepare(batch, torch.Generator())
+    for turn in (turn for stage in model.stages() for turn in stage.turns):
+        terms = model.loss(batch, turn=turn.name, rng=torch.Generator().manual_seed(0))
+        terms["loss"].backward()
+        assert all(bool(value.isfinite()) for value in terms.values()), turn.name
+    with torch.no_grad():
+        made = model.sample(Particles.of(particles), StreamNoise(1, np.arange(2)))
+    assert len(made.counts) == 2
+    assert bool(made.energy.isfinite().all())
+
+
 # leaning showers
 
 

@@ -68,12 +68,14 @@ class Cells:
         chance: Logits of a hit, ``(B, layers, x, y)``.
         mean: Of the normal number that a hit's energy is, the same shape.
         width: Its standard deviation.
+        highest: The largest one that is drawn.
         energies: Normal numbers and energies of hits [MeV].
     """
 
     chance: Tensor
     mean: Tensor
     width: Tensor
+    highest: Tensor
     energies: QuantileTransform
 
     def log_prob(self, image: Tensor) -> Tensor:
@@ -101,7 +103,8 @@ class Cells:
         chance = self.chance + uniform.logit(1e-6)
         hit = chance > 0
         normal = draws.normal("energies", number).view_as(self.chance)[hit].to(self.chance.dtype)
-        energy = self.energies.inverse(self.mean[hit] + self.width[hit] * normal)
+        drawn = self.mean[hit] + self.width[hit] * normal
+        energy = self.energies.inverse(torch.minimum(drawn, self.highest[hit]))
         slope = chance.sigmoid() * float(self.energies.value[0])
         return torch.zeros_like(self.chance).masked_scatter(hit, energy) + slope - slope.detach()
 
@@ -155,9 +158,9 @@ class CellHead(nn.Module):
             blocks = layer(functional.leaky_relu(blocks, SLOPE, inplace=True))
         made = self.last(functional.leaky_relu(blocks, SLOPE, inplace=True))
         chance, mean, width = (self._in_cells(part) for part in made.chunk(_NUMBERS, dim=-1))
-        often, usual, spread = self.typical(places, particles.energy)
+        often, usual, spread, highest = self.typical(places, particles.energy)
         width = spread * (_WIDEST * (width / _WIDEST).tanh()).exp()
-        return Cells(often + chance, usual + mean, width, energies)
+        return Cells(often + chance, usual + mean, width, highest, energies)
 
     def fit(
         self, blocks: Iterable[tuple[Tensor, Told]], span: tuple[float, float], energies: QuantileTransform

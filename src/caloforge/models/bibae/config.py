@@ -195,8 +195,8 @@ class PostConfig(Record):
     visible: bool = False
     """Whether the visible energy is a condition."""
     relative: bool = False
-    """Deviation: cells' energies are multiplied by numbers near one that depend on their logarithms; empty
-    cells stay empty."""
+    """Deviation: what cells have above the threshold is multiplied by numbers near one that depend on the
+    logarithms of their energies; empty cells stay empty."""
     start: Annotated[int, Field(ge=0, le=10**9)] = 11_281_200
     """Steps in which it only learns to change nothing: 100 epochs of 902 500 showers in batches of 8."""
     kernels: Annotated[tuple[KernelConfig, ...], Field(max_length=8)] = (KernelConfig(),)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from caloforge.errors import ConfigError, bad
 from caloforge.geometry import BoxGrid
 from caloforge.models.base import GenerativeModel
+from caloforge.models.bibae.blocks import SLOPE
 from caloforge.models.bibae.cells import CellHead
 from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["BIBAENetworks", "RealShowers"]
 
 
+_FIRST_LOG_VARIANCE = -4.0  # of encoded components
+
+
 @dataclass(frozen=True)
 class RealShowers:
     """Real showers of a batch.
@@ -47,6 +52,21 @@ class RealShowers:
     energy: Tensor
     conditions: Tensor
     lean: Tensor
+
+
+def start_telling(encoder: Encoder, decoder: Decoder) -> None:
+    """First weights with which the latent vector tells of the shower, and features of the latent vector.
+
+    Without normalisation the usual ones shrink all that passes by a half in every layer, and a latent vector
+    of unit width is noise that a decoder learns to ignore.
+    """
+    for network in (encoder, decoder):
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv3d):
+                nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+    nn.init.constant_(encoder.log_variance.bias, _FIRST_LOG_VARIANCE)
+    with torch.no_grad():
+        encoder.log_variance.weight.mul_(0.1)
 
 
 class BIBAENetworks(GenerativeModel):
@@ -71,10 +91,12 @@ class BIBAENetworks(GenerativeModel):
         self.encoder = Encoder(config.encoder, shape, told)
         self.decoder = Decoder(config.decoder, latent, told, shape)
         self.cells, self.energies = self._head()
+        if self.cells is not None:
+            start_telling(self.encoder, self.decoder)
         self.critic = PairCritic(config.critic, shape, told)
         self.second_critic = PairCritic(config.critic, shape, told) if config.second_critic else None
         self.latent_critic = LatentCritic(config.latent_critic)
-        self.post = PostProcessor(config.post, shape, told) if config.post else None
+        self.post = PostProcessor(config.post, shape, told, floor=geometry.threshold) if config.post else None
         self.density = Density(config.density, latent, told) if config.density else None
         self.register_buffer("post_steps", torch.zeros((), dtype=torch.int64))
 

@@ -31,10 +31,12 @@ class PostProcessor(nn.Module):
         config: Sizes.
         shape: Layers, and cells along x and y, of an image.
         conditions: Numbers that it is told of the particle.
+        floor: Threshold of the read-out [MeV]: a relative one changes what cells have above it.
     """
 
-    def __init__(self, config: PostConfig, shape: Shape, conditions: int) -> None:
+    def __init__(self, config: PostConfig, shape: Shape, conditions: int, *, floor: float = 0.0) -> None:
         super().__init__()
+        self._floor = floor
         self._relative, self._visible = config.relative, config.visible
         wide = (config.width + config.told, *[config.width] * (config.layers - 3))
         told = 1 + conditions + config.visible
@@ -80,7 +82,7 @@ class PostProcessor(nn.Module):
         return functional.leaky_relu(features, _SLOPE)
 
     def _scaled(self, image: Tensor, told: Tensor) -> Tensor:
-        """Energies times numbers within a factor of e, computed for the hit cells alone."""
+        """Energies above the floor times numbers within a factor of e, computed for the hit cells alone."""
         hit = image > 0
         shower = hit.nonzero()[:, 0]
         energy = image[hit]
@@ -90,4 +92,6 @@ class PostProcessor(nn.Module):
             features = torch.cat([features, told], dim=-1) if number == 0 else features
             features = functional.leaky_relu(layer(features), _SLOPE)
         factor = (_MOST * (self.last(features)[:, 0] / _MOST).tanh()).exp()
-        return torch.zeros_like(image).masked_scatter(hit, energy * factor)
+        excess = energy - self._floor
+        made = self._floor + torch.where(excess > 0, excess * factor, excess)
+        return torch.zeros_like(image).masked_scatter(hit, made)
