@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from caloforge.export import export
 from caloforge.export.runner import Exported, RandomNumbers, conditions
 from caloforge.geometry import load_geometry
+from caloforge.showers import Incident
+from caloforge.zoo import load_simulator
 
 onnx = pytest.importorskip("onnx", reason="needs the extra export")
 pytest.importorskip("onnxscript", reason="needs the extra export")
@@ -74,16 +77,39 @@ def told(*command: object) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    build = tmp_path_factory.mktemp("build")
+    for command in (["cmake", "-S", EXAMPLE, "-B", build], ["cmake", "--build", build]):
+        subprocess.run(command, check=True, capture_output=True)
+    return build
+
+
 @pytest.mark.skipif(not LIBRARIES, reason="onnxruntime came without its shared library")
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="there is no cmake")
-def test_the_program_in_c_prints_python_s_showers(folder: Path, tmp_path: Path) -> None:
-    for command in (["cmake", "-S", EXAMPLE, "-B", tmp_path], ["cmake", "--build", tmp_path]):
-        subprocess.run(command, check=True, capture_output=True)
+def test_the_program_in_c_prints_python_s_showers(folder: Path, programs: Path, tmp_path: Path) -> None:
     options = ["--energy", 50, "--theta", 10, "--phi", 20, "--count", 4]
     mine = told(sys.executable, folder / "run.py", *options, "--keep-noise", tmp_path / "noise")
-    program = [tmp_path / "onnx_showers", LIBRARIES[0], folder, 50, 10, 20, 4]
+    program = [programs / "onnx_showers", LIBRARIES[0], folder, 50, 10, 20, 4]
     assert told(*program, tmp_path / "noise") == mine
     assert len(mine) > 500
     own = told(*program)  # its own random numbers
     assert own != mine
     assert own[0].startswith("shower 0 hits ")
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="there is no cmake")
+def test_geant4_s_model_puts_python_s_hits_where_the_particle_enters(programs: Path, tmp_path: Path) -> None:
+    """A photon of 50 GeV at (10, -5) mm; Geant4 keeps what leans, is soft, near the edge or inside."""
+    export("mosaic:siw-ecal", target="cpp", out=tmp_path)
+    out = told(programs / "fast_simulation", tmp_path, 50, 7)
+    if out[0].startswith("Geant4's headers"):
+        pytest.skip("compiled against Geant4 itself: no particles by hand")
+    assert out[1] == "applicable photon 1 pion 0"
+    assert out[2] == "trigger photon 1 leaning 0 soft 0 inside 0 edge 0"
+    showers = load_simulator("mosaic:siw-ecal").sample(Incident.of(np.array([5e4])), seed=7)
+    assert out[3].startswith(f"killed 1 deposited 50000 MeV hits {showers.n_hits[0]} seen ")
+    hits = np.array([line.split()[1:] for line in out[4:]], dtype=np.float64)
+    assert hits[:, 3].astype(np.float32).tobytes() == showers.energy.tobytes()
+    places = load_geometry("siw-ecal").cell_positions[showers.cells]
+    np.testing.assert_allclose(hits[:, :3], places + np.array([10, -5, 0]), atol=2e-3)

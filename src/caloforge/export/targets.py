@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from caloforge.errors import ConfigError, MissingDependencyError
 from caloforge.files import check_folder, filling, made
-from caloforge.zoo import load_simulator
+from caloforge.trained.configuration import read_config
+from caloforge.zoo import load_simulator, model_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +61,13 @@ def export(name: str, *, target: Target, out: Path, force: bool = False) -> Expo
 
 
 def _write(name: str, target: Target, folder: Path) -> Export:
+    if target != "cpp" and read_config(model_folder(name)).model_name == "mosaic":
+        raise ConfigError(_NO_GRAPH)
     simulator = load_simulator(name, networks=target != "cpp")
     if target == "cpp":
         from caloforge.export.cpp import write_cpp
 
         return write_cpp(name, simulator, folder)
-    if simulator.model.name == "mosaic":
-        raise ConfigError(_NO_GRAPH)
     _require()
     return _write_graph(name, target, simulator, folder)
 
