@@ -166,7 +166,7 @@ class VectorNoise:
         drawn = self._vector[start : start + rows * width].reshape(rows, width)
         if port.fixed or isinstance(counts, int):
             return drawn
-        return drawn[torch.arange(int(counts.sum())) % rows]
+        return drawn[torch.arange(counts.sum().item()) % rows]
 
     def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """As of ``Noise``."""
