@@ -19,6 +19,14 @@ WORDS = {
         "cells: an image by a generative adversarial network, its sum and angle in the loss",
         PAPER.format("2109.07388"),
     ),
+    "bibae": (
+        "cells: an autoencoder with critics of images and latent vectors, and a post-processor of the cells",
+        PAPER.format("2005.05334"),
+    ),
+    "bibae-angles": (
+        "the same for energy and angle, with a flow of latent vector and visible energy",
+        PAPER.format("2303.18150"),
+    ),
     "caloclouds": (
         "point clouds: a latent vector and a diffusion model (100 steps) for the points",
         PAPER.format("2305.04847"),
@@ -48,7 +56,10 @@ WORDS = {
         PAPER.format("2302.11594"),
     ),
     "mosaic": (
-        "cells: real splits of hits and energies, found by regression trees, from whole showers to cells",
+        (
+            "cells, or points of particles at angles: real splits of hits and energies, found by regression "
+            "trees, from whole showers to cells"
+        ),
         "ours",
     ),
     "pyramid": (

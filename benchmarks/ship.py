@@ -17,7 +17,6 @@ from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
-    from caloforge.simulator import TrainedRange
 
 ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo" / "models"
 LARGEST_MODEL, LARGEST_ZOO = 5e6, 25e6  # bytes
@@ -74,13 +73,15 @@ LIMITS = {
 ROUNDED = 1e-3  # curves hold five digits after the point: smaller losses are too coarse to compare
 
 
-def limits_of(name: str, geometry: Geometry, trained: TrainedRange) -> list[str]:
+def limits_of(simulator: Simulator) -> list[str]:
     """What a model cannot do, sentence by sentence."""
+    model, geometry, trained = simulator.model, simulator.geometry, simulator.trained
     low, high = (end / GEV for end in trained.energy)
     angle = trained.theta / DEGREE
     angles = f"up to {angle:.3g} degrees from the perpendicular" if angle > 0.1 else "at normal incidence"
     values = {"cell": cell_of(geometry), "threshold": geometry.threshold}
-    family = [sentence.format(**values) for sentence in LIMITS.get(name, ())]
+    known = (s for s in LIMITS.get(model.name, ()) if s != CELLS or model.trains_on == "cells")
+    family = [sentence.format(**values) for sentence in known]
     trained_on = (
         f"Trained on {trained.names} showers {angles} between {low:.4g} and {high:.4g} GeV; "
         "outside of it showers are extrapolated."
@@ -154,7 +155,7 @@ def print_sizes() -> None:
 def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
-    limits = limits_of(simulator.model.name, simulator.geometry, simulator.trained)
+    limits = limits_of(simulator)
     told = {"name": name, "parameters": simulator.model.learnt_numbers, "limits": limits}
     if simulator.model.stored_numbers:
         told["stored_numbers"] = simulator.model.stored_numbers

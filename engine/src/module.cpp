@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 
 #include <chrono>
+#include <mutex>
 
 #include <caloforge/mosaic.hpp>
 #include <caloforge/mosaic_fit.hpp>
@@ -54,12 +55,16 @@ mosaic::Tables tables_of(nb::handle o) {
             span<std::uint8_t>(o, "split_hits"),
             span<std::int16_t>(o, "split_angle"), span<std::int16_t>(o, "split_ratio"),
             span<std::uint16_t>(o, "pattern"), span<std::int32_t>(o, "share_start"),
-            span<float>(o, "share"), span<float>(o, "sine"), span<float>(o, "exponential")};
+            span<float>(o, "share"), span<std::int32_t>(o, "pull_start"),
+            span<std::int16_t>(o, "pull_place"), span<std::uint8_t>(o, "pull_child"),
+            span<std::int16_t>(o, "pull"), span<float>(o, "sine"), span<float>(o, "exponential")};
 }
 
 mosaic::Roots roots_of(nb::handle o) {
-    return {span<float>(o, "energy"), span<std::int32_t>(o, "hits"), span<float>(o, "excess"),
-            span<std::int32_t>(o, "turn"), nb::cast<std::int32_t>(o.attr("nearest"))};
+    return {span<float>(o, "energy"), span<std::int16_t>(o, "codes"), span<std::int32_t>(o, "hits"),
+            span<float>(o, "excess"), span<std::int32_t>(o, "turn"), span<std::int32_t>(o, "hit_power"),
+            span<std::int32_t>(o, "energy_power"), span<std::int32_t>(o, "scale"),
+            nb::cast<std::int32_t>(o.attr("window")), nb::cast<std::int32_t>(o.attr("nearest"))};
 }
 
 /// A vector as a numpy array that owns it.
@@ -130,6 +135,60 @@ nb::tuple generate(Model& self, const Array<float, 1>& energy, const Array<std::
     return nb::make_tuple(owned(std::move(made.counts)), owned(std::move(made.cell)), owned(std::move(made.energy)));
 }
 
+mosaic::Tiles tiles_of(nb::handle o, std::int32_t side, std::int32_t layers, std::int32_t conditions, bool leaning,
+                       float step) {
+    return {side, layers, conditions, leaning, step,
+            span<std::int16_t>(o, "feature"), span<std::int16_t>(o, "limit"), span<std::int32_t>(o, "kid"),
+            span<std::int32_t>(o, "start"), span<std::int32_t>(o, "count"), span<std::int16_t>(o, "centre")};
+}
+
+/// Chooses tiles; one call at a time.
+struct TileModel {
+    TileModel(nb::handle tiles, std::int32_t side, std::int32_t layers, std::int32_t conditions, bool leaning,
+              float step)
+        : chooser(tiles_of(tiles, side, layers, conditions, leaning, step)) {}
+
+    mosaic::TileChooser chooser;
+    std::mutex mutex;
+};
+
+/// @throws mosaic::Error a cell is none of the read-out, or cells of a shower do not rise.
+void check_cells(const Array<std::int32_t, 1>& counts, const Array<std::int32_t, 1>& cell, std::int32_t cells) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const std::int32_t count = counts.data()[i];
+        if (count < 0 || std::size_t(count) > cell.size() - at)
+            throw mosaic::Error("Hits and cells are not of the same showers.");
+        std::int32_t last = -1;
+        for (const std::size_t end = at + std::size_t(count); at < end; last = cell.data()[at++])
+            if (cell.data()[at] <= last || cell.data()[at] >= cells)
+                throw mosaic::Error("Cells do not rise in a shower, or are none of the read-out.");
+    }
+    if (at != cell.size()) throw mosaic::Error("Hits and cells are not of the same showers.");
+}
+
+nb::ndarray<nb::numpy, std::int64_t> choose_tiles(TileModel& self, const Array<std::int32_t, 1>& counts,
+                                                  const Array<std::int32_t, 1>& cell, const Array<float, 1>& energy,
+                                                  const Array<std::int16_t, 2>& codes,
+                                                  const Array<std::uint64_t, 1>& keys) {
+    mosaic::TileChooser& chooser = self.chooser;
+    const std::size_t showers = keys.size(), conditions = std::size_t(chooser.conditions());
+    if (counts.size() != showers || codes.shape(0) != showers || codes.shape(1) != conditions ||
+        energy.size() != cell.size())
+        throw mosaic::Error("Hits, cells, energies, codes and keys are not of the same showers.");
+    std::vector<std::int64_t> chosen(cell.size());
+    {
+        nb::gil_scoped_release release;
+        const std::lock_guard<std::mutex> lock(self.mutex);
+        check_cells(counts, cell, chooser.cells());
+        std::size_t at = 0;
+        for (std::size_t i = 0; i < showers; at += std::size_t(counts.data()[i++]))
+            chooser.choose(keys.data()[i], cell.data() + at, energy.data() + at, std::size_t(counts.data()[i]),
+                           codes.data() + i * conditions, chosen.data() + at);
+    }
+    return owned(std::move(chosen));
+}
+
 nb::tuple tuple_of(mosaic::Samples&& s) {
     const std::size_t rows = s.hits.size(), children = std::size_t(s.children);
     const std::size_t length = std::size_t(std::max(s.length, 0));
@@ -178,6 +237,10 @@ NB_MODULE(_engine, m) {
     nb::class_<Model>(m, "Model", "A checked and packed model.")
         .def(nb::init<nb::handle, nb::handle, nb::handle>(), "program"_a, "tables"_a, "roots"_a)
         .def("generate", &generate, "energy"_a, "codes"_a, "keys"_a, "threads"_a);
+    nb::class_<TileModel>(m, "TileModel", "Checked tiles of a model.")
+        .def(nb::init<nb::handle, std::int32_t, std::int32_t, std::int32_t, bool, float>(), "tiles"_a, "side"_a,
+             "layers"_a, "conditions"_a, "leaning"_a, "step"_a)
+        .def("choose", &choose_tiles, "counts"_a, "cell"_a, "energy"_a, "codes"_a, "keys"_a);
     m.def("collect", &collect, "program"_a, "counts"_a, "cell"_a, "energy"_a, "codes"_a, "keep"_a, "most"_a, "seed"_a);
     m.def("build_tree", &build_tree, "context"_a, "targets"_a, "leaf"_a, "depth"_a, "features"_a, "seed"_a);
 }

@@ -13,6 +13,19 @@ class Model:
         threads: int,
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]: ...
 
+class TileModel:
+    def __init__(
+        self, tiles: object, side: int, layers: int, conditions: int, leaning: bool, step: float
+    ) -> None: ...
+    def choose(
+        self,
+        counts: NDArray[np.int32],
+        cell: NDArray[np.int32],
+        energy: NDArray[np.float32],
+        codes: NDArray[np.int16],
+        keys: NDArray[np.uint64],
+    ) -> NDArray[np.int64]: ...
+
 def collect(
     program: object,
     counts: NDArray[np.int32],

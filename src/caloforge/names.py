@@ -34,6 +34,8 @@ EVALUATION = ("metrics.json", "report.html", "figures")
 
 _MODELS = {
     "3dgan": "caloforge.models.gan.model:ThreeDGAN",
+    "bibae": "caloforge.models.bibae.model:BIBAE",
+    "bibae-angles": "caloforge.models.bibae.angles:BIBAEAngles",
     "caloclouds": "caloforge.models.clouds.caloclouds:CaloClouds",
     "caloclouds-2": "caloforge.models.clouds.caloclouds2:CaloClouds2",
     "caloclouds-2-cm": "caloforge.models.clouds.caloclouds2_cm:CaloClouds2CM",

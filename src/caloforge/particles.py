@@ -8,6 +8,7 @@ from caloforge.errors import ConfigError, clipped, did_you_mean
 
 __all__ = [
     "LARGEST_CODE",
+    "MIXED",
     "PARTICLES",
     "particle_code",
     "particle_label",
@@ -42,6 +43,8 @@ _KNOWN = {particle.code: particle for particle in _TABLE}
 PARTICLES = {name: p.code for p in _TABLE for name in (p.name, p.word) if name}
 """Codes by name, the names of one particle beside each other."""
 _UNNAMED = "PDG "
+MIXED = 0
+"""The code of an event of several kinds of particles: no particle has it."""
 LARGEST_CODE = 2**31 - 1  # files keep codes in 32 bits
 
 
@@ -75,7 +78,9 @@ def particle_code(particle: str | int) -> int:
 
 
 def particle_name(code: int) -> str:
-    """The name of a particle code; codes without one are numbers, as "PDG 130"."""
+    """The name of a particle code; codes without one are numbers, as "PDG 130"; ``MIXED`` is "mixed"."""
+    if code == MIXED:
+        return "mixed"
     return _KNOWN[code].name if code in _KNOWN else f"{_UNNAMED}{code}"
 
 
@@ -86,6 +91,8 @@ def particle_word(code: int) -> str:
 
 def particle_label(code: int) -> str:
     """The name as people write it, as "photon" and "π⁺"; codes without one are "particle 130"."""
+    if code == MIXED:
+        return "several particles"
     if code not in _KNOWN:
         return f"particle {code}"
     return _KNOWN[code].label or _KNOWN[code].word or _KNOWN[code].name

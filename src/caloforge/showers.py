@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["Incident", "PreciseShowers", "ShowerMeta", "Showers", "row_index"]
+__all__ = [
+    "FROM_GEANT4",
+    "FROM_MODEL",
+    "Incident",
+    "PreciseShowers",
+    "ShowerMeta",
+    "Showers",
+    "row_index",
+]
 
 PHOTON = 22
+FROM_GEANT4, FROM_MODEL = 1, 2
+"""Bits of a hit's source: energy of Geant4's steps, energy of a model; 3 is both."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,8 @@ class Showers:
         cells: Flat cell indices of the geometry, ``(H,)`` int32, or None.
         meta: Geometry, energy scale and granularity.
         extras: Per-shower side information, ``(B,)`` each (CPU seconds, ...), never compared.
+        source: Where the energy of every hit comes from, ``(H,)`` uint8, bits ``FROM_GEANT4`` and
+            ``FROM_MODEL``; None where all hits are of one kind.
 
     Raises:
         DataError: Shapes do not fit, a position or energy is NaN or infinite, an energy is negative.
@@ -148,6 +160,7 @@ class Showers:
     cells: NDArray[np.int32] | None = None
     meta: ShowerMeta = field(default_factory=ShowerMeta)
     extras: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    source: NDArray[np.uint8] | None = None
 
     energy_type: ClassVar[type[np.floating]] = np.float32
 
@@ -162,6 +175,8 @@ class Showers:
             object.__setattr__(self, "points", points if points.size else points.reshape(-1, 3))
         if self.cells is not None:
             object.__setattr__(self, "cells", _array("cell indices", self.cells, np.int32))
+        if self.source is not None:
+            object.__setattr__(self, "source", _array("sources of hits", self.source, np.uint8))
         self._check()
 
     def _check(self) -> None:
@@ -171,6 +186,9 @@ class Showers:
         if places is None or places.shape != shape or self.energy.ndim != 1:
             got = f"shape {None if places is None else places.shape}"
             raise DataError(bad("hit places", got=got, expected=f"{shape} for {hits} energies"))
+        if self.source is not None and self.source.shape != (hits,):
+            got, expected = f"shape {self.source.shape}", f"{(hits,)} for {hits} energies"
+            raise DataError(bad("sources of hits", got=got, expected=expected))
         starts = self.offsets
         if len(starts) != len(self.incident) + 1 or starts[0] != 0 or starts[-1] != hits:
             got = f"{len(starts)} offsets ending at {starts[-1] if len(starts) else None}"
@@ -200,6 +218,7 @@ class Showers:
             points=None if self.points is None else self.points[rows],
             cells=None if self.cells is None else self.cells[rows],
             extras={name: values[chosen] for name, values in self.extras.items()},
+            source=None if self.source is None else self.source[rows],
         )
 
     @property
@@ -227,6 +246,7 @@ class Showers:
             energy=self.energy[mask],
             points=None if self.points is None else self.points[mask],
             cells=None if self.cells is None else self.cells[mask],
+            source=None if self.source is None else self.source[mask],
         )
 
     @classmethod
@@ -234,7 +254,7 @@ class Showers:
         """Join showers of one kind in order; extras that not all parts have are dropped."""
         if not parts:
             raise DataError("There are no showers to concatenate.")
-        if len({(p.meta, p.points is None) for p in parts}) != 1:
+        if len({(p.meta, p.points is None, p.source is None) for p in parts}) != 1:
             raise DataError("Showers of different geometries, scales or kinds cannot be concatenated.")
         names = set.intersection(*(set(p.extras) for p in parts))
         return replace(
@@ -245,6 +265,7 @@ class Showers:
             points=_join([p.points for p in parts]),
             cells=_join([p.cells for p in parts]),
             extras={name: np.concatenate([p.extras[name] for p in parts]) for name in sorted(names)},
+            source=_join([p.source for p in parts]),
         )
 
 

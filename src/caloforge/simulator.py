@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, to_cells, to_points
-from caloforge.models.bounds import FAR
+from caloforge.models.reach import FAR
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
 from caloforge.trained.range import TrainedRange, refuse_absurd
@@ -124,18 +124,25 @@ class Simulator:
         showers = self.sample(incident, seed=seed, first=first, batch_size=batch_size)
         return self.delivered(showers, readout=readout, offset=offset)
 
-    def sample(self, incident: Incident, *, seed: int, first: int = 0, batch_size: int = 100) -> Showers:
+    def sample(
+        self,
+        incident: Incident,
+        *,
+        seed: int,
+        first: int | NDArray[np.int64] = 0,
+        batch_size: int = 100,
+    ) -> Showers:
         """Draw what the model makes, points or cells, for whatever particles: ``check`` is not asked.
 
-        Nothing is projected to the read-out, and no threshold applied. Arguments as of ``__call__``. A
-        particle far above the trained energies counts as several in a batch, for its shower takes as much
-        memory.
+        Nothing is projected to the read-out, and no threshold applied. Arguments as of ``__call__``, and
+        ``first`` may be the global indices of all particles, ``(B,)``. A particle far above the trained
+        energies counts as several in a batch, for its shower takes as much memory.
 
         Raises:
             DataError: Showers far outside of the trained range that cannot be right, see
                 ``caloforge.trained.range.absurd``: more than one in ten of a batch.
         """
-        index = first + np.arange(len(incident))
+        index = np.asarray(first + np.arange(len(incident)) if np.ndim(first) == 0 else first)
         rows = self._batches(incident, batch_size)
         return Showers.concatenate([self._block(incident[r], seed, index[r]) for r in rows])
 

@@ -35,6 +35,9 @@ RANGE = TrainedRange(energy=(1e4, 1e5), theta=0.001, particles=(22,))
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 64))
 PAPER_PARAMETERS = {
     "3dgan": 1_364_983 + 87_354,
+    # encoder and decoder, critics of images and of latent components, post-processor, flow
+    "bibae": 71_443_094 + 4_762_753 + 10_301 + 299_136,
+    "bibae-angles": 12_322_220 + 2 * 10_648_693 + 10_301 + 83_265 + 4_214_648,
     "caloclouds": 1_001_520 + 730_368 + 5_121_280 + 8_572_480,
     "caloclouds-2": 504_920 + 35_235_910,
     "caloclouds-2-cm": 504_920 + 35_235_910,
@@ -46,6 +49,7 @@ PAPER_PARAMETERS = {
 }
 PAPER_READOUT = {  # sizes that depend on it
     "3dgan": "clic-51x51x25",
+    "bibae-angles": "ild-30x60x30",
     "conv-l2lflows": "calochallenge-3",
     "l2lflows": "ild-30x10x10",
 }
@@ -108,7 +112,8 @@ def test_every_turn_trains_its_own_parameters_and_no_others(name: str, data: Tra
                 if id(parameter) in owned:
                     assert parameter.grad is not None, parameter_name
                     assert bool(parameter.grad.isfinite().all()), parameter_name
-                    assert bool(parameter.grad.any()), parameter_name
+                    # what a Wasserstein critic adds to all values alike has none
+                    assert bool(parameter.grad.any()) or parameter_name.endswith("critic.value.bias")
                 else:
                     assert parameter.grad is None, parameter_name
             model.after_step(turn.name)

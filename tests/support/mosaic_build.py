@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from caloforge.models.mosaic.codes import energy_code
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
-from caloforge.models.mosaic.tables import BUCKETS, Roots, Tables, exponentials, squared_sines
+from caloforge.models.mosaic.tables import BUCKETS, POWER_UNIT, Roots, Tables, exponentials, squared_sines
 
 
 @dataclass
@@ -27,12 +28,13 @@ Tree = "tuple[int, int, Tree, Tree] | list[Donor]"
 
 @dataclass
 class Table:
-    """A tree for every number of hits, and trends."""
+    """A tree for every number of hits, trends, and pulls: place in the context, child, amount."""
 
     trees: dict[int, Tree]
     weights: tuple[int, ...] = ()
     bias: tuple[int, int] = (0, 0)
     hit_weight: int = 0
+    pulls: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass
@@ -80,12 +82,29 @@ def program_of(
 
 
 def roots_of(
-    hits: list[list[int]], excess: list[list[float]], *, energy: list[float], nearest: int = 1
+    hits: list[list[int]],
+    excess: list[list[float]],
+    *,
+    energy: list[float],
+    window: int = 0,
+    nearest: int = 1,
+    powers: tuple[float, float] = (0.75, 1.0),
 ) -> Roots:
-    """Real showers without symmetries."""
-    number = np.array(hits, np.int32)
-    turn = np.arange(number.shape[1], dtype=np.int32)[None]
-    return Roots(np.array(energy, np.float32), number, np.array(excess, np.float32), turn, nearest)
+    """Real showers without symmetries, of one condition; ``powers`` of hits and energies."""
+    number, incident = np.array(hits, np.int32), np.array(energy, np.float32)
+    columns = np.ones(number.shape[1], np.int32)
+    return Roots(
+        energy=incident,
+        codes=energy_code(incident)[:, None],
+        hits=number,
+        excess=np.array(excess, np.float32),
+        turn=np.arange(number.shape[1], dtype=np.int32)[None],
+        hit_power=columns * round(POWER_UNIT * powers[0]),
+        energy_power=columns * round(POWER_UNIT * (powers[1] - 1)),
+        scale=np.ones(1, np.int32),
+        window=window,
+        nearest=nearest,
+    )
 
 
 def random_program(rng: np.random.Generator, cells: int) -> tuple[Program, Tables]:
@@ -123,7 +142,20 @@ def random_roots(rng: np.random.Generator, program: Program, showers: int) -> Ro
     hits = rng.integers(0, program.capacity[program.root].min() + 1, (showers, 2)).astype(np.int32)
     excess = (hits * rng.exponential(1.0, hits.shape)).astype(np.float32)
     energy = np.sort(rng.uniform(10.0, 100.0, showers)).astype(np.float32)
-    return Roots(energy, hits, excess, np.array([[0, 1], [1, 0]], np.int32), min(4, showers))
+    codes = np.sort(rng.integers(-300, 300, (showers, program.conditions)).astype(np.int16), axis=0)
+    rng.shuffle(codes[:, 1:])
+    return Roots(
+        energy=energy,
+        codes=codes,
+        hits=hits,
+        excess=excess,
+        turn=np.array([[0, 1], [1, 0]], np.int32),
+        hit_power=rng.integers(-POWER_UNIT, 2 * POWER_UNIT, 2).astype(np.int32),
+        energy_power=rng.integers(-POWER_UNIT, POWER_UNIT, 2).astype(np.int32),
+        scale=rng.integers(1, 4, program.conditions).astype(np.int32),
+        window=int(rng.integers(0, 200)),
+        nearest=int(rng.integers(1, showers + 3)),
+    )
 
 
 def _sum(rng: np.random.Generator, node: int, spans: list[list[int]]) -> Step:
@@ -147,12 +179,18 @@ def _furnish(rng: np.random.Generator, step: Step, nodes: int) -> None:
     step.context = [step.parent, *rng.integers(0, places, count).tolist()]
     if step.kind == PATTERN:
         most = len(step.child)
-        step.few = Table({n: _tree(rng, step, n) for n in range(1, most + 1)})
+        pulls = tuple(_pull(rng, step) for _ in range(int(rng.integers(0, 9))))
+        step.few = Table({n: _tree(rng, step, n) for n in range(1, most + 1)}, pulls=pulls)
         return
     step.exact = int(rng.integers(0, BUCKETS - 1))
     few, many = range(1, step.exact + 1), range(step.exact + 1, BUCKETS)
     step.few = Table({n: _tree(rng, step, n) for n in few}, _weights(rng, step), (0, 0), 9999)
     step.many = Table({n: _tree(rng, step, n) for n in many}, _weights(rng, step), (2**24, -9), -12345)
+
+
+def _pull(rng: np.random.Generator, step: Step) -> tuple[int, int, int]:
+    place, child = rng.integers(len(step.context)), rng.integers(len(step.child))
+    return int(place), int(child), int(rng.integers(-900, 900))
 
 
 def _weights(rng: np.random.Generator, step: Step) -> tuple[int, ...]:
@@ -224,6 +262,7 @@ class _Packed:
 
     def tables(self) -> Tables:
         shares = [list(donor.shares) for donor in self.donors]
+        pulls = np.array([pull for t in self.kept for pull in t.pulls]).reshape(-1, 3)
         return Tables(
             roots=self.roots,
             feature=np.array(self.feature, np.int16),
@@ -241,6 +280,10 @@ class _Packed:
             pattern=np.array([d.pattern for d in self.donors], np.uint16),
             share_start=_starts(shares)[:-1],
             share=np.array([x for row in shares for x in row], np.float32),
+            pull_start=_starts([list(t.pulls) for t in self.kept]),
+            pull_place=pulls[:, 0].astype(np.int16),
+            pull_child=pulls[:, 1].astype(np.uint8),
+            pull=pulls[:, 2].astype(np.int16),
             sine=squared_sines(),
             exponential=exponentials(),
         )

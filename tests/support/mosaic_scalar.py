@@ -39,20 +39,39 @@ class Shower:
         self.codes[node] = code(F(excess + F(self.threshold * F(hits))), deposit_step(self.threshold))
         self.codes[self.p.nodes + node] = code(F(hits), F(1))
 
+    def real(self, roots: Roots) -> int:
+        first, square = 2 * self.p.nodes, roots.window**2
+        own = self.codes[first : first + self.p.conditions]
+        apart = [
+            sum((int(s) * (c - int(r))) ** 2 for c, r, s in zip(own, row, roots.scale, strict=True))
+            for row in roots.codes
+        ]
+        while sum(a <= square for a in apart) < min(roots.nearest, len(apart)):
+            square = max(2 * square, 1)
+        near = [place for place, a in enumerate(apart) if a <= square]
+        return near[self.below(self.p.steps, len(near))]
+
+    def power(self, exponent: int, ratio: F) -> F:
+        bits = int(ratio.view(np.int32)) - int(F(1).view(np.int32))
+        part = bits % 2**23
+        octaves = (bits + ((89 * ((part * (2**23 - part)) >> 23)) >> 8)) >> 7
+        z = (exponent * octaves + 2**19) >> 20
+        return self.t.exponential[min(max(z, -4095), 4095) + 4096]
+
     def begin(self, roots: Roots, energy: F) -> None:
-        steps, nearest = self.p.steps, min(roots.nearest, len(roots.energy))
-        first = int(np.sum(roots.energy < energy)) - nearest // 2
-        donor = min(max(first, 0), len(roots.energy) - nearest) + self.below(steps, nearest)
+        steps = self.p.steps
+        donor = self.real(roots)
         turn = roots.turn[self.below(steps + 1, len(roots.turn))]
         ratio = F(energy / roots.energy[donor])
         for place, node in enumerate(self.p.root):
             hits, excess = int(roots.hits[donor, turn[place]]), roots.excess[donor, turn[place]]
             if hits:
                 drawn = F(F(word(self.key, steps + 2 + place) >> 40) * F(2.0**-24))
-                root = np.sqrt(ratio)
-                scaled = int(F(F(F(hits) * F(root * np.sqrt(root))) + drawn))
+                grown = self.power(int(roots.hit_power[turn[place]]), ratio)
+                scaled = int(F(F(F(hits) * grown) + drawn))
                 scaled = min(max(scaled, 1), int(self.p.capacity[node]))
-                total = F(F(excess + F(self.threshold * F(hits))) * ratio)
+                more = F(ratio * self.power(int(roots.energy_power[turn[place]]), ratio))
+                total = F(F(excess + F(self.threshold * F(hits))) * more)
                 above = max(F(total - F(self.threshold * F(scaled))), F(F(1e-4) * F(scaled)))
                 self.put(int(node), scaled, above)
 
@@ -91,7 +110,24 @@ class Shower:
         while t.feature[node] >= 0:
             above = self.codes[context[t.feature[node]]] > t.limit[node]
             node = int(t.kid[node]) + int(above)
-        return int(t.start[node]) + self.below(step, int(t.count[node]))
+        leaf = range(int(t.start[node]), int(t.start[node] + t.count[node]))
+        scores = [0] * 16
+        for i in range(int(t.pull_start[table]), int(t.pull_start[table + 1])):
+            if self.p.kind[step] == PATTERN and self.codes[context[t.pull_place[i]]] > 0:
+                scores[t.pull_child[i]] += int(t.pull[i])
+        if not any(scores):
+            return leaf[self.below(step, len(leaf))]
+        weights = [self.weight(int(t.pattern[donor]), scores) for donor in leaf]
+        left = self.below(step, sum(weights))
+        for donor, weight in zip(leaf, weights, strict=True):
+            left -= weight
+            if left < 0:
+                return donor
+        raise AssertionError
+
+    def weight(self, pattern: int, scores: list[int]) -> int:
+        z = sum(score for bit, score in enumerate(scores) if pattern >> bit & 1)
+        return int(F(256) * self.t.exponential[min(max(z, -2048), 2048) + 4096])
 
     def pattern(self, donor: int, child: list[int], excess: F) -> None:
         place = int(self.t.share_start[donor])

@@ -117,7 +117,7 @@ def test_tail_makes_the_centre_of_gravity_while_the_core_stays() -> None:
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=8))
 def test_thinning_keeps_the_wanted_number_of_every_layer(layers: list[tuple[int, int]]) -> None:
     drawn, kept = (torch.tensor([column]) for column in zip(*layers, strict=True))
-    mask = thinned(drawn, kept)
+    mask, _ = thinned(drawn, kept)
     group = torch.arange(len(layers)).repeat_interleave(drawn[0])
     counts = torch.zeros(len(layers), dtype=torch.int64).index_add(0, group, mask.long())
     assert counts.tolist() == torch.minimum(drawn, kept)[0].tolist()

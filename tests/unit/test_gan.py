@@ -20,7 +20,7 @@ from caloforge.models.gan.discriminator import Discriminator
 from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
 from caloforge.models.gan.places import Places
-from caloforge.models.gan.validation import distances, diversity
+from caloforge.models.image_distances import distances, diversity
 from caloforge.showers import Incident
 from caloforge.units import DEGREE, GEV
 

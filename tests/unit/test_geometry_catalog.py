@@ -37,6 +37,8 @@ NAMES = {
     "ild-30x60x30",
     "siw-ecal",
     "siw-ecal-10x10",
+    "siw-ecal-24x36x30",
+    "siw-hcal",
 }
 CHALLENGE = {
     "calochallenge-1-photons": (368, (0, 8, 168, 358, 363, 368)),
@@ -59,6 +61,8 @@ FINGERPRINTS = {
     "ild-30x60x30": "7d4f730a1c5d84f6",
     "siw-ecal": "d60f74678b6d9329",
     "siw-ecal-10x10": "3c56a6940f80e87b",
+    "siw-ecal-24x36x30": "3737ad99e24f8480",
+    "siw-hcal": "ec44720a057b0527",
 }
 # 2309.05704: bottoms of the thirty sensors of the ILD electromagnetic calorimeter [mm]
 ILD_BOTTOMS = [1811.340, 1814.465, 1823.810, 1826.935, 1836.280, 1839.405, 1848.750, 1851.875]

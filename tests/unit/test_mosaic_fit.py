@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,7 +111,7 @@ def test_shuffled_showers_are_the_same_showers(siw: Geometry) -> None:
 
 def test_roots_are_sums_over_the_read_out(plan: Plan, siw: Geometry) -> None:
     cells = showers(siw, 12)
-    roots = real_roots(plan, siw, cells, nearest=4)
+    roots = real_roots(plan, siw, cells, window=0.02, nearest=4)
     order = np.argsort(cells.incident)
     assert (roots.energy == cells.incident[order]).all()
     assert (roots.hits.sum(axis=1) == cells.counts[order]).all()
@@ -129,7 +131,9 @@ def test_codes_of_deposits_follow_the_threshold() -> None:
 @compiled
 def test_a_fit_makes_showers_of_the_same_sums(plan: Plan, siw: Geometry) -> None:
     cells = showers(siw, 200)
-    config = FitConfig(copies=1, nearest=1, local_rows=100, split_rows=200, cell_rows=500)
+    energy = np.geomspace(1e4, 1e5, 200).astype(np.float32)  # codes are two apart
+    cells = replace(cells, incident=energy, codes=energy_code(energy)[:, None])
+    config = FitConfig(copies=1, window=0, nearest=1, local_rows=100, split_rows=200, cell_rows=500)
     fitted = fit(plan, siw, cells, config, seed=1)
     keys = np.arange(200, dtype=np.uint64)
     arrays = plan.program, fitted.tables, fitted.roots
@@ -152,3 +156,14 @@ def test_the_same_seed_gives_the_same_tables(plan: Plan, siw: Geometry) -> None:
     one, two = (fit(plan, siw, cells, config, seed=5, workers=n) for n in (1, 2))
     for name in ("roots", "limit", "split_angle", "pattern", "share"):
         assert np.array_equal(getattr(one.tables, name), getattr(two.tables, name))
+
+
+@compiled
+def test_so_many_real_showers_are_kept_to_start_from(plan: Plan, siw: Geometry) -> None:
+    cells = showers(siw, 60)
+    sizes = {"copies": 1, "local_rows": 100, "split_rows": 100, "cell_rows": 200}
+    every, some = (fit(plan, siw, cells, FitConfig(**sizes, roots=n), seed=5).roots for n in (None, 25))
+    assert (len(every.energy), len(some.energy)) == (60, 25)
+    assert np.isin(some.energy, every.energy).all()
+    rows = np.searchsorted(every.energy, some.energy)
+    assert (some.hits == every.hits[rows]).all()

@@ -14,7 +14,7 @@ import pytest
 
 from caloforge.errors import DataError, OutputError
 from caloforge.models.mosaic import native, reference
-from caloforge.models.mosaic.codes import energy_code, hit_code
+from caloforge.models.mosaic.codes import deposit_step, energy_code, hit_code
 from caloforge.models.mosaic.engine_file import MAGIC, write_engine_file
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from support.mosaic_build import Donor, Step, Table, program_of, random_program, random_roots, roots_of
@@ -223,7 +223,14 @@ BROKEN = {
     "tables.weights_start": (10**6, -1),
     "tables.share": (np.nan, -1),
     "tables.sine": (2, np.nan),
+    "tables.pull_start": (-1, 99),
+    "tables.pull_place": (-1, 99),
+    "tables.pull_child": (16,),
     "roots.turn": (-1, 2),
+    "roots.hit_power": (2**21,),
+    "roots.energy_power": (-(2**21),),
+    "roots.scale": (0, -1, 2**13),
+    "roots.codes": (2**15 - 1,),
     "roots.hits": (-1,),
     "roots.energy": (np.nan, -1, 1e9),
     "roots.excess": (np.nan, -1),
@@ -288,7 +295,8 @@ def test_real_showers_give_the_contexts_of_the_engine() -> None:
         np.testing.assert_allclose(of.child_excess.sum(axis=1), of.excess, rtol=1e-5)
         places = {tuple(program.context[program.context_start[s] :][: of.context.shape[1]]) for s in steps}
         if len(of.hits) and len(places) == 1:
-            parent = energy_code(of.excess + F(program.threshold) * of.hits.astype(F))
+            energies = of.excess + F(program.threshold) * of.hits.astype(F)
+            parent = energy_code(energies, deposit_step(program.threshold))
             assert (of.context[:, 0] == parent).all()  # every context begins with its parent
     half, _ = native.collect(
         program, counts, cell, deposit, codes, keep=np.full(number, 0.5, F), most=np.full(number, 10**6)
@@ -389,12 +397,12 @@ def test_the_file_of_the_engine(tmp_path: Path) -> None:
     write_engine_file(path, program, tables, roots)
     data = path.read_bytes()
     magic, version, count = struct.unpack_from("<8sII", data)
-    assert (magic, version) == (MAGIC, 1)
+    assert (magic, version) == (MAGIC, 2)
     entries = [struct.unpack_from("<32s4sIQQQ", data, 16 + 64 * i) for i in range(count)]
     found = {entry[0].rstrip(b"\0").decode(): entry[1:] for entry in entries}
     kind, dimensions, rows, columns, offset = found["tables.bias"]
     assert (kind, dimensions, rows, columns) == (b"i8\0\0", 2, len(tables.bias), 2)
     assert data[offset : offset + tables.bias.nbytes] == tables.bias.tobytes()
-    assert struct.unpack_from("<f", data, found["program.threshold"][-1])[0] == F(0.1)
+    assert struct.unpack_from("<f", data, found["program.threshold"][-1])[0] == F(program.threshold)
     with pytest.raises(OutputError):
         write_engine_file(path, program, tables, roots)

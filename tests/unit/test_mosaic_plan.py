@@ -86,6 +86,11 @@ def test_thick_and_thin_absorbers_are_halved_apart() -> None:
     assert len(intervals.all) == 2 * 30 - 2  # every halving makes two of one
 
 
+def test_long_roots_are_parted_evenly() -> None:
+    intervals = Intervals.of(load_geometry(BOXES), longest=8)
+    assert [(i.start, i.stop) for i in intervals.roots] == [(0, 6), (6, 13), (13, 20), (20, 25), (25, 30)]
+
+
 def test_steps_draw_every_node_once(plan: Plan) -> None:
     program = plan.program
     drawn = [
@@ -137,3 +142,24 @@ def test_hits_are_drawn_one_by_one_as_far_as_there_are_trees(plan: Plan) -> None
     full = program.capacity[program.parent] <= program.exact
     assert (program.few[split & full] >= 0).all()
     assert program.capacity[program.parent[program.kind == PATTERN]].max() <= 16
+
+
+def test_sectors_of_leaning_showers_are_told_where_they_share_tables() -> None:
+    geometry = load_geometry("siw-ecal")
+    upright, leaning = (build_plan(geometry, leaning=leaning) for leaning in (False, True))
+    longer = {
+        one.name: other.context - one.context
+        for one, other in zip(upright.tables, leaning.tables, strict=True)
+    }
+    shared = {f"{kind} {ring} " for kind in ("cells", "cut", "few cut") for ring in (3, 4)}
+    expected = {name for name in longer if name.startswith(tuple(shared))}
+    assert {name for name, more in longer.items() if more == 2} == expected
+    assert set(longer.values()) == {0, 2}
+    program, nodes = leaning.program, leaning.nodes
+    constants = 2 * nodes.count + program.conditions
+    name = next(n for n, table in enumerate(leaning.tables) if table.name.startswith("cells 3 sector 1"))
+    told = {
+        tuple(program.context[program.context_start[s + 1] - 2 : program.context_start[s + 1]] - constants)
+        for s in np.flatnonzero(program.few == name)
+    }
+    assert told == {(1, 1), (2, 0), (3, 1)}

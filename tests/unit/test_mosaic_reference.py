@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caloforge.models.mosaic import engine, reference
+from caloforge.models.mosaic import start as start_module
 from caloforge.models.mosaic.codes import energy_code, hit_code
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from caloforge.models.mosaic.schedule import waves
@@ -16,6 +19,9 @@ from caloforge.models.mosaic.words import below, keys_of, uniform, words
 from caloforge.streams import Streams
 from support import mosaic_scalar
 from support.mosaic_build import Donor, Step, Table, program_of, random_program, random_roots, roots_of
+
+if TYPE_CHECKING:
+    from caloforge.models.mosaic.tables import Roots
 
 SEEDS = st.integers(0, 2**32 - 1)
 F = np.float32
@@ -159,6 +165,29 @@ def test_exact_tells_which_table() -> None:
         assert cell.tolist() == [0 if first else 1]
 
 
+def test_hits_pull_at_the_cells_beside_them() -> None:
+    # two blocks of two cells, a hit each; the second cell of the first touches the first of the other
+    table = Table({1: [Donor(pattern=2, shares=(1.0,))]})
+    both = {1: [Donor(pattern=1, shares=(1.0,)), Donor(pattern=2, shares=(1.0,))]}
+
+    def share(amount: int) -> float:
+        pulled = Table(both, pulls=((0, 0, amount),))
+        steps = [Step(PATTERN, 1, [3, 4], [], table), Step(PATTERN, 2, [5, 6], [4], pulled)]
+        capacity = [0, 2, 2, 1, 1, 1, 1]
+        program, tables = program_of(steps, capacity=capacity, root=[1, 2], cell=[3, 4, 5, 6])
+        showers = 4000
+        energy = np.full(showers, 10.0, F)
+        keys = words(np.zeros(showers, np.uint64), np.arange(showers))
+        roots = roots_of([[1, 1]], [[1.0, 1.0]], energy=[10.0])
+        _, cell, _ = reference.generate(program, tables, roots, energy, energy_code(energy)[:, None], keys)
+        return float((cell == 2).sum() / showers)
+
+    assert share(0) == pytest.approx(0.5, abs=0.03)
+    assert share(round(512 * np.log(3))) == pytest.approx(0.75, abs=0.03)
+    assert share(-round(512 * np.log(9))) == pytest.approx(0.1, abs=0.02)
+    assert share(30_000) == pytest.approx(np.exp(4) / (1 + np.exp(4)), abs=0.01)  # MOST_PULL is 4 ENERGY_UNIT
+
+
 def test_a_cell_is_copied() -> None:
     program, tables = program_of([Step(COPY, 1, [2])], capacity=[0, 1, 1], root=[1], cell=[2])
     _, cell, energy = one(program, tables, roots_of([[1]], [[0.625]], energy=[10.0]))
@@ -166,39 +195,96 @@ def test_a_cell_is_copied() -> None:
     assert energy.tolist() == [F(0.625) + F(0.1)]
 
 
-def test_roots_scale_with_the_incident_energy() -> None:
-    program, _ = program_of([], capacity=[0, 30, 5, 30], root=[1, 2, 3], cell=[])
-    roots = roots_of([[10, 4, 0]], [[2.0, 1.0, 0.0]], energy=[16.0])
-    keys = words(np.uint64(3) * np.ones(4000, np.uint64), np.arange(4000))
-    hits, excess = start(program, roots, np.full(4000, 81.0, F), keys)
-    # 10 (81 / 16)^(3/4) = 10 x 27 / 8 = 33.75, of 30 cells; 4 x 3.375 = 13.5, of 5; 0 stays 0
-    assert np.unique(hits, axis=0).tolist() == [[30, 5, 0]]
-    np.testing.assert_allclose(excess[0], [3.0 * 81 / 16 - 3.0, 1.4 * 81 / 16 - 0.5, 0.0], rtol=1e-5)
-    hits, excess = start(program, roots, np.full(4000, 1.0, F), keys)  # 10 / 8 and 4 / 8 hits, 1 at least
-    assert np.unique(hits[:, 0]).tolist() == [1, 2]
-    assert hits[:, 0].mean() == pytest.approx(1.25, abs=4 * (0.25 * 0.75 / 4000) ** 0.5)
+def started(roots: Roots, energy: float, *, capacity: list[int], showers: int = 4000):
+    """Hits and energies of root nodes, of so many showers of one energy [MeV]."""
+    nodes = len(capacity)
+    program, tables = program_of([], capacity=[0, *capacity], root=list(range(1, nodes + 1)), cell=[])
+    incident = np.full(showers, energy, F)
+    keys = words(np.zeros(showers, np.uint64), np.arange(showers))
+    return start(program, tables, roots, incident, energy_code(incident)[:, None], keys)
+
+
+def test_roots_scale_with_powers_of_the_incident_energy() -> None:
+    roots = roots_of([[10, 4, 0]], [[2.0, 1.0, 0.0]], energy=[16.0], powers=(0.5, 1.0))
+    hits, excess = started(roots, 64.0, capacity=[15, 9, 30])
+    # 10 x 4^(1/2) = 20, of 15 cells; 4 x 2 = 8; 0 stays 0
+    assert np.unique(hits[:, [0, 2]], axis=0).tolist() == [[15, 0]]
+    assert hits[:, 1].mean() == pytest.approx(8, rel=2e-3)  # powers go by 1/512 of a factor e
+    np.testing.assert_allclose(excess[0], [3.0 * 4 - 1.5, 1.4 * 4 - 0.1 * hits[0, 1], 0.0], rtol=1e-5)
+    hits, excess = started(roots, 1.0, capacity=[15, 9, 30])  # 10 / 4 and 4 / 4 hits
+    assert np.unique(hits[:, 0]).tolist() == [2, 3]
+    assert hits[:, 0].mean() == pytest.approx(2.5, abs=4 * 0.5 / 4000**0.5)
     assert np.unique(hits[:, 1]).tolist() == [1]
-    assert excess[hits[:, 0] == 2, 0][0] == F(2e-4)  # 3 / 16 MeV are less than two thresholds
+    assert excess[hits[:, 0] == 3, 0][0] == F(1e-4) * F(3)  # 3 / 16 MeV are less than three thresholds
+    steep = roots_of([[10]], [[2.0]], energy=[16.0], powers=(0.0, 1.5))
+    hits, excess = started(steep, 64.0, capacity=[99])
+    assert np.unique(hits).tolist() == [10]
+    assert excess[0, 0] == pytest.approx(3.0 * 8 - 1.0, rel=2e-3)  # 4^1.5
 
 
-def test_roots_come_from_the_nearest_showers_and_their_turns() -> None:
-    program, _ = program_of([], capacity=[0, 99, 99], root=[1, 2], cell=[])
+@pytest.mark.parametrize(
+    ("ratio", "octaves"), [(1.0, 0), (4.0, 2), (0.125, -3), (1.5, 0.58496), (0.98, -0.02915)]
+)
+def test_octaves_are_logarithms(ratio: float, octaves: float) -> None:
+    found = start_module._octaves(np.full(1, ratio, F))[0] / 2**16
+    assert found == pytest.approx(octaves, abs=0 if octaves == int(octaves) else 0.008)
+
+
+def test_roots_come_from_near_showers_and_their_turns() -> None:
     showers = [[10 + i, 50 + i] for i in range(6)]
-    roots = roots_of(showers, np.ones((6, 2)).tolist(), energy=[10, 20, 30, 40, 50, 60], nearest=2)
-    turned = type(roots)(roots.energy, roots.hits, roots.excess, np.array([[0, 1], [1, 0]]), 2)
-    keys = words(np.zeros(400, np.uint64), np.arange(400))
+    near = roots_of(showers, np.ones((6, 2)).tolist(), energy=[10, 20, 30, 40, 50, 60], nearest=2)
+    turned = replace(near, turn=np.array([[0, 1], [1, 0]], np.int32))
 
-    def drawn(energy: float) -> list[list[int]]:
-        hits, _ = start(program, turned, np.full(400, energy, F), keys)
+    def drawn(roots: Roots, energy: float) -> list[list[int]]:
+        hits, _ = started(roots, energy, capacity=[99, 99], showers=400)
         return np.unique(np.sort(hits, axis=1), axis=0).tolist()
 
-    assert len(drawn(30.0)) > 1
     # at 35 MeV the showers at 30 and 40: hits scaled by (35/30)^.75 = 1.1226 and (35/40)^.75 = .9047
-    firsts = {pair[0] for pair in drawn(35.0)}
-    assert firsts == {11, 12, 13, 14}  # 12 x 1.1226 = 13.47; 13 x .9047 = 11.76
-    assert {pair[0] for pair in drawn(1e-3)} == {1}
-    hits, _ = start(program, turned, np.full(400, 35.0, F), keys)
+    assert {pair[0] for pair in drawn(turned, 35.0)} == {
+        11,
+        12,
+        13,
+        14,
+    }  # 12 x 1.1226 = 13.47; 13 x .9047 = 11.76
+    assert {pair[0] for pair in drawn(turned, 1e-3)} == {1}
+    hits, _ = started(turned, 35.0, capacity=[99, 99], showers=400)
     assert 100 < (hits[:, 0] > hits[:, 1]).sum() < 300  # turned half the time
+
+
+def test_the_window_grows_until_there_are_enough() -> None:
+    # codes 128 (one a factor of two): 0, 1, 2, 3 octaves above 64 MeV; hits tell which shower it was
+    near = roots_of(
+        [[1], [2], [3], [4]], np.ones((4, 1)).tolist(), energy=[64, 128, 256, 512], powers=(0.0, 1.0)
+    )
+
+    def drawn(window: int, nearest: int) -> list[int]:
+        roots = replace(near, window=window, nearest=nearest)
+        return np.unique(started(roots, 128.0, capacity=[9], showers=300)[0]).tolist()
+
+    assert drawn(0, 1) == [2]
+    assert drawn(128, 1) == [1, 2, 3]  # all within an octave, though one is enough
+    assert drawn(127, 2) == [1, 2, 3]  # 127 holds one; 127 sqrt(2) = 180 all within an octave
+    assert drawn(100, 3) == [1, 2, 3]
+    assert drawn(0, 4) == [1, 2, 3, 4]
+    assert drawn(0, 99) == [1, 2, 3, 4]
+
+
+def test_particles_are_told_apart_by_all_conditions() -> None:
+    near = roots_of([[1], [2], [3]], np.ones((3, 1)).tolist(), energy=[100, 100, 100], powers=(0.0, 1.0))
+    codes = np.column_stack([near.codes[:, 0], [0, 10, 20]]).astype(np.int16)
+    roots = replace(near, codes=codes, scale=np.array([1, 5], np.int32), window=0, nearest=1)
+    program, tables = program_of([], capacity=[0, 9], root=[1], cell=[], conditions=2)
+    keys, incident = words(np.zeros(300, np.uint64), np.arange(300)), np.full(300, 100.0, F)
+    for angle, window, expected in (
+        (9, 5, [2]),
+        (9, 4, [2]),
+        (15, 25, [2, 3]),
+        (11, 50, [2, 3]),
+        (0, 49, [1]),
+    ):
+        own = np.column_stack([energy_code(incident), np.full(300, angle)]).astype(np.int16)
+        hits, _ = start(program, tables, replace(roots, window=window), incident, own, keys)
+        assert np.unique(hits).tolist() == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -220,7 +306,7 @@ def test_hits_and_energies_are_kept(seed: int, cells: int) -> None:
     rng = np.random.default_rng(seed)
     program, tables, roots, energy, codes, keys = _random(rng, cells, showers=20)
     counts, cell, deposit = reference.generate(program, tables, roots, energy, codes, keys)
-    hits, excess = start(program, roots, energy, keys)
+    hits, excess = start(program, tables, roots, energy, codes, keys)
     np.testing.assert_array_equal(counts, hits.sum(axis=1))
     shower = np.repeat(np.arange(20), counts)
     total = np.bincount(shower, deposit.astype(float), minlength=20)
@@ -256,7 +342,7 @@ def test_no_showers_and_empty_showers() -> None:
     program, tables, roots, energy, codes, keys = _random(np.random.default_rng(1), 20, showers=2)
     for column in reference.generate(program, tables, roots, energy[:0], codes[:0], keys[:0]):
         assert column.shape == (0,)
-    nothing = type(roots)(roots.energy, 0 * roots.hits, 0 * roots.excess, roots.turn, roots.nearest)
+    nothing = replace(roots, hits=0 * roots.hits, excess=0 * roots.excess)
     counts, cell, _ = reference.generate(program, tables, nothing, energy, codes, keys)
     assert counts.tolist() == [0, 0]
     assert len(cell) == 0

@@ -52,6 +52,19 @@ def test_cells_partial_read(showers: Showers, data: st.DataObject) -> None:
         assert file.geometry == OTHER
 
 
+def test_sources_of_hits_round_trip(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
+    source = np.arange(len(toy_cells.energy)) % 3 + 1
+    marked = replace(toy_cells, source=source)
+    with open_showers(write(tmp_path / "a.h5", [marked[:5], marked[5:]], siw)) as file:
+        np.testing.assert_array_equal(file.read(0, 12).source, source)
+        np.testing.assert_array_equal(file.read(3, 7).source, marked[3:7].source)
+        assert file.verify() > 5
+    with NativeWriter(tmp_path / "b.h5", geometry=siw) as writer:
+        writer.append(marked)
+        with pytest.raises(FormatError, match="without sources"):
+            writer.append(toy_cells)
+
+
 def test_blocks_cover_a_stretch(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
     with open_showers(write(tmp_path / "a.h5", [toy_cells], siw)) as file:
         blocks = list(file.blocks(3, start=2, stop=9))

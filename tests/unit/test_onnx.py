@@ -23,8 +23,8 @@ from caloforge.nn.autoregressive import AutoregressiveFlow, AutoregressiveFlowCo
 if TYPE_CHECKING:
     from pathlib import Path
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-pytest.importorskip("onnxscript", reason="needs the extra onnx")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra export")
+pytest.importorskip("onnxscript", reason="needs the extra export")
 
 # inside of torch.export itself
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")

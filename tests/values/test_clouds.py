@@ -56,7 +56,9 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def test_points_are_thinned_evenly() -> None:
     """Of ten points of a layer every second is kept, of nine every third, of four all that there are."""
-    mask = thinned(torch.tensor([[10, 9], [4, 0]]), torch.tensor([[5, 3], [7, 2]])).tolist()
+    kept, group = thinned(torch.tensor([[10, 9], [4, 0]]), torch.tensor([[5, 3], [7, 2]]))
+    mask = kept.tolist()
+    assert group.tolist() == [0] * 5 + [1] * 3 + [2] * 4
     assert mask[:10] == [False, True] * 5
     assert mask[10:19] == [False, False, True] * 3
     assert mask[19:] == [True] * 4
@@ -64,7 +66,7 @@ def test_points_are_thinned_evenly() -> None:
 
 @pytest.mark.parametrize(("drawn", "kept"), [(100, 37), (1000, 3), (51, 50)])
 def test_thinning_leaves_the_mean_place(drawn: int, kept: int) -> None:
-    mask = thinned(torch.tensor([[drawn]]), torch.tensor([[kept]]))
+    mask, _ = thinned(torch.tensor([[drawn]]), torch.tensor([[kept]]))
     places = mask.nonzero()[:, 0].double()
     gaps = places.diff()
     assert float(gaps.max() - gaps.min()) <= 1

@@ -15,3 +15,4 @@
 
 #include "mosaic/file.hpp"
 #include "mosaic/generate.hpp"
+#include "mosaic/tiles.hpp"

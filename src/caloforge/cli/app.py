@@ -68,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("train", _MODELS),
     Command("models", _MODELS),
     Command("benchmark", _MODELS),
+    Command("export", _MODELS),
     Command("inspect", _FILES),
     Command("convert", _FILES),
     Command("show", _FILES),

@@ -50,6 +50,13 @@ def convert(
     rotate: Annotated[
         float, typer.Option(metavar="DEGREES", help="Turn all points about the beam first.")
     ] = 0.0,
+    azimuth: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="Turn every shower's points so that all particles lean in this azimuth (90: to +y).",
+        ),
+    ] = None,
     project: Annotated[
         bool, typer.Option("--project", help="Turn points into read-out cells where points could stay.")
     ] = False,
@@ -74,6 +81,7 @@ def convert(
     caloforge convert ds2.h5 out.hdf5 --format calochallenge
     caloforge convert dataset_2_1.hdf5 ds2.h5 --count 1000
     caloforge convert showers.h5 moved.h5 --offset 1.5,-2 --rotate 90
+    caloforge convert angled.h5 leaning.h5 --azimuth 90 --geometry siw-ecal-24x36x30 --project
     """
     from caloforge.formats import open_showers
     from caloforge.formats.convert import Changes, convert_file
@@ -83,7 +91,8 @@ def convert(
     changes = Changes(
         geometry=wanted,
         offset=parse_offset(offset),
-        rotation=_finite(rotate) * DEGREE,
+        rotation=_finite(rotate, "--rotate") * DEGREE,
+        azimuth=None if azimuth is None else _finite(azimuth, "--azimuth") * DEGREE,
         project=project,
         spread=points,
         skip=skip,
@@ -99,7 +108,7 @@ def convert(
     typer.echo(f"{target}: {done} showers ({format})")
 
 
-def _finite(angle: float) -> float:
+def _finite(angle: float, option: str) -> float:
     if not math.isfinite(angle):
-        raise ConfigError(bad("--rotate", got=f"{angle}", expected="a number of degrees"))
+        raise ConfigError(bad(option, got=f"{angle}", expected="a number of degrees"))
     return angle

@@ -100,6 +100,7 @@ def _told(
         "pitch": reader.meta.pitch,
         "checksums": sums,
         "simulated": _plain(simulation_of(reader.provenance)),
+        "fast": summary.fast,
         "provenance": {key: _plain(value) for key, value in reader.provenance.items()},
     }
 
@@ -147,6 +148,8 @@ def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "checksums", f"{told['checksums']} agree" if told["checksums"] else "none in the file"
     if told["simulated"]:
         yield "simulated by", _simulation(told["simulated"])
+    if "fast_replaced" in told["fast"]:
+        yield "by the model", _replaced(told["fast"])
     for key, value in told["provenance"].items():
         if key not in told["simulated"]:
             yield f"file: {key}", _short(str(value))
@@ -156,6 +159,12 @@ def _simulation(told: Mapping[str, Any]) -> str:
     from caloforge.formats.simulated import simulation_text
 
     return simulation_text(told)
+
+
+def _replaced(told: Mapping[str, float]) -> str:
+    from caloforge.formats.simulated import replaced_text
+
+    return replaced_text(told)
 
 
 def _geometry_rows(geometry: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.beams import beam_of
 from caloforge.cli.common import print_table
+from caloforge.cli.shots import fast_of, shots_of
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from caloforge.geant4 import Simulation
+    from caloforge.integration import FastSettings
 
 __all__ = ["simulate"]
 
@@ -38,25 +41,39 @@ def simulate(
             autocompletion=complete.geometry,
         ),
     ],
-    energy: Annotated[str, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")],
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many showers.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write, in caloforge's own format.")],
+    energy: Annotated[
+        str | None, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many showers; with --events by default all of the file."),
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Events of several particles in place of --energy: a table (CSV) of event, particle, energy "
+            "in GeV, and perhaps theta, phi in degrees, x, y in mm.",
+        ),
+    ] = None,
     particle: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="gamma, e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ...",
+            help="gamma (default), e-, e+, mu- or pi0; with complete Geant4 data also pi+, proton, ...",
             autocompletion=complete.particle,
         ),
-    ] = "gamma",
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Energies uniform in the logarithm.")] = False,
     theta: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="DEGREES",
-            help="Angle from the perpendicular: 20, or a range 0:60; with --phi also -30:30, to both sides.",
+            help="Angle from the perpendicular, default 0: 20, or a range 0:60; with --phi also -30:30, to "
+            "both sides.",
         ),
-    ] = "0",
+    ] = None,
     phi: Annotated[
         str | None,
         typer.Option(metavar="DEGREES", help="Azimuth; default 0, or the full turn for a range of theta."),
@@ -82,6 +99,24 @@ def simulate(
             help="Radiation lengths of silicon in a plate 1 m in front of the calorimeter: early showers.",
         ),
     ] = 0.0,
+    fast: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL:TAG|FOLDER",
+            help="A trained model that takes over the particles it knows at the front face; read-out cells.",
+            autocompletion=complete.trained_model,
+        ),
+    ] = None,
+    fast_particles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="With --fast: which particles, as gamma,e-; default: all it knows."
+        ),
+    ] = None,
+    fast_energy: Annotated[
+        str | None,
+        typer.Option(metavar="GeV", help="With --fast: which energies, as 10:50; default: all it knows."),
+    ] = None,
     geant4_data: Annotated[
         Path | None,
         typer.Option(
@@ -107,41 +142,73 @@ def simulate(
       --theta -30:30 --phi 90 --count 1000 --scoring cells --out clic.h5
     caloforge simulate --geometry clic-51x51x25 --particle e- --energy 2:20 \
       --upstream 0.3 --count 1000 --scoring cells --out early.h5
+    caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
+      --fast mosaic:siw-ecal --out fast.h5
+    caloforge simulate --geometry siw-ecal --events jets.csv \
+      --fast mosaic:siw-ecal-angles --out jets.h5
     """
+    beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
+    settings = fast_of(fast, fast_particles, fast_energy)
+    check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
-    from caloforge.geant4 import simulate as run
     from caloforge.geometry import load_geometry
 
-    check_room(out, count)
     simulation = Simulation(
         geometry=load_geometry(geometry),
-        beam=beam_of(energy=energy, log=log, theta=theta, phi=phi, particle=particle),
+        beam=beam,
         seed=seed,
         scoring=scoring.value,
-        readout=readout,
+        readout=readout or fast is not None,
         data=geant4_data,
         upstream=Upstream(upstream),
     )
-    watch = Watch("simulating", count)
-    run(simulation, out=out, count=count, processes=processes, force=force, progress=watch.progress)
+    watch = Watch("simulating", total)
+    _run(
+        simulation, settings, out=out, count=total, processes=processes, force=force, progress=watch.progress
+    )
     _summarise(out, watch)
+
+
+def _run(simulation: Simulation, settings: FastSettings | None, **options: Any) -> None:
+    if settings is None:
+        from caloforge.geant4 import simulate as run
+
+        run(simulation, **options)
+        return
+    from caloforge.integration import simulate_fast
+
+    simulate_fast(simulation, settings, **options)
 
 
 def _summarise(out: Path, watch: Watch) -> None:
     wall = watch.wall
-    fraction, hits, cpu = _columns(out)
+    columns = _columns(out)
+    fraction, hits, cpu = columns["fraction"], columns["hits"], columns["geant4_cpu_seconds"]
     rows = [
         ("showers", f"{len(fraction)}"),
         ("visible fraction", _mean_and_error(fraction)),
         ("hits per shower", _mean_and_error(hits)),
         ("CPU time", f"{1e3 * cpu.mean():.3g} ms per shower"),
+        *_fast_rows(columns),
         ("wall-clock time", wall),
     ]
     print_table(("", ""), rows, title=str(out))
 
 
-def _columns(out: Path) -> list[NDArray[np.float64]]:
-    """Visible fraction, number of hits and CPU seconds of every shower."""
+def _fast_rows(columns: dict[str, NDArray[np.float64]]) -> list[tuple[str, str]]:
+    """What the model did, and why it did not do the rest."""
+    from caloforge.formats.simulated import replaced_text
+
+    if "fast_replaced" not in columns:
+        return []
+    return [
+        ("CPU time of the model", f"{1e3 * columns['fast_cpu_seconds'].mean():.3g} ms per shower"),
+        ("by the model", replaced_text({name: float(v.sum()) for name, v in columns.items()})),
+    ]
+
+
+def _columns(out: Path) -> dict[str, NDArray[np.float64]]:
+    """Visible fraction, number of hits, and what was noted of every shower."""
     import numpy as np
 
     from caloforge.formats import open_showers
@@ -150,8 +217,8 @@ def _columns(out: Path) -> list[NDArray[np.float64]]:
     with open_showers(out) as reader:
         for block in reader.blocks():
             fraction = block.visible_energy / block.incident.energy
-            parts.append(np.stack([fraction, block.n_hits, block.extras["geant4_cpu_seconds"]]))
-    return list(np.concatenate(parts, axis=1))
+            parts.append({"fraction": fraction, "hits": block.n_hits, **block.extras})
+    return {name: np.concatenate([part[name] for part in parts]).astype(float) for name in parts[0]}
 
 
 def _mean_and_error(values: NDArray[np.float64]) -> str:

@@ -34,7 +34,8 @@ class Changes:
     Attributes:
         geometry: Read-out of the output; the input's when None.
         offset: Shift of all points [mm], after the rotation.
-        rotation: Turn about the particle's axis [rad]; the azimuth turns with it.
+        rotation: Turn about the beam [rad]; the azimuth turns with it.
+        azimuth: In place of it, the azimuth in which all particles lean in the end [rad].
         project: Whether points become cells although the format could hold points.
         spread: Whether cells become points although the format could hold cells.
         skip: Leave out so many showers at the start.
@@ -46,6 +47,7 @@ class Changes:
     geometry: Geometry | None = None
     offset: tuple[float, float] = (0.0, 0.0)
     rotation: float = 0.0
+    azimuth: float | None = None
     project: bool = False
     spread: bool = False
     skip: int = 0
@@ -60,7 +62,7 @@ class Changes:
     @property
     def moves(self) -> bool:
         """Whether points change their places."""
-        return self.offset != (0.0, 0.0) or self.rotation != 0.0
+        return self.offset != (0.0, 0.0) or self.rotation != 0.0 or self.azimuth is not None
 
 
 def convert_file(
@@ -99,6 +101,8 @@ def convert_file(
         OutputError: The output exists or cannot be written.
     """
     wanted = changes or Changes()
+    if wanted.rotation and wanted.azimuth is not None:
+        raise ConfigError("Showers are turned by an angle or to one: leave --rotate or --azimuth out.")
     if wanted.project and wanted.spread:
         raise ConfigError("Showers become either cells or points: leave --project or --points out.")
     form = format_named(name)
@@ -153,7 +157,7 @@ def _changed(
     showers: Showers, source: Geometry | None, target: Geometry | None, form: Format, changes: Changes
 ) -> Showers:
     if changes.moves:
-        showers = place(showers, offset=changes.offset, rotation=changes.rotation)
+        showers = place(showers, offset=changes.offset, rotation=changes.rotation, azimuth=changes.azimuth)
     to_points_first = changes.spread or not form.cells or _differs(showers, target)
     if showers.cells is not None and to_points_first:
         showers = to_points(showers, _known(source))

@@ -1,9 +1,9 @@
 """caloforge's own HDF5: flat arrays with offsets, compressed, chunked, streamable.
 
 Layout: ``incident/{energy, theta, phi, pdg}``, ``hits/{offsets, energy}`` and ``hits/cells`` or
-``hits/points``, ``extras/*`` per shower; attributes ``format``, ``version``, ``meta`` (JSON),
-``geometry`` (JSON), ``provenance`` (JSON) and ``caloforge_checksums`` (JSON, see
-``caloforge.formats.checksums``; files without it are read, too).
+``hits/points``, ``hits/source`` where Geant4 and a model made them together, ``extras/*`` per shower;
+attributes ``format``, ``version``, ``meta`` (JSON), ``geometry`` (JSON), ``provenance`` (JSON) and
+``caloforge_checksums`` (JSON, see ``caloforge.formats.checksums``; files without it are read, too).
 """
 
 from __future__ import annotations
@@ -90,6 +90,9 @@ class NativeReader(ShowerReader):
                 raise FormatError(bad(what, got="points and cells", expected="one of the two"))
         else:
             numbers(file, "hits/cells", (hits,), integers=True)
+        self._has_source = "source" in file["hits"]
+        if self._has_source:
+            numbers(file, "hits/source", (hits,), integers=True)
         self._extras = tuple(group(file, "extras") or ())
         for name in self._extras:
             numbers(file, f"extras/{name}", (len(self),))
@@ -149,6 +152,7 @@ class NativeReader(ShowerReader):
         hits = slice(int(self._offsets[start]), int(self._offsets[stop]))
         rows = {f"incident/{name}": slice(start, stop) for name in _INCIDENT}
         rows |= {"hits/energy": hits, f"hits/{self._place}": hits}
+        rows |= {"hits/source": hits} if self._has_source else {}
         rows |= {f"extras/{name}": slice(start, stop) for name in self._extras}
         return {name: self._file[name][part] for name, part in rows.items()}
 
@@ -161,6 +165,7 @@ class NativeReader(ShowerReader):
             cells=stored.get("hits/cells"),
             meta=self.meta,
             extras={name: stored[f"extras/{name}"] for name in self._extras},
+            source=stored.get("hits/source"),
         )
 
     def _check_cells(self, showers: Showers) -> None:
@@ -191,7 +196,7 @@ class NativeWriter(ShowerWriter):
         path = Path(path)
         self.path = path
         self._geometry = geometry
-        self._kind: tuple[ShowerMeta, str, list[str]] | None = None
+        self._kind: tuple[ShowerMeta, str, list[str], str] | None = None
         self._output = OutputFile(path, force=force)
         self._file = self._output.h5
         self._file.attrs.update(
@@ -218,7 +223,9 @@ class NativeWriter(ShowerWriter):
         self._output.check()
 
     def _check_kind(self, showers: Showers) -> None:
-        kind = (showers.meta, "points" if showers.cells is None else "cells", sorted(showers.extras))
+        place = "points" if showers.cells is None else "cells"
+        flagged = "without sources" if showers.source is None else "with sources"
+        kind = (showers.meta, place, sorted(showers.extras), flagged)
         if self._kind is None:
             self._check_geometry(showers.meta)
             self._kind = kind
@@ -244,6 +251,8 @@ class NativeWriter(ShowerWriter):
             self._column("hits/points", showers.points)
         if showers.cells is not None:
             self._column("hits/cells", showers.cells)
+        if showers.source is not None:
+            self._column("hits/source", showers.source)
         for name, values in showers.extras.items():
             self._column(f"extras/{name}", values)
 

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["simulated_by", "simulation_of", "simulation_text"]
+__all__ = ["replaced_text", "simulated_by", "simulation_of", "simulation_text"]
 
+_OUT_OF = "fast_out_of_"
 _KEYS = ("geant4", "physics", "geant4_data", "upstream")
 
 
@@ -45,6 +46,19 @@ def simulation_text(simulation: Mapping[str, Any]) -> str:
         thickness, material, gap = (front.get(key) for key in ("thickness", "material", "gap"))
         parts.append(f"{thickness} X0 of {material} {gap} mm in front")
     return ", ".join(filter(None, [*parts, f"data {names}" if names else ""]))
+
+
+def replaced_text(sums: Mapping[str, float]) -> str:
+    """One line for people: what a model replaced, and why it did not replace the rest.
+
+    Args:
+        sums: Of the columns of ``caloforge simulate --fast``, by name; others do not matter.
+    """
+    share = sums["fast_replaced_energy"] / max(sums["fast_primary_energy"], 1e-300)
+    done = f"{sums['fast_replaced']:,.0f} particles, {100 * share:.3g} % of the energy"
+    rest = {name.removeprefix(_OUT_OF): count for name, count in sums.items() if name.startswith(_OUT_OF)}
+    reasons = ", ".join(f"{count:,.0f} for their {name}" for name, count in rest.items() if count)
+    return f"{done}; not {reasons}" if reasons else done
 
 
 def simulated_by(paths: Iterable[Path]) -> dict[str, Any]:

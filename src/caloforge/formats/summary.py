@@ -60,6 +60,7 @@ class FileSummary:
         particles: Showers by particle code.
         empty: Showers without hits.
         kind: "points", "cells" or, without showers, "".
+        fast: Sums of what ``caloforge simulate --fast`` noted, by column.
     """
 
     energy: Spread = field(default_factory=Spread)
@@ -71,6 +72,7 @@ class FileSummary:
     particles: dict[int, int] = field(default_factory=dict)
     empty: int = 0
     kind: str = ""
+    fast: dict[str, float] = field(default_factory=dict)
 
     def add(self, showers: Showers) -> None:
         """Take a block of showers in."""
@@ -80,6 +82,9 @@ class FileSummary:
         self.empty += int(np.count_nonzero(showers.n_hits == 0))
         self.visible.add(showers.visible_energy / showers.incident.energy)
         self.hit_energy.add(showers.energy)
+        for name, values in showers.extras.items():
+            if name.startswith("fast_"):
+                self.fast[name] = self.fast.get(name, 0.0) + float(values.sum(dtype=np.float64))
 
     def _add_incident(self, incident: Incident) -> None:
         self.energy.add(incident.energy)

@@ -12,6 +12,7 @@ from caloforge.geant4.stack import Sensor, half_width, nist_name, plates
 from caloforge.geometry import BoxGrid
 
 if TYPE_CHECKING:
+    from caloforge.geant4.face import Face
     from caloforge.geant4.scoring import Scorer
     from caloforge.geant4.stack import Plate
     from caloforge.geant4.upstream import Upstream
@@ -33,13 +34,24 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
         scorer: Gets the sensors.
         divided: Whether the sensors are divided into the read-out cells.
         upstream: A plate in front.
+        face: Watches the front face.
 
     Raises:
         GeometryError: A material is unknown, or a grid cannot be divided.
     """
 
-    def __init__(self, geometry: Geometry, scorer: Scorer, *, divided: bool, upstream: Upstream) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        scorer: Scorer,
+        *,
+        divided: bool,
+        upstream: Upstream,
+        face: Face | None = None,
+    ) -> None:
         super().__init__()
+        self._face = face
+        self._world: Any = None
         self.stack, self._upstream = plates(geometry), upstream
         names = {p.material for p in self.stack} | ({nist_name(upstream.material)} if upstream else set())
         self.materials = {name: _material(name) for name in names}
@@ -62,7 +74,7 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
         """Build all volumes."""
         size = self._half_width + self._upstream.width + _MARGIN
         box = g4.G4Box("world", size, size, max(self._geometry.depth, self._upstream.reach) + _MARGIN)
-        world = self._logical("world", box, self._vacuum)
+        self._world = world = self._logical("world", box, self._vacuum)
         placed = self._keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), world, "world", None, False, 0, False))
         for plate in self.stack:
             at = g4.G4ThreeVector(0, 0, plate.middle)
@@ -81,8 +93,11 @@ class Detector(g4.G4VUserDetectorConstruction):  # type: ignore[misc]
         self._keep(g4.G4PVPlacement(None, at, plate, "upstream", world, False, 0, False))
 
     def ConstructSDandField(self) -> None:  # noqa: N802 (Geant4's name)
-        """Attach the scorer."""
+        """Attach the scorer, and the face to the vacuum."""
         self._scorer.attach(self, self._sensors)
+        if self._face is not None:
+            g4.G4SDManager.GetSDMpointer().AddNewDetector(self._face)
+            self.SetSensitiveDetector(self._world, self._face)
 
     def _plate(self, plate: Plate) -> Any:
         grid = self._geometry.layers[plate.layer].grid

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import geant4_pybind as g4
+import numpy as np
 
 from caloforge.errors import CaloForgeError, ConfigError
 from caloforge.geant4.data import check_elements
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from caloforge.events import Events
     from caloforge.geant4.detector import Detector
     from caloforge.geant4.scoring import Scorer
-    from caloforge.showers import Incident
 
 __all__ = ["Session"]
 
@@ -65,17 +66,22 @@ class Session:
         # a cut set in the physics list is forgotten
         commands.ApplyCommand(f"/run/setCut {RANGE_CUT} mm")
 
-    def shoot(self, incident: Incident, seed: int) -> float:
-        """Simulate one particle.
+    @property
+    def energy(self) -> float:
+        """Of the last event's particles, with their masses [MeV]."""
+        return float(self._actions.gun.energy)
+
+    def shoot(self, event: Events, seed: int) -> float:
+        """Simulate one event.
 
         Args:
-            incident: One particle; straight on, it crosses the front face at x = y = 0.
+            event: Its particles; straight on, they cross the front face at their impact points.
             seed: Of Geant4's generator; the event depends on it and on nothing that ran before.
 
         Returns:
             CPU seconds.
         """
-        self._actions.gun.aim(incident)
+        self._actions.gun.aim(event)
         g4.G4Random.setTheSeed(seed)
         started = time.process_time()
         self._manager.BeamOn(1)
@@ -86,22 +92,37 @@ class _Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc]
     def __init__(self, distance: float) -> None:
         super().__init__()
         self._gun, self._distance = g4.G4ParticleGun(1), distance
+        self._shots: list[tuple[Any, float, list[float], list[float]]] = []
+        self.energy = 0.0
 
-    def aim(self, incident: Incident) -> None:
-        code = int(incident.pdg[0])
-        particle = g4.G4ParticleTable.GetParticleTable().FindParticle(code)
-        if particle is None:
-            msg = f"This physics has no particle with the code {code}: shoot gamma, e-, e+ or pi0."
-            raise ConfigError(msg)
-        direction = g4.G4ThreeVector(*incident.direction[0])
-        self._gun.SetParticleDefinition(particle)
-        self._gun.SetParticleEnergy(float(incident.energy[0]))
-        self._gun.SetParticleMomentumDirection(direction)
-        x, y, z = (-self._distance * component / direction.z for component in incident.direction[0])
-        self._gun.SetParticlePosition(g4.G4ThreeVector(x, y, z))
+    def aim(self, event: Events) -> None:
+        kinds = [_definition(code) for code in event.particles.pdg.tolist()]
+        masses = sum(kind.GetPDGMass() for kind in kinds)
+        self.energy = float(np.sum(event.particles.energy)) + masses
+        self._shots = list(zip(kinds, event.particles.energy.tolist(), *self._lines(event), strict=True))
+
+    def _lines(self, event: Events) -> tuple[list[list[float]], list[list[float]]]:
+        """Directions and starting points."""
+        direction = event.particles.direction
+        start = -self._distance * direction / direction[:, 2:]
+        start[:, :2] += event.impact
+        return direction.tolist(), start.tolist()
 
     def GeneratePrimaries(self, event: Any) -> None:  # noqa: N802 (Geant4's name)
-        self._gun.GeneratePrimaryVertex(event)
+        for kind, energy, direction, start in self._shots:
+            self._gun.SetParticleDefinition(kind)
+            self._gun.SetParticleEnergy(energy)
+            self._gun.SetParticleMomentumDirection(g4.G4ThreeVector(*direction))
+            self._gun.SetParticlePosition(g4.G4ThreeVector(*start))
+            self._gun.GeneratePrimaryVertex(event)
+
+
+def _definition(code: int) -> Any:
+    particle = g4.G4ParticleTable.GetParticleTable().FindParticle(code)
+    if particle is None:
+        msg = f"This physics has no particle with the code {code}: shoot gamma, e-, e+ or pi0."
+        raise ConfigError(msg)
+    return particle
 
 
 class _EventAction(g4.G4UserEventAction):  # type: ignore[misc]

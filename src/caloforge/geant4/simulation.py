@@ -11,10 +11,11 @@ import numpy as np
 from caloforge import __version__
 from caloforge.beam import Beam
 from caloforge.errors import ConfigError, bad, shown
+from caloforge.events import Events
 from caloforge.geant4.clusters import POINT_CUT
 from caloforge.geant4.data import find_data, needed
 from caloforge.geant4.datasets import RELEASE
-from caloforge.geant4.stack import plates
+from caloforge.geant4.stack import half_width, plates
 from caloforge.geant4.upstream import Upstream
 from caloforge.showers import Incident, ShowerMeta
 
@@ -38,7 +39,7 @@ class Simulation:
 
     Attributes:
         geometry: The calorimeter, with slabs on every layer.
-        beam: The particles, drawn from ranges, or given one by one.
+        beam: The particles, drawn from ranges, or given one by one; or events of several.
         seed: Of incident particles and showers.
         scoring: ``steps`` records every step in the sensors and gives points on the geometry's fine
             grid; ``cells`` lets Geant4 sum in the read-out cells, which is faster and gives cells above
@@ -50,7 +51,7 @@ class Simulation:
     """
 
     geometry: Geometry
-    beam: Beam | Incident
+    beam: Beam | Incident | Events
     seed: int = 0
     scoring: Scoring = "steps"
     readout: bool = False
@@ -63,6 +64,15 @@ class Simulation:
             raise ConfigError(bad("scoring", got=shown(self.scoring), expected="'steps' or 'cells'"))
         plates(self.geometry)
         self.upstream.check_angle(self.largest_theta)
+        self._check_impact()
+
+    def _check_impact(self) -> None:
+        size = half_width(self.geometry)
+        if isinstance(self.beam, Events) and np.any(np.abs(self.beam.impact) >= size):
+            got = f"{np.abs(self.beam.impact).max():.4g} mm from the axis"
+            raise ConfigError(
+                bad("impact point", got=got, expected=f"one on the plates, below {size:.4g} mm")
+            )
 
     @property
     def hadrons(self) -> bool:
@@ -72,13 +82,21 @@ class Simulation:
     @property
     def particles(self) -> set[int]:
         """Codes of all particles that are shot."""
-        return {self.beam.pdg} if isinstance(self.beam, Beam) else set(self.beam.pdg.tolist())
+        return {self.beam.pdg} if isinstance(self.beam, Beam) else set(self._listed.pdg.tolist())
+
+    @property
+    def _listed(self) -> Incident:
+        """Particles given one by one."""
+        assert not isinstance(self.beam, Beam)
+        return self.beam.particles if isinstance(self.beam, Events) else self.beam
 
     @property
     def largest_theta(self) -> float:
         """Largest angle from the normal [rad]."""
         beam = self.beam
-        return beam.largest_theta if isinstance(beam, Beam) else float(np.max(beam.theta, initial=0.0))
+        return (
+            beam.largest_theta if isinstance(beam, Beam) else float(np.max(self._listed.theta, initial=0.0))
+        )
 
     @property
     def physics(self) -> str:
@@ -97,7 +115,7 @@ class Simulation:
     def block(self) -> int:
         """Showers a block, so that a block takes seconds."""
         beam = self.beam
-        energy = beam.mean_energy if isinstance(beam, Beam) else float(np.mean(beam.energy))
+        energy = beam.mean_energy if isinstance(beam, Beam) else float(self._listed.energy.sum() / len(beam))
         return int(np.clip(_BLOCK_ENERGY / energy, 1, 200))
 
     @property
@@ -109,10 +127,17 @@ class Simulation:
         return ShowerMeta(geometry.name, "", scale, geometry.fine_pitch, POINT_CUT / scale)
 
     def incident(self, start: int, stop: int) -> Incident:
-        """The particles of showers ``start`` to ``stop`` (exclusive)."""
+        """The particles of showers ``start`` to ``stop`` (exclusive), each event as one."""
         if isinstance(self.beam, Beam):
             return self.beam.sample(self.seed, start, stop)
-        return self.beam[start:stop]
+        part = self.beam[start:stop]
+        return part.summary() if isinstance(part, Events) else part
+
+    def events(self, start: int, stop: int) -> Events:
+        """The same showers as events; single particles meet the front face at x = y = 0."""
+        if isinstance(self.beam, Events):
+            return self.beam[start:stop]
+        return Events.of(self.incident(start, stop))
 
     def geant4_seed(self, shower: int) -> int:
         """Geant4's seed for one shower: hashed, so that two seeds share no showers; 63 bits."""
@@ -121,11 +146,10 @@ class Simulation:
 
     def request(self) -> dict[str, Any]:
         """All that determines the showers, as JSON types."""
-        beam = asdict(self.beam)
         return {
             "program": f"caloforge {__version__}, geant4-pybind {version('geant4-pybind')}",
             "geometry": self.geometry.model_dump(mode="json"),
-            "beam": {name: np.asarray(v).tolist() if v is not None else None for name, v in beam.items()},
+            "beam": _plain(asdict(self.beam)),
             "seed": self.seed,
             "scoring": self.scoring,
             "readout": self.readout,
@@ -134,3 +158,10 @@ class Simulation:
             "geant4": RELEASE,
             "geant4_data": self.data_sets,
         }
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists, at any depth."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return None if value is None else np.asarray(value).tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.zoo.shipped import load_simulator, model_folder
+from caloforge.zoo.shipped import load_simulator, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,15 +70,17 @@ class Generation:
 
     def request(self) -> dict[str, Any]:
         """Everything that determines the showers."""
-        folder = model_folder(self.model)
-        files = [(folder / name).read_bytes() for name in ("config.json", "model.safetensors")]
-        weights = hashlib.sha256(b"".join(files)).hexdigest()[:16]
         particles = self.particles
         described = {"like": str(particles.path)} if isinstance(particles, LikeFile) else asdict(particles)
         rest = ("seed", "batch_size", "readout", "offset", "sampler", "threads")
         settings = {name: _plain(getattr(self, name)) for name in rest}
         settings["device"] = device_type(self.device)
-        return {"model": self.model, "weights": weights, "particles": _plain(described), **settings}
+        return {
+            "model": self.model,
+            "weights": weights_of(self.model),
+            "particles": _plain(described),
+            **settings,
+        }
 
 
 @dataclass(frozen=True)

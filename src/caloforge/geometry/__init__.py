@@ -4,10 +4,14 @@ from caloforge.geometry.files import geometry_from_dict, geometry_from_json, geo
 from caloforge.geometry.grids import BoxGrid, PolarGrid
 from caloforge.geometry.layers import Geometry, Layer, Slab
 from caloforge.geometry.projection import (
+    Deposits,
     check_cells,
     cut_cells,
+    deposits,
+    from_sums,
     place,
     project,
+    summed,
     to_cells,
     to_dense,
     to_points,
@@ -25,6 +29,7 @@ from caloforge.geometry.xml import read_binning_xml, write_binning_xml
 __all__ = [
     "SQUARE_TURNS",
     "BoxGrid",
+    "Deposits",
     "Geometry",
     "Layer",
     "PolarGrid",
@@ -33,7 +38,9 @@ __all__ = [
     "cell_symmetries",
     "check_cells",
     "cut_cells",
+    "deposits",
     "find_rings",
+    "from_sums",
     "geometry_from_dict",
     "geometry_from_json",
     "geometry_names",
@@ -41,6 +48,7 @@ __all__ = [
     "place",
     "project",
     "read_binning_xml",
+    "summed",
     "symmetry_turns",
     "to_cells",
     "to_dense",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,31 @@ if TYPE_CHECKING:
 
     from caloforge.geometry.layers import Geometry
 
-__all__ = ["check_cells", "cut_cells", "place", "project", "to_cells", "to_dense", "to_points"]
+__all__ = [
+    "Deposits",
+    "check_cells",
+    "cut_cells",
+    "deposits",
+    "from_sums",
+    "place",
+    "project",
+    "summed",
+    "to_cells",
+    "to_dense",
+    "to_points",
+]
+
+
+class Deposits(NamedTuple):
+    """Energies in read-out cells, several in one cell perhaps.
+
+    Attributes:
+        keys: Number of the shower times the number of cells, plus the cell, ``(H,)`` int64.
+        energy: On the scale of the read-out [MeV], ``(H,)`` float32.
+    """
+
+    keys: NDArray[np.int64]
+    energy: NDArray[np.float32]
 
 
 def place(
@@ -23,23 +47,32 @@ def place(
     *,
     offset: tuple[float, float] = (0.0, 0.0),
     rotation: float = 0.0,
+    azimuth: float | None = None,
 ) -> Showers:
-    """Move a cloud: first turn it by ``rotation`` [rad] about the z axis, then shift by ``offset`` [mm].
+    """Move a cloud: first turn it about the z axis, then shift it by ``offset`` [mm].
 
     The incident azimuth turns with the cloud.
+
+    Args:
+        showers: Clouds of points.
+        offset: Of all points, in x and y [mm].
+        rotation: Angle to turn by [rad].
+        azimuth: In place of it, the azimuth in which all particles lean in the end [rad]: each shower is
+            turned by its own angle, on the fine grid of the points, before cells are made of them.
 
     Raises:
         DataError: The showers are cells, not points.
     """
     points = _points_of(showers).copy()
-    if rotation:
-        cosine, sine = np.cos(rotation), np.sin(rotation)
+    turn = np.full(len(showers), rotation) if azimuth is None else azimuth - showers.incident.phi
+    if turn.any():
+        cosine, sine = np.cos(turn)[showers.shower], np.sin(turn)[showers.shower]
         x, y = points[:, 0].copy(), points[:, 1].copy()
         points[:, 0], points[:, 1] = cosine * x - sine * y, sine * x + cosine * y
     points[:, 0] += offset[0]
     points[:, 1] += offset[1]
-    incident = replace(showers.incident, phi=showers.incident.phi + rotation)
-    on_grid = offset == (0.0, 0.0) and rotation % (np.pi / 2) == 0
+    incident = replace(showers.incident, phi=showers.incident.phi + turn)
+    on_grid = offset == (0.0, 0.0) and not (turn % (np.pi / 2)).any()
     meta = showers.meta if on_grid else replace(showers.meta, pitch=0.0)
     return replace(showers, points=points, incident=incident, meta=meta)
 
@@ -52,15 +85,30 @@ def project(showers: Showers, geometry: Geometry) -> Showers:
     Raises:
         DataError: The showers are cells already.
     """
-    points = _points_of(showers)
-    layer = geometry.layer_of(points[:, 2])
-    cells = geometry.find_cells(points[:, 0], points[:, 1], layer)
+    _points_of(showers)
+    sums, _, _ = summed(deposits(showers, geometry))
+    above = (sums.energy >= geometry.threshold) & (sums.energy > 0)
+    return from_sums(showers, geometry, Deposits(sums.keys[above], sums.energy[above]))
+
+
+def deposits(showers: Showers, geometry: Geometry) -> Deposits:
+    """What points or cells leave in the read-out cells of ``geometry``, hit after hit.
+
+    Points outside of the window are lost; no threshold is applied.
+
+    Raises:
+        GeometryError: The cells belong to another geometry.
+    """
+    cells = _found(showers, geometry) if showers.cells is None else _cells_of(showers, geometry)
     inside = np.flatnonzero(cells >= 0)
-    scale = showers.meta.sampling_fraction / geometry.sampling_fraction
+    scale = np.float32(showers.meta.sampling_fraction / geometry.sampling_fraction)
     keys = showers.shower[inside] * geometry.n_cells + cells[inside]
-    keys, energy = _sum_by_key(keys, showers.energy[inside] * np.float32(scale))
-    above = (energy >= geometry.threshold) & (energy > 0)
-    return _from_keys(showers, geometry, keys[above], energy[above])
+    return Deposits(keys, showers.energy[inside] * scale)
+
+
+def _found(showers: Showers, geometry: Geometry) -> NDArray[np.int64]:
+    points = _points_of(showers)
+    return geometry.find_cells(points[:, 0], points[:, 1], geometry.layer_of(points[:, 2]))
 
 
 def cut_cells(showers: Showers, geometry: Geometry) -> Showers:
@@ -143,20 +191,18 @@ def _points_of(showers: Showers) -> NDArray[np.float32]:
     return showers.points
 
 
-def _sum_by_key(
-    keys: NDArray[np.int64], energy: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    order = np.argsort(keys, kind="stable")
-    keys, energy = keys[order], energy[order]
+def summed(parts: Deposits) -> tuple[Deposits, NDArray[np.int64], NDArray[np.int64]]:
+    """Sums in every cell by rising keys; the order of the parts in them, and where every sum's begin."""
+    order = np.argsort(parts.keys, kind="stable")
+    keys, energy = parts.keys[order], parts.energy[order]
     first = np.flatnonzero(np.diff(keys, prepend=-1))
     sums = np.add.reduceat(energy.astype(np.float64), first) if len(first) else energy
-    return keys[first], sums.astype(np.float32)
+    return Deposits(keys[first], sums.astype(np.float32)), order, first
 
 
-def _from_keys(
-    showers: Showers, geometry: Geometry, keys: NDArray[np.int64], energy: NDArray[np.float32]
-) -> Showers:
-    counts = np.bincount(keys // geometry.n_cells, minlength=len(showers))
+def from_sums(showers: Showers, geometry: Geometry, sums: Deposits) -> Showers:
+    """Showers of the particles of ``showers`` whose hits are ``sums``, one a cell, by rising keys."""
+    counts = np.bincount(sums.keys // geometry.n_cells, minlength=len(showers))
     meta = replace(
         showers.meta,
         geometry=geometry.name,
@@ -168,8 +214,8 @@ def _from_keys(
     return Showers(
         incident=showers.incident,
         offsets=np.concatenate([[0], np.cumsum(counts)]),
-        energy=energy,
-        cells=(keys % geometry.n_cells).astype(np.int32),
+        energy=sums.energy,
+        cells=(sums.keys % geometry.n_cells).astype(np.int32),
         meta=meta,
         extras=showers.extras,
     )

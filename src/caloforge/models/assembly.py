@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from caloforge.models.showers import CellSet
+from caloforge.nn.sets import same_size
 from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "count_by_layer",
     "depth_order",
+    "own_rows",
     "recentre",
     "rescale",
     "rows_of",
@@ -65,17 +67,38 @@ def whole_counts(counts: Tensor) -> Tensor:
     """Round counts per layer ``(B, L)`` so that the totals are kept."""
     ends = counts.double().cumsum(1).round().to(torch.int64)
     ends[:, -1] = ends[:, -1].clamp_min(1)  # no shower is without a point
-    return torch.diff(ends, dim=1, prepend=ends.new_zeros(len(ends), 1))
+    return ends - torch.nn.functional.pad(ends[:, :-1], (1, 0))
 
 
-def rows_of(counts: Tensor) -> Tensor:
-    """The shower of every point, ``(M,)``."""
-    return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+def rows_of(counts: Tensor, size: int | None = None) -> Tensor:
+    """The shower of every point, ``(M,)``; ``size`` is M where it is known already."""
+    rows = torch.arange(counts.shape[0], device=counts.device)
+    if not torch.compiler.is_compiling():
+        return rows.repeat_interleave(counts, output_size=size)
+    index = rows.repeat_interleave(counts)
+    if size is not None:  # given as output_size it would become a constant of the graph
+        same_size(index.shape[0], size)
+    return index
 
 
 def tiles(n: int) -> list[slice]:
-    """Cut ``n`` points into pieces whose activations stay in the cache."""
+    """Cut ``n`` points into pieces whose activations stay in the cache; a graph has them all in one."""
+    if torch.compiler.is_compiling():
+        return [slice(None)]
     return [slice(start, start + _TILE) for start in range(0, n, _TILE)]
+
+
+def own_rows(context: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The conditions that some points need, and the number of every point's condition among these.
+
+    Args:
+        context: Conditions of all showers, ``(B, C)``.
+        index: The shower of every point, rising, ``(M,)``; M > 0.
+    """
+    if torch.compiler.is_compiling():
+        return context, index
+    first, last = int(index[0]), int(index[-1])
+    return context[first : last + 1], index - first
 
 
 def shower_tiles(counts: Tensor) -> list[tuple[int, int]]:
@@ -85,14 +108,23 @@ def shower_tiles(counts: Tensor) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def thinned(drawn: Tensor, kept: Tensor) -> Tensor:
-    """Mask ``(M,)`` that keeps ``kept`` of the ``drawn`` points of every layer, evenly in depth."""
+def thinned(drawn: Tensor, kept: Tensor, size: int | None = None) -> tuple[Tensor, Tensor]:
+    """Keep ``kept`` of the ``drawn`` points of every layer, evenly in depth; ``(B, L)`` each.
+
+    Args:
+        drawn: Points of the layers.
+        kept: How many are to stay.
+        size: Number of all points, M, where it is known already.
+
+    Returns:
+        Which points stay ``(M,)``, and the layers that these are in, shower by shower: numbers up to B L.
+    """
     n, k = drawn.flatten(), torch.minimum(kept, drawn).flatten()
-    group = rows_of(n)
-    place = torch.arange(len(group), device=n.device) - (n.cumsum(0) - n)[group]
+    group = rows_of(n, size)
+    place = torch.arange(group.shape[0], device=n.device) - (n.cumsum(0) - n)[group]
     n, k = n[group].clamp_min(1), k[group]
     mask: Tensor = (place + 1) * k // n > place * k // n
-    return mask
+    return mask, group[mask]
 
 
 def depth_order(index: Tensor, depth: Tensor) -> Tensor:
@@ -126,7 +158,7 @@ def recentre(lateral: Tensor, energy: Tensor, index: Tensor, centre: Tensor, *, 
     """
     radius = lateral.norm(dim=1)
     weight = (radius / core).clamp(max=1.0) if core else torch.ones_like(radius)
-    zeros = torch.zeros(len(centre), 4, dtype=lateral.dtype, device=lateral.device)
+    zeros = torch.zeros(centre.shape[0], 4, dtype=lateral.dtype, device=lateral.device)
     columns = torch.stack([*(lateral.T * energy), energy, energy * weight], dim=1)
     x, y, total, movable = zeros.index_add(0, index, columns).T
     missing = centre[:, :2] * total[:, None] - torch.stack([x, y], dim=1)

@@ -11,7 +11,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import torch
+
 from caloforge.errors import DataError, bad
+from caloforge.models.reach import FAR
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
@@ -19,10 +22,7 @@ if TYPE_CHECKING:
 
     from caloforge.preprocessing import Conditions
 
-__all__ = ["FAR", "Bounds"]
-
-FAR = 2.0
-"""Energies above the trained ones by this factor, or below them by it, are far outside."""
+__all__ = ["Bounds"]
 
 _ROOM = 3.0  # times the largest number of points of the training
 _MOST = 10.0  # times it, however high the energy
@@ -38,22 +38,21 @@ class Bounds:
     Attributes:
         model: Name of the model.
         energy: Incident energies [MeV], ``(B,)`` float64.
-        low: Lowest trained energy [MeV].
-        high: Highest trained energy [MeV].
+        low: Lowest trained energy [MeV], one number.
+        high: Highest trained energy [MeV], one number.
     """
 
     model: str
     energy: Tensor
-    low: float
-    high: float
+    low: Tensor
+    high: Tensor
 
     @classmethod
     def of(cls, model: str, energy: Tensor, conditions: Conditions) -> Self:
         """Bounds for particles of a model that was trained where its conditions were fitted."""
-        low, high = conditions.energy_range.tolist()
-        return cls(model, energy.double(), low, high)
+        return cls(model, energy.double(), conditions.energy_range[0], conditions.energy_range[1])
 
-    def points(self, counts: Tensor, largest: float, *, room: float = _ROOM) -> Tensor:
+    def points(self, counts: Tensor, largest: Tensor | float, *, room: float = _ROOM) -> Tensor:
         """Numbers of points, ``(B,)`` or per layer ``(B, L)``, cut where they are too many.
 
         The bound grows with the energy above the trained ones, up to ten times the largest number.
@@ -85,9 +84,10 @@ class Bounds:
         rows = values if values.dim() == 2 else values[:, None]
         total = rows.double().sum(1)
         over = ~((total >= 0) & (total <= most))  # NaN is over, too
-        if not bool(over.any()):
-            return values
-        self._tell(over, most, unit)
+        if not torch.compiler.is_compiling():  # a graph cuts in silence
+            if not bool(over.any()):
+                return values
+            self._tell(over, most, unit)
         scale = (most / total)[:, None]
         usable = (total.isfinite() & (total > 0))[:, None]
         cut = (rows.double() * scale).where(usable, 1.0 / rows.shape[1])
@@ -102,13 +102,14 @@ class Bounds:
         if concerned is over:
             _LOGGER.warning("%s: %s wanted more than %s and were cut.", self.model, showers, limit)
             return
-        fix = f"stay in the trained range, {self.low / GEV:.4g} to {self.high / GEV:.4g} GeV, or near it"
+        low, high = float(self.low) / GEV, float(self.high) / GEV
+        fix = f"stay in the trained range, {low:.4g} to {high:.4g} GeV, or near it"
         raise DataError(
             bad(self.model, got=f"{showers} that want more", expected=f"at most {limit}", fix=fix)
         )
 
 
-def is_far(energy: Tensor, low: float, high: float) -> Tensor:
+def is_far(energy: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Which energies ``(B,)`` lie far outside of the trained ones."""
     return (energy < low / FAR) | (energy > high * FAR)
 

@@ -103,6 +103,7 @@ class Turn:
         fresh: Whether every step has a new batch; otherwise it has that of the cycle's first step.
         active: Further modules that are in training mode (batch normalisation, dropout) in the turn,
             without being trained.
+        anew: Cycles after which its modules and its optimiser start anew; 0 for never.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Turn:
     section: str = field(default="", kw_only=True)
     fresh: bool = field(default=True, kw_only=True)
     active: tuple[str, ...] = field(default=(), kw_only=True)
+    anew: int = field(default=0, kw_only=True)
 
     @property
     def settings(self) -> str:

@@ -14,7 +14,7 @@ from caloforge.nn.mlp import mlp
 from caloforge.nn.pointwise import ConcatSquash, PointWiseNet
 from caloforge.nn.posterior import Posterior
 from caloforge.nn.rational_quadratic import rational_quadratic
-from caloforge.nn.sets import SetContext, segment_mean, segment_sum
+from caloforge.nn.sets import SetContext, count_rows, same_size, segment_mean, segment_sum
 from caloforge.nn.splines import MonotonicLRSTransform
 from caloforge.nn.topk import gumbel, gumbel_targets, top_k_mask
 
@@ -42,10 +42,12 @@ __all__ = [
     "SplineFlow",
     "SplineFlowConfig",
     "Windows",
+    "count_rows",
     "gumbel",
     "gumbel_targets",
     "mlp",
     "rational_quadratic",
+    "same_size",
     "segment_mean",
     "segment_sum",
     "top_k_mask",

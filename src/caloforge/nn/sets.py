@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SetContext", "segment_mean", "segment_sum"]
+__all__ = ["SetContext", "count_rows", "same_size", "segment_mean", "segment_sum"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,17 @@ class SetContext:
     def spread(self, values: Tensor) -> Tensor:
         """Rows per set to rows per element."""
         return values if self.index is None else values.index_select(0, self.index)
+
+
+def same_size(first: Any, second: Any) -> None:
+    """Tell whoever traces a graph that two numbers of rows are one: numbers that only data decide on."""
+    if torch.compiler.is_compiling():
+        torch._check(first == second)  # type: ignore[no-untyped-call]
+
+
+def count_rows(index: Tensor, size: int) -> Tensor:
+    """Elements of every set, ``(size,)``, of their sets ``(M,)``: int64."""
+    return index.new_zeros(size).index_add(0, index, torch.ones_like(index))
 
 
 def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:

@@ -79,8 +79,11 @@ class Conditions(Fitted):
 
     def _kinds(self, pdg: Tensor) -> Tensor:
         is_kind = pdg[:, None] == self.codes
-        unknown = pdg[~is_kind.any(dim=1)]
+        if not torch.compiler.is_compiling():
+            self._refuse(pdg[~is_kind.any(dim=1)])
+        return is_kind
+
+    def _refuse(self, unknown: Tensor) -> None:
         if len(unknown):
             got = ", ".join(particle_name(code) for code in sorted(set(unknown.tolist()))[:5])
             raise DataError(bad("particles", got=got, expected=f"one of {', '.join(self.config.particles)}"))
-        return is_kind

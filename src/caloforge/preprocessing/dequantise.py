@@ -84,7 +84,7 @@ class CDFDequantiser(Fitted):
         return torch.stack(columns, dim=1)
 
     def _kinds(self, values: Tensor, table: Tensor | None) -> Tensor:
-        return values.new_zeros(len(values), dtype=torch.int64) if table is None else table
+        return values.new_zeros(values.shape[0], dtype=torch.int64) if table is None else table
 
     def _spread(self, column: int, kinds: Tensor, values: Tensor, uniform: Tensor) -> Tensor:
         low, high = (self.below[column][kinds, values + k] for k in (0, 1))

@@ -64,7 +64,7 @@ class QuantileTransform(Fitted):
 
 
 def _interpolate(x: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-    inside = x.double().clamp(float(start[0]), float(start[-1]))
+    inside = x.double().clamp(start[0], start[-1])
     upper = torch.searchsorted(start, inside.contiguous()).clamp(1, len(start) - 1)
     share = (inside - start[upper - 1]) / (start[upper] - start[upper - 1])
     return torch.lerp(goal[upper - 1], goal[upper], share).to(torch.float32)

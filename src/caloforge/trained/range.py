@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import DataError, bad
-from caloforge.models.bounds import FAR
+from caloforge.models.reach import FAR
 from caloforge.particles import particle_name
 from caloforge.showers import Incident
 from caloforge.units import DEGREE, GEV

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from caloforge.training.average import Average, assign, tensors_of
 from caloforge.training.modes import Modes
+from caloforge.training.renewal import start_anew
 from caloforge.training.sections import make_sections
 from caloforge.training.terms import Terms
 from caloforge.training.validation import Validation
@@ -114,6 +115,7 @@ class Loop:
         return range(self._step * self._draws, self._config.steps * self._draws)
 
     def _run_cycle(self, fresh: Iterator[Batch]) -> None:
+        self._renew()
         moved = False
         batches: dict[int, Batch] = {}
         for place, (turn, draw) in enumerate(self._plan):
@@ -124,6 +126,14 @@ class Loop:
         if moved:
             self._average.update(self._step)
         self._step += 1
+
+    def _renew(self) -> None:
+        """Let what starts anew every so many cycles do so: weights and optimisers, not learning rates."""
+        for turn in self._stage.turns:
+            if turn.anew and self._step and self._step % turn.anew == 0:
+                seed = self._batches.draws.numpy(f"{self._stage.name} {turn.name} anew", self._step)
+                start_anew(self._model, self._stage.trained_by(turn), int(seed.integers(2**63)))
+                self._sections[turn.settings].forget()
 
     def _run_turn(self, turn: Turn, batch: Batch, number: int) -> bool:
         """One step of an optimiser; whether it moved its parameters."""

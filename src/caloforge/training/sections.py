@@ -71,6 +71,10 @@ class Section:
             raise TrainingError(msg)
         return False
 
+    def forget(self) -> None:
+        """Drop what the optimiser remembers of earlier gradients."""
+        self.optimiser.state.clear()
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
         return {"optimiser": self.optimiser.state_dict(), "skipped": self.skipped}

@@ -1,7 +1,14 @@
 """Trained models and a Geant4 reference that come with the package."""
 
 from caloforge.zoo.cards import ModelCard, card_of, read_card
-from caloforge.zoo.shipped import load_simulator, model_folder, recorded_time, reference_path, shipped_models
+from caloforge.zoo.shipped import (
+    load_simulator,
+    model_folder,
+    recorded_time,
+    reference_path,
+    shipped_models,
+    weights_of,
+)
 
 __all__ = [
     "ModelCard",
@@ -12,4 +19,5 @@ __all__ = [
     "recorded_time",
     "reference_path",
     "shipped_models",
+    "weights_of",
 ]

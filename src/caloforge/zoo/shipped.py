@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,14 @@ from caloforge.trained.card import CARD, read_card
 if TYPE_CHECKING:
     from caloforge.simulator import Simulator
 
-__all__ = ["load_simulator", "model_folder", "recorded_time", "reference_path", "shipped_models"]
+__all__ = [
+    "load_simulator",
+    "model_folder",
+    "recorded_time",
+    "reference_path",
+    "shipped_models",
+    "weights_of",
+]
 
 _HOME = Path(str(resources.files("caloforge.zoo")))
 
@@ -41,6 +49,17 @@ def model_folder(name_or_folder: str | Path) -> Path:
     known = f"{hint}, or give the folder of a saved model or of a finished run"
     msg = f"There is no model {clipped(text, 60)!r}: {known}."
     raise ConfigError(msg)
+
+
+def weights_of(name_or_folder: str | Path) -> str:
+    """Hash of a model's configuration and weights: which model it is, wherever it lies.
+
+    Raises:
+        ConfigError: As of ``model_folder``.
+    """
+    folder = model_folder(name_or_folder)
+    files = [(folder / name).read_bytes() for name in ("config.json", "model.safetensors")]
+    return hashlib.sha256(b"".join(files)).hexdigest()[:16]
 
 
 def recorded_time(name: str) -> float | None:

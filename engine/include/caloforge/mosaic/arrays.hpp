@@ -31,6 +31,8 @@ constexpr std::int32_t CONSTANTS = 512;  ///< codes of 0, 1, ... that contexts c
 constexpr std::int32_t CONSTANT = 16;    ///< the code of 1 among them
 constexpr int TREND_SHIFT = 12;          ///< bits behind the point of the trends' weights
 constexpr std::int32_t EXPONENTS = 4096; ///< of `Tables::exponential`, to both sides of 1
+constexpr std::int64_t MOST_PULL = 2048; ///< sum of the pulls on a pattern, to both sides
+constexpr std::size_t MOST_CHILDREN = 16; ///< of a pattern
 constexpr float LEAST = 1e-4f;           ///< energy above threshold [MeV] that a hit of a root node has at least
 
 /// Nodes (sets of cells) and the steps that share their hits and energies out; `T` steps.
@@ -78,19 +80,28 @@ struct Tables {
     Span<std::uint16_t> pattern;       ///< (D,) which children are hit
     Span<std::int32_t> share_start;    ///< (D,)
     Span<float> share;                 ///< (H,) of the energy above threshold, of the hit children on end
+    Span<std::int32_t> pull_start;     ///< (K + 1,)
+    Span<std::int16_t> pull_place;     ///< place in the context of a cell that pulls
+    Span<std::uint8_t> pull_child;     ///< the child of a pattern that it touches
+    Span<std::int16_t> pull;           ///< by how much, if it is hit
     Span<float> sine;                  ///< share of the first child by split variable of the hits
     Span<float> exponential;           ///< (2 EXPONENTS,) ratio of mean energies by split variable
 
     std::size_t tables() const { return roots.size / BUCKETS; }
 };
 
-/// Real showers' hits and energies of the root nodes; `D` showers, `R` root nodes, `S` symmetries.
+/// Real showers' hits and energies of the root nodes; `D` showers, `C` conditions, `R` root nodes, `S` symmetries.
 struct Roots {
-    Span<float> energy;         ///< (D,) incident [MeV], rising
-    Span<std::int32_t> hits;    ///< (D, R)
-    Span<float> excess;         ///< (D, R) energies above threshold [MeV]
-    Span<std::int32_t> turn;    ///< (S, R) permutations of the root nodes
-    std::int32_t nearest = 0;   ///< how many real showers one is drawn from
+    Span<float> energy;               ///< (D,) incident [MeV], rising
+    Span<std::int16_t> codes;         ///< (D, C) of the conditions, the energy's first
+    Span<std::int32_t> hits;          ///< (D, R)
+    Span<float> excess;               ///< (D, R) energies above threshold [MeV]
+    Span<std::int32_t> turn;          ///< (S, R) permutations of the root nodes
+    Span<std::int32_t> hit_power;     ///< (R,) of the incident energy that hits go with, times the power unit
+    Span<std::int32_t> energy_power;  ///< (R,) the same of the energies, but for the first power
+    Span<std::int32_t> scale;         ///< (C,) what a code counts in distances between particles
+    std::int32_t window = 0;          ///< real showers up to this distance are drawn from
+    std::int32_t nearest = 0;         ///< so many are enough; where there are fewer the window grows
 };
 
 }  // namespace caloforge::mosaic

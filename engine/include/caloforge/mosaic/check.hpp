@@ -153,11 +153,24 @@ inline void check(const Program& p) {
     Forest forest(p);
 }
 
+/// The codes of the real showers' particles are there, and energies count and rise.
+inline void check_particles(const Roots& r, const Program& p) {
+    const std::size_t conditions = std::size_t(p.conditions);
+    detail::require(conditions >= 1 && conditions <= 64, "there are ", conditions, " conditions");
+    detail::require_size(r.codes, r.energy.size * conditions, "codes");
+    detail::require_size(r.scale, conditions, "scale");
+    detail::require_range(r.scale, 0, 1 << 12, "scale");
+    detail::require(r.scale[0] >= 1, "scale leaves out the energy");
+    for (std::size_t d = 1; d < r.energy.size; ++d)
+        detail::require(r.codes[d * conditions] >= r.codes[(d - 1) * conditions], "codes of the energy do not rise");
+}
+
 /// @throws Error an array's size or an index of the real showers is wrong.
 inline void check(const Roots& r, const Program& p) {
     const std::size_t showers = r.energy.size, nodes = p.root.size;
     detail::require(showers > 0, "there are no real showers to start from");
     detail::require(r.nearest >= 1, "nearest is ", r.nearest);
+    detail::require(r.window >= 0 && r.window <= (1 << 20), "window is ", r.window);
     detail::require_size(r.hits, showers * nodes, "hits");
     detail::require_size(r.excess, showers * nodes, "excess");
     detail::require(nodes > 0 && r.turn.size > 0 && r.turn.size % nodes == 0, "turn has no whole symmetries");
@@ -165,6 +178,11 @@ inline void check(const Roots& r, const Program& p) {
     detail::require_range(r.hits, 0, 1 << 28, "hits");
     detail::require_finite(r.excess, 0, "excess");
     detail::require_finite(r.energy, 0, "energy");
+    detail::require_size(r.hit_power, nodes, "hit_power");
+    detail::require_size(r.energy_power, nodes, "energy_power");
+    detail::require_range(r.hit_power, -(1 << 20), 1 << 20, "hit_power");
+    detail::require_range(r.energy_power, -(1 << 20), 1 << 20, "energy_power");
+    check_particles(r, p);
     detail::require(r.energy[0] > 0 && std::is_sorted(r.energy.begin(), r.energy.end()), "energy does not rise");
 }
 

@@ -2,7 +2,7 @@
 //
 // All numbers are little-endian. A file is
 //     8 bytes   "CFMOSAIC"
-//     uint32    version, 1
+//     uint32    version, 2
 //     uint32    how many arrays there are
 // then 64 bytes for every array
 //     32 bytes  its name in ASCII, filled up with zeros: that of a field of Program, Tables or Roots after "program.",
@@ -33,7 +33,7 @@ public:
         if (*reinterpret_cast<const unsigned char*>(&one) != 1) throw Error("This machine is not little-endian.");
         read();
         if (size_ < 16 || std::memcmp(bytes(), "CFMOSAIC", 8) != 0) fail("is not a model of mosaic");
-        if (number<std::uint32_t>(8) != 1) fail("has version " + std::to_string(number<std::uint32_t>(8)) + ", not 1");
+        if (number<std::uint32_t>(8) != 2) fail("has version " + std::to_string(number<std::uint32_t>(8)) + ", not 2");
         arrays_ = number<std::uint32_t>(12);
         if (arrays_ > (size_ - 16) / ENTRY) fail("is cut off");
     }
@@ -60,14 +60,18 @@ public:
         get("tables.split_hits", t.split_hits), get("tables.split_angle", t.split_angle);
         get("tables.split_ratio", t.split_ratio), get("tables.pattern", t.pattern);
         get("tables.share_start", t.share_start), get("tables.share", t.share);
+        get("tables.pull_start", t.pull_start), get("tables.pull_place", t.pull_place);
+        get("tables.pull_child", t.pull_child), get("tables.pull", t.pull);
         get("tables.sine", t.sine), get("tables.exponential", t.exponential);
         return t;
     }
 
     Roots roots() const {
         Roots r;
-        get("roots.energy", r.energy), get("roots.hits", r.hits), get("roots.excess", r.excess);
-        get("roots.turn", r.turn);
+        get("roots.energy", r.energy), get("roots.codes", r.codes), get("roots.hits", r.hits);
+        get("roots.excess", r.excess), get("roots.turn", r.turn), get("roots.scale", r.scale);
+        get("roots.hit_power", r.hit_power), get("roots.energy_power", r.energy_power);
+        r.window = scalar<std::int32_t>("roots.window");
         r.nearest = scalar<std::int32_t>("roots.nearest");
         return r;
     }

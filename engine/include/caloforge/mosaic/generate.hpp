@@ -188,9 +188,54 @@ private:
     /// One of the donors of a leaf.
     void choose(Item& item, const Branch leaf) const {
         if (!leaf.count()) missing(item);
-        const std::uint32_t which = below(word_of(key_[item.lane], std::uint64_t(item.move->step)), leaf.count());
-        item.donor = model_.forest.donors.data() + std::uint32_t(leaf.next) + std::size_t(which) * leaf.words();
+        const std::uint64_t word = word_of(key_[item.lane], std::uint64_t(item.move->step));
+        item.donor = model_.forest.donors.data() + std::uint32_t(leaf.next);
+        std::array<std::int32_t, MOST_CHILDREN> score{};
+        const bool pulled = item.move->kind == PATTERN && pull(item, score);
+        const std::uint32_t which = pulled ? pulled_donor(item, leaf, score, word) : below(word, leaf.count());
+        item.donor += std::size_t(which) * leaf.words();
         prefetch(item.donor);
+    }
+
+    /// By how much hits beside a block pull at its cells; whether any does.
+    bool pull(const Item& item, std::array<std::int32_t, MOST_CHILDREN>& score) const {
+        bool any = false;
+        const Puller* end = model_.pullers.data() + model_.puller_start[std::size_t(item.table) + 1];
+        for (const Puller* p = model_.pullers.data() + model_.puller_start[std::size_t(item.table)]; p != end; ++p) {
+            if (codes_[std::size_t(item.context[p->place]) * LANES + std::size_t(item.lane)] <= 0) continue;
+            any = true;
+            for (std::int32_t i = (p - 1)->last; i < p->last; ++i)
+                score[std::size_t(model_.pulls[std::size_t(i)].child)] += model_.pulls[std::size_t(i)].amount;
+        }
+        return any && std::any_of(score.begin(), score.end(), [](std::int32_t s) { return s != 0; });
+    }
+
+    /// How frequent a pattern is, times 256: it goes with exp of the pulls on its hits.
+    std::uint32_t weight(std::uint32_t bits, const std::array<std::int32_t, MOST_CHILDREN>& score) const {
+        std::int64_t z = 0;
+        for (; bits; bits &= bits - 1) z += score[std::size_t(lowest_bit(bits))];
+        z = std::min(std::max(z, -MOST_PULL), MOST_PULL);
+        return std::uint32_t(256.f * model_.exponential[std::size_t(z + EXPONENTS)]);
+    }
+
+    /// A donor of a leaf, by weight.
+    std::uint32_t pulled_donor(const Item& item, const Branch leaf,
+                               const std::array<std::int32_t, MOST_CHILDREN>& score, std::uint64_t word) const {
+        constexpr std::uint32_t KEPT = 32;
+        std::array<std::uint32_t, KEPT> kept;
+        std::uint32_t total = 0, which = 0;
+        const auto weigh = [&](std::uint32_t i) { return weight(item.donor[std::size_t(i) * leaf.words()], score); };
+        for (std::uint32_t i = 0; i < leaf.count(); ++i) {
+            const std::uint32_t own = weigh(i);
+            if (i < KEPT) kept[i] = own;
+            total += own;
+        }
+        std::uint32_t left = below(word, total);
+        for (;; ++which) {
+            const std::uint32_t own = which < KEPT ? kept[which] : weigh(which);
+            if (left < own) return which;
+            left -= own;
+        }
     }
 
     [[noreturn]] static void missing(const Item& item) {

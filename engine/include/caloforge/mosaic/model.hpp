@@ -26,6 +26,17 @@ struct Trend {
     std::int64_t hit_weight;  ///< of the energies, on the codes of the hits that were drawn
 };
 
+/// By how much a hit makes patterns more frequent that hit a cell beside it.
+struct Pull {
+    std::int32_t child, amount;
+};
+
+/// A cell that pulls.
+struct Puller {
+    std::int32_t place;  ///< of the context
+    std::int32_t last;   ///< the pull after its last one; its first is the last of the puller before
+};
+
 /// An immutable model; copies of all that it was made from.
 class Model {
 public:
@@ -47,9 +58,14 @@ public:
     Forestry forest;
     std::vector<Trend> trends;       ///< of every table
     std::vector<std::int16_t> weights;
+    std::vector<std::int32_t> puller_start;  ///< of every table, and the end
+    std::vector<Puller> pullers;             ///< the first one is none
+    std::vector<Pull> pulls;
     std::vector<float> sine, exponential;
     std::vector<float> start_energy, start_excess;
-    std::vector<std::int32_t> start_hits, turn;
+    std::vector<std::int16_t> start_codes;
+    std::vector<std::int32_t> start_hits, turn, hit_power, energy_power, scale;
+    std::int64_t window;
     std::uint32_t nearest, turns;
 
 private:
@@ -66,6 +82,11 @@ private:
         detail::require_parts(t.weights_start, tables, t.weights.size, "weights_start");
         detail::require_size(t.bias, 2 * tables, "bias");
         detail::require_size(t.hit_weight, tables, "hit_weight");
+        detail::require_parts(t.pull_start, tables, t.pull.size, "pull_start");
+        detail::require_size(t.pull_place, t.pull.size, "pull_place");
+        detail::require_size(t.pull_child, t.pull.size, "pull_child");
+        detail::require_range(t.pull_child, 0, std::int64_t(MOST_CHILDREN), "pull_child");
+        detail::require_range(t.pull_place, 0, 1 << 15, "pull_place");
         detail::require_size(t.exponential, 2 * EXPONENTS, "exponential");
         detail::require(t.sine.size > 0, "sine is empty");
         detail::require_finite(t.sine, 0, "sine");
@@ -81,6 +102,9 @@ private:
     /// A step's table is there, and the trends of splits are as long as the context.
     static void check_table(const Program& p, const Tables& t, std::size_t step, std::int32_t table) {
         detail::require(table >= 0 && std::size_t(table) < t.tables(), "step ", step, " has a table that is not there");
+        for (std::int32_t i = t.pull_start[table]; i < t.pull_start[table + 1]; ++i)
+            detail::require(t.pull_place[i] < p.context_start[step + 1] - p.context_start[step],
+                            "step ", step, " has pulls from beyond its context");
         if (p.kind[step] != SPLIT) return;
         const std::int64_t weights = t.weights_start[table + 1] - t.weights_start[table];
         detail::require(weights == 2 * std::int64_t(p.context_start[step + 1] - p.context_start[step]),
@@ -89,12 +113,28 @@ private:
 
     void copy(const Tables& t) {
         sine = copied(t.sine), exponential = copied(t.exponential);
+        copy_pulls(t);
         for (std::size_t k = 0; k < t.tables(); ++k) {
             const std::int32_t length = (t.weights_start[k + 1] - t.weights_start[k]) / 2;
             const std::int32_t* weight = t.weights.data + t.weights_start[k];
             const std::size_t hits = pack(weight, length, k), energies = pack(weight + length, length, k);
             trends.push_back({{hits, energies}, {t.bias[2 * k], t.bias[2 * k + 1]}, t.hit_weight[k]});
         }
+    }
+
+    /// Pulls that follow each other from one place belong to one puller.
+    void copy_pulls(const Tables& t) {
+        pullers.push_back({0, 0});
+        for (std::size_t k = 0; k < t.tables(); ++k) {
+            puller_start.push_back(std::int32_t(pullers.size()));
+            for (std::int32_t i = t.pull_start[k]; i < t.pull_start[k + 1]; ++i) {
+                pulls.push_back({t.pull_child[i], t.pull[i]});
+                const bool other = i == t.pull_start[k] || t.pull_place[i] != t.pull_place[i - 1];
+                if (other) pullers.push_back({t.pull_place[i], 0});
+                pullers.back().last = i + 1;
+            }
+        }
+        puller_start.push_back(std::int32_t(pullers.size()));
     }
 
     /// Appends the parts of a trend's weights and tells where.
@@ -114,7 +154,9 @@ private:
 
     void copy(const Roots& r) {
         start_energy = copied(r.energy), start_hits = copied(r.hits), start_excess = copied(r.excess);
-        turn = copied(r.turn);
+        start_codes = copied(r.codes), turn = copied(r.turn), scale = copied(r.scale);
+        hit_power = copied(r.hit_power), energy_power = copied(r.energy_power);
+        window = std::int64_t(r.window) * r.window;
         turns = std::uint32_t(turn.size() / layout.root.size());
         nearest = std::uint32_t(std::min(std::size_t(r.nearest), r.energy.size));
         for (std::size_t t = 0; t < layout.moves.size(); ++t)

@@ -106,6 +106,7 @@ private:
 
     void shares(std::size_t v) const {
         const Tables& t = tables_;
+        detail::require(t.count[v] < (1 << 18), "the leaf ", v, " has too many patterns");
         for (std::int64_t z = t.start[v]; z < std::int64_t(t.start[v]) + t.count[v]; ++z) {
             std::int64_t hits = 0;
             for (std::uint16_t left = t.pattern[z]; left; left &= std::uint16_t(left - 1)) ++hits;

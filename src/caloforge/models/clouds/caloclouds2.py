@@ -86,7 +86,7 @@ class CaloClouds2(PointCloudModel):
 
     def _features(self, condition: Tensor, summary: Summary, counts: Tensor, noise: Noise) -> Tensor:
         z = noise.normal("points", counts, 4)
-        return self._sample_points(z, self._wanted_context(condition, summary), rows_of(counts))
+        return self._sample_points(z, self._wanted_context(condition, summary), rows_of(counts, z.shape[0]))
 
     def _sample_points(self, noise: Tensor, context: Tensor, index: Tensor) -> Tensor:
         return self.points.sample(noise, context, index, self.config.sampler)

@@ -148,7 +148,7 @@ class PointCloudModel(GenerativeModel):
     def _bounded(self, summary: Summary, energy: Tensor) -> Summary:
         """What a shower may have at most, see ``Bounds``."""
         bounds = Bounds.of(self.name, energy, self.conditions)
-        largest = max(self.config.largest_count, float(self.calibration.largest.sum()))
+        largest = self.calibration.largest.sum().clamp_min(self.config.largest_count)
         energies = bounds.visible(summary.energies, sampling_fraction=self.geometry.sampling_fraction)
         return replace(summary, counts=bounds.points(summary.counts, largest), energies=energies)
 
@@ -222,10 +222,10 @@ class PointCloudModel(GenerativeModel):
         drawn = draft.counts
         counts = torch.minimum(whole_counts(self.calibration(draft.summary.counts)), drawn)
         points = self.transform.inverse(draft.features)
-        points = points[depth_order(rows_of(drawn.sum(1)), points[:, 2])][thinned(drawn, counts)]
-        index = rows_of(counts.sum(1))
-        layer = torch.arange(counts.shape[1], device=counts.device).repeat(len(counts))
-        layer = layer.repeat_interleave(counts.flatten())
+        size = points.shape[0]
+        kept, group = thinned(drawn, counts, size)
+        points = points[depth_order(rows_of(drawn.sum(1), size), points[:, 2])][kept]
+        index, layer = group // drawn.shape[1], group % drawn.shape[1]
         lateral, energy = self._corrected(PointRows(points, index, layer, counts), draft.summary)
         lateral = lateral + self.transform.axis(layer, slope[index])
         columns = (lateral, layer[:, None].to(lateral.dtype), energy[:, None])

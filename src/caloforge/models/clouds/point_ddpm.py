@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_shares
-from caloforge.models.assembly import rows_of, tiles
+from caloforge.models.assembly import own_rows, rows_of, tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
 from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
@@ -81,7 +81,7 @@ class PointDDPM(nn.Module):
             condition: ``(B, conditions)``.
             index: The shower of every point of a flat array, ``(M,)``; None where there is only one.
         """
-        context = torch.cat([self._time(step.expand(len(condition))), condition], dim=-1)
+        context = torch.cat([self._time(step.expand(condition.shape[0])), condition], dim=-1)
         estimate: Tensor = self.net(x, context[:, None] if x.dim() == 3 else context, index)
         return estimate
 
@@ -108,23 +108,22 @@ class PointDDPM(nn.Module):
             counts: Points per shower, ``(B,)``.
             sampler: How much noise a step adds.
         """
-        index = rows_of(counts)
 
         def draw(step: int) -> Tensor:
             return noise.normal(f"points {step}", counts, _FEATURES)
 
-        predict = partial(self._predict_all, condition=condition, index=index)
         start = draw(len(self.betas))
+        predict = partial(self._predict_all, condition=condition, index=rows_of(counts, start.shape[0]))
         return ancestral(predict, start, self.betas, draw, flexibility=sampler.flexibility)
 
     def _predict_all(self, x: Tensor, step: int, *, condition: Tensor, index: Tensor) -> Tensor:
-        parts = [self._predict_tile(x[rows], step, condition, index[rows]) for rows in tiles(len(x))]
+        parts = [self._predict_tile(x[rows], step, condition, index[rows]) for rows in tiles(x.shape[0])]
         return torch.cat(parts) if parts else x
 
     def _predict_tile(self, x: Tensor, step: int, condition: Tensor, index: Tensor) -> Tensor:
-        first, last = int(index[0]), int(index[-1])
+        condition, index = own_rows(condition, index)
         level = torch.tensor(step, device=x.device)
-        return self.predict(x, level, condition[first : last + 1], index - first if last > first else None)
+        return self.predict(x, level, condition, index if condition.shape[0] > 1 else None)
 
     def _time(self, step: Tensor) -> Tensor:
         if self.embed is None:

@@ -16,7 +16,7 @@ from caloforge.diffusion import (
     karras_sigmas,
     log_normal_sigmas,
 )
-from caloforge.models.assembly import tiles
+from caloforge.models.assembly import own_rows, tiles
 from caloforge.models.base import ModelConfig
 from caloforge.nn import FourierFeatures, PointWiseNet
 from caloforge.records import Width, Widths  # noqa: TC001 (pydantic reads the annotations)
@@ -95,7 +95,7 @@ class PointDiffusion(nn.Module):
             index: The shower of every point, ``(M,)``.
             sigma_min: Given: use the consistency model's scalings, the identity at this level.
         """
-        sigma = sigma.expand(len(condition))
+        sigma = sigma.expand(condition.shape[0])
         data = self.config.sigma_data
         if sigma_min is None:
             scale = edm_scalings(sigma, data)
@@ -107,7 +107,7 @@ class PointDiffusion(nn.Module):
             context = context[:, None]
         else:  # one level for all showers of a flat call: the scalings are scalars
             skip, out, inp = scale.skip[0], scale.out[0], scale.inp[0]
-            index = index if len(condition) > 1 else None
+            index = index if condition.shape[0] > 1 else None
         estimate: Tensor = skip * x + out * self.net(inp * x, context, index)
         return estimate
 
@@ -147,15 +147,14 @@ class PointDiffusion(nn.Module):
         """
         parts = [
             self._sample_tile(noise[rows], condition, index[rows], sampler, consistency=consistency)
-            for rows in tiles(len(noise))
+            for rows in tiles(noise.shape[0])
         ]
         return torch.cat(parts) if parts else noise
 
     def _sample_tile(
         self, noise: Tensor, condition: Tensor, index: Tensor, sampler: SamplerConfig, *, consistency: bool
     ) -> Tensor:
-        first, last = int(index[0]), int(index[-1])
-        condition, index = condition[first : last + 1], index - first
+        condition, index = own_rows(condition, index)
         x = noise * sampler.sigma_max
         if consistency:
             level = x.new_tensor(sampler.sigma_max)

@@ -37,7 +37,7 @@ from caloforge.models.gan.generator import Generator
 from caloforge.models.gan.images import Images, mirrored, polar_angle
 from caloforge.models.gan.ring_totals import RingTotals
 from caloforge.models.gan.sums import Sums
-from caloforge.models.gan.validation import distances, diversity
+from caloforge.models.image_distances import distances, diversity
 from caloforge.models.noise import StreamNoise
 from caloforge.models.stages import Stage, Turn
 from caloforge.preprocessing import Conditions

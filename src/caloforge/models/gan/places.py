@@ -53,7 +53,7 @@ class Places(nn.Module):
         """Channels ``(B, 4, x, y, depth)`` for polar angles ``(B,)`` [rad]."""
         depth = self.z + 0.5 * self._depth
         lean = polar.cos() / polar.sin()
-        shape = (len(polar), len(self.x), len(self.y), len(self.z))
+        shape = (polar.shape[0], len(self.x), len(self.y), len(self.z))
         x = self.x[:, None, None].expand(shape)
         y = (self.y[None, :, None] - (lean[:, None] * depth)[:, None, None, :]).expand(shape)
         near = torch.log1p(torch.hypot(x, y) / _NEAR)

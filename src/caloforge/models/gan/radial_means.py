@@ -91,7 +91,9 @@ class RadialMeans(nn.Module):
     def forward(self, offsets: tuple[Tensor, Tensor], energy: Tensor) -> Tensor:
         """Mean and width of a hit's logarithm, quantile of how often it is hit, ``(B, 3, L, x y)``."""
         place = self._place(offsets, energy)
-        return torch.stack([values.expand(len(place), -1, -1).gather(2, place) for values in self.table], 1)
+        return torch.stack(
+            [values.expand(place.shape[0], -1, -1).gather(2, place) for values in self.table], 1
+        )
 
     def _place(self, offsets: tuple[Tensor, Tensor], energy: Tensor) -> Tensor:
         x, y = (offset.abs() / self._pitch for offset in offsets)

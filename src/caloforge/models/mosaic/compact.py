@@ -31,6 +31,7 @@ __all__ = ["arrays_of", "fit_of"]
 
 Arrays = dict[str, "NDArray[Any]"]
 
+_PULLS = ("pull_start", "pull_place", "pull_child", "pull")
 _MEAN_UNIT = 256  # codes of a root node's mean energy for a factor of two
 _LOWEST_MEAN = 2.0**-20  # MeV
 
@@ -81,6 +82,7 @@ def _write_trees(tables: Tables, layout: Layout, trees: NDArray[np.int32]) -> Ar
         "weights": tables.weights,
         "bias": tables.bias,
         "hit_weight": tables.hit_weight,
+        **{name: getattr(tables, name) for name in _PULLS},
     }
 
 
@@ -105,11 +107,13 @@ def _read_tables(arrays: Mapping[str, NDArray[Any]]) -> Tables:
         weights=arrays["weights"],
         bias=arrays["bias"],
         hit_weight=arrays["hit_weight"],
+        **{name: arrays[name] for name in _PULLS},
         **read_donors(arrays, np.repeat(np.arange(len(size)), size)[~inner], trees),
         sine=squared_sines(),
         exponential=exponentials(),
     )
     _check_trends(tables)
+    _check_pulls(tables)
     return tables
 
 
@@ -137,15 +141,30 @@ def _check_trends(tables: Tables) -> None:
     _require(tables.bias.shape == (count, 2) and tables.hit_weight.shape == (count,), "trends")
 
 
+def _check_pulls(tables: Tables) -> None:
+    """Pulls are those of as many tables.
+
+    Raises:
+        ValueError: They are not.
+    """
+    start, count = tables.pull_start.astype(np.int64), len(tables.pull)
+    _require(start.shape == (len(tables.roots) + 1,) and start[0] == 0 and start[-1] == count, "pulls")
+    _require(bool((np.diff(start) >= 0).all()), "pulls")
+    _require(len(tables.pull_place) == count and len(tables.pull_child) == count, "pulls")
+
+
 def _write_roots(roots: Roots) -> Arrays:
     mean = roots.excess / np.maximum(roots.hits, 1)
     code = np.round(_MEAN_UNIT * np.log2(np.maximum(mean, _LOWEST_MEAN)))
     return {
         "root_energy": roots.energy,
+        "root_codes": roots.codes.T,
         "root_hits": roots.hits.T.astype(np.uint16 if roots.hits.max(initial=0) < 2**16 else np.int32),
         "root_mean": np.where(roots.hits > 0, code, 0).T.astype(np.int16),
         "root_turn": roots.turn.astype(np.int16),
-        "root_nearest": np.array([roots.nearest], np.int32),
+        "root_powers": np.stack([roots.hit_power, roots.energy_power]),
+        "root_scale": roots.scale,
+        "root_near": np.array([roots.window, roots.nearest], np.int32),
     }
 
 
@@ -153,12 +172,25 @@ def _read_roots(arrays: Mapping[str, NDArray[Any]]) -> Roots:
     hits = np.ascontiguousarray(arrays["root_hits"].T, np.int32)
     turn = arrays["root_turn"].astype(np.int32)
     mean = np.exp2(np.ascontiguousarray(arrays["root_mean"].T) / _MEAN_UNIT).astype(np.float32)
-    energy, nearest = arrays["root_energy"], int(arrays["root_nearest"][0])
+    energy, codes = arrays["root_energy"], np.ascontiguousarray(arrays["root_codes"].T)
+    powers, scale, near = arrays["root_powers"], arrays["root_scale"], arrays["root_near"]
     _require(hits.shape == mean.shape and hits.shape[0] == len(energy) > 0, "roots")
-    _require(bool((np.diff(energy) >= 0).all()) and nearest >= 1, "roots")
+    _require(bool((np.diff(energy) >= 0).all()) and near.shape == (2,) and near[1] >= 1, "roots")
+    _require(codes.shape == (len(energy), len(scale)) and powers.shape == (2, hits.shape[1]), "roots")
     _require(turn.ndim == 2 and turn.shape[1] == hits.shape[1], "symmetries")
     _require(bool((np.sort(turn, axis=1) == np.arange(turn.shape[1])).all()), "symmetries")
-    return Roots(energy, hits, hits.astype(np.float32) * mean, turn, nearest)
+    return Roots(
+        energy=energy,
+        codes=codes,
+        hits=hits,
+        excess=hits.astype(np.float32) * mean,
+        turn=turn,
+        hit_power=np.ascontiguousarray(powers[0]),
+        energy_power=np.ascontiguousarray(powers[1]),
+        scale=scale,
+        window=int(near[0]),
+        nearest=int(near[1]),
+    )
 
 
 def _require(condition: bool, what: str) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.models.mosaic.tables import BUCKETS, TREND_SHIFT
+from caloforge.models.mosaic.program import PATTERN
+from caloforge.models.mosaic.tables import BUCKETS, MOST_CHILDREN, MOST_PULL, TREND_SHIFT
 from caloforge.models.mosaic.words import below, words
 
 if TYPE_CHECKING:
@@ -32,7 +33,46 @@ def donors(
     """
     leaf = _leaves(tables, state, items, tables.roots[table, np.minimum(items.hits, BUCKETS - 1)])
     word = words(keys[items.shower], items.group.step[items.row])
-    return tables.start[leaf] + below(word, tables.count[leaf])
+    donor = tables.start[leaf] + below(word, tables.count[leaf])
+    if items.group.kind == PATTERN:
+        scores = _scores(tables, state, items, table)
+        pulled = np.flatnonzero(scores.any(axis=1))
+        if len(pulled):
+            donor[pulled] = _pulled(tables, leaf[pulled], scores[pulled], word[pulled])
+    return donor
+
+
+def _scores(tables: Tables, state: State, items: Items, table: NDArray[np.int32]) -> NDArray[np.int64]:
+    """By how much every child of every item is pulled, ``(m, children)``."""
+    first = tables.pull_start[table].astype(np.int64)
+    count = tables.pull_start[table + 1] - first
+    item = np.repeat(np.arange(len(table)), count)
+    pull = np.arange(len(item)) + np.repeat(first - np.cumsum(count) + count, count)
+    place = items.group.context[items.row[item], tables.pull_place[pull]]
+    hit = state.codes[items.shower[item], place] > 0
+    scores = np.zeros((len(table), MOST_CHILDREN), np.int64)
+    np.add.at(scores, (item[hit], tables.pull_child[pull[hit]]), tables.pull[pull[hit]])
+    return scores
+
+
+def _pulled(
+    tables: Tables, leaf: NDArray[np.int32], scores: NDArray[np.int64], word: NDArray[np.uint64]
+) -> NDArray[np.int64]:
+    """Donors of leaves, drawn with weights: 256 exp of the sum of the scores of the children that are hit."""
+    count = tables.count[leaf]
+    column = np.arange(count.max())
+    donor = tables.start[leaf].astype(np.int64)[:, None] + np.minimum(column, count[:, None] - 1)
+    z = np.zeros(donor.shape, np.int64)
+    for child in range(MOST_CHILDREN):
+        z += (tables.pattern[donor] >> child & 1) * scores[:, child, None]
+    middle = len(tables.exponential) // 2
+    weight = (np.float32(256) * tables.exponential[np.clip(z, -MOST_PULL, MOST_PULL) + middle]).astype(
+        np.int64
+    )
+    total = np.where(column < count[:, None], weight, 0).cumsum(axis=1)
+    which = (total > below(word, total[:, -1])[:, None]).argmax(axis=1)
+    chosen: NDArray[np.int64] = np.take_along_axis(donor, which[:, None], axis=1)[:, 0]
+    return chosen
 
 
 def trends(

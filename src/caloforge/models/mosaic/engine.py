@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from caloforge.models.mosaic import reference
+from caloforge.models.mosaic import reference, tiles
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from caloforge.models.mosaic.program import Program
     from caloforge.models.mosaic.tables import Roots, Tables
+    from caloforge.models.mosaic.tile_contexts import TileContexts
+    from caloforge.models.mosaic.tiles import Tiles
 
-__all__ = ["ENGINE", "EngineName", "generate", "native_engine"]
+__all__ = ["ENGINE", "EngineName", "choose_tiles", "generate", "native_engine"]
 
 ENGINE = "CALOFORGE_MOSAIC_ENGINE"
 """Environment variable: ``numpy`` leaves the compiled engine out."""
@@ -71,6 +73,23 @@ def generate(  # noqa: PLR0917 - every engine has these arguments in this order
         raise ImportError(msg)
     _say_slow()
     return reference.generate(program, tables, roots, energy, codes, keys)
+
+
+def choose_tiles(  # noqa: PLR0917 - every engine has these arguments in this order
+    real: Tiles,
+    contexts: TileContexts,
+    counts: NDArray[np.int32],
+    cell: NDArray[np.int32],
+    energy: NDArray[np.float32],
+    codes: NDArray[np.int16],
+    keys: NDArray[np.uint64],
+) -> NDArray[np.int64]:
+    """Which real tiles fill the cells of showers, as ``tiles.choose`` has it, arguments included."""
+    native = None if os.environ.get(ENGINE) == "numpy" else native_engine()
+    if native is None:
+        return tiles.choose(real, contexts, counts, cell, energy, codes, keys)
+    chosen: NDArray[np.int64] = native.choose_tiles(real, contexts, counts, cell, energy, codes, keys)
+    return chosen
 
 
 def native_engine() -> ModuleType | None:

@@ -26,7 +26,7 @@ __all__ = ["MAGIC", "VERSION", "write_engine_file"]
 MAGIC = b"CFMOSAIC"
 """What such files begin with."""
 
-VERSION = 1
+VERSION = 2
 """Of the layout."""
 
 _HEADER = struct.Struct("<8sII")

@@ -43,8 +43,12 @@ class FitConfig(Record):
 
     copies: int = Field(default=2, ge=1, le=64)
     """Times that every real shower is used, turned and mirrored by chance."""
-    nearest: int = Field(default=150, ge=1, le=10**5)
-    """Real showers of the nearest energies that a shower starts from one of."""
+    window: float = Field(default=0.02, ge=0, le=1)
+    """Part of the incident energy by which that of a real shower to start from may differ."""
+    nearest: int = Field(default=60, ge=1, le=10**5)
+    """Real showers to start from that are enough; where there are fewer, the window is wider."""
+    roots: int | None = Field(default=None, ge=1, le=10**7)
+    """Most real showers to start from that are kept; none: all."""
     local_rows: int = Field(default=12_000, ge=100, le=10**7)
     """Most splits of a table for one interval of layers."""
     split_rows: int = Field(default=20_000, ge=100, le=10**7)
@@ -84,6 +88,8 @@ def fit(
     config: FitConfig,
     *,
     seed: int,
+    turns: NDArray[np.integer] | None = None,
+    scale: NDArray[np.integer] | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -95,6 +101,8 @@ def fit(
         cells: The real showers.
         config: Sizes.
         seed: Of all choices: the same showers give the same tables, with any number of workers.
+        turns: Symmetries of the showers, as of ``real_roots``.
+        scale: Of the conditions, as of ``real_roots``.
         workers: Threads.
         progress: Told how many tables are done, and of how many.
 
@@ -102,13 +110,17 @@ def fit(
         MissingDependencyError: The compiled engine is missing.
     """
     rng = np.random.default_rng(seed)
-    turns = cell_symmetries(geometry)
+    turns = cell_symmetries(geometry) if turns is None else turns
     copies = cells.copies(turns, config.copies, rng).shuffled(rng)
     samples = _collected(plan, copies, config, seed)
     _LOGGER.info("%d splits of %d showers", sum(len(s.hits) for s in samples), len(copies))
     grown = _grown(plan.tables, samples, config, seed=seed, workers=workers, progress=progress)
     tables = _joined(grown)
-    return Fitted(tables, real_roots(plan, geometry, cells, nearest=config.nearest))
+    kept = cells if config.roots is None else cells.shuffled(rng).first(config.roots)
+    roots = real_roots(
+        plan, geometry, kept, window=config.window, nearest=config.nearest, turns=turns, scale=scale
+    )
+    return Fitted(tables, roots)
 
 
 def _collected(plan: Plan, copies: RealCells, config: FitConfig, seed: int) -> list[Samples]:
@@ -179,6 +191,10 @@ def _joined(grown: Sequence[Grown]) -> Tables:
         pattern=pattern,
         share_start=firsts(np.bitwise_count(pattern))[:-1],
         share=joined("share").astype(np.float32),
+        pull_start=firsts([len(table.pulls.amount) for table in grown]),
+        pull_place=np.concatenate([table.pulls.place for table in grown]),
+        pull_child=np.concatenate([table.pulls.child for table in grown]),
+        pull=np.concatenate([table.pulls.amount for table in grown]),
         sine=squared_sines(),
         exponential=exponentials(),
     )

@@ -38,6 +38,16 @@ class Forest:
     count: NDArray[np.int32]
     order: NDArray[np.int64]
 
+    def leaves(self, context: NDArray[np.int16], buckets: NDArray[np.integer]) -> NDArray[np.int32]:
+        """The leaves of contexts ``(n, L)`` of some buckets, ``(n,)``."""
+        node: NDArray[np.int32] = self.roots[np.minimum(buckets, BUCKETS - 1)]
+        left = np.arange(len(node))
+        while len(left):
+            left = left[self.feature[node[left]] >= 0]
+            at = node[left]
+            node[left] = self.kid[at] + (context[left, self.feature[at]] > self.limit[at])
+        return node
+
 
 def grow_forest(
     context: NDArray[np.int16],

@@ -9,6 +9,7 @@ import numpy as np
 
 from caloforge.models.mosaic.forest import grow_forest, single_leaf
 from caloforge.models.mosaic.program import PATTERN
+from caloforge.models.mosaic.pulls import Apart, fit_pulls, no_pulls
 from caloforge.models.mosaic.splitting import fit_splits
 from caloforge.models.mosaic.tables import BUCKETS
 
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
     from caloforge.models.mosaic.forest import Forest
     from caloforge.models.mosaic.plan import Table
+    from caloforge.models.mosaic.pulls import Pulls
     from caloforge.models.mosaic.samples import Samples
 
 __all__ = ["Grown", "grow"]
+
+
+_SHARE_APART = 4  # one pattern of so many is held apart
+_MOST_APART = 12_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Grown:
     split_ratio: NDArray[np.int16]
     pattern: NDArray[np.uint16]
     share: NDArray[np.float32]
+    pulls: Pulls
 
 
 def grow(samples: Samples, table: Table, *, leaf: int, features: float, seed: int) -> Grown:
@@ -74,14 +81,22 @@ def _grow_splits(samples: Samples, table: Table, *, leaf: int, features: float, 
         split_ratio=splits.ratio[rows],
         pattern=np.zeros(len(rows), np.uint16),
         share=np.zeros(0, np.float32),
+        pulls=no_pulls(),
     )
 
 
 def _grow_patterns(samples: Samples, table: Table, *, leaf: int, features: float, seed: int) -> Grown:
+    rng = np.random.default_rng(seed)
     hit = samples.child_hits > 0
     share = samples.child_excess / samples.child_excess.sum(axis=1, keepdims=True)
+    use, rest = _apart(len(hit), rng)
+    apart = Apart(samples.context[rest], hit[rest], samples.hits[rest])
+    hit, share = hit[use], share[use]
     targets = np.concatenate([0.5 * hit, np.sqrt(share)], axis=1).astype(np.float32)
-    forest = grow_forest(samples.context, targets, samples.hits, leaf=leaf, features=features, seed=seed)
+    forest = grow_forest(
+        samples.context[use], targets, samples.hits[use], leaf=leaf, features=features, seed=seed
+    )
+    pulls = fit_pulls(apart, hit, forest, table.touch, rng=rng)
     rows = forest.order
     none = np.zeros(len(rows), np.int16)
     return Grown(
@@ -94,7 +109,15 @@ def _grow_patterns(samples: Samples, table: Table, *, leaf: int, features: float
         split_ratio=none,
         pattern=(hit[rows] << np.arange(table.children)).sum(axis=1).astype(np.uint16),
         share=share[rows][hit[rows]].astype(np.float32),
+        pulls=pulls,
     )
+
+
+def _apart(count: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to grow trees on, and rows to fit pulls to."""
+    order = rng.permutation(count)
+    rest = min(count // _SHARE_APART, _MOST_APART)
+    return np.sort(order[rest:]), np.sort(order[:rest])
 
 
 def _empty(table: Table) -> Grown:
@@ -109,4 +132,5 @@ def _empty(table: Table) -> Grown:
         split_ratio=np.zeros(1, np.int16),
         pattern=np.full(1, table.kind == PATTERN, np.uint16),
         share=np.ones(int(table.kind == PATTERN), np.float32),
+        pulls=no_pulls(),
     )

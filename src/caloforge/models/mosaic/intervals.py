@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Interval", "Intervals"]
 
+_MOST_ROOTS = 4  # thicknesses of absorber
+_LONGEST = 1000  # layers of a root
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -46,14 +49,20 @@ class Intervals:
     layer: list[Interval] = field(default_factory=list)
 
     @classmethod
-    def of(cls, geometry: Geometry) -> Intervals:
-        """The intervals of a read-out."""
+    def of(cls, geometry: Geometry, *, longest: int = _LONGEST) -> Intervals:
+        """The intervals of a read-out.
+
+        Args:
+            geometry: The read-out.
+            longest: Most layers of a root; more of one thickness are parted evenly.
+        """
         weights = absorber_weights(geometry)
         ends = [0, *(np.flatnonzero(np.diff(weights)) + 1).tolist(), geometry.n_layers]
         if len(ends) > _MOST_ROOTS + 1:
             ends = [0, geometry.n_layers]
         made = cls()
-        made.roots = [made._add(a, b) for a, b in pairwise(ends)]
+        parts = [part for a, b in pairwise(ends) for part in pairwise(_evenly(a, b, longest))]
+        made.roots = [made._add(a, b) for a, b in parts]
         current = made.roots
         while any(map(_is_long, current)):
             made.levels.append(current)
@@ -73,7 +82,9 @@ class Intervals:
         return self.halves[interval]
 
 
-_MOST_ROOTS = 4  # thicknesses of absorber
+def _evenly(start: int, stop: int, longest: int) -> list[int]:
+    count = -(-(stop - start) // longest)
+    return [start + (stop - start) * part // count for part in range(count + 1)]
 
 
 def _is_long(interval: Interval) -> bool:

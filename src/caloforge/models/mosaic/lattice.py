@@ -40,6 +40,13 @@ class Block:
     place: tuple[int, int]
     cells: tuple[tuple[int, int], ...]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the rectangle round its cells."""
+        low, high = np.min(self.cells, axis=0), np.max(self.cells, axis=0)
+        first, second = (high - low + 1).tolist()
+        return first, second
+
     def window(self, margin: int) -> Iterator[tuple[int, int]]:
         """Places of the rectangle round its cells, ``margin`` more on all sides, its own among them."""
         (i0, j0), (i1, j1) = np.min(self.cells, axis=0).tolist(), np.max(self.cells, axis=0).tolist()

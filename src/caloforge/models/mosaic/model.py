@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import torch
 
-from caloforge.geometry import project
-from caloforge.models.base import CellSet, GenerativeModel
+from caloforge.models.base import CellSet, Cloud, GenerativeModel
 from caloforge.models.mosaic.compact import arrays_of
+from caloforge.models.mosaic.conditions import Asked, condition_scale
 from caloforge.models.mosaic.config import MosaicConfig
 from caloforge.models.mosaic.container import to_bytes
 from caloforge.models.mosaic.fit import fit
+from caloforge.models.mosaic.frame import turns_of
 from caloforge.models.mosaic.lattice import lattice_of
-from caloforge.models.mosaic.real_cells import RealCells
-from caloforge.models.mosaic.sampler import condition_codes, plan_of
+from caloforge.models.mosaic.reading import read_cells, read_tiles_of
+from caloforge.models.mosaic.sampler import frame_of, plan_of
 from caloforge.models.mosaic.stored import StoredFit
+from caloforge.models.mosaic.tile_file import write_tiles
+from caloforge.models.mosaic.tile_fit import fit_tiles
 from caloforge.models.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+    from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
     from caloforge.models.base import Advance, Batch, ModelConfig, Noise, Particles
@@ -43,24 +48,31 @@ class Mosaic(GenerativeModel):
         geometry: The read-out: equal layers of rings, or of squares around the axis.
 
     Raises:
+        ConfigError: Angles are conditions of cells.
         GeometryError: It is another one.
     """
 
     name: ClassVar[str] = "mosaic"
     config_class: ClassVar[type[ModelConfig]] = MosaicConfig
-    trains_on: ClassVar[Literal["points", "cells"]] = "cells"
+    knows: ClassVar[frozenset[str]] = frozenset({"angles", "particles"})
     any_length: ClassVar[frozenset[str]] = frozenset({"stored.content"})
     config: MosaicConfig
 
     def __init__(self, config: MosaicConfig, geometry: Geometry) -> None:
         super().__init__(config, geometry)
         lattice_of(geometry)  # the plan takes a second: it is made when it is needed
+        self._frame = frame_of(config, geometry)
         self.stored = StoredFit(config, geometry)
+
+    @property
+    def trains_on(self) -> Literal["points", "cells"]:  # type: ignore[override] # its configuration says it
+        """What it makes."""
+        return "cells" if self._frame is None else "points"
 
     @property
     def plan(self) -> Plan:
         """What is drawn in which order."""
-        return plan_of(self.geometry)
+        return plan_of(self.config, self.geometry)
 
     @property
     def stored_numbers(self) -> int:
@@ -79,12 +91,16 @@ class Mosaic(GenerativeModel):
         msg = f"{self.name} has no turn {turn!r}: it is fitted"
         raise KeyError(msg)
 
-    def sample(self, particles: Particles, noise: Noise) -> CellSet:
+    def sample(self, particles: Particles, noise: Noise) -> Cloud | CellSet:
         """Generate one shower per particle."""
-        energy, threads = particles.energy.cpu().numpy(), torch.get_num_threads()
-        made = self.stored.sampler.cells(energy, noise, threads=threads)
-        counts, cell, deposit = (torch.from_numpy(column) for column in made)
-        return CellSet(counts.long(), cell.long(), deposit)
+        asked, threads = _asked(particles), torch.get_num_threads()
+        if self._frame is None:
+            made = self.stored.sampler.cells(asked, noise, threads=threads)
+            counts, cell, deposit = (torch.from_numpy(column) for column in made)
+            return CellSet(counts.long(), cell.long(), deposit)
+        cloud = self.stored.sampler.cloud(asked, noise, threads=threads)
+        columns = np.column_stack([cloud.points[:, :2], cloud.layer, cloud.energy]).astype(np.float32)
+        return Cloud(torch.from_numpy(cloud.counts), torch.from_numpy(columns))
 
     def fit_stage(
         self,
@@ -97,16 +113,39 @@ class Mosaic(GenerativeModel):
         """Fit the tables to real showers, and round them to what is stored."""
         if stage != "fit":
             return super().fit_stage(stage, showers, seed=seed, advance=advance)
-        cells, config = _real_cells(showers(), self.geometry), self.config
-        workers = torch.get_num_threads()
+        config, workers = self.config, torch.get_num_threads()
+        cells = read_cells(showers(), self.geometry, config.conditions, frame=self._frame)
+        readout = self.geometry if self._frame is None else self._frame.readout
         fitted = fit(
-            self.plan, self.geometry, cells, config.fit, seed=seed, workers=workers, progress=advance
+            self.plan,
+            readout,
+            cells,
+            config.fit,
+            seed=seed,
+            turns=turns_of(readout, leaning=config.conditions.angles),
+            scale=condition_scale(config.conditions),
+            workers=workers,
+            progress=advance,
         )
         arrays = arrays_of(fitted, self.plan.program, most=config.donors, seed=seed)
-        self.stored.put(to_bytes(arrays))
+        self.stored.put(to_bytes(arrays | self._fitted_tiles(showers, len(cells.cell), seed)))
+        return self._told(len(cells))
+
+    def _fitted_tiles(
+        self, showers: Callable[[], Iterable[Showers]], cells: int, seed: int
+    ) -> dict[str, NDArray[Any]]:
+        """What fills the cells of the frame, as a file has it; nothing where cells are made."""
+        if self._frame is None:
+            return {}
+        keep, config = min(1.0, self._frame.config.rows / max(cells, 1)), self.config
+        real = read_tiles_of(showers(), config.conditions, self._frame, keep=keep, seed=seed)
+        return write_tiles(fit_tiles(real, self._frame.config, seed=seed))
+
+    def _told(self, showers: int) -> dict[str, float]:
+        """Numbers for the log."""
         tables = self.stored.sampler.fitted.tables
         return {
-            "showers": len(cells),
+            "showers": showers,
             "tables": len(tables.roots),
             "leaves": int((tables.feature < 0).sum()),
             "donors": len(tables.pattern),
@@ -115,18 +154,8 @@ class Mosaic(GenerativeModel):
         }
 
 
-def _real_cells(showers: Iterable[Showers], geometry: Geometry) -> RealCells:
-    """All showers with hits, in the cells of the read-out."""
-    blocks = [project(block, geometry) for block in showers]
-    counts, cell, deposit, energy = (
-        np.concatenate(columns)
-        for columns in zip(*((b.n_hits, b.cells, b.energy, b.incident.energy) for b in blocks), strict=True)
-    )
-    some, incident = counts > 0, energy.astype(np.float32)
-    return RealCells(
-        counts[some].astype(np.int32),
-        cell.astype(np.int32),
-        deposit.astype(np.float32),
-        incident[some],
-        condition_codes(incident[some]),
-    )
+def _asked(particles: Particles) -> Asked:
+    """The particles without torch."""
+    columns = particles.energy, particles.direction, particles.pdg
+    energy, direction, pdg = (column.cpu().numpy() for column in columns)
+    return Asked(energy.astype(np.float32), direction, pdg)

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from caloforge import _engine
     from caloforge.models.mosaic.program import Program
     from caloforge.models.mosaic.tables import Roots, Tables
+    from caloforge.models.mosaic.tile_contexts import TileContexts
+    from caloforge.models.mosaic.tiles import Tiles
 
-__all__ = ["available", "build_tree", "collect", "generate"]
+__all__ = ["available", "build_tree", "choose_tiles", "collect", "generate"]
 
 Part = TypeVar("Part", bound="DataclassInstance")
 Cells = tuple["NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.float32]"]
@@ -165,6 +167,34 @@ def build_tree(
     return Tree(*arrays)
 
 
+def choose_tiles(  # noqa: PLR0917 - every engine has these arguments in this order
+    tiles: Tiles,
+    contexts: TileContexts,
+    counts: NDArray[np.int32],
+    cell: NDArray[np.int32],
+    energy: NDArray[np.float32],
+    codes: NDArray[np.int16],
+    keys: NDArray[np.uint64],
+) -> NDArray[np.int64]:
+    """A real tile for every cell, as ``tiles.choose`` has it, arguments included.
+
+    The checked tiles are kept for the next call with the same objects.
+
+    Raises:
+        DataError: An array does not fit to the others.
+        MissingDependencyError: The engine was not compiled.
+    """
+    with _errors():
+        chosen: NDArray[np.int64] = _kept_tiles.model(tiles, contexts, codes.shape[1]).choose(
+            np.ascontiguousarray(counts, np.int32),
+            np.ascontiguousarray(cell, np.int32),
+            np.ascontiguousarray(energy, np.float32),
+            np.ascontiguousarray(codes, np.int16),
+            np.ascontiguousarray(keys, np.uint64),
+        )
+    return chosen
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """What the engine says is wrong, as an error of the package."""
@@ -202,6 +232,23 @@ class _Kept:
         return model
 
 
+class _KeptTiles:
+    """The last tiles that were checked; it does not keep them alive."""
+
+    def __init__(self) -> None:
+        self._last: tuple[weakref.ref[Tiles], tuple[object, ...], _engine.TileModel] | None = None
+
+    def model(self, tiles: Tiles, contexts: TileContexts, conditions: int) -> _engine.TileModel:
+        """The checked tiles, for contexts with so many conditions."""
+        told = (contexts.side, contexts.layers, conditions, contexts.leaning, float(contexts.step))
+        last = self._last  # another thread may replace it
+        if last is not None and last[0]() is tiles and last[1] == told:
+            return last[2]
+        model: _engine.TileModel = _module().TileModel(_on_end(tiles), *told)
+        self._last = weakref.ref(tiles), told, model
+        return model
+
+
 def _on_end(part: Part) -> Part:
     """The same with arrays without gaps in memory."""
     arrays = {f.name: v for f in fields(part) if isinstance(v := getattr(part, f.name), np.ndarray)}
@@ -209,6 +256,7 @@ def _on_end(part: Part) -> Part:
 
 
 _kept = _Kept()
+_kept_tiles = _KeptTiles()
 
 
 def _packed(program: Program, tables: Tables, roots: Roots) -> _engine.Model:

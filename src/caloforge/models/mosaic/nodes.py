@@ -30,9 +30,9 @@ class Nodes:
     all, the parts of rings in single layers down to blocks, and cells.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, *, root_layers: int) -> None:
         self.lattice: Lattice = lattice_of(geometry)
-        self.intervals = Intervals.of(geometry)
+        self.intervals = Intervals.of(geometry, longest=root_layers)
         self.layers = geometry.n_layers
         self.rings, self.sectors = len(self.lattice.rings), self.lattice.sectors
         self._parts = {part: i for i, part in enumerate(self._inner())}

@@ -12,6 +12,7 @@ from caloforge.models.mosaic.lattice import Block, blocks_of
 from caloforge.models.mosaic.nodes import Nodes
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from caloforge.models.mosaic.runs import firsts
+from caloforge.models.mosaic.touching import TOUCHES, touching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +45,8 @@ class Table:
         context: Places that a step looks at.
         children: Of a step.
         local: Whether it serves one interval of layers only: few showers are enough.
+        touch: Which places of a pattern's context are cells that touch one of its children: place, child and
+            in what way, one of ``TOUCHES``.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Table:
     context: int
     children: int
     local: bool
+    touch: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,21 @@ class Plan:
     nodes: Nodes
 
 
-def build_plan(geometry: Geometry, *, conditions: int = 1) -> Plan:
+def build_plan(
+    geometry: Geometry, *, conditions: int = 1, leaning: bool = False, root_layers: int = 64
+) -> Plan:
     """The program for a read-out.
 
     Args:
         geometry: Equal layers of rings, or of squares around the axis.
         conditions: Numbers that tell the incident particle, its energy first.
+        leaning: Whether showers lean along x, so that sectors that share tables differ.
+        root_layers: Most layers of a root node.
 
     Raises:
         GeometryError: As of ``lattice_of``.
     """
-    planner = _Planner(Nodes(geometry), conditions)
+    planner = _Planner(Nodes(geometry, root_layers=root_layers), conditions, leaning)
     planner.depth()
     for layer in range(geometry.n_layers):
         planner.layer(layer)
@@ -92,6 +100,7 @@ class _Planner:
 
     nodes: Nodes
     conditions: int
+    leaning: bool
     tables: dict[str, Table] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _steps: list[tuple[int, int, int, int, int]] = field(default_factory=list)
@@ -111,6 +120,10 @@ class _Planner:
         constants = first + self.conditions
         return [*range(first, constants), *(constants + number for number in numbers)]
 
+    def _which(self, ring: int, sector: int) -> list[int]:
+        """The sector and the side of it, where they make a difference within a table."""
+        return [sector, sector & 1] if self.leaning and ring >= _APART else []
+
     # steps
 
     def _add(self, kind: int, parent: int, children: Sequence[int], context: Sequence[int] = ()) -> None:
@@ -128,9 +141,10 @@ class _Planner:
         *,
         exact: int = FEW,
         local: tuple[bool, bool] = (False, False),
+        touch: tuple[tuple[int, int, int], ...] = (),
     ) -> None:
         few, many = (
-            self._table(Table(name, kind, not position, len(context), len(children), local[position]))
+            self._table(Table(name, kind, not position, len(context), len(children), local[position], touch))
             for position, name in enumerate(names)
         )
         self._steps.append((kind, parent, exact, few, many))
@@ -141,6 +155,7 @@ class _Planner:
         known = self.tables.setdefault(table.name, table)
         assert known.context == table.context, table.name
         assert known.children == table.children, table.name
+        assert known.touch == table.touch, table.name
         return self._numbers.setdefault(table.name, len(self._numbers))
 
     # layers are halved
@@ -261,7 +276,7 @@ class _Planner:
             context += [nodes.cell(layer, sector, *place) for place in edge]
             context += [nodes.cell(layer - 1, sector, *place) for place in _edge(own, inside=0)]
         context += [nodes.part(layer - 1, sector, block) for block in own[:_BEFORE]]
-        return context + self._told(layer)
+        return context + self._told(layer, *self._which(ring, sector))
 
     def _fill(self, layer: int, ring: int, sector: int, block: Block) -> None:
         """Draw the cells of a block."""
@@ -274,11 +289,18 @@ class _Planner:
         if ring < _APART:
             name = f"cells {ring} block {_label(block)} sector {sector}"
         else:
-            name = f"cells {ring} sector {int(sector > 0)} of {len(cells)}"
-        self._draw(PATTERN, (name, name), parent, cells, self._filling(layer, ring, sector, block))
+            name = f"cells {ring} sector {int(sector > 0)} of {block.shape[0]} x {block.shape[1]}"
+        context, touch = self._filling(layer, ring, sector, block)
+        self._draw(PATTERN, (name, name), parent, cells, context, touch=touch)
 
-    def _filling(self, layer: int, ring: int, sector: int, block: Block) -> list[int]:
-        """What a pattern looks at: blocks and cells beside it, the layers before, the next one's rings."""
+    def _filling(
+        self, layer: int, ring: int, sector: int, block: Block
+    ) -> tuple[list[int], tuple[tuple[int, int, int], ...]]:
+        """What a pattern looks at: blocks and cells beside it, the layers before, the next one's rings.
+
+        Returns:
+            The context, and what of it touches which cell.
+        """
         nodes = self.nodes
         context = self._both(nodes.part(layer, sector, block))
         context += self._both(*(nodes.block(layer, sector, *place) for place in _ring_of(block.place)))
@@ -287,6 +309,10 @@ class _Planner:
         others = [q for q in range(nodes.sectors) if q != sector] if ring < 2 else []
         context += [nodes.in_layer(layer, r, q) for r in beyond for q in others]
         around = [place for place in block.window(1) if place not in block.cells]
+        touch = (
+            *touching(around, block, len(context), TOUCHES[:2]),
+            *touching([*block.window(1)], block, len(context) + len(around), TOUCHES[2:]),
+        )
         context += [nodes.cell(layer, sector, *place) for place in around]
         context += [nodes.cell(layer - 1, sector, *place) for place in block.window(1)]
         context += [nodes.cell(layer - 2, sector, *place) for place in block.window(0)]
@@ -294,7 +320,8 @@ class _Planner:
         context += self._both(*(nodes.in_layer(layer + 1, r, sector) for r in ahead))
         context += [nodes.in_layer(layer + 1, r, q) for r in range(min(ring, 1) + 1) for q in others]
         context.append(nodes.in_layer(layer - 1, ring, sector))
-        return context + self._told(layer, *(max(0, p) for p in block.place))
+        told = self._told(layer, *(max(0, p) for p in block.place), *self._which(ring, sector))
+        return context + told, touch
 
     # the end
 

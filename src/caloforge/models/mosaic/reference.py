@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from caloforge.models.mosaic.state import Items
     from caloforge.models.mosaic.tables import Roots, Tables
 
-__all__ = ["generate"]
+__all__ = ["generate", "shares"]
 
 _MEMORY = 2**26
 _MIDDLE = 4096  # the exponentials' ratio of 1
@@ -81,7 +81,9 @@ def generate(  # noqa: PLR0917 - every engine has these arguments in this order
     size = _showers_at_once(program)
     blocks = (slice(i, i + size) for i in range(0, len(keys), size))
     parts = [
-        _block(program, tables, start(program, roots, incident[b], keys[b]), codes[b], keys[b])
+        _block(
+            program, tables, start(program, tables, roots, incident[b], codes[b], keys[b]), codes[b], keys[b]
+        )
         for b in blocks
     ]
     counts, cell, deposit = (np.concatenate(column) for column in zip(*(parts or [_no_cells()]), strict=True))
@@ -99,8 +101,8 @@ def _block(
     state.put(_roots(program, *drawn))
     for wave in waves(program):
         # all groups of a wave read before one of them writes
-        shares = [_shares(program, tables, state, group, keys) for group in wave]
-        for put in shares:
+        puts = [shares(program, tables, state, group, keys) for group in wave]
+        for put in puts:
             state.put(put)
     return state.cells(program.cell)
 
@@ -110,8 +112,16 @@ def _roots(program: Program, hits: NDArray[np.int32], excess: NDArray[np.float32
     return Put(shower, program.root[root], hits.ravel(), excess.ravel())
 
 
-def _shares(program: Program, tables: Tables, state: State, group: Group, keys: NDArray[np.uint64]) -> Put:
-    """What a group's steps put."""
+def shares(program: Program, tables: Tables, state: State, group: Group, keys: NDArray[np.uint64]) -> Put:
+    """What a group's steps put.
+
+    Args:
+        program: Of the read-out.
+        tables: Fitted to it.
+        state: All that is drawn by then.
+        group: The steps.
+        keys: Of the block's showers, ``(B,)``.
+    """
     if group.kind == SUM:
         return _sums(state, group)
     items = state.items(group)

@@ -14,6 +14,9 @@ __all__ = [
     "BUCKETS",
     "ENERGY_UNIT",
     "HIT_UNIT",
+    "MOST_CHILDREN",
+    "MOST_PULL",
+    "POWER_UNIT",
     "TREND_SHIFT",
     "Roots",
     "Tables",
@@ -27,8 +30,18 @@ BUCKETS = 24
 HIT_UNIT, ENERGY_UNIT = 8192, 512
 """A split variable of 1 in whole numbers: of the hits (an angle), of the energies (a logarithm)."""
 
+MOST_CHILDREN = 16
+"""Of a pattern."""
+
+MOST_PULL = 2048
+"""Patterns become more or less frequent by up to exp(MOST_PULL / ENERGY_UNIT)."""
+
 TREND_SHIFT = 12
 """Bits behind the point of the trends' weights."""
+
+POWER_UNIT = round(16 * ENERGY_UNIT * np.log(2))
+"""A power of the incident energy of 1 in whole numbers: in steps of ``exponentials()`` for a factor of two,
+4 bits behind the point."""
 
 _EXPONENTS = 4096  # to both sides
 
@@ -47,20 +60,31 @@ def exponentials() -> NDArray[np.float32]:
 class Roots:
     """Real showers' hits and energies of the root nodes.
 
-    A shower starts from one of the ``nearest`` real ones in incident energy, turned or mirrored, and scaled.
+    A shower starts from a real one whose particle is like its own, turned or mirrored, and scaled.
 
     Attributes:
         energy: Incident energies [MeV], rising, ``(D,)`` float32.
+        codes: Of the conditions, the energy's first, ``(D, C)`` int16.
         hits: Hits of the root nodes, ``(D, R)`` int32.
         excess: Energies above threshold [MeV], ``(D, R)`` float32.
         turn: Symmetries as permutations of the root nodes, ``(S, R)`` int32.
-        nearest: How many real showers one is drawn from.
+        hit_power: With what power of the incident energy hits go, times ``POWER_UNIT``, ``(R,)`` int32.
+        energy_power: The same of energies, but for the first power, ``(R,)`` int32.
+        scale: What a code of each condition counts in distances of particles, up to 4096, ``(C,)`` int32.
+        window: Real showers up to this distance are drawn from; to sqrt(2), 2, ... times it where these are
+            too few.
+        nearest: How many are enough.
     """
 
     energy: NDArray[np.float32]
+    codes: NDArray[np.int16]
     hits: NDArray[np.int32]
     excess: NDArray[np.float32]
     turn: NDArray[np.int32]
+    hit_power: NDArray[np.int32]
+    energy_power: NDArray[np.int32]
+    scale: NDArray[np.int32]
+    window: int
     nearest: int
 
 
@@ -87,6 +111,11 @@ class Tables:
         pattern: Which children are hit, bit by bit, ``(D,)`` uint16.
         share_start: Where a donor's shares begin, ``(D,)`` int32.
         share: Of the energy above threshold, of the hit children on end, ``(H,)`` float32.
+        pull_start: Where a table's pulls begin, ``(K + 1,)`` int32.
+        pull_place: Place in the context of a cell that pulls, ``(P,)`` int16.
+        pull_child: The child that it touches, ``(P,)`` uint8.
+        pull: By how much a hit there makes patterns that hit this child more frequent: logarithm in units of
+            ``1 / ENERGY_UNIT``, ``(P,)`` int16.
         sine: ``squared_sines()``.
         exponential: ``exponentials()``.
     """
@@ -107,5 +136,9 @@ class Tables:
     pattern: NDArray[np.uint16]
     share_start: NDArray[np.int32]
     share: NDArray[np.float32]
+    pull_start: NDArray[np.int32]
+    pull_place: NDArray[np.int16]
+    pull_child: NDArray[np.uint8]
+    pull: NDArray[np.int16]
     sine: NDArray[np.float32]
     exponential: NDArray[np.float32]

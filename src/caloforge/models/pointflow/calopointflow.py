@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
-from caloforge.models.assembly import rows_of, tiles
+from caloforge.models.assembly import own_rows, rows_of, tiles
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pointflow.cell_choice import Placement, Weights, draw_cells
@@ -220,12 +220,12 @@ class CaloPointFlow(GenerativeModel):
         self, context: Tensor, counts: Tensor, noise: Noise, *, lattice: bool
     ) -> tuple[Tensor, Tensor]:
         """Points of order one ``(P, 4)`` and their showers ``(P,)``."""
-        shower = rows_of(counts)
         if lattice:
             normal = lattice_normal(noise.uniform("points", 1, _FEATURES), counts)
         else:
             normal = noise.normal("points", counts, _FEATURES)
-        parts = [self.point_flow.sample(normal[t], _part(context, shower[t])) for t in tiles(len(normal))]
+        shower = rows_of(counts, normal.shape[0])
+        parts = [self.point_flow.sample(normal[t], _part(context, shower[t])) for t in tiles(normal.shape[0])]
         return torch.cat(parts), shower
 
     def _log_density(self, points: Tensor, context: Tensor, shower: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ class CaloPointFlow(GenerativeModel):
         parts = [
             self.point_flow.log_prob(points[t], _part(context, shower[t])).double()
             + self.points.log_slope(points[t])
-            for t in tiles(len(points))
+            for t in tiles(points.shape[0])
         ]
         return torch.cat(parts)
 
@@ -253,5 +253,4 @@ def _some_rows(counts: Tensor, number: int, rng: torch.Generator) -> Tensor:
 
 def _part(context: Tensor, shower: Tensor) -> SetContext:
     """The conditions that some points need."""
-    first, last = int(shower[0]), int(shower[-1])
-    return SetContext(context[first : last + 1], shower - first)
+    return SetContext(*own_rows(context, shower))

@@ -49,6 +49,7 @@ from caloforge.nn import (
     SetSummaryConfig,
     SplineFlow,
     SplineFlowConfig,
+    count_rows,
     segment_sum,
 )
 from caloforge.preprocessing import Conditions
@@ -184,8 +185,8 @@ class CaloPointFlow2(GenerativeModel):
         context = torch.cat([condition, totals], dim=1)
         latent = self.latent.sample(noise.normal("latent", 1, self.latent.features), context)
         draws = counts * self.config.sampler.draws_per_hit
-        index = rows_of(draws)
         points = self._points(torch.cat([context, latent], dim=1), draws, noise)
+        index = rows_of(draws, points.shape[0])
         cell, hit_energy = self.hits.inverse(points, index, total, noise)
         if self.config.sampler.draws_per_hit > 1:
             hits = draw_cells(index, cell, counts, noise, placement="pareto")
@@ -195,6 +196,8 @@ class CaloPointFlow2(GenerativeModel):
     def _points(self, context: Tensor, counts: Tensor, noise: Noise) -> Tensor:
         """Points of order one, whole showers at a time: many points at once leave the cache."""
         normal = noise.normal("points", counts, self.points.features)
+        if torch.compiler.is_compiling():  # how many points there are, is not known
+            return self.points.sample(normal, SetContext(context, rows_of(counts, normal.shape[0])))
         end = counts.cumsum(0)
         parts = []
         for first, last in shower_tiles(counts):
@@ -230,7 +233,7 @@ class CaloPointFlow2(GenerativeModel):
     def _cells(self, index: Tensor, cell: Tensor, energy: Tensor, total: Tensor) -> CellSet:
         index, cell, energy = merge_cells(index, cell, energy, n_cells=self.geometry.n_cells)
         energy = share_energy(energy, index, total, floor=self.hits.energy.floor)
-        return CellSet(torch.bincount(index, minlength=len(total)), cell, energy)
+        return CellSet(count_rows(index, total.shape[0]), cell, energy)
 
 
 def _hits(config: CaloPointFlow2Config, geometry: Geometry) -> HitPoints:

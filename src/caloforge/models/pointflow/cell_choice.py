@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from caloforge.nn import gumbel, segment_sum
+from caloforge.models.assembly import rows_of
+from caloforge.nn import count_rows, gumbel, same_size, segment_sum
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,7 @@ Placement = Literal["gumbel", "pareto"]
 
 _SURE = 1e-6  # a cell is left out with this probability at least: its logit is finite
 _ROUNDS = 12
+_CELLS = 1 << 31  # more than a read-out has: showers and cells in one number
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,10 @@ def draw_cells(
         placement: See ``choose``.
         log_density: See ``find_candidates``.
     """
-    found = find_candidates(shower, cell, len(wanted), log_density=log_density)
-    number = torch.bincount(found.shower, minlength=len(wanted))
+    found = find_candidates(shower, cell, wanted.shape[0], log_density=log_density)
+    number = count_rows(found.shower, wanted.shape[0])
     uniform = noise.uniform("cells", number, 2)
+    same_size(uniform.shape[0], found.shower.shape[0])
     chosen = choose(found, wanted, uniform[:, 0], placement=placement)
     point = pick(found, chosen, uniform[chosen, 1])
     return DrawnCells(found.shower[chosen], found.cell[chosen], point, torch.minimum(number, wanted))
@@ -122,18 +125,17 @@ def find_candidates(
             points, points the density as their weight. None: cells get the number of their points,
             points equal weights.
     """
-    cells = int(cell.max()) + 1 if len(cell) else 1
-    key, order = (shower * cells + cell).sort(stable=True)
+    key, order = (shower * _CELLS + cell).sort(stable=True)
     key, number = torch.unique_consecutive(key, return_counts=True)
-    index = torch.div(key, cells, rounding_mode="floor")
+    index = torch.div(key, _CELLS, rounding_mode="floor")
     weight = _weights(order, shower, showers, log_density)
     first = number.cumsum(0) - number
-    owner = torch.arange(len(key), device=key.device).repeat_interleave(number)
-    total = weight.new_zeros(len(key)).index_add(0, owner, weight)
+    owner = rows_of(number, weight.shape[0])
+    total = weight.new_zeros(key.shape[0]).index_add(0, owner, weight)
     raw = total if log_density is None else total / number
     share = raw / segment_sum(raw[:, None], index, showers)[:, 0].index_select(0, index)
     weight = weight / total.index_select(0, owner)
-    return Candidates(index, key - index * cells, share, first, number, order, weight)
+    return Candidates(index, key - index * _CELLS, share, first, number, order, weight)
 
 
 def choose(candidates: Candidates, wanted: Tensor, uniform: Tensor, *, placement: Placement) -> Tensor:
@@ -154,10 +156,10 @@ def choose(candidates: Candidates, wanted: Tensor, uniform: Tensor, *, placement
         score = inclusion(candidates, wanted).clamp(_SURE, 1 - _SURE).logit() - uniform.logit()
     order = score.argsort(descending=True, stable=True)
     order = order[candidates.shower[order].argsort(stable=True)]
-    number = torch.bincount(candidates.shower, minlength=len(wanted))
-    start = number.cumsum(0) - number
-    rank = torch.arange(len(order), device=order.device) - start.repeat_interleave(number)
-    return order[rank < wanted.repeat_interleave(number)].sort().values
+    shower = candidates.shower  # as they are sorted, too
+    number = count_rows(shower, wanted.shape[0])
+    rank = torch.arange(order.shape[0], device=order.device) - (number.cumsum(0) - number)[shower]
+    return order[rank < wanted[shower]].sort().values
 
 
 def inclusion(candidates: Candidates, wanted: Tensor) -> Tensor:
@@ -168,7 +170,7 @@ def inclusion(candidates: Candidates, wanted: Tensor) -> Tensor:
         probability = share * scale.index_select(0, shower)
         sure = probability >= 1
         rest = torch.stack([sure.to(share.dtype), share.masked_fill(sure, 0.0)], dim=1)
-        taken, free = segment_sum(rest, shower, len(wanted)).unbind(1)
+        taken, free = segment_sum(rest, shower, wanted.shape[0]).unbind(1)
         scale = torch.maximum(scale, (wanted - taken) / free.clamp_min(1e-30))
     return (share * scale.index_select(0, shower)).clamp(max=1.0)
 
@@ -191,7 +193,7 @@ def pick(candidates: Candidates, chosen: Tensor, uniform: Tensor) -> Tensor:
 
 def _weights(order: Tensor, shower: Tensor, showers: int, log_density: Tensor | None) -> Tensor:
     if log_density is None:
-        return torch.ones(len(order), dtype=torch.float64, device=order.device)
+        return torch.ones(order.shape[0], dtype=torch.float64, device=order.device)
     density = log_density.double()
     largest = density.new_full((showers,), -torch.inf).scatter_reduce(0, shower, density, "amax")
     # relative to the densest point; not zero, or a shower could have too few cells

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from caloforge.geometry.grids import BoxGrid
+from caloforge.models.pointflow.places import find_in_graph
 from caloforge.preprocessing.base import Fitted
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class CellPoints(Fitted):
 
     def find(self, values: Tensor) -> Tensor:
         """The cells ``(M,)`` under x, y, depth of ``(M, 3 or more)``; -1 outside of the window."""
+        if torch.compiler.is_compiling():
+            return find_in_graph(self.geometry, values)
         x, y, depth = values[:, :3].cpu().numpy().T
         # far away before it becomes a whole number
         layer = np.floor(np.clip(depth, -1.0, self.geometry.n_layers)).astype(np.int64)
@@ -137,7 +140,7 @@ class LinearScaling(Fitted):
 
     def log_slope(self, points: Tensor) -> Tensor:
         """ln |d point / d value|, ``(N,)``: the same everywhere."""
-        return -self.std.log().sum().expand(len(points))
+        return -self.std.log().sum().expand(points.shape[0])
 
 
 class QuantileScaling(Fitted):

@@ -105,7 +105,7 @@ def share_energy(energy: Tensor, index: Tensor, total: Tensor, *, floor: float) 
     """
     above = (energy - floor).clamp_min(0.0).double()
     columns = torch.stack([above, torch.ones_like(above)], dim=1)
-    sums, number = segment_sum(columns, index, len(total)).unbind(1)
+    sums, number = segment_sum(columns, index, total.shape[0]).unbind(1)
     wanted = (total.double() - floor * number).clamp_min(0.0)
     empty = sums <= 0
     factor = wanted / sums.masked_fill(empty, 1.0)

@@ -90,7 +90,7 @@ class HitPoints(Fitted, ABC):
         """
         self._require_fitted()
         energy = self.energy.inverse(points[:, -1], total[shower])
-        hits = SampledHits(points[:, :-1], energy, shower, len(total))
+        hits = SampledHits(points[:, :-1], energy, shower, total.shape[0])
         return self._cells(hits, noise), energy
 
     @abstractmethod

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge.models.assembly import rows_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,7 +32,8 @@ def lattice_normal(shift: Tensor, counts: Tensor) -> Tensor:
         root = (1 + root) ** (1 / (size + 1))
     step = shift.new_tensor([root ** -(k + 1) for k in range(size)])
     first = counts.cumsum(0) - counts
-    place = torch.arange(int(counts.sum()), device=shift.device) - first.repeat_interleave(counts)
-    share = (shift.repeat_interleave(counts, dim=0) + place[:, None] * step) % 1.0
+    shower = rows_of(counts)
+    place = torch.arange(shower.shape[0], device=shift.device) - first[shower]
+    share = (shift[shower] + place[:, None] * step) % 1.0
     normal: Tensor = torch.special.ndtri(share.clamp(_EDGE, 1 - _EDGE))
     return normal.float()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from caloforge.nn.sets import count_rows, same_size
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -78,8 +80,9 @@ class RingPlacement(nn.Module):
             ring = ring.index_copy(0, order, self._moved(shower[order], ring[order], showers))
         groups = self._groups(shower, ring)
         rings = groups.key % len(self.size)
-        per_shower = torch.bincount(groups.key // len(self.size), minlength=showers)
+        per_shower = count_rows(groups.key // len(self.size), showers)
         keys = noise.uniform("placement", per_shower, self.cells.shape[1])
+        same_size(keys.shape[0], rings.shape[0])
         missing = self.cells[rings] < 0
         permutation = keys.masked_fill(missing, 2.0).argsort(dim=1)
         place = permutation[groups.point, groups.rank % self.size[rings][groups.point]]
@@ -91,7 +94,7 @@ class RingPlacement(nn.Module):
         key = shower * len(self.size) + ring
         order = key.argsort(stable=True)
         found, point, size = torch.unique_consecutive(key[order], return_inverse=True, return_counts=True)
-        rank = torch.arange(len(key), device=key.device) - (size.cumsum(0) - size)[point]
+        rank = torch.arange(key.shape[0], device=key.device) - (size.cumsum(0) - size)[point]
         return _Groups(order, point, rank, found, size)
 
     def _moved(self, shower: Tensor, ring: Tensor, showers: int) -> Tensor:
@@ -100,32 +103,28 @@ class RingPlacement(nn.Module):
         capacity = self.size[groups.key % len(self.size)]
         free = self.size.repeat(showers)
         free[groups.key] = (capacity - groups.size).clamp_min(0)
-        beyond = groups.rank >= capacity[groups.point]
-        point, source = groups.order[beyond], groups.key[groups.point[beyond]]
-        waiting = groups.rank[beyond] - capacity[groups.point[beyond]]
-        ring = ring.clone()
+        source = groups.key[groups.point]
+        waiting = groups.rank - capacity[groups.point]
+        moved, left = torch.zeros_like(ring), waiting >= 0
         for shift in self._shifts():
-            if not len(point):
+            if not torch.compiler.is_compiling() and not bool(left.any()):
                 break
             gone, taken = self._pass(source, waiting, shift, free)
-            ring[point[gone]] += shift
-            stay = ~gone
-            point, source, waiting = point[stay], source[stay], (waiting - taken)[stay]
-        return ring
+            gone = gone & left
+            free = free.index_add(0, (source + shift).clamp(0, free.shape[0] - 1), -gone.to(free.dtype))
+            moved, left, waiting = moved + shift * gone, left & ~gone, waiting - taken
+        return ring.index_add(0, groups.order, moved)
 
     def _shifts(self) -> list[int]:
         """To the nearest ring first, inwards before outwards: inner rings are fuller."""
         return [sign * step for step in range(1, self.per_layer) for sign in (-1, 1)]
 
     def _pass(self, source: Tensor, waiting: Tensor, shift: int, free: Tensor) -> tuple[Tensor, Tensor]:
-        """Which waiting hits the rings ``shift`` further take, and how many each ring takes."""
+        """Which hits the rings ``shift`` further could take, and how many each ring takes."""
         place = source % self.per_layer + shift
         inside = (place >= 0) & (place < self.per_layer)
-        target = (source + shift).clamp(0, len(free) - 1)
-        room = torch.where(inside, free[target], 0)
-        gone = waiting < room
-        free.index_add_(0, target[gone], torch.full_like(target[gone], -1))
-        return gone, room
+        room = torch.where(inside, free[(source + shift).clamp(0, free.shape[0] - 1)], 0)
+        return waiting < room, room
 
 
 def merge_cells(
@@ -143,5 +142,5 @@ def merge_cells(
         Showers, cells and energies, every (shower, cell) once.
     """
     found, place = torch.unique(shower * n_cells + cell, return_inverse=True)
-    summed = energy.new_zeros(len(found)).index_add(0, place, energy)
+    summed = energy.new_zeros(found.shape[0]).index_add(0, place, energy)
     return found // n_cells, found % n_cells, summed

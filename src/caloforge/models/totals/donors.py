@@ -79,7 +79,7 @@ class Donors(nn.Module):
         return self.residual[row].double().where(self.seen[row], torch.nan)
 
     def _leaf_of(self, terms: Tensor) -> Tensor:
-        node = torch.zeros(len(terms), dtype=torch.int64, device=terms.device)
+        node = torch.zeros(terms.shape[0], dtype=torch.int64, device=terms.device)
         for _ in range(int(self.depth)):
             asked = self.feature[node].long()
             right = terms.gather(1, asked[:, None])[:, 0] > self.cut[node]

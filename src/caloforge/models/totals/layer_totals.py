@@ -150,14 +150,17 @@ class LayerTotals(Fitted):
     def _draw(self, incident: Tensor, condition: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Hits, and energies above threshold before they are mapped."""
         width = 1 + self.n_regions
-        uniform = torch.split(noise.uniform("totals", 1, width * len(self.nodes)), width, dim=1)
+        uniform = noise.uniform("totals", 1, width * len(self.nodes))
+        # the normal numbers of all splits at once
+        own = [torch.split(numbers, width, dim=1) for numbers in (uniform, torch.special.ndtri(uniform))]
         whole = Node(0, self.n_layers)
         hits, energy = self.root.sample(incident.double(), condition, noise)
         drawn = _Drawn({whole: torch.minimum(hits, self.capacity * self.n_layers)}, {whole: energy})
-        for node, split, own in zip(self.nodes, self.splits, uniform, strict=True):
+        for node, split, choice, normal in zip(self.nodes, self.splits, *own, strict=True):
             terms = self._terms(node, drawn, condition)
             assert isinstance(split, _Split)  # for the type checker: a ModuleList forgets
-            front, energy, value = split.sample(terms, drawn.hits[node], drawn.energy[node], own)
+            totals = drawn.hits[node], drawn.energy[node]
+            front, energy, value = split.sample(terms, *totals, choice[:, 0], normal[:, 1:])
             _share(drawn, node, front, energy, value)
         layers = [Node(layer, layer + 1) for layer in range(self.n_layers)]
         counts, weighted = (torch.stack([v[n] for n in layers], 1) for v in (drawn.hits, drawn.energy))
@@ -238,12 +241,12 @@ class _Split(nn.Module):
         return value.where(known, 0.0)
 
     def sample(
-        self, terms: Tensor, hits: Tensor, energy: Tensor, uniform: Tensor
+        self, terms: Tensor, hits: Tensor, energy: Tensor, uniform: Tensor, normal: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hits and energies of the front half ``(B, R)``, and the split variables ``(B, 2 R)``."""
         regions = hits.shape[1]
         low, high = self._range(hits)
-        trend, donor = self.trend(terms), self.donors(terms, uniform[:, 0])
+        trend, donor = self.trend(terms), self.donors(terms, uniform)
         angle, ratio = trend.chunk(2, dim=1)
         own, other = donor.chunk(2, dim=1)
         angle = angle + own.nan_to_num(0.0) * self.scale(_of_hits(low, high), slice(None, regions))
@@ -252,7 +255,7 @@ class _Split(nn.Module):
         behind = hits - front
         both = (front > 0) & (behind > 0)
         # a donor that had hits on one side alone does not tell of energies
-        other = torch.where(other.isnan(), torch.special.ndtri(uniform[:, 1:]), other)
+        other = torch.where(other.isnan(), normal, other)
         ratio = ratio + other * self.scale(_of_energies(front, behind, energy), slice(regions, None))
         ratio = torch.minimum(torch.maximum(ratio, self.trend.low[regions:]), self.trend.high[regions:])
         heavy = front * ratio.exp()

@@ -74,17 +74,20 @@ class MeanMaps(nn.Module):
 
     def forward(self, hits: Tensor, energy: Tensor) -> Tensor:
         """Mapped energies above threshold, ``(B, L, R)``; of groups without hits as they are."""
-        some, result = hits > 0, energy.clone()
-        result[some] = hits[some] * self.maps(*self._classes(hits, energy)).exp()
-        return result
+        mean = log_mean(hits, energy)
+        region = torch.arange(hits.shape[2], device=hits.device).expand(hits.shape)
+        mapped = self.maps(self._class(region, hits).flatten(), mean.flatten()).view_as(mean)
+        return torch.where(hits > 0, hits * mapped.exp(), energy)
 
     def _classes(self, hits: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Class and logarithm of the mean of all groups that have hits, ``(N,)`` each."""
         shower, layer, region = (hits > 0).nonzero(as_tuple=True)
         own = hits[shower, layer, region]
-        starts = torch.tensor(_NUMBERS, dtype=own.dtype, device=own.device)
-        key = region * self.classes + torch.searchsorted(starts, own, right=True)
-        return key, log_mean(own, energy[shower, layer, region])
+        return self._class(region, own), log_mean(own, energy[shower, layer, region])
+
+    def _class(self, region: Tensor, hits: Tensor) -> Tensor:
+        starts = torch.tensor(_NUMBERS, dtype=hits.dtype, device=hits.device)
+        return region * self.classes + torch.searchsorted(starts, hits, right=True)
 
 
 def _quantiles(values: Tensor) -> Tensor:

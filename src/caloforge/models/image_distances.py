@@ -1,4 +1,4 @@
-"""How far generated showers are from real ones of the same particles: what 3DGAN's epochs are chosen by."""
+"""How far generated images of showers are from real ones of the same particles: what epochs are chosen by."""
 
 from __future__ import annotations
 

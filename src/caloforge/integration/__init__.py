@@ -1,0 +1,8 @@
+"""Trained models inside of Geant4: caught particles become the model's hits, all others are simulated."""
+
+from caloforge.integration.fast import FastSimulation
+from caloforge.integration.limits import Limits, Reason
+from caloforge.integration.settings import FastSettings
+from caloforge.integration.worker import FastWorker, simulate_fast
+
+__all__ = ["FastSettings", "FastSimulation", "FastWorker", "Limits", "Reason", "simulate_fast"]
