@@ -26,7 +26,7 @@ def drawn_once(port: NoisePort) -> list[NodeProto]:
 def drawn_for(port: NoisePort, rows: str) -> list[NodeProto]:
     """As many rows as the value ``rows`` says in sum."""
     operator, kind = _KINDS[port.kind]
-    own, _zero = port.name, helper.make_tensor("", kind, [1], [0.0])
+    own, zero = port.name, helper.make_tensor("", kind, [1], [0.0])
     width = numpy_helper.from_array(np.array([port.width], dtype=np.int64))
     return [
         helper.make_node("ReduceSum", [rows], [f"{own}_rows"], keepdims=0),
