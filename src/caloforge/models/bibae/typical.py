@@ -84,7 +84,7 @@ class Typical(Fitted):
     def _knot(self, energy: Tensor) -> Tensor:
         """Where energies lie between the knots of the table, ``(B,)``."""
         low, high = self.energies
-        place = (energy.float().log() - low) / (high - low).clamp_min(1e-6)
+        place: Tensor = (energy.float().log() - low) / (high - low).clamp_min(1e-6)
         return place.clamp(0, 1) * (_ENERGIES - 1)
 
 
