@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from caloforge.features import Binning, FeatureTable
 
 RESAMPLES = 200
-BINS = 40
+BINS = 20
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,14 @@ def rows(points: list[Point]) -> list[tuple[str, ...]]:
 def draw(points: list[Point]) -> bytes:
     """Angles on the left, visible energies on the right: Geant4 filled, the model as lines."""
     names = list(points[0].samples)
+    middle = (np.median([p.energy for p in points]), np.median([p.theta for p in points]))
+    shown = {
+        "axis_theta": [p for p in points if abs(p.energy - middle[0]) < 1],
+        "visible": [p for p in points if abs(p.theta - middle[1]) < 1],
+    }
     look = model_styles([name for name in names if name != REFERENCE])
     with style():
-        figure = new_figure(9.0, 3.6)
+        figure = new_figure(11.0, 4.2, layout="constrained")
         for place, (column, unit, title) in enumerate(
             (
                 ("axis_theta", DEGREE, "angle of the principal axis [°]"),
@@ -118,7 +123,7 @@ def draw(points: list[Point]) -> bytes:
             )
         ):
             axes = figure.add_subplot(1, 2, place + 1)
-            for point in points:
+            for point in shown[column]:
                 whole = np.concatenate([sample[column] for sample in point.samples.values()]) / unit
                 edges = np.linspace(*np.quantile(whole, [0.002, 0.998]), BINS + 1)
                 for name, sample in point.samples.items():
