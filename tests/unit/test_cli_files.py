@@ -165,7 +165,7 @@ def test_convert_with_the_geometry_of_an_unknown_input(tmp_path: Path) -> None:
         (("--format", "caloclods"), "did you mean 'caloclouds'"),
         (("--offset", "1"), "two numbers"),
         (("--offset", "1,2"), "cells, not points"),
-        (("--geometry", "siw-cal"), "did you mean 'siw-ecal'"),
+        (("--geometry", "siw-cal"), "did you mean 'siw-hcal'"),
         (("--project", "--points"), "leave --project or --points out"),
     ],
 )

@@ -190,6 +190,8 @@ private:
         if (!leaf.count()) missing(item);
         const std::uint64_t word = word_of(key_[item.lane], std::uint64_t(item.move->step));
         item.donor = model_.forest.donors.data() + std::uint32_t(leaf.next);
+        if (item.move->kind == PATTERN)  // all donors may be looked at
+            for (std::uint32_t i = 0; i < std::min(leaf.count() * leaf.words(), 64u); i += 16) prefetch(item.donor + i);
         std::array<std::int32_t, MOST_CHILDREN> score{};
         const bool pulled = item.move->kind == PATTERN && pull(item, score);
         const std::uint32_t which = pulled ? pulled_donor(item, leaf, score, word) : below(word, leaf.count());
