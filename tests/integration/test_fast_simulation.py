@@ -271,7 +271,7 @@ def test_mosaic_with_angles_takes_inclined_electrons_anywhere(
     x, y, z = (column / showers.visible_energy for column in sums)
     away = x - (-4.5 * PITCH + z * np.tan(particles.theta))
     for rows in (slice(0, count // 2), slice(count // 2, count)):
-        # electrons of Geant4 lie up to .4 mm off themselves: ahead of the axis, and where the axis meets the grid
+        # electrons of Geant4 lie up to .4 mm off themselves: ahead of the axis, and by the grid
         assert abs(away[rows].mean()) < 4 * away[rows].std() / (count / 2) ** 0.5 + 0.4
     assert abs(y.mean() - 1.5 * PITCH) < 4 * y.std() / count**0.5 + 0.1
     assert away.std() < 3
