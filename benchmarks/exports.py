@@ -26,7 +26,13 @@ def row(name: str) -> tuple[str, ...]:
         except CaloForgeError as error:
             return (f"`{name}`", target, "", str(error), "")
     nodes = " + ".join(map(str, made.nodes))
-    return (f"`{name}`", target, nodes, str(made.parity or "no graph: its own engine"), str(made.latency or ""))
+    return (
+        f"`{name}`",
+        target,
+        nodes,
+        str(made.parity or "no graph: its own engine"),
+        str(made.latency or ""),
+    )
 
 
 def main() -> None:
