@@ -18,13 +18,14 @@ from caloforge.blocks import run_tasks
 from caloforge.cli.app import app
 from caloforge.errors import ConfigError, GeometryError
 from caloforge.events import Events
-from caloforge.formats import NativeReader, open_showers
+from caloforge.formats import NativeReader
 from caloforge.geant4 import Geant4Worker, Simulation, Upstream
 from caloforge.geometry import load_geometry
 from caloforge.integration import FastSettings, FastWorker, simulate_fast
 from caloforge.integration.samples import jets, neutral_pions
 from caloforge.showers import FROM_GEANT4, FROM_MODEL, Incident
 from support.fake_simulator import FakeSettings
+from support.showers import assert_same_hits, load
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
@@ -54,19 +55,6 @@ def shoot(worker: Any, logs: Path, start: int, stop: int) -> Showers:
     """Make showers in a process of its own."""
     [(_, showers)] = run_tasks([(start, stop)], worker, processes=1, logs=logs)
     return showers
-
-
-def load(path: Path) -> Showers:
-    with open_showers(path) as reader:
-        return reader.read(0, len(reader))
-
-
-def assert_same_hits(a: Showers, b: Showers) -> None:
-    np.testing.assert_array_equal(a.incident.energy, b.incident.energy)
-    np.testing.assert_array_equal(a.offsets, b.offsets)
-    np.testing.assert_array_equal(a.energy, b.energy)
-    np.testing.assert_array_equal(a.cells, b.cells)
-    assert a.meta == b.meta
 
 
 @pytest.mark.parametrize("scoring", ["steps", "cells"])

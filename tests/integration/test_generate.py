@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from caloforge.beam import Beam
 from caloforge.cli.app import app
 from caloforge.errors import ConfigError, DataError, FormatError, OutputError
-from caloforge.formats import NativeReader, format_named, open_showers
+from caloforge.formats import NativeReader, format_named
 from caloforge.generation import Generation, LikeFile, engine, generate
 from caloforge.geometry import place, project
 from caloforge.showers import Incident
@@ -26,6 +26,7 @@ from caloforge.simulator import Simulator, TrainedRange
 from caloforge.units import DEGREE
 from caloforge.zoo import load_simulator, shipped_models
 from comparisons import assert_same
+from support.showers import load
 from toy_training import prepared, training_data, write
 
 if TYPE_CHECKING:
@@ -53,11 +54,6 @@ def model(
     )
     simulator.save(folder / "run" / "model")
     return folder / "run"
-
-
-def load(path: Path) -> Showers:
-    with open_showers(path) as reader:
-        return reader.read(0, len(reader))
 
 
 def make(model: Path, out: Path, *, count: int = 12, **options: Any) -> Showers:

@@ -20,6 +20,7 @@ from caloforge.geant4 import Geant4Worker, Simulation, Upstream
 from caloforge.geometry import geometry_from_dict, load_geometry, project
 from caloforge.showers import Incident
 from caloforge.speed.geant4 import cpu_seconds_per_shower
+from support.showers import assert_same_hits, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,20 +48,6 @@ def shoot(simulation: Simulation, logs: Path, *ranges: tuple[int, int]) -> list[
     """Make ranges of showers one after the other in one process."""
     tasks = list(ranges)
     return [showers for _, showers in run_tasks(tasks, Geant4Worker(simulation), processes=1, logs=logs)]
-
-
-def load(path: Path) -> Showers:
-    with open_showers(path) as reader:
-        return reader.read(0, len(reader))
-
-
-def assert_same_hits(a: Showers, b: Showers) -> None:
-    np.testing.assert_array_equal(a.incident.energy, b.incident.energy)
-    np.testing.assert_array_equal(a.offsets, b.offsets)
-    np.testing.assert_array_equal(a.energy, b.energy)
-    np.testing.assert_array_equal(a.points, b.points)
-    np.testing.assert_array_equal(a.cells, b.cells)
-    assert a.meta == b.meta
 
 
 def test_one_and_two_processes_write_the_same_showers(

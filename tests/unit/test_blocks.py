@@ -15,7 +15,7 @@ import pytest
 
 from caloforge.blocks import Blocks
 from caloforge.errors import CaloForgeError, DataError, OutputError
-from caloforge.formats import open_showers
+from support.showers import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +33,6 @@ def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import blocks_job
 
     return blocks_job  # type: ignore[no-any-return]
-
-
-def load(path: Path) -> Showers:
-    with open_showers(path) as reader:
-        return reader.read(0, len(reader))
 
 
 def assert_same(path: Path, job: ModuleType) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from caloforge.cli import complete
+from caloforge.cli.arguments import TrainedModel  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.checks import check_model
 from caloforge.cli.common import print_table
 from caloforge.files import check_folder
@@ -27,14 +27,7 @@ class Target(StrEnum):
 
 def export(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL:TAG|FOLDER",
-            help="A trained model of `caloforge models`, or a run.",
-            autocompletion=complete.trained_model,
-        ),
-    ],
+    model: TrainedModel,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write into.")],
     target: Annotated[
         Target,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
+from caloforge.cli.arguments import TrainedModel  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.beams import beam_of
 from caloforge.cli.checks import check_model
 from caloforge.cli.common import print_table
@@ -30,14 +31,7 @@ __all__ = ["generate"]
 
 def generate(
     *,
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL:TAG|FOLDER",
-            help="A trained model of `caloforge models`, or a run.",
-            autocompletion=complete.trained_model,
-        ),
-    ],
+    model: TrainedModel,
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
     energy: Annotated[
         str | None, typer.Option(metavar="GeV", help="Kinetic energy: 50, or a range 10:100.")

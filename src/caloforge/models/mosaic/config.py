@@ -6,6 +6,7 @@ from pydantic import Field
 
 from caloforge.models.config import ModelConfig
 from caloforge.models.mosaic.fit import FitConfig
+from caloforge.models.mosaic.intervals import ROOT_LAYERS
 from caloforge.models.mosaic.tile_fit import PointsConfig  # noqa: TC001 (pydantic reads the annotations)
 
 __all__ = ["MosaicConfig"]
@@ -18,7 +19,7 @@ class MosaicConfig(ModelConfig):
     """How much of the real showers is kept."""
     donors: int = Field(default=16, ge=1, le=10**5)
     """Most real splits of a leaf that are stored."""
-    root_layers: int = Field(default=64, ge=1, le=10**4)
+    root_layers: int = Field(default=ROOT_LAYERS, ge=1, le=10**4)
     """Most layers of a column whose sums are those of a real shower: fewer where showers begin anywhere, as
     those of hadrons do."""
     points: PointsConfig | None = None

@@ -13,10 +13,12 @@ from caloforge.geometry.absorber import absorber_weights
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
 
-__all__ = ["Interval", "Intervals"]
+__all__ = ["ROOT_LAYERS", "Interval", "Intervals"]
 
 _MOST_ROOTS = 4  # thicknesses of absorber
-_LONGEST = 1000  # layers of a root
+
+ROOT_LAYERS = 64
+"""Most layers of a root, unless it is said."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Intervals:
     layer: list[Interval] = field(default_factory=list)
 
     @classmethod
-    def of(cls, geometry: Geometry, *, longest: int = _LONGEST) -> Intervals:
+    def of(cls, geometry: Geometry, *, longest: int = ROOT_LAYERS) -> Intervals:
         """The intervals of a read-out.
 
         Args:

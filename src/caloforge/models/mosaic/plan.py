@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from caloforge.models.mosaic.intervals import ROOT_LAYERS
 from caloforge.models.mosaic.lattice import Block, blocks_of
 from caloforge.models.mosaic.nodes import Nodes
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
@@ -74,7 +75,7 @@ class Plan:
 
 
 def build_plan(
-    geometry: Geometry, *, conditions: int = 1, leaning: bool = False, root_layers: int = 64
+    geometry: Geometry, *, conditions: int = 1, leaning: bool = False, root_layers: int = ROOT_LAYERS
 ) -> Plan:
     """The program for a read-out.
 
