@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli import complete
+from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.shots import fast_of, shots_of
 from caloforge.cli.watch import Watch
@@ -84,6 +85,9 @@ def simulate(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
     ] = 1,
+    cluster: ClusterName = None,
+    jobs: Jobs = None,
+    walltime: Walltime = None,
     scoring: Annotated[
         Score,
         typer.Option(help="steps: points on a fine grid; cells: read-out cells, summed in C++, faster."),
@@ -128,8 +132,8 @@ def simulate(
 ) -> None:
     r"""Simulate showers with Geant4.
 
-    The same seed gives the same showers, whatever the number of processes. Interrupted, the same
-    command goes on where it was.
+    The same seed gives the same showers, whatever the number of processes or the cluster. Interrupted,
+    the same command goes on where it was.
 
     \b
     caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
@@ -146,8 +150,11 @@ def simulate(
       --fast mosaic:siw-ecal --out fast.h5
     caloforge simulate --geometry siw-ecal --events jets.csv \
       --fast mosaic:siw-ecal-angles --out jets.h5
+    caloforge simulate --geometry siw-ecal --energy 10:100 --count 100000 \
+      --cluster slurm --jobs 100 --walltime 2:00:00 --out photons.h5
     """
     beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
+    where = read_cluster(cluster, jobs=jobs, walltime=walltime, processes=processes)
     settings = fast_of(fast, fast_particles, fast_energy)
     check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
@@ -163,9 +170,9 @@ def simulate(
         upstream=Upstream(upstream),
     )
     watch = Watch("simulating", total)
-    _run(
-        simulation, settings, out=out, count=total, processes=processes, force=force, progress=watch.progress
-    )
+    options = {"processes": processes, "force": force, "progress": watch.progress}
+    with executor_of(where) as executor:
+        _run(simulation, settings, out=out, count=total, executor=executor, **options)
     _summarise(out, watch)
 
 
