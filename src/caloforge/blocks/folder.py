@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from caloforge.blocks.differences import differences
 from caloforge.blocks.store import REQUEST, BlockStore, writing
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLAN", "Blocks"]
 
-_logger = logging.getLogger(__name__)
+_PARTICLES = ("energy", "theta", "phi", "pdg")
 
 PLAN = "plan.json"
 """In the folder when jobs on other machines make the blocks; it then stays, whatever happens."""
@@ -61,7 +62,7 @@ class Blocks:
         """The blocks that are neither in the folder nor in the file that is kept; drops damaged ones."""
         store = self.store
         wanted = [task for task in self.production.tasks() if not self._is_kept(task)]
-        return [task for task in wanted if not _is_finished(store, task)]
+        return [task for task in wanted if not store.is_finished(task)]
 
     def _is_kept(self, task: Task) -> bool:
         """A last block that was shorter is made again: showers agree to rounding only in other batches."""
@@ -86,7 +87,18 @@ class Blocks:
             if self.kept is not None and self._is_kept(task):
                 yield self.kept.read(*task)
             else:
-                yield store.read(task)
+                yield self._checked(store.read(task), task)
+
+    def _checked(self, showers: Showers, task: Task) -> Showers:
+        """The showers of a block, which are of the particles that they are to be of."""
+        if self.production.incident is not None:
+            expected = self.production.incident(*task)
+            pairs = [(getattr(showers.incident, name), getattr(expected, name)) for name in _PARTICLES]
+            # other machines' exponentials differ in the last digit
+            if not all(np.allclose(there, wanted, rtol=1e-9, atol=0) for there, wanted in pairs):
+                msg = f"{self.store.path(task)} has showers of other particles than those asked for."
+                raise FormatError(msg)
+        return showers
 
     @contextlib.contextmanager
     def claimed(self, *, force: bool) -> Iterator[None]:
@@ -179,18 +191,6 @@ class Blocks:
                 temporary.write_bytes(text.encode())
                 temporary.replace(stored)
         self.store.drop_unfinished()
-
-
-def _is_finished(store: BlockStore, task: Task) -> bool:
-    """Whether a block is there and whole; a damaged one is removed, with a warning."""
-    path = store.path(task)
-    if not path.exists():
-        return False
-    if not (problem := store.problem(task)):
-        return True
-    _logger.warning("A finished block is damaged and made again: %s", problem)
-    path.unlink(missing_ok=True)
-    return False
 
 
 def _other_request(folder: Path, old: str, new: str) -> str:

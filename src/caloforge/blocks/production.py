@@ -11,12 +11,12 @@ from caloforge import __version__
 from caloforge.formats.native import NativeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from caloforge.blocks.pool import Task, Worker
     from caloforge.formats.base import WriterFactory
     from caloforge.geometry import Geometry
-    from caloforge.showers import Showers
+    from caloforge.showers import Incident, Showers
 
 __all__ = ["Production"]
 
@@ -37,6 +37,7 @@ class Production:
         writer: Opens the final file; any format. ``functools.partial(NativeWriter, provenance=...)``
             adds provenance.
         geometry: Given to ``writer``.
+        incident: Gives the particles of showers (start, stop), to compare them with those of blocks.
     """
 
     count: int
@@ -46,6 +47,7 @@ class Production:
     isolate: bool = False
     writer: WriterFactory = NativeWriter
     geometry: Geometry | None = None
+    incident: Callable[[int, int], Incident] | None = None
 
     @property
     def blocks(self) -> int:

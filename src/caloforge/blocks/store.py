@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import sys
@@ -11,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caloforge.errors import CaloForgeError, OutputError
+from caloforge.errors import CaloForgeError, FormatError, OutputError
 from caloforge.formats.native import NativeReader, NativeWriter
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from caloforge.showers import Showers
 
 __all__ = ["REQUEST", "BlockStore", "writing"]
+
+_logger = logging.getLogger(__name__)
 
 _UNFINISHED = "unfinished"
 REQUEST = "request.json"
@@ -58,19 +61,30 @@ class BlockStore:
         return self.folder.glob("[0-9]*.h5")
 
     def read(self, task: Task) -> Showers:
-        """The showers of a block.
+        """The showers of a block, whole and of this request.
 
         Raises:
-            FormatError: It is damaged.
+            FormatError: They are not.
         """
         with NativeReader(self.path(task)) as reader:
-            return reader.read(0, task[1] - task[0])
+            if misfit := self._misfit(reader, task):
+                raise FormatError(misfit)
+            return reader.read(0, len(reader))  # which compares them with their checksums
 
-    def problem(self, task: Task) -> str:
-        """What is wrong with the file of a block, which is there; "" when it is whole and of this request."""
+    def is_finished(self, task: Task) -> bool:
+        """Whether a block is there and whole; one that is not, or is foreign, is removed with a warning."""
         path = self.path(task)
+        if not path.exists():
+            return False
+        if not (problem := self._problem(task)):
+            return True
+        _logger.warning("A finished block is damaged and made again: %s", problem)
+        path.unlink(missing_ok=True)
+        return False
+
+    def _problem(self, task: Task) -> str:
         try:
-            with NativeReader(path) as reader:
+            with NativeReader(self.path(task)) as reader:
                 reader.verify()
                 return self._misfit(reader, task)
         except CaloForgeError as error:

@@ -15,6 +15,7 @@ from caloforge.cli.checks import check_model
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
+from caloforge.cli.planning import ending
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
 from caloforge.errors import ConfigError
@@ -143,15 +144,17 @@ def generate(
         raise ConfigError("--append extends the file and --force replaces it: give one of them.")
     where = read_cluster(cluster, jobs=jobs, walltime=walltime, processes=processes)
     check_model(model)
-    check_output(out, force=force or append)
+    if (end := ending()) is None:
+        check_output(out, force=force or append)
     from caloforge.formats import format_named
-    from caloforge.generation import Generation
+    from caloforge.generation import Generation, production_of
     from caloforge.generation import generate as run
 
     particles = _particles(model, energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
-    check_room(out, total)
+    if end is None:
+        check_room(out, total)
     generation = Generation(
         model=model,
         particles=particles,
@@ -163,6 +166,11 @@ def generate(
         threads=threads,
         device=device,
     )
+    writer = None if format_name == "native" else chosen.writer
+    extent = {"strict": strict, "allow_extrapolation": allow_extrapolation}
+    if end is not None:
+        end(production_of(generation, total, writer=writer, **extent), out)
+        return
     watch = Watch("generating", total)
     with executor_of(where) as executor:
         run(
@@ -171,12 +179,11 @@ def generate(
             count=total,
             processes=processes,
             executor=executor,
-            strict=strict,
-            allow_extrapolation=allow_extrapolation,
-            writer=None if format_name == "native" else chosen.writer,
+            writer=writer,
             force=force,
             append=append,
             progress=watch.progress,
+            **extent,
         )
     rows = [("showers", str(total)), ("wall-clock time", watch.wall)]
     print_table(("", ""), rows, title=str(out))

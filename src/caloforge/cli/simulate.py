@@ -11,6 +11,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
+from caloforge.cli.planning import ending
 from caloforge.cli.shots import fast_of, shots_of
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from caloforge.blocks import Production
     from caloforge.geant4 import Simulation
     from caloforge.integration import FastSettings
 
@@ -156,7 +158,8 @@ def simulate(
     beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
     where = read_cluster(cluster, jobs=jobs, walltime=walltime, processes=processes)
     settings = fast_of(fast, fast_particles, fast_energy)
-    check_room(out, total)
+    if (end := ending()) is None:
+        check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
     from caloforge.geometry import load_geometry
 
@@ -169,11 +172,24 @@ def simulate(
         data=geant4_data,
         upstream=Upstream(upstream),
     )
+    if end is not None:
+        end(_production(simulation, settings, total), out)
+        return
     watch = Watch("simulating", total)
     options = {"processes": processes, "force": force, "progress": watch.progress}
     with executor_of(where) as executor:
         _run(simulation, settings, out=out, count=total, executor=executor, **options)
     _summarise(out, watch)
+
+
+def _production(simulation: Simulation, settings: FastSettings | None, count: int) -> Production:
+    if settings is None:
+        from caloforge.geant4 import production_of
+
+        return production_of(simulation, count)
+    from caloforge.integration import fast_production_of
+
+    return fast_production_of(simulation, settings, count)
 
 
 def _run(simulation: Simulation, settings: FastSettings | None, **options: Any) -> None:

@@ -37,6 +37,7 @@ def production_of(simulation: Simulation, count: int) -> Production:
         isolate=True,
         writer=partial(NativeWriter, provenance=request),
         geometry=simulation.geometry,
+        incident=simulation.incident,
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from caloforge.beam import Beam
     from caloforge.blocks import Progress
     from caloforge.formats.base import ShowerReader, WriterFactory
-    from caloforge.showers import Showers
+    from caloforge.showers import Incident, Showers
     from caloforge.simulator import Simulator
 
 __all__ = ["Generation", "generate", "production_of"]
@@ -96,8 +96,12 @@ class _Worker:
         return partial(_make, self.generation, simulator)
 
 
+def _incident(generation: Generation, start: int, stop: int) -> Incident:
+    return generation.particles.sample(generation.seed, start, stop)
+
+
 def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
-    incident = generation.particles.sample(generation.seed, start, stop)
+    incident = _incident(generation, start, stop)
     showers = simulator.sample(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
     return simulator.delivered(showers, readout=generation.readout, offset=generation.offset)
 
@@ -127,6 +131,7 @@ def production_of(
         worker=_Worker(generation),
         writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
         geometry=simulator.geometry,
+        incident=None if isinstance(generation.particles, LikeFile) else partial(_incident, generation),
     )
 
 

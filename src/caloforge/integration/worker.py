@@ -112,6 +112,7 @@ def fast_production_of(simulation: Simulation, settings: FastSettings, count: in
         isolate=True,
         writer=partial(NativeWriter, provenance=request),
         geometry=simulation.geometry,
+        incident=simulation.incident,
     )
 
 
