@@ -51,6 +51,9 @@ class Toy:
         if self.trouble == "crash":
             os.abort()
 
+    def incident(self, start: int, stop: int) -> Incident:
+        return self.make(start, stop).incident
+
     def shower(self, i: int) -> Showers:
         rng = np.random.default_rng((7, i))
         n = int(rng.integers(0, self.hits))
