@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from caloforge.cluster.settings import Cluster
 
-__all__ = ["opened"]
+__all__ = ["opened", "seconds_of"]
 
 _SECONDS = 30  # until a scheduler must have answered
 _FAILURES = 10  # workers that may die on a block before it is given up: batch systems take jobs away
@@ -94,10 +94,10 @@ def _options(cluster: Cluster) -> dict[str, Any]:
         charged = {"accounting_group": cluster.account} if cluster.account else {}
         more = cluster.directives if isinstance(cluster.directives, dict) else {}
         return {**options, "disk": "1GB", "job_extra_directives": {**limit, **charged, **more}}
-    named = {"queue": cluster.queue, "account": cluster.account}
-    if cluster.kind in {"lsf", "sge"}:
-        named["project"] = named.pop("account")
-    return {**options, "walltime": cluster.walltime, **{k: v for k, v in named.items() if v}}
+    project = "project" if cluster.kind in {"lsf", "sge"} else "account"
+    named = {"queue": cluster.queue, project: cluster.account}
+    walltime = _hours_and_minutes(cluster.walltime) if cluster.kind == "lsf" else cluster.walltime
+    return {**options, "walltime": walltime, **{k: v for k, v in named.items() if v}}
 
 
 def seconds_of(walltime: str) -> int:
@@ -105,6 +105,12 @@ def seconds_of(walltime: str) -> int:
     days, _, clock = walltime.rpartition("-")
     hours, minutes, *seconds = map(int, clock.split(":"))
     return int(days or 0) * 86_400 + hours * 3_600 + minutes * 60 + sum(seconds)
+
+
+def _hours_and_minutes(walltime: str) -> str:
+    """As LSF wants it, rounded up."""
+    hours, minutes = divmod(-(-seconds_of(walltime) // 60), 60)
+    return f"{hours}:{minutes:02d}"
 
 
 def _quiet() -> None:
