@@ -13,7 +13,7 @@ from caloforge.errors import CaloForgeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-__all__ = ["Spread", "run_spread"]
+__all__ = ["Spread", "run_in_order", "run_spread"]
 
 T = TypeVar("T")
 TaskT = TypeVar("TaskT", bound=tuple[Any, ...])
@@ -83,6 +83,32 @@ def run_spread(
                 spread.submit(queue.popleft())
             task, result = spread.next()
             yield cast("TaskT", task), result
+
+
+def run_in_order(
+    tasks: Sequence[tuple[Any, ...]],
+    work: Callable[[], Callable[..., T]],
+    *,
+    executor: Executor,
+    at_a_time: int = 256,
+) -> Generator[T]:
+    """The results of ``run_spread`` in the order of the tasks, which all differ.
+
+    Args:
+        tasks: Arguments of the function.
+        work: As of ``Spread``.
+        executor: As of ``Spread``.
+        at_a_time: Tasks that are handed out, or done and wait for an earlier one.
+    """
+    queue, done = deque(tasks), dict[tuple[Any, ...], T]()
+    with Spread(work, executor) as spread:
+        for task in tasks:
+            while task not in done:
+                while queue and len(spread) + len(done) < at_a_time:
+                    spread.submit(queue.popleft())
+                finished, result = spread.next()
+                done[finished] = result
+            yield done.pop(task)
 
 
 def _result(future: Future[T]) -> T:
