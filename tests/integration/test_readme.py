@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from caloforge.cli.app import app
+from caloforge.zoo import reference_path
 from command_line import run
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +83,9 @@ def test_the_quick_start_runs_offline_and_without_geant4s_data(
 
 
 @pytest.mark.parametrize("code", [text for kind, text in blocks(README) if kind == "python"])
-def test_python_runs(code: str) -> None:
+def test_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "geant4.h5").symlink_to(reference_path())  # fetched by the commands above
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert (names["showers"].n_hits > 0).all()  # type: ignore[attr-defined]
