@@ -208,12 +208,22 @@ def test_impossible_incident_energies(
         open_showers(path)
 
 
-@pytest.mark.parametrize("name", ["calochallenge", "caloclouds", "ddml"])
-def test_damaged_chunk(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("calochallenge", "showers"),
+        ("caloclouds", "events"),
+        ("ddml", "events"),
+        ("clic", "ECAL"),
+        ("ild", "30x30/layers"),
+        ("lemurs", "showers"),
+        ("calogan", "layer_0"),
+    ],
+)
+def test_damaged_chunk(name: str, key: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
     showers, geometry = fitting(name, toy_showers, siw)
     path = tmp_path / "f.h5"
     write_all(name, path, showers, geometry, size=100)
-    key = "showers" if name == "calochallenge" else "events"
     with h5py.File(path) as file:
         chunk = file[key].id.get_chunk_info(0)
     content = bytearray(path.read_bytes())

@@ -66,6 +66,8 @@ class ClicReader(Hdf5Reader):
             raise FormatError(msg)
         if self._angle is not None:
             per_shower(self._file, self._angle, count)
+        elif "eta" in self._file:
+            _logger.warning("%s: its eta is not understood; the showers count as perpendicular.", self.path)
         self.hit_unit = self._find_unit()
         return count
 

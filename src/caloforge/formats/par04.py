@@ -39,7 +39,7 @@ _BY_CELLS: dict[tuple[str, tuple[int, ...]], str] = {
 _NAME = re.compile(r"(SiW|SciPb)?_angle_(\d{1,3})(?!\d)")
 _ORDER = "caloforge/energy"
 _MOST_KEYS = 2000
-_WRITE_ROWS = 50
+_WRITE_ROWS = 10  # an energy may have few showers
 _KEY = re.compile(r"\d{1,7}(\.\d{1,9})?")
 
 

@@ -38,7 +38,7 @@ _LAYOUT_VERSION = "0.7.0"
 _READ_ROWS = 500
 _DEFAULT, _BOTH = "ild-30x30x30", "ild-ecal-hcal"
 _CLUSTERED = ("clustered_for", "observables_computed_for")
-_PEEK_ROWS = 200
+_PEEK_ROWS = 20
 _DIRECT = ("directions", "energies", "pdg")
 _OWN = {*_DIRECT, "showers", "shape", "num_points", "shower_ids"}
 
