@@ -26,7 +26,7 @@ def convert(
         str,
         typer.Option(
             metavar="NAME",
-            help="native, calochallenge, showerdata, caloclouds or ddml.",
+            help="native, calochallenge, showerdata, caloclouds, ddml, clic, ild, par04, lemurs or calogan.",
             autocompletion=complete.writable,
         ),
     ] = "native",

@@ -9,13 +9,16 @@ from caloforge.errors import ConfigError, FormatError, clipped, did_you_mean, sh
 from caloforge.formats.base import reading
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
+from caloforge.formats.calogan import CALOGAN
 from caloforge.formats.clic import CLIC
 from caloforge.formats.ddml import DDML
 from caloforge.formats.fine_grid import FINE_GRID
 from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
+from caloforge.formats.lemurs import LEMURS
 from caloforge.formats.native import NATIVE
 from caloforge.formats.opening import open_hdf5
+from caloforge.formats.par04 import PAR04
 from caloforge.formats.sanity import unit_of_hits, warn_of_proportions
 from caloforge.formats.showerdata import SHOWERDATA
 
@@ -28,7 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "detect_format", "format_named", "open_showers"]
 
 # CaloClouds before DDML: both have ``events``, DDML's test is the weaker one.
-FORMATS: tuple[Format, ...] = (NATIVE, FINE_GRID, CALOCHALLENGE, SHOWERDATA, CALOCLOUDS, DDML, CLIC, ILD)
+FORMATS: tuple[Format, ...] = (
+    NATIVE,
+    FINE_GRID,
+    CALOCHALLENGE,
+    SHOWERDATA,
+    CALOCLOUDS,
+    DDML,
+    CLIC,
+    ILD,
+    PAR04,
+    LEMURS,
+    CALOGAN,
+)
 
 
 def format_named(name: str) -> Format:
