@@ -20,6 +20,10 @@ WORDS = {
     "caloclouds": f"CaloClouds, I to 3 ({PAPER.format('2305.04847')}, {PAPER.format('2309.05704')})",
     "ddml": "shower libraries of DDML, which places them in key4hep's Geant4",
     "clic": f"CLIC's calorimeter windows, the data of 3DGAN ({PAPER.format('2109.07388')})",
+    "edm4hep": "key4hep and DD4hep: `SimCalorimeterHit` and `MCParticle` in podio's ROOT files",
+    "geant4-b4": "Geant4's example B4: sums of an event, in one cell",
+    "root": "plain ROOT trees with branches of any names, an entry for every shower",
+    "parquet": "awkward, pandas and others: a row for every shower",
     "ild": "voxels of the ILD: Getting High, New Angles, ConvL2LFlow",
 }
 

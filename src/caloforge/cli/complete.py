@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # as caloforge.formats says, which imports numpy; a test holds them together
-WRITABLE = ("caloclouds", "calochallenge", "ddml", "native", "showerdata")
+WRITABLE = ("caloclouds", "calochallenge", "ddml", "native", "parquet", "root", "showerdata")
 
 
 def _completion(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
