@@ -33,7 +33,7 @@ $(READY): pyproject.toml $(ENGINE)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade "pip>=25.1"
 	@$(PIP) install $(TORCH)
-	@$(PIP) install --group dev --editable ".[export,geant4,showerdata]"
+	@$(PIP) install --group dev --editable ".[all]"
 	@touch $@
 
 demo: venv

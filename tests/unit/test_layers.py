@@ -12,7 +12,18 @@ import caloforge
 ROOT = Path(caloforge.__file__).parent
 LAYERS = (  # each may import what stands in rows above it
     {"errors", "lazy", "signals", "streams", "units", "diffusion"},
-    {"devices", "disk", "files", "markup", "names", "particles", "processes", "records", "showers"},
+    {
+        "devices",
+        "disk",
+        "files",
+        "markup",
+        "names",
+        "optional",
+        "particles",
+        "processes",
+        "records",
+        "showers",
+    },
     {"beam", "events", "geometry", "nn", "preprocessing", "split"},
     {"formats", "models"},
     {"features", "trained"},
