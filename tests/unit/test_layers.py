@@ -24,7 +24,7 @@ LAYERS = (  # each may import what stands in rows above it
         "records",
         "showers",
     },
-    {"beam", "events", "geometry", "nn", "preprocessing", "split"},
+    {"beam", "cluster", "events", "geometry", "nn", "preprocessing", "split"},
     {"formats", "models"},
     {"features", "trained"},
     {"simulator"},
