@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from caloforge.evaluation import evaluate
-from caloforge.formats import FORMATS, open_showers
+from caloforge.formats import FORMATS, detect_format, open_showers
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, load_geometry
 from caloforge.models import GenerativeModel
-from command_line import run
+from command_line import done, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "foreign-files.md").read_text(encoding="utf-8")
@@ -133,6 +133,23 @@ def test_hits_with_positions_become_showers(folder: Path) -> None:
     assert run(*command).exit_code == 0
     with h5py.File("cells.h5") as file:
         assert "hits/cells" in file
+
+
+def test_the_page_has_every_format() -> None:
+    rows = [line.split("|")[1].strip(" `") for line in PAGE.splitlines() if line.startswith("| `")]
+    assert {form.name for form in FORMATS} <= set(rows)
+
+
+@pytest.mark.slow
+def test_the_page_s_conversions_run(folder: Path) -> None:
+    for line in blocks("bash")[-1].splitlines():
+        done(*line.split()[1:])
+    told = {path.name: detect_format(path).name for path in folder.glob("*.h*5")}
+    assert set(told.values()) == {form.name for form in FORMATS if form.writer}
+    for name in told:
+        with open_showers(name) as reader:
+            assert len(reader) == 20
+            assert reader.read(0, 20).n_hits.min() > 5
 
 
 def test_contributing_tells_what_a_model_must_do() -> None:

@@ -25,7 +25,7 @@ LAYERS = (  # each may import what stands in rows above it
         "records",
         "showers",
     },
-    {"beam", "events", "geometry", "nn", "preprocessing", "public", "split"},
+    {"beam", "cluster", "events", "geometry", "nn", "preprocessing", "public", "split"},
     {"formats", "models"},
     {"features", "trained"},
     {"simulator"},

@@ -11,6 +11,7 @@ import pytest
 
 from caloforge.errors import ConfigError, FormatError, MissingDependencyError, OutputError
 from caloforge.files import locked
+from caloforge.formats import FORMATS
 from caloforge.names import DATA_SETS
 from caloforge.public import records
 from caloforge.public.fetch import choose_files, fetch_files, files_of
@@ -212,6 +213,11 @@ def test_the_catalogue() -> None:
     assert second.files[0] == ("dataset_2_1.hdf5", "e590333e9a2da51b258288d74bd8357a", 0)
     with pytest.raises(ConfigError, match="cannot be fetched by name: see https://"):
         files_of(record_named("caloclouds"))
+
+
+def test_what_opens_with_a_format_names_one() -> None:
+    told = {record.form for record in RECORDS if "not tried" not in record.form}
+    assert told <= {form.name for form in FORMATS}
 
 
 def test_the_list() -> None:

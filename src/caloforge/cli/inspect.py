@@ -12,7 +12,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
 from caloforge.cli.units import Branches, EnergyUnit, reading_in
-from caloforge.units import DEGREE, GEV
+from caloforge.units import DEGREE, GEV, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +100,8 @@ def _told(
         "threshold": reader.meta.threshold,
         "sampling_fraction": reader.meta.sampling_fraction,
         "pitch": reader.meta.pitch,
+        "hit_unit": reader.hit_unit,
+        "incident_unit": reader.incident_unit,
         "checksums": sums,
         "simulated": _plain(simulation_of(reader.provenance)),
         "fast": summary.fast,
@@ -194,6 +196,7 @@ def _shower_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _scale_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "threshold", f"{told['threshold']:.4g} MeV" if told["threshold"] else "none known"
     fraction = told["sampling_fraction"]
+    yield "stored in", f"{unit_name(told['hit_unit'])}, the particles in {unit_name(told['incident_unit'])}"
     yield "energy scale", f"deposits divided by {fraction:g}" if fraction != 1 else "sensor energy"
     if told["pitch"]:
         yield "positions", f"on a grid of {told['pitch']:.4g} mm"

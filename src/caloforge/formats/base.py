@@ -43,6 +43,7 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
         geometry: The geometry, when the file tells or implies it.
         foreign: Whether another program wrote the file, so that units are taken from its format.
         hit_unit: Unit of the stored hit energies [MeV].
+        incident_unit: Unit of the stored incident energies [MeV].
     """
 
     path: Path
@@ -50,6 +51,7 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     geometry: Geometry | None
     foreign: bool = False
     hit_unit: float = MEV
+    incident_unit: float = MEV
 
     @abstractmethod
     def __len__(self) -> int:

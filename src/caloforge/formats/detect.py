@@ -9,6 +9,7 @@ from caloforge.errors import ConfigError, FormatError, clipped, did_you_mean, sh
 from caloforge.formats.base import reading
 from caloforge.formats.calochallenge import CALOCHALLENGE
 from caloforge.formats.caloclouds import CALOCLOUDS
+from caloforge.formats.calogan import CALOGAN
 from caloforge.formats.clic import CLIC
 from caloforge.formats.containers import few, kind_of_file, open_any
 from caloforge.formats.ddml import DDML
@@ -17,7 +18,9 @@ from caloforge.formats.fine_grid import FINE_GRID
 from caloforge.formats.geant4_b4 import GEANT4_B4
 from caloforge.formats.hdf5 import shape_of
 from caloforge.formats.ild import ILD
+from caloforge.formats.lemurs import LEMURS
 from caloforge.formats.native import NATIVE
+from caloforge.formats.par04 import PAR04
 from caloforge.formats.parquet import PARQUET, what_parquet_holds
 from caloforge.formats.root import ROOT, what_root_holds
 from caloforge.formats.sanity import unit_of_hits, warn_of_proportions
@@ -43,6 +46,9 @@ FORMATS: tuple[Format, ...] = (
     DDML,
     CLIC,
     ILD,
+    PAR04,
+    LEMURS,
+    CALOGAN,
     # ROOT last: its test is the weakest of the ROOT files
     EDM4HEP,
     GEANT4_B4,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError, did_you_mean, shown
-from caloforge.units import GEV, KEV, MEV
+from caloforge.units import GEV, KEV, MEV, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def warn_of_proportions(reader: ShowerReader) -> None:
             "%s: its first showers hold %.2g of the incident energy, read in %s; %s.",
             reader.path,
             fraction,
-            _name(reader.hit_unit),
+            unit_name(reader.hit_unit),
             _advice(reader, fraction),
         )
     else:
@@ -100,10 +100,6 @@ def _advice(reader: ShowerReader, fraction: float) -> str:
     if not likely:
         return "no unit of energy explains that: look at the file"
     return f"if they are in {likely[0]}, say so (--energy-unit {likely[0]})"
-
-
-def _name(unit: float) -> str:
-    return next(name for name, size in ENERGY_UNITS.items() if size == unit)
 
 
 def _warn_of_centre(reader: ShowerReader, showers: Showers) -> None:

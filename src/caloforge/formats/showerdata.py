@@ -2,21 +2,27 @@
 
 Layout: ``showers`` (N,) variable-length float32, rows of x, y [mm], layer number, energy [GeV] and
 perhaps a time; ``shape`` (N, most points, columns), ``num_points`` (N,), ``shower_ids`` (N,),
-``energies`` (N, 1) GeV, ``directions`` (N, 3) with z into the calorimeter, ``pdg`` (N,).
+``energies`` (N, 1) GeV, ``directions`` (N, 3) with z into the calorimeter, ``pdg`` (N,). Files of
+particles alone have the last three and no showers. Layers 0 to 29 are the ILD's ECAL; 78 layers, and
+cells that were ``clustered_for`` the ILD, are its ECAL and HCAL. Other numbers of every shower
+(``sampling_fraction``, ``observables/...``) are extras.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from caloforge.errors import DataError, FormatError, bad, clipped
+from caloforge.formats.attributes import says
 from caloforge.formats.base import Format
-from caloforge.formats.checks import check_stored, dataset, numbers, per_shower
+from caloforge.formats.checks import check_stored, dataset, group, numbers, per_shower
 from caloforge.formats.clouds import cloud_columns, depth_of_layer
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, shape_of, written_as
 from caloforge.geometry import load_geometry
 from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.units import GEV
@@ -30,16 +36,27 @@ __all__ = ["SHOWERDATA", "ShowerDataReader", "ShowerDataWriter"]
 
 _LAYOUT_VERSION = "0.7.0"
 _READ_ROWS = 500
-_DEFAULT = "ild-30x30x30"
+_DEFAULT, _BOTH = "ild-30x30x30", "ild-ecal-hcal"
+_CLUSTERED = ("clustered_for", "observables_computed_for")
+_PEEK_ROWS = 20
+_DIRECT = ("directions", "energies", "pdg")
+_OWN = {*_DIRECT, "showers", "shape", "num_points", "shower_ids"}
 
 
 class ShowerDataReader(Hdf5Reader):
-    """Reads showerdata files as points; times are left aside."""
+    """Reads showerdata files as points, particles alone as showers without hits; times are left aside."""
 
-    keys = ("showers", "energies", "directions", "pdg")
+    keys = ("showers", *_DIRECT)
     hit_unit = GEV
+    incident_unit = GEV
 
     def _check(self) -> int:
+        self._empty = not any(key in self._file for key in ("showers", "shape", "num_points"))
+        count = len(numbers(self._file, "directions", (None, 3))) if self._empty else self._check_showers()
+        self._check_particles(count)
+        return count
+
+    def _check_showers(self) -> int:
         showers = dataset(self._file, "showers")
         kind = h5py.check_vlen_dtype(showers.dtype)
         if kind is None or kind.kind != "f" or showers.ndim != 1:
@@ -47,7 +64,6 @@ class ShowerDataReader(Hdf5Reader):
             expected = "(N,) of variable-length floats"
             raise FormatError(bad(f"'showers' of {self.path}", got=got, expected=expected))
         check_stored(showers)
-        self._check_particles(len(showers))
         self._n_columns = self._find_columns(len(showers))
         return len(showers)
 
@@ -66,7 +82,15 @@ class ShowerDataReader(Hdf5Reader):
         return int(shape[2])
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
-        return self._stored_geometry(given) or load_geometry(_DEFAULT)
+        return self._stored_geometry(given) or load_geometry(_BOTH if self._has_hcal() else _DEFAULT)
+
+    def _has_hcal(self) -> bool:
+        """Whether the file says so, or one of its first showers reaches the ILD's HCAL."""
+        if self._empty or any(says(self._file, name, "ILD") for name in _CLUSTERED):
+            return not self._empty
+        clouds = [cloud[2 :: self._n_columns] for cloud in self._file["showers"][:_PEEK_ROWS]]
+        deepest = max((float(layers.max(initial=0.0)) for layers in clouds), default=0.0)
+        return load_geometry(_DEFAULT).n_layers <= deepest < load_geometry(_BOTH).n_layers
 
     def _foreign_meta(self) -> ShowerMeta:
         return ShowerMeta(geometry=self.geometry.name)
@@ -88,7 +112,29 @@ class ShowerDataReader(Hdf5Reader):
     def _slice_rows(self) -> int:
         return _READ_ROWS
 
+    @cached_property
+    def _columns(self) -> list[str]:
+        """Other numbers of every shower, in the file itself and among the observables."""
+        observables = group(self._file, "observables") if "observables" in self._file else None
+        names = [*self._file, *(f"observables/{name}" for name in observables or ())]
+        return [name for name in names if name not in _OWN and self._is_column(name)]
+
+    def _is_column(self, name: str) -> bool:
+        shape = shape_of(self._file, name)
+        return shape in {(len(self),), (len(self), 1)} and self._file[name].dtype.kind in "iuf"
+
     def _read_slice(self, start: int, stop: int) -> Showers:
+        showers = self._read_empty(start, stop) if self._empty else self._read_clouds(start, stop)
+        rows = slice(start, stop)
+        extras = {name.replace("/", "_"): self._column(name, rows) for name in self._columns}
+        return replace(showers, extras=extras)
+
+    def _read_empty(self, start: int, stop: int) -> Showers:
+        incident, nothing = self._incident(slice(start, stop)), np.empty(0, np.float32)
+        offsets = np.zeros(len(incident) + 1, np.int64)
+        return Showers(incident, offsets, nothing, points=nothing.reshape(0, 3), meta=self.meta)
+
+    def _read_clouds(self, start: int, stop: int) -> Showers:
         rows = slice(start, stop)
         clouds = list(self._file["showers"][rows])
         lengths = np.array([len(cloud) for cloud in clouds], dtype=np.int64)
@@ -165,8 +211,11 @@ class ShowerDataWriter(Hdf5Writer):
 
 
 def _detect(file: h5py.File) -> bool:
-    keys = ("showers", "energies", "directions", "shape")
-    return all(key in file for key in keys)
+    if (ours := written_as(file, ShowerDataWriter.format_name)) is not None:
+        return ours
+    if not all(key in file for key in _DIRECT):
+        return False
+    return ("showers" in file and "shape" in file) or set(file) == set(_DIRECT)
 
 
 SHOWERDATA = Format(
