@@ -26,8 +26,8 @@ def convert(
         str,
         typer.Option(
             metavar="NAME",
-            help="native, calochallenge, showerdata, caloclouds, ddml, clic, ild, par04, lemurs, calogan, root "
-            "or parquet.",
+            help="native, calochallenge, showerdata, caloclouds, ddml, clic, ild, par04, lemurs, calogan, "
+            "root or parquet.",
             autocompletion=complete.writable,
         ),
     ] = "native",
