@@ -15,6 +15,7 @@ LAYERS = (  # each may import what stands in rows above it
     {
         "devices",
         "disk",
+        "downloads",
         "files",
         "markup",
         "names",
@@ -24,7 +25,7 @@ LAYERS = (  # each may import what stands in rows above it
         "records",
     },
     {"showers"},
-    {"beam", "cluster", "events", "geometry", "nn", "preprocessing", "split"},
+    {"beam", "cluster", "events", "geometry", "nn", "preprocessing", "public", "split"},
     {"formats", "models"},
     {"features", "trained"},
     {"simulator"},
