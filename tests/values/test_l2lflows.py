@@ -17,6 +17,7 @@ from caloforge.models.l2l.energy_flow import EnergyFlow, EnergyFlowConfig
 from caloforge.models.l2l.hit_map import HitMap
 from caloforge.models.l2l.masked import L2LFlows
 from caloforge.models.l2l.model import LayerToLayer
+from caloforge.models.l2l.quantiles import QuantileConfig, Quantiles
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import VoxelConfig, Voxels
 from caloforge.models.noise import StreamNoise
@@ -103,20 +104,57 @@ def test_empty_cells_are_filled_with_noise_below_threshold() -> None:
     assert float(loud.noisy(dense, torch.Generator().manual_seed(0))[:, 1:].max()) <= 0.101
 
 
-def test_empty_cells_may_be_filled_evenly_right_below_the_threshold() -> None:
-    voxels = Voxels(VoxelConfig(spread=2.0), UNIFORM)
-    voxels.fit(torch.full((1, UNIFORM.n_cells), 9.999))
-    dense = torch.zeros(500, UNIFORM.n_cells)
-    dense[:, 5] = 5.0
-    found = voxels.drawn(dense, torch.Generator().manual_seed(0))
-    u = 0.01 + 0.98 * (1 + math.log10(0.1 / 10 + 1e-7) / 7)
-    border = math.log(u / (1 - u))
-    empty = (border - found[:, dense[0] == 0]) / 2.0
-    assert 0 <= float(empty.min()) < 1e-3
-    assert 1 - 1e-3 < float(empty.max()) <= 1
-    assert float(empty.mean()) == pytest.approx(0.5, abs=0.01)
-    assert bool((voxels.decode(found)[:, dense[0] == 0] <= 0.1 + 1e-6).all())
-    torch.testing.assert_close(voxels.decode(found)[:, 5], dense[:, 5], rtol=1e-3, atol=2e-3)
+def quantiles_of(dense: torch.Tensor, gap: float = 0.6) -> Quantiles:
+    quantiles = Quantiles(QuantileConfig(gap=gap), UNIFORM)
+    quantiles.fit(dense)
+    return quantiles
+
+
+def many(showers: int = 3000) -> torch.Tensor:
+    """A third of the cells are hit, layers behind harder than those in front."""
+    rng = torch.Generator().manual_seed(2)
+    energy = 0.1 * torch.empty(showers, UNIFORM.n_cells).exponential_(1.5, generator=rng).exp()
+    hit = torch.rand(energy.shape, generator=rng) < 1 / 3
+    return torch.where(hit, energy ** (1 - 0.1 * torch.from_numpy(UNIFORM.cell_layer)), 0.0)
+
+
+def test_hits_and_empty_cells_are_halves_of_a_normal_distribution() -> None:
+    dense = many()
+    found = quantiles_of(dense).drawn(dense, torch.Generator().manual_seed(0))
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    expected = math.sqrt(2) * torch.erfinv(levels)
+    hit = dense >= 0.1
+    for layer in range(4):
+        cells = slice(16 * layer, 16 * layer + 16)
+        for side, chosen in ((1, hit[:, cells]), (-1, dense[:, cells] == 0)):
+            values = side * found[:, cells][chosen] - 0.3
+            assert float(values.min()) >= 0
+            torch.testing.assert_close(values.quantile(levels), expected, rtol=0, atol=0.03)
+
+
+def test_quantiles_come_back_as_energies_and_the_middle_of_the_gap_decides() -> None:
+    dense = many()
+    quantiles = quantiles_of(dense)
+    hit = dense >= 0.1
+    some = slice(20, 40)
+    back = quantiles.decode(quantiles.encode(dense[:, some], some), some)
+    torch.testing.assert_close(back[hit[:, some]], dense[:, some][hit[:, some]], rtol=1e-4, atol=0)
+    assert float(back[~hit[:, some]].max()) < 0.1
+    assert bool((quantiles.encode(dense)[~hit] == quantiles.nothing).all())
+    line = torch.tensor([[-4.0, -0.1, 0.01, 0.1, 0.3, 0.5, 99.0]])
+    found = quantiles.decode(line, slice(0, 7))[0]
+    assert (found >= 0.1).tolist() == [False, False, True, True, True, True, True]
+    assert float(found[0]) < float(found[1])
+    assert float(found[3]) == pytest.approx(float(found[5]), rel=1e-4)  # mirrored at the gap's end
+    assert float(found[-1]) == pytest.approx(float(dense[:, :16].max()), rel=1e-3)
+
+
+def test_layers_without_hits_take_the_quantiles_of_all() -> None:
+    dense = many(200)
+    dense[:, :16] = 0.0
+    quantiles = quantiles_of(dense)
+    assert float(quantiles.nodes[0].exp()[-1]) == pytest.approx(float(dense.max()) / 0.1, rel=1e-3)
+    assert float(quantiles_of(torch.zeros(3, UNIFORM.n_cells)).nodes.diff(dim=1).min()) > 0
 
 
 def by_hand(cells: list[float], total: float, threshold: float) -> list[float]:
@@ -248,7 +286,7 @@ def test_a_shared_network_sees_what_networks_of_their_own_see(name: str) -> None
         there = alone.cells.shape[1]
         torch.testing.assert_close(rows.cells[mine][:, rows.cells.shape[1] - there :], alone.cells)
         missing = rows.cells[mine][:, : rows.cells.shape[1] - there]
-        torch.testing.assert_close(missing, torch.full_like(missing, -math.log(99)))
+        torch.testing.assert_close(missing, torch.zeros_like(missing))  # empty cells
         torch.testing.assert_close(rows.scalars[mine][:, :3], alone.scalars[:, :3])
 
 

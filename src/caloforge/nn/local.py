@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -13,7 +13,33 @@ from caloforge.nn.initial import shrink
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LocalNet", "Windows"]
+__all__ = ["Beside", "LocalNet", "Windows"]
+
+_COUNTS = 3  # numbers that tell how many hits are left
+
+
+class Beside(NamedTuple):
+    """What local networks see besides earlier cells.
+
+    Attributes:
+        images: Others, ``(B, images, F)``.
+        hits: How many cells are to be above 0, ``(B,)``; of no use to networks that do not count.
+    """
+
+    images: Tensor
+    hits: Tensor
+
+
+class Start(NamedTuple):
+    """What is known before the first cell.
+
+    Attributes:
+        hidden: Hidden features of the cells in the order of drawing, ``(F, H, B)``.
+        hits: How many are to be above 0, ``(B,)``.
+    """
+
+    hidden: Tensor
+    hits: Tensor
 
 
 class Windows(nn.Module):
@@ -47,12 +73,22 @@ class LocalNet(nn.Module):
         context: Size of the condition.
         hidden: Hidden features ``H``.
         outputs: Numbers ``K`` of a cell.
+        counts: Whether it is told how many cells are still to be above 0, too.
     """
 
     before: Tensor
     front: Tensor
 
-    def __init__(self, windows: Windows, order: Tensor, *, context: int, hidden: int, outputs: int) -> None:
+    def __init__(
+        self,
+        windows: Windows,
+        order: Tensor,
+        *,
+        context: int,
+        hidden: int,
+        outputs: int,
+        counts: bool = False,
+    ) -> None:
         super().__init__()
         cells, reach = windows.near.shape
         rank = functional.pad(order.argsort(), (0, 1), value=cells)
@@ -65,32 +101,43 @@ class LocalNet(nn.Module):
         self.ahead = nn.Linear(ahead, hidden, bias=False) if ahead else None
         self.condition = nn.Linear(context, hidden)
         self.place = nn.Parameter(0.1 * torch.randn(cells, hidden))
+        self.count = nn.Linear(_COUNTS, hidden, bias=False) if counts else None
+        self.inner = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, outputs)
         shrink(self.last)
 
-    def start(self, images: Tensor, context: Tensor) -> Tensor:
-        """What does not depend on the image that is drawn, ``(F, H, B)`` in the order of drawing.
-
-        Args:
-            images: Others, ``(B, images, F)``.
-            context: Conditions, ``(B, C)``.
-        """
+    def start(self, beside: Beside, context: Tensor) -> Start:
+        """What does not depend on the image that is drawn, given conditions ``(B, C)``."""
         common: Tensor = self.condition(context).T + self.place[:, :, None]
         if self.ahead is None:
-            return common
-        padded = functional.pad(images, (0, 1)).permute(2, 1, 0)  # cells, images, rows
+            return Start(common, beside.hits)
+        padded = functional.pad(beside.images, (0, 1)).permute(2, 1, 0)  # cells, images, rows
         seen = padded[self.front].flatten(1, 2)
-        found: Tensor = common + torch.matmul(self.ahead.weight, seen)
-        return found
+        return Start(common + torch.matmul(self.ahead.weight, seen), beside.hits)
 
-    def forward(self, x: Tensor, start: Tensor) -> Tensor:
+    def forward(self, x: Tensor, start: Start) -> Tensor:
         """Numbers ``(K, F, B)`` of images ``(F, B)``, cells in the order of drawing."""
         seen = functional.pad(x, (0, 0, 0, 1))[self.before]
-        hidden = functional.relu(start + torch.matmul(self.near.weight, seen))
-        made = torch.matmul(self.last.weight, hidden) + self.last.bias[:, None]
+        hidden = start.hidden + torch.matmul(self.near.weight, seen)
+        if self.count is not None:
+            hit = (x > 0).to(x.dtype)
+            ahead = torch.arange(len(x), 0, -1, device=x.device)[:, None]
+            told = self._left(start.hits - hit.cumsum(0) + hit, ahead).movedim(0, 1)
+            hidden = hidden + torch.matmul(self.count.weight, told)
+        hidden = torch.matmul(self.inner.weight, functional.relu(hidden)) + self.inner.bias[:, None]
+        made = torch.matmul(self.last.weight, functional.relu(hidden)) + self.last.bias[:, None]
         return made.permute(1, 0, 2)
 
-    def step(self, i: int, x: Tensor, start: Tensor) -> Tensor:
+    def step(self, i: int, x: Tensor, start: Start) -> Tensor:
         """Numbers ``(K, B)`` of cell ``i``, of images ``(F + 1, B)`` known up to it, 0 at the end."""
-        hidden = functional.relu(torch.addmm(start[i], self.near.weight, x[self.before[i]]))
-        return torch.addmm(self.last.bias[:, None], self.last.weight, hidden)
+        hidden = torch.addmm(start.hidden[i], self.near.weight, x[self.before[i]])
+        if self.count is not None:
+            told = self._left(start.hits - (x[:i] > 0).sum(0), len(x) - 1 - i)
+            hidden = torch.addmm(hidden, self.count.weight, told)
+        hidden = torch.addmm(self.inner.bias[:, None], self.inner.weight, functional.relu(hidden))
+        return torch.addmm(self.last.bias[:, None], self.last.weight, functional.relu(hidden))
+
+    def _left(self, hits: Tensor, ahead: Tensor | int) -> Tensor:
+        """Hits that are left, of all cells and of those ahead, as the networks see them, ``(3, ...)``."""
+        share = hits / len(self.place)
+        return torch.stack([share, share.clamp_min(0).sqrt(), (hits / ahead).clamp(-1, 2)])

@@ -35,6 +35,7 @@ from caloforge.models.l2l.energy_flow import EnergyFlow, EnergyFlowConfig
 from caloforge.models.l2l.hit_map import HitMap
 from caloforge.models.l2l.layer_energies import SplitEnergies
 from caloforge.models.l2l.layer_flow import Seen
+from caloforge.models.l2l.quantiles import QuantileConfig, Quantiles
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import Voxels
 from caloforge.models.stages import Stage, Turn
@@ -75,7 +76,7 @@ class LayerToLayer(GenerativeModel):
             got, fix = "layers of different sizes", "give model.shared=false"
             raise ConfigError(bad(self.name, got=got, expected="one grid for a shared network", fix=fix))
         self.conditions = Conditions(config.conditions, log=True)
-        self.voxels = Voxels(config.voxels, geometry)
+        self.voxels = self._voxels()
         self.energies = self._energies()
         count = 1 if config.shared else geometry.n_layers
         self.layers = nn.ModuleList(self._layer_flow(number) for number in range(count))
@@ -92,6 +93,12 @@ class LayerToLayer(GenerativeModel):
         if isinstance(totals, EnergyFlowConfig):
             return EnergyFlow(totals, self.geometry.n_layers, self.conditions.features)
         return SplitEnergies(totals, self.geometry)
+
+    def _voxels(self) -> Voxels | Quantiles:
+        kind = self.config.voxels
+        if isinstance(kind, QuantileConfig):
+            return Quantiles(kind, self.geometry)
+        return Voxels(kind, self.geometry)
 
     @property
     def _numbers(self) -> int:
@@ -215,8 +222,7 @@ class LayerToLayer(GenerativeModel):
         if self.config.shared:  # one size for all: nothing is in front of the first layer
             missing = self.config.previous - before
             size = self._cells_at(0).stop * missing
-            empty = float(torch.logit(torch.tensor(self.voxels.config.alpha, device=cells.device)))
-            front = torch.cat([cells.new_full((len(cells), size), empty), front], dim=1)
+            front = torch.cat([cells.new_full((len(cells), size), self.voxels.nothing), front], dim=1)
             behind = torch.cat([told.new_zeros(len(told), missing * self._numbers), behind], dim=1)
         scalars = torch.cat([condition, told[:, layer], behind], dim=1)
         place = torch.full((len(cells),), layer, dtype=torch.int64, device=cells.device)
