@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ KINDS = {
     "random": MaskedFlowConfig(transforms=3, bins=5, hidden=(16, 24), order="random", bound=4.0),
     "local": MaskedFlowConfig(transforms=2, bins=4, hidden=(8,), order="reverse", bound=4.0, local=6),
     "hits": MaskedFlowConfig(
-        transforms=2, bins=4, hidden=(8,), order="reverse", bound=4.0, local=6, hits=True
+        transforms=2, bins=4, hidden=(8,), order="outwards", bound=4.0, local=6, hits=True
     ),
     "local, random": MaskedFlowConfig(transforms=2, bins=4, hidden=(8, 8), bound=4.0, local=6),
 }
@@ -25,7 +26,7 @@ KINDS = {
 def windows() -> Windows:
     grid = BoxGrid(nx=3, ny=4, pitch=(1.0, 1.0))
     near, front = (torch.from_numpy(cell_windows(grid, reach)) for reach in (2, 1))
-    return Windows(near, front, IMAGES)
+    return Windows(near, front, IMAGES, torch.from_numpy(np.hypot(*grid.centres().T)))
 
 
 def flow_of(kind: str, *, strength: float = 0.3) -> MaskedFlow:
@@ -150,6 +151,14 @@ def test_networks_of_hits_see_no_noise_and_count_the_hits_that_are_left() -> Non
         found = local(one, start) - local(torch.zeros_like(one), start)
         assert not bool(found[:, 0].any())
         assert bool((found[:, 1:].abs().amax((0, 2)) > 1e-4).all())
+
+
+def test_cells_may_be_drawn_from_the_middle_outwards() -> None:
+    """Of 3 x 4 cells the two in the middle come first, the corners last; without windows, the own order."""
+    order = flow_of("hits").steps[1].order.tolist()
+    assert order == [5, 6, 1, 2, 9, 10, 4, 7, 0, 3, 8, 11]
+    alone = MaskedFlow(CELLS, CONTEXT, KINDS["hits"])
+    assert alone.steps[0].order.tolist() == list(range(CELLS))
 
 
 def test_windows_end_at_edges_and_close_around_rings() -> None:

@@ -49,14 +49,17 @@ class Windows(nn.Module):
         near: Cells around every cell that the network sees when they were drawn before, ``(F, W)``.
         front: Cells of other images around every cell, itself among them, ``(F, V)``.
         images: How many other images there are.
+        radius: Distance of every cell from the middle, ``(F,)``.
     """
 
     near: Tensor
     front: Tensor
 
-    def __init__(self, near: Tensor, front: Tensor, images: int) -> None:
+    def __init__(self, near: Tensor, front: Tensor, images: int, radius: Tensor) -> None:
         super().__init__()
         self.images = images
+        self.outwards = radius.argsort(stable=True)
+        """The cells in the order of their distance."""
         self.register_buffer("near", near, persistent=False)
         self.register_buffer("front", front, persistent=False)
 

@@ -37,9 +37,9 @@ class MaskedFlowConfig(Record):
     """Hidden layers of the masked networks."""
     bound: float = Field(default=13.815510557964274, ge=0.1, le=1000)
     """The splines act on [-bound, bound]."""
-    order: Literal["random", "reverse", "first"] = "random"
+    order: Literal["random", "reverse", "first", "outwards"] = "random"
     """Of the features in the transformations: another random one in each, the features' own and the opposite
-    one in turns, or always their own."""
+    one in turns, or always their own; ``outwards`` is that of the distances of cells that have windows."""
     local: int = Field(default=0, ge=0, le=16_384)
     """Hidden features of a network of neighbouring cells that all cells share, beside the masked one; 0 for
     none."""
@@ -69,7 +69,7 @@ class MaskedFlow(nn.Module):
         super().__init__()
         self.features = features
         rng = torch.Generator(device="cpu").manual_seed(config.seed)
-        orders = [_order(features, number, config.order, rng) for number in range(config.transforms)]
+        orders = [_order(features, number, config.order, rng, windows) for number in range(config.transforms)]
         firsts = [config.hits and number == 0 for number in range(config.transforms)]
         self.steps = nn.ModuleList(
             _Transform(context, order, config, windows, hits=first)
@@ -203,9 +203,11 @@ class _Transform(nn.Module):
         return self.local.start(beside, context)
 
 
-def _order(features: int, number: int, kind: str, rng: torch.Generator) -> Tensor:
+def _order(features: int, number: int, kind: str, rng: torch.Generator, windows: Windows | None) -> Tensor:
     """Of the features in one transformation."""
     if kind == "random":
         return torch.randperm(features, generator=rng, device="cpu")
+    if kind == "outwards" and windows is not None:
+        return windows.outwards
     own = torch.arange(features, device="cpu")
     return own.flip(0) if kind == "reverse" and number % 2 else own

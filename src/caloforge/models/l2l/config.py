@@ -32,6 +32,9 @@ class LayersConfig(ModelConfig):
     """Energies of the layers: the papers' ``flow``, or ``splits`` of whole showers, which give their hits."""
     voxels: VoxelConfig | QuantileConfig = Field(default=VoxelConfig(), discriminator="kind")
     """How cells are made continuous: the published ``noise`` and logit, or ``quantiles``."""
+    candidates: int = Field(default=1, ge=1, le=100)
+    """Of so many drawings of a layer one is kept: its number of hits is the nearest to that of ``splits``, or
+    its energy to that of ``flow``."""
     renormalised: bool = True
     """Scale cells above threshold to the energy of their layer; with the hits of ``splits``, always."""
     hit_map: bool = False

@@ -240,17 +240,32 @@ class LayerToLayer(GenerativeModel):
         condition = self.conditions(particles)
         hits, energies = self._draw_energies(particles.energy, condition, noise)
         told = self._told(hits, energies)
-        normal = noise.normal("cells", 1, self.geometry.n_cells).float()
-        known, made = torch.empty_like(normal), torch.empty_like(normal)
+        count = self.config.candidates
+        normal = noise.normal("cells", count, self.geometry.n_cells).float()
+        known, made = (normal.new_empty(len(hits), self.geometry.n_cells) for _ in range(2))
         for layer in range(self.geometry.n_layers):
             cells = self._cells_at(layer)
-            seen = self._seen(layer, known, told, condition)
+            seen = self._seen(layer, known, told, condition).repeated(count)
             drawn = self._draw_layer(0 if self.config.shared else layer, normal[:, cells], seen)
+            drawn = self._nearest(drawn, cells, hits[:, layer], energies[:, layer])
             energy = self.voxels.decode(drawn, cells)
             made[:, cells] = self._read_out(energy, hits[:, layer], energies[:, layer])
             clean = self.config.seen == "read-out"
             known[:, cells] = self.voxels.encode(made[:, cells], cells) if clean else drawn
         return made
+
+    def _nearest(self, drawn: Tensor, cells: slice, hits: Tensor, energy: Tensor) -> Tensor:
+        """Of several drawings of a layer ``(B K, n)`` those that agree best with what it is to have."""
+        count = len(drawn) // max(len(hits), 1)
+        if count == 1:
+            return drawn
+        made = self.voxels.decode(drawn, cells)
+        hit, wanted = made >= self.geometry.threshold, hits
+        found = hit.sum(1)
+        if isinstance(self.energies, EnergyFlow):
+            found, wanted = torch.where(hit, made, 0.0).sum(1), energy
+        best = (found.view(-1, count) - wanted[:, None]).abs().argmin(1)
+        return drawn.view(-1, count, drawn.shape[1])[torch.arange(len(hits), device=drawn.device), best]
 
     def _draw_layer(self, number: int, noise: Tensor, seen: Seen) -> Tensor:
         """Numbers of a layer's cells, by a flow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 
@@ -12,15 +13,18 @@ from caloforge.preprocessing.base import Fitted
 from caloforge.records import Record
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
 
 __all__ = ["QuantileConfig", "Quantiles"]
 
-_NODES = 192
+_NODES = 64
 _TOP = 4.5  # of a normal distribution; beyond it lies one hit of 150 000
-_APART = 64.0  # between the logarithms of two layers when all are searched at once
+_APART = 64.0  # between the logarithms of two groups when all are searched at once
+_FEWEST = 10  # hits that a group has for quantiles of its own
+_DIGITS = 3  # of a distance [mm]
 _LEAST = 1e-6  # of a logarithm between two nodes
 _EMPTY = 0.999  # of the threshold: the energy of the empty cell that is next to be hit
 
@@ -35,11 +39,12 @@ class QuantileConfig(Record):
 
 
 class Quantiles(Fitted):
-    """Hits are gap / 2 + |n|, |n| being their energy's quantile in their layer, empty cells -gap / 2 - |n|.
+    """Hits are gap / 2 + |n|, |n| being the quantile of their energy, empty cells -gap / 2 - |n|.
 
-    n is standard normal: where half of the cells are hit, only the gap is to be learnt. The spectrum's peaks
-    are in the quantiles, and soft hits cannot leak below threshold. Numbers inside of the gap are mirrored
-    at its end, so that none heaps up at the threshold.
+    Quantiles are those of the cells of a layer that are as far from the axis. n is standard normal: where
+    half of the cells are hit, only the gap is to be learnt. The spectrum's peaks are in the quantiles, soft
+    hits cannot leak below threshold, and no cell is harder than any that was seen at its distance. Numbers
+    inside of the gap are mirrored at its end, so that none heaps up at the threshold.
 
     Args:
         config: The gap.
@@ -48,23 +53,29 @@ class Quantiles(Fitted):
 
     nodes: Tensor
     layer: Tensor
+    group: Tensor
     nothing = 0.0
     """The number of an empty cell that is read out."""
 
     def __init__(self, config: QuantileConfig, geometry: Geometry) -> None:
         super().__init__()
         self.edge, self.threshold = config.gap / 2, max(geometry.threshold, 1e-6)
-        self.register_buffer("nodes", torch.zeros(geometry.n_layers, _NODES))
         layer = torch.from_numpy(geometry.cell_layer).long()
-        self.register_buffer("layer", layer, persistent=False)  # the geometry says it
+        group = torch.from_numpy(_groups(geometry)).long()
+        self.register_buffer("layer", layer, persistent=False)  # the geometry says both
+        self.register_buffer("group", group, persistent=False)
+        self.register_buffer("nodes", torch.zeros(int(group.max()) + 1, _NODES))
 
     def fit(self, dense: Tensor) -> None:
-        """Take the quantiles of every layer's hits of showers ``(B, n_cells)``."""
-        every = self._logarithm(dense[dense >= self.threshold])
-        for number in range(len(self.nodes)):
-            cells = dense[:, self.layer == number]
-            own = self._logarithm(cells[cells >= self.threshold])
-            self.nodes[number] = _quantiles(own if len(own) else every)
+        """Take the quantiles of hits of showers ``(B, n_cells)``."""
+        every = self._hits_of(dense)
+        for layer in range(int(self.layer[-1]) + 1):
+            here = self.layer == layer
+            cells, groups = dense[:, here], self.group[here]
+            in_layer = _if_enough(self._hits_of(cells), every)
+            for group in range(int(groups.min()), int(groups.max()) + 1):
+                own = self._hits_of(cells[:, groups == group])
+                self.nodes[group] = _quantiles(_if_enough(own, in_layer))
         self._done()
 
     def drawn(self, dense: Tensor, rng: torch.Generator) -> Tensor:
@@ -75,13 +86,13 @@ class Quantiles(Fitted):
     def encode(self, energy: Tensor, cells: slice = slice(None)) -> Tensor:
         """Numbers of energies [MeV] of some cells, ``(B, cells)``; 0 of empty cells."""
         self._require_fitted()
-        layer = self.layer[cells]
+        group = self.group[cells]
         apart = _APART * torch.arange(len(self.nodes), dtype=torch.float64, device=energy.device)
-        value = self._logarithm(energy).double() + apart[layer]
+        value = self._logarithm(energy).double() + apart[group]
         index = torch.searchsorted((self.nodes + apart[:, None]).flatten(), value.contiguous(), right=True)
-        index = (index - 1 - _NODES * layer).clamp(0, _NODES - 2)
-        low, high = self.nodes[layer, index], self.nodes[layer, index + 1]
-        share = ((value - apart[layer]).float() - low) / (high - low)
+        index = (index - 1 - _NODES * group).clamp(0, _NODES - 2)
+        low, high = self.nodes[group, index], self.nodes[group, index + 1]
+        share = ((value - apart[group]).float() - low) / (high - low).clamp_min(_LEAST)
         number = self.edge + (index + share.clamp(0, 1)) * _TOP / (_NODES - 1)
         return torch.where(energy < self.threshold, self.nothing, number)
 
@@ -91,15 +102,35 @@ class Quantiles(Fitted):
         Those of empty cells are below threshold, in the order of their numbers.
         """
         self._require_fitted()
-        layer = self.layer[cells]
+        group = self.group[cells]
         place = (value - self.edge).abs().clamp(max=_TOP) * (_NODES - 1) / _TOP
         index = place.long().clamp(max=_NODES - 2)
-        low, high = self.nodes[layer, index], self.nodes[layer, index + 1]
+        low, high = self.nodes[group, index], self.nodes[group, index + 1]
         hit = self.threshold * (low + (place - index) * (high - low)).exp()
         return torch.where(value > 0, hit, _EMPTY * self.threshold * value.exp())
 
+    def _hits_of(self, cells: Tensor) -> Tensor:
+        """Logarithms of the energies of hits, ``(H,)``."""
+        return self._logarithm(cells[cells >= self.threshold])
+
     def _logarithm(self, energy: Tensor) -> Tensor:
         return (energy.clamp_min(self.threshold) / self.threshold).log()
+
+
+def _groups(geometry: Geometry) -> NDArray[np.int64]:
+    """Numbers of groups of cells of one layer and distance from the axis, ``(n_cells,)``."""
+    found, count = [], 0
+    for layer in geometry.layers:
+        radius = np.hypot(*layer.grid.centres().T)
+        _, group = np.unique(radius.round(_DIGITS), return_inverse=True)
+        found.append(group + count)
+        count += int(group.max()) + 1
+    return np.concatenate(found)
+
+
+def _if_enough(hits: Tensor, others: Tensor) -> Tensor:
+    """Hits, or those of a larger group where these are few."""
+    return hits if len(hits) >= _FEWEST else others
 
 
 def _quantiles(logarithms: Tensor) -> Tensor:
