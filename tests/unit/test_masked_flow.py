@@ -17,7 +17,7 @@ KINDS = {
     "random": MaskedFlowConfig(transforms=3, bins=5, hidden=(16, 24), order="random", bound=4.0),
     "local": MaskedFlowConfig(transforms=2, bins=4, hidden=(8,), order="reverse", bound=4.0, local=6),
     "hits": MaskedFlowConfig(
-        transforms=2, bins=4, hidden=(8,), order="outwards", bound=4.0, local=6, hits=True
+        transforms=2, bins=4, hidden=(8,), order="inwards", bound=4.0, local=6, hits=True
     ),
     "local, random": MaskedFlowConfig(transforms=2, bins=4, hidden=(8, 8), bound=4.0, local=6),
 }
@@ -153,10 +153,10 @@ def test_networks_of_hits_see_no_noise_and_count_the_hits_that_are_left() -> Non
         assert bool((found[:, 1:].abs().amax((0, 2)) > 1e-4).all())
 
 
-def test_cells_may_be_drawn_from_the_middle_outwards() -> None:
-    """Of 3 x 4 cells the two in the middle come first, the corners last; without windows, the own order."""
+def test_cells_may_be_drawn_from_the_outside_inwards() -> None:
+    """Of 3 x 4 cells the corners come first, the two in the middle last; without windows, the own order."""
     order = flow_of("hits").steps[1].order.tolist()
-    assert order == [5, 6, 1, 2, 9, 10, 4, 7, 0, 3, 8, 11]
+    assert order == [0, 3, 8, 11, 4, 7, 1, 2, 9, 10, 5, 6]
     alone = MaskedFlow(CELLS, CONTEXT, KINDS["hits"])
     assert alone.steps[0].order.tolist() == list(range(CELLS))
 

@@ -58,8 +58,8 @@ class Windows(nn.Module):
     def __init__(self, near: Tensor, front: Tensor, images: int, radius: Tensor) -> None:
         super().__init__()
         self.images = images
-        self.outwards = radius.argsort(stable=True)
-        """The cells in the order of their distance."""
+        self.inwards = radius.argsort(stable=True, descending=True)
+        """The cells in the order of their distance, the farthest first."""
         self.register_buffer("near", near, persistent=False)
         self.register_buffer("front", front, persistent=False)
 

@@ -37,9 +37,9 @@ class MaskedFlowConfig(Record):
     """Hidden layers of the masked networks."""
     bound: float = Field(default=13.815510557964274, ge=0.1, le=1000)
     """The splines act on [-bound, bound]."""
-    order: Literal["random", "reverse", "first", "outwards"] = "random"
+    order: Literal["random", "reverse", "first", "inwards"] = "random"
     """Of the features in the transformations: another random one in each, the features' own and the opposite
-    one in turns, or always their own; ``outwards`` is that of the distances of cells that have windows."""
+    one in turns, or always their own; ``inwards``: of cells with windows, from the farthest to the middle."""
     local: int = Field(default=0, ge=0, le=16_384)
     """Hidden features of a network of neighbouring cells that all cells share, beside the masked one; 0 for
     none."""
@@ -207,7 +207,7 @@ def _order(features: int, number: int, kind: str, rng: torch.Generator, windows:
     """Of the features in one transformation."""
     if kind == "random":
         return torch.randperm(features, generator=rng, device="cpu")
-    if kind == "outwards" and windows is not None:
-        return windows.outwards
+    if kind == "inwards" and windows is not None:
+        return windows.inwards
     own = torch.arange(features, device="cpu")
     return own.flip(0) if kind == "reverse" and number % 2 else own

@@ -1,8 +1,7 @@
-"""Cell energies as halves of a normal distribution, hits above a gap and empty cells below it."""
+"""Cell energies as normal numbers, hits around 1 and empty cells around -1."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["QuantileConfig", "Quantiles"]
 
 _NODES = 64
-_TOP = 4.5  # of a normal distribution; beyond it lies one hit of 150 000
+_TOP = 4.5  # widths; beyond it lies one hit of 300 000
+_END = 0.92  # of the distance from 1 to 0: where the hits end
 _APART = 64.0  # between the logarithms of two groups when all are searched at once
 _FEWEST = 10  # hits that a group has for quantiles of its own
 _DIGITS = 3  # of a distance [mm]
@@ -34,20 +34,21 @@ class QuantileConfig(Record):
 
     kind: Literal["quantiles"] = "quantiles"
     """Tells it from ``noise``."""
-    gap: float = Field(default=0.5, ge=0, le=10)
-    """Between hits and empty cells; numbers above its middle are hits."""
+    width: float = Field(default=0.35, gt=0, le=0.5)
+    """Standard deviation of the hits' numbers around 1, and of the empty cells' around -1: the smaller, the
+    wider the gap between them. Its middle, 0, decides."""
 
 
 class Quantiles(Fitted):
-    """Hits are gap / 2 + |n|, |n| being the quantile of their energy, empty cells -gap / 2 - |n|.
+    """Hits are 1 + width n, n being the quantile of their energy, empty cells -1 + width n'.
 
-    Quantiles are those of the cells of a layer that are as far from the axis. n is standard normal: where
-    half of the cells are hit, only the gap is to be learnt. The spectrum's peaks are in the quantiles, soft
-    hits cannot leak below threshold, and no cell is harder than any that was seen at its distance. Numbers
-    inside of the gap are mirrored at its end, so that none heaps up at the threshold.
+    n and n' are standard normal, cut where they would come near 0; quantiles are those of the cells of a
+    layer that are as far from the axis. There is no edge that a flow has to learn, nothing lies between hits
+    and empty cells, the spectrum's peaks are in the quantiles, and no cell is harder than any that was seen
+    at its distance.
 
     Args:
-        config: The gap.
+        config: The width.
         geometry: The read-out.
     """
 
@@ -59,7 +60,8 @@ class Quantiles(Fitted):
 
     def __init__(self, config: QuantileConfig, geometry: Geometry) -> None:
         super().__init__()
-        self.edge, self.threshold = config.gap / 2, max(geometry.threshold, 1e-6)
+        self.width, self.threshold = config.width, max(geometry.threshold, 1e-6)
+        self.end = -_END / config.width  # the lowest n of hits, and the highest of empty cells, turned round
         layer = torch.from_numpy(geometry.cell_layer).long()
         group = torch.from_numpy(_groups(geometry)).long()
         self.register_buffer("layer", layer, persistent=False)  # the geometry says both
@@ -75,12 +77,13 @@ class Quantiles(Fitted):
             in_layer = _if_enough(self._hits_of(cells), every)
             for group in range(int(groups.min()), int(groups.max()) + 1):
                 own = self._hits_of(cells[:, groups == group])
-                self.nodes[group] = _quantiles(_if_enough(own, in_layer))
+                self.nodes[group] = _quantiles(_if_enough(own, in_layer), self.end)
         self._done()
 
     def drawn(self, dense: Tensor, rng: torch.Generator) -> Tensor:
         """What flows are to draw: numbers of energies ``(B, n_cells)``, with noise for empty cells."""
-        empty = -torch.randn(dense.shape, generator=rng, device=dense.device).abs() - self.edge
+        n = torch.randn(dense.shape, generator=rng, device=dense.device)
+        empty = self.width * torch.where(n > -self.end, -n, n) - 1
         return torch.where(dense < self.threshold, empty, self.encode(dense))
 
     def encode(self, energy: Tensor, cells: slice = slice(None)) -> Tensor:
@@ -93,8 +96,8 @@ class Quantiles(Fitted):
         index = (index - 1 - _NODES * group).clamp(0, _NODES - 2)
         low, high = self.nodes[group, index], self.nodes[group, index + 1]
         share = ((value - apart[group]).float() - low) / (high - low).clamp_min(_LEAST)
-        number = self.edge + (index + share.clamp(0, 1)) * _TOP / (_NODES - 1)
-        return torch.where(energy < self.threshold, self.nothing, number)
+        n = self.end + (index + share.clamp(0, 1)) * (_TOP - self.end) / (_NODES - 1)
+        return torch.where(energy < self.threshold, self.nothing, 1 + self.width * n)
 
     def decode(self, value: Tensor, cells: slice = slice(None)) -> Tensor:
         """Energies [MeV] of numbers, ``(B, cells)``; never above the largest of the training.
@@ -103,7 +106,8 @@ class Quantiles(Fitted):
         """
         self._require_fitted()
         group = self.group[cells]
-        place = (value - self.edge).abs().clamp(max=_TOP) * (_NODES - 1) / _TOP
+        n = ((value - 1) / self.width).clamp(self.end, _TOP)
+        place = (n - self.end) * (_NODES - 1) / (_TOP - self.end)
         index = place.long().clamp(max=_NODES - 2)
         low, high = self.nodes[group, index], self.nodes[group, index + 1]
         hit = self.threshold * (low + (place - index) * (high - low)).exp()
@@ -133,14 +137,15 @@ def _if_enough(hits: Tensor, others: Tensor) -> Tensor:
     return hits if len(hits) >= _FEWEST else others
 
 
-def _quantiles(logarithms: Tensor) -> Tensor:
-    """Those of a half normal distribution at even distances, rising ``(nodes,)``; the first is 0."""
+def _quantiles(logarithms: Tensor, end: float) -> Tensor:
+    """Those of a normal distribution cut at ``end``, at even distances, rising ``(nodes,)`` from 0."""
+    n = torch.linspace(end, _TOP, _NODES, device=logarithms.device)
     if not len(logarithms):
-        return torch.linspace(0, _TOP, _NODES)
-    levels = torch.erf(torch.linspace(0, _TOP, _NODES, device=logarithms.device) / math.sqrt(2))
+        return n - end
+    below, levels = torch.special.ndtr(n[0]), torch.special.ndtr(n)
     ordered = torch.cat([logarithms.new_zeros(1), logarithms.sort().values])
-    place = levels * (len(ordered) - 1)
+    place = (levels - below) / (1 - below) * (len(ordered) - 1)
     index = place.long().clamp(max=len(ordered) - 2)
-    found = ordered[index] + (place - index) * (ordered[index + 1] - ordered[index])
+    found: Tensor = ordered[index] + (place - index) * (ordered[index + 1] - ordered[index])
     found[-1] = ordered[-1]
     return found + _LEAST * torch.arange(_NODES, device=found.device)
