@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ KINDS = {
     "random": MaskedFlowConfig(transforms=3, bins=5, hidden=(16, 24), order="random", bound=4.0),
     "local": MaskedFlowConfig(transforms=2, bins=4, hidden=(8,), order="reverse", bound=4.0, local=6),
     "hits": MaskedFlowConfig(
-        transforms=2, bins=4, hidden=(8,), order="inwards", bound=4.0, local=6, hits=True
+        transforms=2, bins=4, hidden=(8,), order="outwards", bound=4.0, local=6, hits=True
     ),
     "local, random": MaskedFlowConfig(transforms=2, bins=4, hidden=(8, 8), bound=4.0, local=6),
 }
@@ -153,10 +155,25 @@ def test_networks_of_hits_see_no_noise_and_count_the_hits_that_are_left() -> Non
         assert bool((found[:, 1:].abs().amax((0, 2)) > 1e-4).all())
 
 
-def test_cells_may_be_drawn_from_the_outside_inwards() -> None:
-    """Of 3 x 4 cells the corners come first, the two in the middle last; without windows, the own order."""
+def test_hits_that_are_left_are_compared_with_what_is_usual() -> None:
+    """A middle cell in every row, a corner in half of them: a third of the hits is left behind the first."""
+    flow = flow_of("hits").float()
+    x = torch.full((8, CELLS), -1.0)
+    x[:, 5] = x[:4, 11] = 1.0
+    flow.start(x)
+    local = flow.steps[0].local
+    assert local.ahead_of[[0, 1, 11]].tolist() == pytest.approx([1.0, 1 / 3, 1 / 3], abs=0.01)
+    told = local._left(torch.tensor([3.0, -1.0]), torch.tensor([1.0, 1.0]))
+    expected = [[3 / 12, 0.0], [0.5, 0.0], [math.log(3.5 / 1.5), math.log(0.5 / 1.5)]]
+    torch.testing.assert_close(told, torch.tensor(expected))
+    flow.start(torch.ones(8, CELLS))  # once
+    assert float(local.ahead_of[1]) < 0.4
+
+
+def test_cells_may_be_drawn_from_the_middle_outwards() -> None:
+    """Of 3 x 4 cells the two in the middle come first, the corners last; without windows, the own order."""
     order = flow_of("hits").steps[1].order.tolist()
-    assert order == [0, 3, 8, 11, 4, 7, 1, 2, 9, 10, 5, 6]
+    assert order == [5, 6, 1, 2, 9, 10, 4, 7, 0, 3, 8, 11]
     alone = MaskedFlow(CELLS, CONTEXT, KINDS["hits"])
     assert alone.steps[0].order.tolist() == list(range(CELLS))
 

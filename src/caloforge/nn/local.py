@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Beside", "LocalNet", "Windows"]
 
 _COUNTS = 3  # numbers that tell how many hits are left
+_HALF = 0.5  # of a hit, added before a logarithm
+_RARE = 1e-3  # hits that every cell has at least, on average
 
 
 class Beside(NamedTuple):
@@ -58,8 +60,8 @@ class Windows(nn.Module):
     def __init__(self, near: Tensor, front: Tensor, images: int, radius: Tensor) -> None:
         super().__init__()
         self.images = images
-        self.inwards = radius.argsort(stable=True, descending=True)
-        """The cells in the order of their distance, the farthest first."""
+        self.outwards = radius.argsort(stable=True)
+        """The cells in the order of their distance."""
         self.register_buffer("near", near, persistent=False)
         self.register_buffer("front", front, persistent=False)
 
@@ -81,6 +83,7 @@ class LocalNet(nn.Module):
 
     before: Tensor
     front: Tensor
+    ahead_of: Tensor
 
     def __init__(
         self,
@@ -105,9 +108,19 @@ class LocalNet(nn.Module):
         self.condition = nn.Linear(context, hidden)
         self.place = nn.Parameter(0.1 * torch.randn(cells, hidden))
         self.count = nn.Linear(_COUNTS, hidden, bias=False) if counts else None
+        if counts:
+            self.register_buffer("ahead_of", torch.zeros(cells))
         self.inner = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, outputs)
         shrink(self.last)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Take the share of hits that are usually ahead of a cell from images ``(R, F)`` in the order."""
+        if self.count is None or bool(self.ahead_of.any()):
+            return
+        often = (x > 0).to(x.dtype).mean(0) + _RARE
+        self.ahead_of.copy_(often.flip(0).cumsum(0).flip(0) / often.sum())
 
     def start(self, beside: Beside, context: Tensor) -> Start:
         """What does not depend on the image that is drawn, given conditions ``(B, C)``."""
@@ -124,8 +137,8 @@ class LocalNet(nn.Module):
         hidden = start.hidden + torch.matmul(self.near.weight, seen)
         if self.count is not None:
             hit = (x > 0).to(x.dtype)
-            ahead = torch.arange(len(x), 0, -1, device=x.device)[:, None]
-            told = self._left(start.hits - hit.cumsum(0) + hit, ahead).movedim(0, 1)
+            usual = self.ahead_of[:, None] * start.hits
+            told = self._left(start.hits - hit.cumsum(0) + hit, usual).movedim(0, 1)
             hidden = hidden + torch.matmul(self.count.weight, told)
         hidden = torch.matmul(self.inner.weight, functional.relu(hidden)) + self.inner.bias[:, None]
         made = torch.matmul(self.last.weight, functional.relu(hidden)) + self.last.bias[:, None]
@@ -135,12 +148,13 @@ class LocalNet(nn.Module):
         """Numbers ``(K, B)`` of cell ``i``, of images ``(F + 1, B)`` known up to it, 0 at the end."""
         hidden = torch.addmm(start.hidden[i], self.near.weight, x[self.before[i]])
         if self.count is not None:
-            told = self._left(start.hits - (x[:i] > 0).sum(0), len(x) - 1 - i)
+            told = self._left(start.hits - (x[:i] > 0).sum(0), self.ahead_of[i] * start.hits)
             hidden = torch.addmm(hidden, self.count.weight, told)
         hidden = torch.addmm(self.inner.bias[:, None], self.inner.weight, functional.relu(hidden))
         return torch.addmm(self.last.bias[:, None], self.last.weight, functional.relu(hidden))
 
-    def _left(self, hits: Tensor, ahead: Tensor | int) -> Tensor:
-        """Hits that are left, of all cells and of those ahead, as the networks see them, ``(3, ...)``."""
-        share = hits / len(self.place)
-        return torch.stack([share, share.clamp_min(0).sqrt(), (hits / ahead).clamp(-1, 2)])
+    def _left(self, hits: Tensor, usual: Tensor) -> Tensor:
+        """Hits that are left, and how they compare with what is usual, as networks see it, ``(3, ...)``."""
+        left = hits.clamp_min(0)
+        share = left / len(self.place)
+        return torch.stack([share, share.sqrt(), ((left + _HALF) / (usual + _HALF)).log()])

@@ -37,9 +37,9 @@ class MaskedFlowConfig(Record):
     """Hidden layers of the masked networks."""
     bound: float = Field(default=13.815510557964274, ge=0.1, le=1000)
     """The splines act on [-bound, bound]."""
-    order: Literal["random", "reverse", "first", "inwards"] = "random"
+    order: Literal["random", "reverse", "first", "outwards"] = "random"
     """Of the features in the transformations: another random one in each, the features' own and the opposite
-    one in turns, or always their own; ``inwards``: of cells with windows, from the farthest to the middle."""
+    one in turns, or always their own; ``outwards``: of cells with windows, from the middle on."""
     local: int = Field(default=0, ge=0, le=16_384)
     """Hidden features of a network of neighbouring cells that all cells share, beside the masked one; 0 for
     none."""
@@ -75,6 +75,13 @@ class MaskedFlow(nn.Module):
             _Transform(context, order, config, windows, hits=first)
             for order, first in zip(orders, firsts, strict=True)
         )
+
+    def start(self, x: Tensor) -> None:
+        """Let networks that count hits know where these usually are, from targets ``(B, F)``."""
+        for step in self.steps:
+            assert isinstance(step, _Transform)  # for the type checker: a ModuleList forgets
+            if step.local is not None:
+                step.local.fit(x[:, step.order])
 
     def log_prob(self, x: Tensor, context: Tensor, beside: Beside | None = None) -> Tensor:
         """Log-densities ``(B,)`` of targets ``(B, F)`` given conditions ``(B, C)``.
@@ -207,7 +214,7 @@ def _order(features: int, number: int, kind: str, rng: torch.Generator, windows:
     """Of the features in one transformation."""
     if kind == "random":
         return torch.randperm(features, generator=rng, device="cpu")
-    if kind == "inwards" and windows is not None:
-        return windows.inwards
+    if kind == "outwards" and windows is not None:
+        return windows.outwards
     own = torch.arange(features, device="cpu")
     return own.flip(0) if kind == "reverse" and number % 2 else own

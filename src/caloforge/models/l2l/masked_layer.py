@@ -64,8 +64,9 @@ class MaskedLayer(nn.Module):
         context = own + (config.place if layers else 0) + (config.embedding[-1] if front else 0)
         self.flow = MaskedFlow(cells, context, config.flow, windows)
 
-    def start(self, x: Tensor, seen: Seen) -> None:
-        """Nothing is to be fitted."""
+    def start(self, x: Tensor, seen: Seen) -> None:  # noqa: ARG002 (other flows look at it)
+        """Let networks that count hits know where these usually are."""
+        self.flow.start(x)
 
     def log_prob(self, x: Tensor, seen: Seen) -> Tensor:
         """Log-densities ``(R,)`` of numbers of cells ``(R, n)``."""
