@@ -102,12 +102,14 @@ class Quantiles(Fitted):
     def decode(self, value: Tensor, cells: slice = slice(None)) -> Tensor:
         """Energies [MeV] of numbers, ``(B, cells)``; never above the largest of the training.
 
-        Those of empty cells are below threshold, in the order of their numbers.
+        Those of empty cells are below threshold, in the order of their numbers. Numbers between 0 and the end
+        of the hits are turned round there: none heaps up at the threshold.
         """
         self._require_fitted()
         group = self.group[cells]
-        n = ((value - 1) / self.width).clamp(self.end, _TOP)
-        place = (n - self.end) * (_NODES - 1) / (_TOP - self.end)
+        n = (value - 1) / self.width
+        n = torch.where(n < self.end, 2 * self.end - n, n).clamp(max=_TOP)  # the few between 0 and the end
+        place = (n.clamp_min(self.end) - self.end) * (_NODES - 1) / (_TOP - self.end)
         index = place.long().clamp(max=_NODES - 2)
         low, high = self.nodes[group, index], self.nodes[group, index + 1]
         hit = self.threshold * (low + (place - index) * (high - low)).exp()
