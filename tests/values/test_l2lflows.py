@@ -154,7 +154,11 @@ def test_quantiles_come_back_as_energies_and_the_middle_decides() -> None:
     assert float(found[0]) < float(found[1])
     assert float(found[2]) == pytest.approx(float(found[3]), rel=1e-5)  # turned round at 0.08
     assert float(found[2]) > 0.1
+    assert float(found[0]) > 0.1 * quantiles.lowest
     assert float(found[-1]) == pytest.approx(float(dense[:, [5, 6, 9, 10]].max()), rel=1e-3)
+    # an empty cell at -1 + 0.4 * 1.5, mirrored at the threshold, is the hit at 1 - 0.4 * 0.75
+    empty, hit = (float(quantiles.decode(torch.full((1, 1), x), slice(5, 6))) for x in (-0.4, 0.7))
+    assert 0.1**2 / empty == pytest.approx(hit, rel=2e-3)
 
 
 def test_quantiles_are_of_cells_as_far_from_the_axis_or_of_all_where_these_have_few_hits() -> None:
@@ -212,6 +216,8 @@ def test_cells_that_are_missing_are_mirrored_at_the_threshold() -> None:
     total = torch.tensor([0.5 + 0.125 + 0.2])
     found = largest_cells(cells, torch.tensor([3.0]), total, 0.1)
     torch.testing.assert_close(found, torch.tensor([[0.5, 0.125, 0.2, 0.0]], dtype=torch.float64))
+    deeper = largest_cells(cells, torch.tensor([3.0]), total + 0.8, 0.1, lowest=0.1)
+    torch.testing.assert_close(deeper, torch.tensor([[0.5, 0.125, 1.0, 0.0]], dtype=torch.float64))
 
 
 def test_the_map_of_energies_rises_and_makes_the_spectrum_that_is_wanted() -> None:

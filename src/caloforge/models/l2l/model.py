@@ -285,7 +285,7 @@ class LayerToLayer(GenerativeModel):
         """What of a layer's cells ``(B, n)`` is read out."""
         threshold = self.geometry.threshold
         if isinstance(self.energies, SplitEnergies):
-            return largest_cells(cells, hits, energy, threshold)
+            return largest_cells(cells, hits, energy, threshold, self.voxels.lowest)
         if self.config.renormalised:
             return renormalised(cells, energy, threshold)
         return torch.where(cells >= threshold, cells, 0.0)

@@ -26,6 +26,7 @@ _APART = 64.0  # between the logarithms of two groups when all are searched at o
 _FEWEST = 10  # hits that a group has for quantiles of its own
 _DIGITS = 3  # of a distance [mm]
 _LEAST = 1e-6  # of a logarithm between two nodes
+_SOFTER = 0.5  # of how far an empty cell is from the next hit, as a hit's energy
 _EMPTY = 0.999  # of the threshold: the energy of the empty cell that is next to be hit
 
 
@@ -57,6 +58,8 @@ class Quantiles(Fitted):
     group: Tensor
     nothing = 0.0
     """The number of an empty cell that is read out."""
+    lowest = 1e-9
+    """Of the threshold: energies of empty cells go down to this."""
 
     def __init__(self, config: QuantileConfig, geometry: Geometry) -> None:
         super().__init__()
@@ -102,18 +105,22 @@ class Quantiles(Fitted):
     def decode(self, value: Tensor, cells: slice = slice(None)) -> Tensor:
         """Energies [MeV] of numbers, ``(B, cells)``; never above the largest of the training.
 
-        Those of empty cells are below threshold, in the order of their numbers. Numbers between 0 and the end
-        of the hits are turned round there: none heaps up at the threshold.
+        Numbers between 0 and the end of the hits are turned round there: none heaps up at the threshold.
+        Empty cells are below it in the order of their numbers; mirrored there, they are rather soft hits.
         """
         self._require_fitted()
-        group = self.group[cells]
         n = (value - 1) / self.width
-        n = torch.where(n < self.end, 2 * self.end - n, n).clamp(max=_TOP)  # the few between 0 and the end
-        place = (n.clamp_min(self.end) - self.end) * (_NODES - 1) / (_TOP - self.end)
+        n = torch.where(n < self.end, 2 * self.end - n, n)
+        empty = -_SOFTER * (value + 1) / self.width
+        found = self._hits(torch.where(value > 0, n, empty), self.group[cells])
+        return torch.where(value > 0, found, _EMPTY * self.threshold**2 / found)
+
+    def _hits(self, n: Tensor, group: Tensor) -> Tensor:
+        """Energies [MeV] of hits."""
+        place = (n.clamp(self.end, _TOP) - self.end) * (_NODES - 1) / (_TOP - self.end)
         index = place.long().clamp(max=_NODES - 2)
         low, high = self.nodes[group, index], self.nodes[group, index + 1]
-        hit = self.threshold * (low + (place - index) * (high - low)).exp()
-        return torch.where(value > 0, hit, _EMPTY * self.threshold * value.exp())
+        return self.threshold * (low + (place - index) * (high - low)).exp()
 
     def _hits_of(self, cells: Tensor) -> Tensor:
         """Logarithms of the energies of hits, ``(H,)``."""
@@ -140,14 +147,16 @@ def _if_enough(hits: Tensor, others: Tensor) -> Tensor:
 
 
 def _quantiles(logarithms: Tensor, end: float) -> Tensor:
-    """Those of a normal distribution cut at ``end``, at even distances, rising ``(nodes,)`` from 0."""
+    """Those of a normal distribution cut at ``end``, at even distances, rising ``(nodes,)``."""
     n = torch.linspace(end, _TOP, _NODES, device=logarithms.device)
     if not len(logarithms):
         return n - end
     below, levels = torch.special.ndtr(n[0]), torch.special.ndtr(n)
-    ordered = torch.cat([logarithms.new_zeros(1), logarithms.sort().values])
-    place = (levels - below) / (1 - below) * (len(ordered) - 1)
-    index = place.long().clamp(max=len(ordered) - 2)
-    found: Tensor = ordered[index] + (place - index) * (ordered[index + 1] - ordered[index])
+    ordered = logarithms.sort().values
+    last = len(ordered) - 1
+    place = (levels - below) / (1 - below) * last
+    index = place.long()
+    low, high = ordered[index], ordered[(index + 1).clamp(max=last)]
+    found: Tensor = low + (place - index) * (high - low)
     found[-1] = ordered[-1]
     return found + _LEAST * torch.arange(_NODES, device=found.device)

@@ -52,6 +52,8 @@ class Voxels(Fitted):
 
     largest: Tensor
     layer: Tensor
+    lowest = 0.5
+    """Of the threshold: energies below tell nothing about cells."""
 
     def __init__(self, config: VoxelConfig, geometry: Geometry) -> None:
         super().__init__()
