@@ -56,6 +56,10 @@ RINGS = (
     "Hits and energies of rings around the axis are drawn before the image, from real residuals of training "
     "showers: what is new in a shower is which cells of a ring are hit, and how they share its energy."
 )
+FLOWS = (
+    "Layers are drawn one after the other, each given the five in front; hits and energies of all layers are "
+    "drawn before. A layer's cells that are wrong are followed by the layers behind."
+)
 FEW = "It has learnt from few showers, for minutes: docs/3dgan.md tells where it stands against Geant4."
 REAL_SPLITS = (
     "Sums of real showers are split down to the cells as real ones were: what no training shower did, as "
@@ -68,6 +72,8 @@ LIMITS = {
     "caloclouds-2-cm": (POINTS, CALIBRATION),
     "calopointflow": (DENSITY, BASELINE, CELLS),
     "calopointflow-2": (RANDOM_ANGLE, BASELINE, CELLS),
+    "conv-l2lflows": (FLOWS, CELLS),
+    "l2lflows": (FLOWS, CELLS),
     "mosaic": (REAL_SPLITS, CELLS),
     "pyramid": (SUMMARIES, CELLS),
 }
