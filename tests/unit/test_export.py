@@ -51,12 +51,12 @@ def test_showers_are_compared_one_by_one() -> None:
     theirs = {
         "counts": np.array([2, 1, 4]),
         "cell": np.array([3, 9, 5, 1, 2, 3, 4]),
-        "energy": np.array([1.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0]),
+        "hit_energy": np.array([1.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0]),
     }
     mine = {
         "counts": np.array([2, 1, 3]),
         "cell": np.array([3, 9, 6, 1, 2, 3]),
-        "energy": np.array([1.0, 2.0 + 3e-5, 4.0, 2.0, 1.0, 1.0]),
+        "hit_energy": np.array([1.0, 2.0 + 3e-5, 4.0, 2.0, 1.0, 1.0]),
     }
     found = compare(mine, theirs)
     assert (found.showers, found.same, found.hits) == (3, 1, 0.0)

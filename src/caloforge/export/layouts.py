@@ -14,7 +14,7 @@ from caloforge.units import DEGREE, GEV
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CloudRows", "Grid", "Layout", "Own"]
+__all__ = ["CloudRows", "Grid", "Layout", "Own", "image_of", "own_name"]
 
 
 class Layout(Protocol):
@@ -60,7 +60,12 @@ class Own:
 
     def outputs(self, made: Cloud | CellSet) -> dict[str, Tensor]:
         """As of ``Layout``."""
-        return {field.name: getattr(made, field.name) for field in fields(made)}
+        return {own_name(field.name): getattr(made, field.name) for field in fields(made)}
+
+
+def own_name(field: str) -> str:
+    """The output that has a field of ``Cloud`` or ``CellSet``: inputs and outputs must not share a name."""
+    return "hit_energy" if field == "energy" else field
 
 
 class CloudRows:
