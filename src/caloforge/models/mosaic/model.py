@@ -57,8 +57,8 @@ class Mosaic(GenerativeModel):
     knows: ClassVar[frozenset[str]] = frozenset({"angles", "particles"})
     any_length: ClassVar[frozenset[str]] = frozenset({"stored.content"})
     no_graph: ClassVar[str] = (
-        "it draws from tables of real splits with its own random numbers, not by networks: take --target cpp, "
-        "a file for its C++ engine"
+        "it draws from tables of real splits with its own random numbers, not by networks: take --target "
+        "cpp, a file for its C++ engine"
     )
     config: MosaicConfig
 
