@@ -66,7 +66,9 @@ class PointDDPM(nn.Module):
     def __init__(self, config: PointDDPMConfig, conditions: int) -> None:
         super().__init__()
         betas = quadratic_betas(config.steps, first=config.first, last=config.last)
-        self.schedule: tuple[float, ...] = tuple(betas.tolist())
+        with torch.device("cpu"):  # numbers, also of networks that are built without any
+            numbers = quadratic_betas(config.steps, first=config.first, last=config.last)
+        self.schedule: tuple[float, ...] = tuple(numbers.tolist())
         self.register_buffer("betas", betas, persistent=False)
         self.register_buffer("shares", signal_shares(betas), persistent=False)
         self.embed, size = _embedding(config)
