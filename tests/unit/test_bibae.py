@@ -12,13 +12,15 @@ import torch
 from caloforge.errors import ConfigError
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.models.bibae.angles import BIBAEAnglesConfig
-from caloforge.models.bibae.cells import CellHead, Cells
+from caloforge.models.bibae.cells import Cells
 from caloforge.models.bibae.config import BIBAEConfig, Block, CellsConfig, KernelConfig, PostConfig
 from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
 from caloforge.models.bibae.density import Density, VisibleScale
 from caloforge.models.bibae.draws import Drawing
+from caloforge.models.bibae.earlier import Earlier, in_image, in_squares, sums_before
 from caloforge.models.bibae.encoder import Encoder
+from caloforge.models.bibae.head import CellHead
 from caloforge.models.bibae.losses import critic_terms, gradient_penalty
 from caloforge.models.bibae.mmd import latent_discrepancy, sorted_discrepancy, sorted_energies
 from caloforge.models.bibae.places import Places
@@ -206,14 +208,15 @@ def test_cells_are_drawn_with_their_probability_and_spectrum() -> None:
     shape = (40, 10, 10, 10)
     chance = torch.full(shape, -1.0, requires_grad=True)
     mean, width = torch.zeros(shape), torch.ones(shape)
-    image = Cells(chance, mean, width, torch.full(shape, 9.0), table()).draw(Drawing(rng(), 40))
+    random = torch.rand(shape, generator=rng()), torch.randn(shape, generator=rng(1))
+    image = Cells(chance, mean, width, torch.full(shape, 9.0), table()).draw(*random)
     hit = image > 0
     assert hit.float().mean().item() == pytest.approx(1 / (1 + math.e), abs=0.01)
     energies = image[hit].detach()
     assert energies.min() >= 0.1 - 1e-6
     quantiles = torch.quantile(energies, torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(quantiles, torch.tensor([2.575, 5.05, 7.525]), atol=0.2, rtol=0)
-    cut = Cells(chance, mean, width, torch.full(shape, 0.674), table()).draw(Drawing(rng(), 40))
+    cut = Cells(chance, mean, width, torch.full(shape, 0.674), table()).draw(*random)
     assert cut.max().item() == pytest.approx(7.525, abs=0.05)
     assert torch.equal(cut[image < 7], image[image < 7])
     image.sum().backward()
@@ -243,23 +246,24 @@ def test_a_cell_knows_its_place(siw: Geometry) -> None:
 class Photons:
     energy: torch.Tensor
     lean: torch.Tensor
+    visible: torch.Tensor
 
 
 def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
     """Every second shower has hits near the axis, of an energy that grows with the particle's."""
-    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 6), siw)
+    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 15), siw)
     energies = table()
     near = torch.from_numpy(np.hypot(*siw.cell_positions[:, :2].T)).reshape(siw.dense_shape) < 4
     image = torch.zeros(40, 30, 30, 30)
     image[::2] = torch.where(near, 2.575, 0.0)  # a quartile: -0.674 as a normal number
     image[20::2] = torch.where(near, 7.525, 0.0)
-    photons = Photons(torch.tensor([1e4, 1e5]).repeat_interleave(20), torch.zeros(1))
+    photons = Photons(torch.tensor([1e4, 1e5]).repeat_interleave(20), torch.zeros(1), image.sum((1, 2, 3)))
     head.fit([(image, photons)], (1e4, 1e5), energies)
     with torch.no_grad():
         head.last.weight.zero_()
         head.last.bias.zero_()
-        two = Photons(torch.tensor([1e4, 1e5, 10**4.5]), torch.zeros(1))
-        cells = head(torch.zeros(3, 2, 10, 15, 6), two, energies)
+        three = Photons(torch.tensor([1e4, 1e5, 10**4.5]), torch.zeros(1), torch.ones(3))
+        cells = head(torch.zeros(3, 2, 10, 15, 15), three, energies, image[:3])
     torch.testing.assert_close(cells.chance[:2, near].sigmoid(), torch.full((2, 120), 0.5), atol=0.01, rtol=0)
     assert bool((cells.chance[:2, ~near] < -5).all())
     means = cells.mean[:, near].mean(1)
@@ -267,18 +271,79 @@ def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
     highest = cells.highest[:2, near].mean(1)
     torch.testing.assert_close(highest, torch.tensor([-0.674, 0.674]), atol=0.01, rtol=0)
     with pytest.raises(ValueError, match="do not divide"):
-        CellHead(CellsConfig(), 2, (10, 15, 7), siw)
+        CellHead(CellsConfig(), 2, (10, 15, 10), siw)
 
 
-def test_blocks_are_made_of_their_cells(siw: Geometry) -> None:
-    """What a block says of a cell comes to the cell whose place the block was told."""
-    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 6), siw)
-    numbers = torch.arange(27000.0).reshape(1, 30, 30, 30, 1)
-    blocks = head._in_blocks(numbers)
-    assert blocks.shape == (1, 10, 15, 6, 30)
-    assert torch.equal(head._in_cells(blocks), numbers[..., 0])
-    inside = numbers[0, 3:6, 2:4, 5:10, 0]
-    assert torch.equal(blocks[0, 1, 1, 1], inside.flatten())
+def test_cells_stand_in_squares() -> None:
+    image = torch.arange(2.0 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    squares = in_squares(image)
+    assert squares.shape == (2, 3, 2, 3, 4)
+    assert torch.equal(squares[1, 2, 1, 2], image[1, 2, 2:4, 4:6].flatten())
+    assert torch.equal(in_image(squares), image)
+    assert torch.equal(in_image(in_squares(image[..., None]))[..., 0], image)
+
+
+def test_cells_are_told_of_those_before_them_alone() -> None:
+    """A changed cell changes what later ones in two layers and nine squares are told, and sums all later."""
+    earlier = Earlier(3)
+    image = torch.rand(1, 5, 10, 10, generator=rng())
+    photons = Photons(torch.tensor([1e4]), torch.zeros(1), image.sum((1, 2, 3)))
+    changed = image.clone()
+    changed[0, 1, 2, 3] += 1  # the second place of its square
+
+    def differs() -> torch.Tensor:
+        told = [in_image(earlier(in_squares(some), photons))[0] for some in (image, changed)]
+        return (told[0] != told[1]).any(-1)
+
+    later = torch.ones(5, 10, 10, dtype=torch.bool)
+    later[0] = False
+    later[1, ::2] = False
+    assert torch.equal(differs(), later)
+    for parameter in earlier.sums.parameters():
+        parameter.data.zero_()
+    near = later.clone()
+    near[4], near[:, 6:], near[:, :, 6:] = False, False, False
+    assert torch.equal(differs(), near)
+
+
+def test_sums_before_a_cell_by_hand() -> None:
+    energy = torch.zeros(1, 5, 4)
+    energy[0, 1] = torch.tensor([1.0, 2.0, 0.0, 0.0])
+    energy[0, 2] = torch.tensor([4.0, 0.0, 0.0, 0.0])
+    hits = (energy > 0) * 3
+    photons = Photons(torch.tensor([9e3]), torch.zeros(1), torch.tensor([10.0]))
+    found = 5 * sums_before(energy, hits, photons)[0, 2, 1]
+
+    def log(value: float) -> float:
+        return math.log1p(value / 0.1)
+
+    energies = [log(4), log(7), log(3), 0.0, 0.0, log(3), 5 * 0.3]
+    counts = [math.log1p(n) for n in (3, 9, 6, 0, 0)]
+    torch.testing.assert_close(found, torch.tensor([*energies, *counts, 2.5, math.log(10)]))
+
+
+@pytest.mark.parametrize("neighbours", [True, False])
+def test_cells_are_drawn_as_their_probability_says(siw: Geometry, *, neighbours: bool) -> None:
+    """Drawn one after another or all at once given what was drawn: the same cells of the same numbers."""
+    geometry = siw.coarsen(5)
+    head = CellHead(CellsConfig(hidden=(4, 4), neighbours=neighbours), 2, (10, 3, 3), geometry)
+    energies = table()
+    image = torch.rand(8, *geometry.dense_shape, generator=rng()).pow(4) * 5
+    image[image < 0.1] = 0
+    lean = torch.linspace(0, 1, 8)
+    photons = Photons(torch.linspace(1e4, 1e5, 8), lean, image.sum((1, 2, 3)))
+    head.fit([(image, photons)], (1e4, 1e5), energies)
+    features = torch.randn(8, 2, 10, 3, 3, generator=rng(1))
+    with torch.no_grad():
+        head.last.weight.mul_(10)
+        drawn = head.draw(features, photons, energies, Drawing(rng(2), 8))
+        cells = head(features, photons, energies, drawn)
+        numbers = Drawing(rng(2), 8)
+        count = geometry.n_cells
+        random = (f("", count).view(drawn.shape) for f in (numbers.uniform, numbers.normal))
+        again = cells.draw(*random)
+    assert 0.1 < (drawn > 0).float().mean() < 0.9
+    torch.testing.assert_close(again, drawn, atol=1e-3, rtol=1e-3)
 
 
 # sums

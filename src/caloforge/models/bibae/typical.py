@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Typical"]
 
-_ENERGIES, _DEPTHS, _DISTANCES = 6, 60, 32
+_ENERGIES, _DEPTHS, _DISTANCES = 4, 60, 32
 _DEEPEST, _FARTHEST = 2.0, 3.5  # of depth along the axis and of the logarithm of the distance
 _LOGIT = 8.0  # largest, of a chance
 _FEW = 3.0  # hits without which a place is as all places
