@@ -18,7 +18,7 @@ from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
 from caloforge.models.bibae.density import Density, VisibleScale
 from caloforge.models.bibae.draws import Drawing
-from caloforge.models.bibae.earlier import Earlier, in_image, in_squares, sums_before
+from caloforge.models.bibae.earlier import PLACES, Near, Sums, in_image, in_squares, sums_before, surprise
 from caloforge.models.bibae.encoder import Encoder
 from caloforge.models.bibae.head import CellHead
 from caloforge.models.bibae.losses import critic_terms, gradient_penalty
@@ -27,6 +27,7 @@ from caloforge.models.bibae.places import Places
 from caloforge.models.bibae.post import PostProcessor
 from caloforge.models.bibae.post_losses import post_terms
 from caloforge.models.bibae.rescaling import rescaled
+from caloforge.models.bibae.typical import Usual
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.training import load_config
 
@@ -284,42 +285,59 @@ def test_cells_stand_in_squares() -> None:
 
 
 def test_cells_are_told_of_those_before_them_alone() -> None:
-    """A changed cell changes what later ones in two layers and nine squares are told, and sums all later."""
-    earlier = Earlier(3)
+    """A changed cell changes what later ones in two layers and nine squares are told."""
+    near = Near(3)
     image = torch.rand(1, 5, 10, 10, generator=rng())
-    photons = Photons(torch.tensor([1e4]), torch.zeros(1), image.sum((1, 2, 3)))
     changed = image.clone()
     changed[0, 1, 2, 3] += 1  # the second place of its square
-
-    def differs() -> torch.Tensor:
-        told = [in_image(earlier(in_squares(some), photons))[0] for some in (image, changed)]
-        return (told[0] != told[1]).any(-1)
-
+    seen = [in_squares(some) for some in (image, changed)]
+    told = [in_image(near(torch.cat([some, some], dim=-1)))[0] for some in seen]
+    differs = (told[0] != told[1]).any(-1)
     later = torch.ones(5, 10, 10, dtype=torch.bool)
-    later[0] = False
+    later[0], later[4], later[:, 6:], later[:, :, 6:] = False, False, False, False
     later[1, ::2] = False
-    assert torch.equal(differs(), later)
-    for parameter in earlier.sums.parameters():
-        parameter.data.zero_()
-    near = later.clone()
-    near[4], near[:, 6:], near[:, :, 6:] = False, False, False
-    assert torch.equal(differs(), near)
+    assert torch.equal(differs, later)
+
+
+def usual(shape: tuple[int, ...], **rows: float) -> Usual:
+    known = {"chance": 0.0, "mean": 0.0, "width": 1.0, "highest": 9.0, "energy": 0.0, **rows}
+    return Usual(*(torch.full(shape, known[name]) for name in Usual._fields))
+
+
+def test_surprises_by_hand() -> None:
+    """Half of the cells are usually hit, with widths of one half."""
+    cells = torch.tensor([[0.0, 5.05, 7.525, 10.0]])
+    found = surprise(cells, usual((1, 4), width=0.5), table())
+    expected = [-0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.6745 / 0.5, 4.0]  # the last one is cut
+    torch.testing.assert_close(found[0], torch.tensor(expected), atol=5e-3, rtol=0)
 
 
 def test_sums_before_a_cell_by_hand() -> None:
+    """Of the second place of the third layer, where every place usually has 2 MeV and two hits."""
     energy = torch.zeros(1, 5, 4)
     energy[0, 1] = torch.tensor([1.0, 2.0, 0.0, 0.0])
     energy[0, 2] = torch.tensor([4.0, 0.0, 0.0, 0.0])
-    hits = (energy > 0) * 3
-    photons = Photons(torch.tensor([9e3]), torch.zeros(1), torch.tensor([10.0]))
-    found = 5 * sums_before(energy, hits, photons)[0, 2, 1]
+    two = torch.full_like(energy, 2.0)
+    photons = Photons(torch.tensor([9e4]), torch.zeros(1), torch.tensor([10.0]))
+    found = sums_before(Sums(energy, (energy > 0) * 3, two, two), photons)[0, 2, 1]
 
-    def log(value: float) -> float:
-        return math.log1p(value / 0.1)
+    def log(drawn: float, often: float) -> float:
+        return math.log((drawn + 1) / (often + 1))
 
-    energies = [log(4), log(7), log(3), 0.0, 0.0, log(3), 5 * 0.3]
-    counts = [math.log1p(n) for n in (3, 9, 6, 0, 0)]
-    torch.testing.assert_close(found, torch.tensor([*energies, *counts, 2.5, math.log(10)]))
+    energies = [log(4, 2), log(7, 18), log(3, 8), log(0, 8), 0.0]
+    hits = [log(3, 2), log(9, 18), log(6, 8), log(0, 8), 0.0]
+    rest = [log(3, 22), 22 / 40, 0.5, 0.9]
+    torch.testing.assert_close(found, torch.tensor([*energies, *hits, *rest]))
+
+
+def test_sums_are_of_places_of_layers() -> None:
+    squares = torch.zeros(1, 2, 3, 3, PLACES)
+    squares[0, 1, 1, 1, 2], squares[0, 1, 2, 0, 2] = 3.0, 4.0
+    found = Sums.of(squares, usual(squares.shape, energy=0.5))
+    assert found.energy[0].tolist() == [[0, 0, 0, 0], [0, 0, 7, 0]]
+    assert found.hits[0].tolist() == [[0, 0, 0, 0], [0, 0, 2, 0]]
+    assert found.usual_energy.unique().tolist() == [4.5]
+    assert found.usual_hits.unique().tolist() == [4.5]
 
 
 @pytest.mark.parametrize("neighbours", [True, False])

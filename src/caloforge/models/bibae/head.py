@@ -14,14 +14,15 @@ from caloforge.models.bibae.cells import Cells
 from caloforge.models.bibae.earlier import (
     LAYERS,
     PLACES,
-    Earlier,
+    Near,
+    Sums,
+    TellSums,
     in_image,
     in_squares,
-    seen_of,
-    sums_before,
+    surprise,
 )
 from caloforge.models.bibae.places import Places
-from caloforge.models.bibae.typical import Typical
+from caloforge.models.bibae.typical import Typical, Usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,8 +72,11 @@ class CellHead(nn.Module):
         self._deep = layers // shape[0]
         self.places = Places(geometry)
         self.features = nn.Linear(channels, self._deep * PLACES * width, bias=False)
-        self.place = nn.Linear(Places.channels, width)
-        self.earlier = Earlier(width) if config.neighbours else None
+        self.place = nn.Sequential(
+            nn.Linear(Places.channels, width), nn.LeakyReLU(SLOPE), nn.Linear(width, 2 * width)
+        )
+        self.near = Near(width) if config.neighbours else None
+        self.sums = TellSums(width) if config.neighbours else None
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(config.hidden))
         self.last = nn.Linear(config.hidden[-1], _NUMBERS)
         self.typical = Typical()
@@ -90,13 +94,15 @@ class CellHead(nn.Module):
             image: Cell energies of their showers [MeV], ``(B, layers, x, y)``.
         """
         places = self.places(particles.lean)
-        told = self.told(features, in_squares(places))
-        if self.earlier is not None:
-            told = told + self.earlier(in_squares(image), particles)
-        typical = self.typical(places, particles.energy)
-        often = in_squares(typical[0]) > _SELDOM
+        usual = Usual(*map(in_squares, self.typical(places, particles.energy)))
+        told, gate = self.told(features, in_squares(places))
+        if self.near is not None and self.sums is not None:
+            squares = in_squares(image)
+            told = told + gate * self.near(surprise(squares, usual, energies))
+            told = told + self.sums(Sums.of(squares, usual), particles)[:, :, None, None]
+        often = usual.chance > _SELDOM
         numbers = (told.new_zeros(often.shape).masked_scatter(often, n) for n in self.numbers(told[often]))
-        return _cells(typical, [in_image(part) for part in numbers], energies)
+        return _cells(Usual(*map(in_image, usual)), [in_image(part) for part in numbers], energies)
 
     @torch.no_grad()
     def draw(self, features: Tensor, particles: Told, energies: QuantileTransform, draws: Draws) -> Tensor:
@@ -109,30 +115,32 @@ class CellHead(nn.Module):
             draws: Random numbers.
         """
         places = self.places(particles.lean)
-        typical = self.typical(places, particles.energy)
-        shape = typical.shape[1:]
+        usual = self.typical(places, particles.energy)
+        shape = usual.chance.shape
         count = shape[1:].numel()
         numbers = draws.uniform("hits", count), draws.normal("energies", count)
         random = in_squares(numbers[0].view(shape)), in_squares(numbers[1].view(shape))
-        drawing = _Drawing(self, particles, energies, in_squares(typical.movedim(0, -1)), random)
+        drawing = _Drawing(self, particles, energies, Usual(*map(in_squares, usual)), random)
         for block, some in enumerate(features.unbind(2)):
             layers = range(block * self._deep, (block + 1) * self._deep)
-            told = self.told(some[:, :, None], in_squares(places[:, layers.start : layers.stop]))
-            for layer, own in zip(layers, told.unbind(1), strict=True):
+            parts = self.told(some[:, :, None], in_squares(places[:, layers.start : layers.stop]))
+            for layer, told, gate in zip(layers, *(part.unbind(1) for part in parts), strict=True):
                 for place in range(PLACES):
-                    drawing.step(own[..., place, :], layer, place)
+                    drawing.step(told[..., place, :], gate[..., place, :], layer, place)
         return in_image(drawing.squares)
 
-    def told(self, features: Tensor, places: Tensor) -> Tensor:
-        """What cells know before any is drawn, ``(B, layers, X, Y, 4, width)``.
+    def told(self, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """What cells know before any is drawn, and what neighbours count for.
+
+        Both are ``(B, layers, X, Y, 4, width)``.
 
         Args:
             features: Of some layers of the smaller image, ``(B, channels, ...)``.
             places: Of their cells, ``(B or 1, layers, X, Y, 4, 5)``.
         """
         blocks: Tensor = self.features(features.movedim(1, -1)).unflatten(-1, (self._deep, PLACES, -1))
-        known: Tensor = blocks.movedim(4, 2).flatten(1, 2) + self.place(places)
-        return known
+        known, gate = self.place(places).chunk(2, dim=-1)
+        return blocks.movedim(4, 2).flatten(1, 2) + known, 1 + gate
 
     def numbers(self, told: Tensor) -> tuple[Tensor, ...]:
         """The network's chance, mean and logarithm of a width ``(...)`` of cells ``(..., width)``."""
@@ -152,20 +160,16 @@ class CellHead(nn.Module):
             energies: Normal numbers and energies of hits.
         """
         self.typical.fit(
-            (
-                (torch.where(image > 0, energies(image), torch.nan), self.places(told.lean), told.energy)
-                for image, told in blocks
-            ),
+            ((image, energies(image), self.places(told.lean), told.energy) for image, told in blocks),
             span,
         )
 
 
-def _cells(typical: Sequence[Tensor], numbers: Sequence[Tensor], energies: QuantileTransform) -> Cells:
-    """Cells that differ from typical ones by the network's numbers."""
-    often, usual, spread, highest = typical
+def _cells(usual: Usual, numbers: Sequence[Tensor], energies: QuantileTransform) -> Cells:
+    """Cells that differ from usual ones by the network's numbers."""
     chance, mean, width = numbers
-    width = spread * (_WIDEST * (width / _WIDEST).tanh()).exp()
-    return Cells(often + chance, usual + mean, width, highest, energies)
+    width = usual.width * (_WIDEST * (width / _WIDEST).tanh()).exp()
+    return Cells(usual.chance + chance, usual.mean + usual.width * mean, width, usual.highest, energies)
 
 
 class _Drawing:
@@ -175,8 +179,8 @@ class _Drawing:
         head: The network.
         particles: Whose showers they are.
         energies: Normal numbers and energies of hits.
-        typical: What cells typically have, ``(B, layers, X, Y, 4, 4)``.
-        random: Numbers that decide who is hit, and those that energies are made of, ``(B, layers, X, Y, 4)``.
+        usual: What cells have in typical showers, ``(B, layers, X, Y, 4)``.
+        random: Numbers that decide who is hit, and those that energies are made of, of the same shape.
     """
 
     def __init__(
@@ -184,28 +188,29 @@ class _Drawing:
         head: CellHead,
         particles: Told,
         energies: QuantileTransform,
-        typical: Tensor,
+        usual: Usual,
         random: tuple[Tensor, Tensor],
     ) -> None:
         self._head, self._particles, self._energies = head, particles, energies
-        self._typical, self._random = typical, random
-        self.squares = torch.zeros_like(typical[..., 0])
+        self._usual, self._random = usual, random
+        self.squares = torch.zeros_like(usual.chance)
         batch, layers, x, y, _ = self.squares.shape
         self._seen = self.squares.new_zeros(batch, layers + LAYERS, x, y, 2 * PLACES)
-        self._energy, self._hits = (self.squares.new_zeros(batch, layers, PLACES) for _ in range(2))
+        self._sums = Sums.of(self.squares, usual)
 
-    def step(self, told: Tensor, layer: int, place: int) -> None:
+    def step(self, told: Tensor, gate: Tensor, layer: int, place: int) -> None:
         """Draw the cells at one place of all squares of a layer."""
-        if self._head.earlier is not None:
-            window = self._seen[:, layer : layer + LAYERS + 1].movedim(-1, 1)
-            sums = sums_before(self._energy, self._hits, self._particles)[:, layer, place]
-            told = told + self._head.earlier.step(window, sums, place)
+        head = self._head
+        if head.near is not None and head.sums is not None:
+            near = head.near.step(self._seen[:, layer : layer + LAYERS + 1], place)
+            sums = head.sums(self._sums, self._particles)[:, layer, place]
+            told = told + gate * near + sums[:, None, None]
         at = (slice(None), layer, slice(None), slice(None), place)
-        typical = self._typical[at].unbind(-1)
-        numbers = [part * (typical[0] > _SELDOM) for part in self._head.numbers(told)]
-        cells = _cells(typical, numbers, self._energies)
-        drawn = cells.draw(*(numbers[at] for numbers in self._random))
+        usual = Usual(*(part[at] for part in self._usual))
+        numbers = [part * (usual.chance > _SELDOM) for part in head.numbers(told)]
+        drawn = _cells(usual, numbers, self._energies).draw(*(part[at] for part in self._random))
         self.squares[at] = drawn
-        self._seen[:, layer + LAYERS, :, :, place::PLACES] = seen_of(drawn[..., None])
-        self._energy[:, layer, place] = drawn.sum((1, 2))
-        self._hits[:, layer, place] = (drawn > 0).sum((1, 2))
+        one = surprise(drawn[..., None], Usual(*(part[..., None] for part in usual)), self._energies)
+        self._seen[:, layer + LAYERS, :, :, place::PLACES] = one
+        self._sums.energy[:, layer, place] = drawn.sum((1, 2))
+        self._sums.hits[:, layer, place] = (drawn > 0).sum((1, 2))
