@@ -20,7 +20,7 @@ from caloforge.models.bibae.density import Density, VisibleScale
 from caloforge.models.bibae.draws import Drawing
 from caloforge.models.bibae.earlier import PLACES, Near, Sums, in_image, in_squares, sums_before, surprise
 from caloforge.models.bibae.encoder import Encoder
-from caloforge.models.bibae.head import CellHead
+from caloforge.models.bibae.head import CellHead, random_of
 from caloforge.models.bibae.losses import critic_terms, gradient_penalty
 from caloforge.models.bibae.mmd import latent_discrepancy, sorted_discrepancy, sorted_energies
 from caloforge.models.bibae.places import Places
@@ -196,30 +196,46 @@ def table(low: float = 0.1, high: float = 10.0) -> QuantileTransform:
 
 
 def test_the_probability_of_cells_by_hand() -> None:
-    energies = table()
     chance = torch.tensor([[[[0.0, 2.0]]]])
-    cells = Cells(chance, torch.full_like(chance, 0.5), torch.full_like(chance, 2.0), chance, energies)
+    parts = tuple(torch.full_like(chance, value) for value in (0.5, 2.0, -1.0, 0.5, 1.0))
+    cells = Cells(chance, parts, chance, table())
     image = torch.tensor([[[[0.0, 5.05]]]])  # the median: 0 as a normal number
-    log_normal = -0.5 * (0.5 / 2) ** 2 - math.log(2) - 0.5 * math.log(2 * math.pi)
-    expected = math.log(0.5) + math.log(1 / (1 + math.exp(-2))) + log_normal
+
+    def normal(off: float, width: float) -> float:
+        return math.exp(-0.5 * (off / width) ** 2) / (width * math.sqrt(2 * math.pi))
+
+    second = 1 / (1 + math.exp(-1))
+    density = (1 - second) * normal(0.5, 2) + second * normal(1, 0.5)
+    expected = math.log(0.5) + math.log(1 / (1 + math.exp(-2))) + math.log(density)
     assert cells.log_prob(image).item() == pytest.approx(expected, abs=1e-3)
+
+
+def cells_of(chance: torch.Tensor, *, highest: float = 9.0, second: float = 0.0) -> Cells:
+    """Half of the energies are as the table has them, those of the second distribution are ``second``."""
+    rows = (0.0, 1.0, second, 1.0 if second == 0 else 1e-6, 0.0)
+    first, width, other, narrow, share = (torch.full_like(chance, value) for value in rows)
+    limit = torch.full_like(chance, highest)
+    return Cells(chance, (first, width, other, narrow, share), limit, table())
 
 
 def test_cells_are_drawn_with_their_probability_and_spectrum() -> None:
     shape = (40, 10, 10, 10)
     chance = torch.full(shape, -1.0, requires_grad=True)
-    mean, width = torch.zeros(shape), torch.ones(shape)
-    random = torch.rand(shape, generator=rng()), torch.randn(shape, generator=rng(1))
-    image = Cells(chance, mean, width, torch.full(shape, 9.0), table()).draw(*random)
+    uniform, choice = (torch.rand(shape, generator=rng(seed)) for seed in (0, 1))
+    random = uniform, choice, torch.randn(shape, generator=rng(2))
+    image = cells_of(chance).draw(*random)
     hit = image > 0
     assert hit.float().mean().item() == pytest.approx(1 / (1 + math.e), abs=0.01)
     energies = image[hit].detach()
     assert energies.min() >= 0.1 - 1e-6
     quantiles = torch.quantile(energies, torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(quantiles, torch.tensor([2.575, 5.05, 7.525]), atol=0.2, rtol=0)
-    cut = Cells(chance, mean, width, torch.full(shape, 0.674), table()).draw(*random)
+    cut = cells_of(chance, highest=0.674).draw(*random)
     assert cut.max().item() == pytest.approx(7.525, abs=0.05)
     assert torch.equal(cut[image < 7], image[image < 7])
+    other = cells_of(chance, second=-0.6745).draw(*random)[hit]
+    assert ((other - 2.575).abs() < 0.01).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(other[choice[hit] > 0.5], energies[choice[hit] > 0.5])
     image.sum().backward()
     assert chance.grad is not None
     assert bool((chance.grad > 0).all())  # a better chance is more energy
@@ -267,7 +283,7 @@ def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
         cells = head(torch.zeros(3, 2, 10, 15, 15), three, energies, image[:3])
     torch.testing.assert_close(cells.chance[:2, near].sigmoid(), torch.full((2, 120), 0.5), atol=0.01, rtol=0)
     assert bool((cells.chance[:2, ~near] < -5).all())
-    means = cells.mean[:, near].mean(1)
+    means = (cells.energy[0] + cells.energy[2])[:, near].mean(1) / 2
     torch.testing.assert_close(means, torch.tensor([-0.674, 0.674, 0.0]), atol=0.05, rtol=0)
     highest = cells.highest[:2, near].mean(1)
     torch.testing.assert_close(highest, torch.tensor([-0.674, 0.674]), atol=0.01, rtol=0)
@@ -356,10 +372,7 @@ def test_cells_are_drawn_as_their_probability_says(siw: Geometry, *, neighbours:
         head.last.weight.mul_(10)
         drawn = head.draw(features, photons, energies, Drawing(rng(2), 8))
         cells = head(features, photons, energies, drawn)
-        numbers = Drawing(rng(2), 8)
-        count = geometry.n_cells
-        random = (f("", count).view(drawn.shape) for f in (numbers.uniform, numbers.normal))
-        again = cells.draw(*random)
+        again = cells.draw(*random_of(Drawing(rng(2), 8), drawn.shape))
     assert 0.1 < (drawn > 0).float().mean() < 0.9
     torch.testing.assert_close(again, drawn, atol=1e-3, rtol=1e-3)
 

@@ -51,19 +51,18 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Cells:
-    """Distributions of cells.
+    """Distributions of cells: chances of hits, and two normal distributions of what their energies are.
 
     Attributes:
         chance: Logits of a hit, ``(B, ...)``.
-        mean: Of the normal number that a hit's energy is, the same shape.
-        width: Its standard deviation.
-        highest: The largest one that is drawn.
-        energies: Normal numbers and energies of hits [MeV].
+        energy: Means and standard deviations of the first and of the second distribution of the normal number
+            that a hit's energy is, and the logit of the second one, the same shape each.
+        highest: The largest number that is drawn.
+        energies: Normal numbers and energies of hits.
     """
 
     chance: Tensor
-    mean: Tensor
-    width: Tensor
+    energy: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
     highest: Tensor
     energies: QuantileTransform
 
@@ -75,21 +74,37 @@ class Cells:
         hit = image > 0
         hits = functional.softplus(self.chance) - self.chance * hit
         shower = hit.nonzero()[:, 0]
-        width = self.width[hit]
-        off = (self.energies(image[hit]) - self.mean[hit]) / width
-        terms = -0.5 * off.square() - width.log() - _HALF_LOG_TWO_PI
+        first, width, second, other, share = (part[hit] for part in self.energy)
+        number = self.energies(image[hit])
+        parts = (
+            _log_normal(number, first, width) + functional.logsigmoid(-share),
+            _log_normal(number, second, other) + functional.logsigmoid(share),
+        )
+        terms = torch.logaddexp(*parts)
         energies: Tensor = terms.new_zeros(len(image)).index_add(0, shower, terms)
         return energies - hits.flatten(1).sum(1)
 
-    def draw(self, uniform: Tensor, normal: Tensor) -> Tensor:
-        """Cell energies ``(B, ...)`` [MeV] out of uniform and normal numbers of the same shape.
+    def draw(self, uniform: Tensor, choice: Tensor, normal: Tensor) -> Tensor:
+        """Cell energies ``(B, ...)`` [MeV] out of random numbers of the same shape.
 
         The gradient of a choice is that of the probability's slope at what was drawn: another choice changes
         a hit of the least energy.
+
+        Args:
+            uniform: Decides who is hit.
+            choice: Uniform numbers: which distribution an energy is of.
+            normal: Energies in their distribution.
         """
         chance = self.chance + uniform.to(self.chance.dtype).logit(1e-6)
         hit = chance > 0
-        drawn = self.mean[hit] + self.width[hit] * normal[hit].to(self.chance.dtype)
+        first, width, second, other, share = (part[hit] for part in self.energy)
+        is_second = choice[hit].to(share.dtype) < share.sigmoid()
+        mean, spread = torch.where(is_second, second, first), torch.where(is_second, other, width)
+        drawn = mean + spread * normal[hit].to(mean.dtype)
         energy = self.energies.inverse(torch.minimum(drawn, self.highest[hit]))
         slope = chance.sigmoid() * float(self.energies.value[0])
         return torch.zeros_like(self.chance).masked_scatter(hit, energy) + slope - slope.detach()
+
+
+def _log_normal(number: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+    return -0.5 * ((number - mean) / width).square() - width.log() - _HALF_LOG_TWO_PI

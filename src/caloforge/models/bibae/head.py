@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from caloforge.models.bibae.config import CellsConfig
     from caloforge.preprocessing.quantiles import QuantileTransform
 
-__all__ = ["CellHead"]
+__all__ = ["CellHead", "random_of"]
 
 _FIRST = 0.3  # the last layer's weights start small by this: at first cells are as they typically are
 _WIDEST = 2.0  # of the logarithm of a width over what is typical
-_NUMBERS = 3  # of a cell's distribution
+_NUMBERS = 6  # of a cell's distributions
+_APART = 0.5  # in widths, of both means from the usual one, at first
 _SELDOM = -7.0  # logit of a hit, one in a thousand showers: below it cells stay as they typically are
 
 
@@ -117,9 +118,7 @@ class CellHead(nn.Module):
         places = self.places(particles.lean)
         usual = self.typical(places, particles.energy)
         shape = usual.chance.shape
-        count = shape[1:].numel()
-        numbers = draws.uniform("hits", count), draws.normal("energies", count)
-        random = in_squares(numbers[0].view(shape)), in_squares(numbers[1].view(shape))
+        random = tuple(in_squares(numbers) for numbers in random_of(draws, shape))
         drawing = _Drawing(self, particles, energies, Usual(*map(in_squares, usual)), random)
         for block, some in enumerate(features.unbind(2)):
             layers = range(block * self._deep, (block + 1) * self._deep)
@@ -143,7 +142,7 @@ class CellHead(nn.Module):
         return blocks.movedim(4, 2).flatten(1, 2) + known, 1 + gate
 
     def numbers(self, told: Tensor) -> tuple[Tensor, ...]:
-        """The network's chance, mean and logarithm of a width ``(...)`` of cells ``(..., width)``."""
+        """The network's six numbers ``(...)`` of cells ``(..., width)``."""
         for layer in self.hidden:
             told = layer(functional.leaky_relu(told, SLOPE))
         made: Tensor = self.last(functional.leaky_relu(told, SLOPE))
@@ -165,11 +164,20 @@ class CellHead(nn.Module):
         )
 
 
+def random_of(draws: Draws, shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers ``(B, layers, x, y)`` to draw with: who is hit, of which distribution, and where in it."""
+    count = shape[1:].numel()
+    numbers = draws.uniform("hits", count), draws.uniform("choices", count), draws.normal("energies", count)
+    first, second, third = (part.view(shape) for part in numbers)
+    return first, second, third
+
+
 def _cells(usual: Usual, numbers: Sequence[Tensor], energies: QuantileTransform) -> Cells:
     """Cells that differ from usual ones by the network's numbers."""
-    chance, mean, width = numbers
-    width = usual.width * (_WIDEST * (width / _WIDEST).tanh()).exp()
-    return Cells(usual.chance + chance, usual.mean + usual.width * mean, width, usual.highest, energies)
+    chance, first, width, second, other, share = numbers
+    width, other = (usual.width * (_WIDEST * (w / _WIDEST).tanh()).exp() for w in (width, other))
+    first, second = (usual.mean + usual.width * m for m in (first - _APART, second + _APART))
+    return Cells(usual.chance + chance, (first, width, second, other, share), usual.highest, energies)
 
 
 class _Drawing:
@@ -180,7 +188,7 @@ class _Drawing:
         particles: Whose showers they are.
         energies: Normal numbers and energies of hits.
         usual: What cells have in typical showers, ``(B, layers, X, Y, 4)``.
-        random: Numbers that decide who is hit, and those that energies are made of, of the same shape.
+        random: As of :func:`random_of`, of the same shape.
     """
 
     def __init__(
@@ -189,7 +197,7 @@ class _Drawing:
         particles: Told,
         energies: QuantileTransform,
         usual: Usual,
-        random: tuple[Tensor, Tensor],
+        random: Sequence[Tensor],
     ) -> None:
         self._head, self._particles, self._energies = head, particles, energies
         self._usual, self._random = usual, random

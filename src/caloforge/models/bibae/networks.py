@@ -16,7 +16,7 @@ from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
 from caloforge.models.bibae.density import Density
 from caloforge.models.bibae.encoder import Encoder
-from caloforge.models.bibae.head import CellHead
+from caloforge.models.bibae.head import CellHead, random_of
 from caloforge.models.bibae.post import PostProcessor
 from caloforge.preprocessing import Conditions
 from caloforge.preprocessing.quantiles import QuantileTransform
@@ -132,9 +132,7 @@ class BIBAENetworks(GenerativeModel):
         if self.cells is None or self.energies is None:
             return features[:, 0], None
         cells = self.cells(features, real, self.energies, real.image)
-        shape = real.image.shape
-        numbers = draws.uniform("hits", shape[1:].numel()), draws.normal("energies", shape[1:].numel())
-        return cells.draw(*(part.view(shape) for part in numbers)), cells
+        return cells.draw(*random_of(draws, real.image.shape)), cells
 
     def _cut(self, image: Tensor) -> Tensor:
         """Cells above the threshold of the read-out, and above 0."""
