@@ -61,12 +61,20 @@ FLOWS = (
     "drawn before. A layer's cells that are wrong are followed by the layers behind."
 )
 FEW = "It has learnt from few showers, for minutes: docs/3dgan.md tells where it stands against Geant4."
+NEIGHBOURS = (
+    "A cell knows the cells within two or three of it that were drawn before, in its own and the two layers "
+    "before, and sums of layers; the latent vector says little of the shower: second cores and curved tracks "
+    "are not modelled."
+)
+ONE_SIDE = "Particles must be perpendicular or lean towards +y: other azimuths are refused."
 REAL_SPLITS = (
     "Sums of real showers are split down to the cells as real ones were: what no training shower did, as "
     "a whole or in a part, is not made, and outside of the trained energies the sums are scaled."
 )
 LIMITS = {
     "3dgan": (RINGS, FEW, CELLS),
+    "bibae": (NEIGHBOURS, CELLS),
+    "bibae-angles": (NEIGHBOURS, ONE_SIDE, CELLS),
     "caloclouds": (POINTS, CALIBRATION),
     "caloclouds-2": (POINTS, CALIBRATION),
     "caloclouds-2-cm": (POINTS, CALIBRATION),
