@@ -53,7 +53,7 @@ class Edm4hepReader(ShowerReader):
     """Reads hits as points of a geometry that is given, or found from cell numbers and positions."""
 
     foreign = True
-    hit_unit = GEV
+    hit_unit = incident_unit = GEV
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
