@@ -62,6 +62,8 @@ class Edm4hepReader(ShowerReader):
         try:
             with reading(path, "what it holds"):
                 self._tree = self._file[_TREE]
+                self._names = _members(self._tree)
+                self._branches: dict[str, Any] = {}
                 self._collections = self._choose()
                 self._bits = self._find_bits()
                 self._read_particles()
@@ -156,9 +158,15 @@ class Edm4hepReader(ShowerReader):
         return np.column_stack([self._member(_PARTICLES, name, rows).values for name in names])
 
     def _member(self, collection: str, name: str, rows: slice) -> Lists:
-        values = branch_values(_branch(self._tree, collection, name), rows.start, rows.stop)
+        member = f"{collection}.{name}"
+        if member not in self._names:
+            expected = f"the member {member}"
+            raise FormatError(bad(f"{_TREE} of {self.path}", got="nothing of that name", expected=expected))
+        if member not in self._branches:  # finding one of hundreds takes time
+            self._branches[member] = self._tree[self._names[member]]
+        values = branch_values(self._branches[member], rows.start, rows.stop)
         if not isinstance(values, Lists):
-            raise FormatError(bad(f"{collection}.{name} of {self.path}", got="numbers", expected="lists"))
+            raise FormatError(bad(f"{member} of {self.path}", got="numbers", expected="lists"))
         return values
 
     def _find_frame(self, geometry: Geometry | None) -> None:
@@ -275,7 +283,7 @@ class Edm4hepReader(ShowerReader):
 
 def hit_collections(tree: Any) -> list[str]:
     """The collections of simulated calorimeter hits in a tree ``events``."""
-    names = {name.rpartition("/")[2]: name for name in _keys(tree)}
+    names = _members(tree)
     numbers = [n for n in names if n.endswith(".cellID") and depth_of(tree[names[n]].interpretation) == 1]
     found = sorted(name.removesuffix(".cellID") for name in numbers)
     return [n for n in found if {f"{n}.{m}" for m in _MEMBERS} <= names.keys() and _simulated(names, n)]
@@ -287,7 +295,7 @@ def cell_encodings(file: Any) -> Mapping[str, str]:
         return {}
     tree = file["metadata"]
     for keys, values in _STRINGS:
-        if {keys, values} <= _keys(tree) and tree.num_entries:
+        if {keys, values} <= set(tree.keys()) and tree.num_entries:
             texts = zip(tree[keys].array()[0].tolist(), tree[values].array()[0].tolist(), strict=False)
             found = {key: text[0] for key, text in texts if key.endswith(_ENCODING) and text}
             return {key.removesuffix(_ENCODING): text for key, text in found.items()}
@@ -306,19 +314,9 @@ def _simulated(names: Mapping[str, str], collection: str) -> bool:
     return f"{collection}.energyError" not in names and f"{collection}.time" not in names
 
 
-def _branch(tree: Any, collection: str, member: str) -> Any:
-    name = f"{collection}.{member}"
-    full = f"{collection}/{name}"
-    if full in _keys(tree):
-        return tree[full]
-    if name in _keys(tree):
-        return tree[name]
-    expected = f"the member {name}"
-    raise FormatError(bad("the tree events", got=f"none of that name in {collection}", expected=expected))
-
-
-def _keys(tree: Any) -> set[str]:
-    return set(tree.keys())
+def _members(tree: Any) -> dict[str, str]:
+    """Full names of branches by those of the members: podio's are ``<name>/<name>.<member>``."""
+    return {name.rpartition("/")[2]: name for name in list(tree.keys())}
 
 
 def _number(text: str, name: str) -> float:
@@ -331,8 +329,7 @@ def _number(text: str, name: str) -> float:
 def _detect(file: Any) -> bool:
     if file.classnames(cycle=False, recursive=False).get(_TREE) != "TTree":
         return False
-    names = {name.rpartition("/")[2] for name in _keys(file[_TREE])}
-    return f"{_PARTICLES}.PDG" in names and bool(hit_collections(file[_TREE]))
+    return f"{_PARTICLES}.PDG" in _members(file[_TREE]) and bool(hit_collections(file[_TREE]))
 
 
 EDM4HEP = Format(
