@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["EDM4HEP", "Edm4hepReader", "cell_encodings", "hit_collections"]
 
 _TREE = "events"
-_PARTICLES = "MCParticles"
+_PARTICLES = "MCParticles"  # its usual name
+_PARTICLE_MEMBERS = ("PDG", "generatorStatus", "simulatorStatus", "mass", "vertex.x", "momentum.x")
 _MEMBERS = ("cellID", "energy", "position.x", "position.y", "position.z")
 _FROM_GENERATOR = 1
 _FROM_SIMULATION = 1 << 30  # bit of simulatorStatus
@@ -64,6 +65,7 @@ class Edm4hepReader(ShowerReader):
                 self._tree = self._file[_TREE]
                 self._names = _members(self._tree)
                 self._branches: dict[str, Any] = {}
+                self._particles = _particles(self._names)
                 self._collections = self._choose()
                 self._bits = self._find_bits()
                 self._read_particles()
@@ -143,7 +145,9 @@ class Edm4hepReader(ShowerReader):
 
     def _some_particles(self, rows: slice) -> tuple[NDArray[Any], ...]:
         """Code, mass, vertex and momentum of the particle of the generator in every event."""
-        status, created = (self._member(_PARTICLES, f"{n}Status", rows) for n in ("generator", "simulator"))
+        status, created = (
+            self._member(self._particles, f"{n}Status", rows) for n in ("generator", "simulator")
+        )
         chosen = (status.values == _FROM_GENERATOR) & ((created.values & _FROM_SIMULATION) == 0)
         counts = np.bincount(row_index(status.offsets)[chosen], minlength=len(status.offsets) - 1)
         if np.any(counts != 1):
@@ -151,11 +155,11 @@ class Edm4hepReader(ShowerReader):
             what = f"particles of the generator in event {rows.start + event} of {self.path}"
             raise FormatError(bad(what, got=str(counts[event]), expected="1, as an event is a shower"))
         vectors = ([f"{n}.{axis}" for axis in "xyz"] for n in ("vertex", "momentum"))
-        columns = [self._member(_PARTICLES, name, rows).values[chosen] for name in ("PDG", "mass")]
+        columns = [self._member(self._particles, name, rows).values[chosen] for name in ("PDG", "mass")]
         return (*columns, *(self._vectors(names, rows)[chosen] for names in vectors))
 
     def _vectors(self, names: list[str], rows: slice) -> NDArray[Any]:
-        return np.column_stack([self._member(_PARTICLES, name, rows).values for name in names])
+        return np.column_stack([self._member(self._particles, name, rows).values for name in names])
 
     def _member(self, collection: str, name: str, rows: slice) -> Lists:
         member = f"{collection}.{name}"
@@ -319,6 +323,13 @@ def _members(tree: Any) -> dict[str, str]:
     return {name.rpartition("/")[2]: name for name in list(tree.keys())}
 
 
+def _particles(names: Mapping[str, str]) -> str:
+    """The collection of generated particles, among names of members; "" when there is none."""
+    found = sorted(name.removesuffix(".PDG") for name in names if name.endswith(".PDG"))
+    found = [n for n in found if {f"{n}.{m}" for m in _PARTICLE_MEMBERS} <= names.keys()]
+    return _PARTICLES if _PARTICLES in found else (found or [""])[0]
+
+
 def _number(text: str, name: str) -> float:
     try:
         return float(text)
@@ -329,7 +340,7 @@ def _number(text: str, name: str) -> float:
 def _detect(file: Any) -> bool:
     if file.classnames(cycle=False, recursive=False).get(_TREE) != "TTree":
         return False
-    return f"{_PARTICLES}.PDG" in _members(file[_TREE]) and bool(hit_collections(file[_TREE]))
+    return bool(_particles(_members(file[_TREE])) and hit_collections(file[_TREE]))
 
 
 EDM4HEP = Format(

@@ -136,7 +136,7 @@ def what_root_holds(file: Any) -> str:
 
 
 def _few_branches(tree: Any) -> str:
-    names = tree.keys()
+    names = tree.keys(recursive=False)
     return few((name for name in names if name[1:] not in names), most=8)  # without counters such as nhit_x
 
 
