@@ -96,7 +96,7 @@ def test_saved_and_read(tmp_path: Path, showers: caloforge.Showers) -> None:
     with pytest.raises(GeometryError, match="not of 'cylinder-ds2'"):
         showers.save(tmp_path / "b.h5", geometry=caloforge.load_geometry("cylinder-ds2"))
     with pytest.raises(ConfigError, match="can only be read"):
-        showers.save(tmp_path / "b.h5", file_format="ild")
+        showers.save(tmp_path / "b.h5", file_format="fine-grid")
     assert not (tmp_path / "b.h5").exists()
 
 
