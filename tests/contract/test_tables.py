@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -395,6 +396,14 @@ def test_edm4hep_looked_at_from_the_wrong_side(tmp_path: Path) -> None:
 def test_branches_that_cannot_be_understood(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_names(text)
+
+
+def test_formats_import_no_package_before_it_is_needed() -> None:
+    code = (
+        "import caloforge.formats, sys; print(*{'uproot', 'awkward', 'pyarrow', 'pooch'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == ""
 
 
 @pytest.mark.parametrize(("name", "package"), [("root", "uproot"), ("parquet", "pyarrow.parquet")])
