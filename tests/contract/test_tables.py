@@ -29,8 +29,22 @@ from caloforge.formats.edm4hep import cell_encodings
 from caloforge.formats.sanity import assumed_unit
 from caloforge.geometry import BoxGrid, Geometry, Layer, Slab, load_geometry, project
 from caloforge.showers import Showers
+from command_line import done, refused
 from comparisons import assert_same
-from foreign_tables import DEPOSITS, INCIDENT, LAYERS, TABLES, Told, X, Y, Z, b4, edm4hep, write_tree
+from foreign_tables import (
+    DEPOSITS,
+    INCIDENT,
+    LAYERS,
+    TABLES,
+    Told,
+    X,
+    Y,
+    Z,
+    b4,
+    edm4hep,
+    root_named,
+    write_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -396,6 +410,18 @@ def test_edm4hep_looked_at_from_the_wrong_side(tmp_path: Path) -> None:
 def test_branches_that_cannot_be_understood(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_names(text)
+
+
+def test_the_commands_take_branches(tmp_path: Path) -> None:
+    path, told = tmp_path / "sim.root", root_named(tmp_path / "sim.root")
+    shown = done("inspect", path, "--branches", told.branches)
+    assert "3 pi-" in shown
+    assert "0 to 30 degrees from the perpendicular (mean 13.33)" in shown
+    assert "stored in" in shown
+    done("convert", path, tmp_path / "sim.h5", "--branches", told.branches)
+    assert read(tmp_path / "sim.h5").energy.tolist() == pytest.approx(DEPOSITS)
+    assert "--branches" in refused("inspect", path)
+    assert "did you mean 'energy'" in refused("inspect", path, "--branches", "enrgy=q")
 
 
 def test_formats_import_no_package_before_it_is_needed() -> None:
