@@ -136,7 +136,7 @@ def test_cut_and_damaged_files(name: str, script: Callable[[Path], Told], tmp_pa
         else:  # what is at the end of a ROOT file may not matter
             assert (name != "parquet", got.n_hits.tolist()) == (True, told.counts)
     rng = np.random.default_rng(1)
-    for place in rng.integers(4, len(content), 10):
+    for place in rng.integers(4, len(content), 6):
         path.write_bytes(content[:place] + bytes(8) + content[place + 8 :])
         try:
             read(path, told.branches)

@@ -1,4 +1,4 @@
-"""EDM4hep, the event model of key4hep, as podio writes it into ROOT trees (read only).
+"""EDM4hep, the event model of key4hep, as podio writes it into ROOT files (read only).
 
 Layout: the tree ``events`` with, for every collection, branches ``<name>/<name>.<member>``. Of
 ``SimCalorimeterHit`` the members ``cellID``, ``energy`` [GeV] and ``position`` [mm] are read, of
@@ -21,7 +21,7 @@ from caloforge.formats.cell_ids import BitField, field_of
 from caloforge.formats.checks import slices
 from caloforge.formats.containers import few, open_root
 from caloforge.formats.edm4hep_frame import Hits, find_geometry, find_planes, parse_axis
-from caloforge.formats.root import branch_values, depth_of
+from caloforge.formats.root import TREES, branch_values, depth_of
 from caloforge.formats.rows import Lists
 from caloforge.showers import Incident, ShowerMeta, Showers, row_index
 from caloforge.units import GEV
@@ -288,7 +288,7 @@ class Edm4hepReader(ShowerReader):
 def hit_collections(tree: Any) -> list[str]:
     """The collections of simulated calorimeter hits in a tree ``events``."""
     names = _members(tree)
-    numbers = [n for n in names if n.endswith(".cellID") and depth_of(tree[names[n]].interpretation) == 1]
+    numbers = [n for n in names if n.endswith(".cellID") and depth_of(tree[names[n]]) == 1]
     found = sorted(name.removesuffix(".cellID") for name in numbers)
     return [n for n in found if {f"{n}.{m}" for m in _MEMBERS} <= names.keys() and _simulated(names, n)]
 
@@ -319,7 +319,7 @@ def _simulated(names: Mapping[str, str], collection: str) -> bool:
 
 
 def _members(tree: Any) -> dict[str, str]:
-    """Full names of branches by those of the members: podio's are ``<name>/<name>.<member>``."""
+    """Full names of branches by those of the members: podio's in trees are ``<name>/<name>.<member>``."""
     return {name.rpartition("/")[2]: name for name in list(tree.keys())}
 
 
@@ -338,14 +338,14 @@ def _number(text: str, name: str) -> float:
 
 
 def _detect(file: Any) -> bool:
-    if file.classnames(cycle=False, recursive=False).get(_TREE) != "TTree":
+    if file.classnames(cycle=False, recursive=False).get(_TREE) not in TREES:
         return False
     return bool(_particles(_members(file[_TREE])) and hit_collections(file[_TREE]))
 
 
 EDM4HEP = Format(
     name="edm4hep",
-    description="EDM4hep's SimCalorimeterHit and MCParticle in podio's ROOT trees (read only)",
+    description="EDM4hep's SimCalorimeterHit and MCParticle in podio's ROOT files (read only)",
     detect=_detect,
     reader=Edm4hepReader,
     cells=False,
