@@ -71,6 +71,14 @@ def root_usual_names(path: Path) -> Told:
     return _told(pdg=[11, -11, 22])
 
 
+def root_rntuple(path: Path) -> Told:
+    """What uproot makes of a dictionary, and ROOT will write one day."""
+    hits = ak.zip({"x": _lists(X), "y": _lists(Y), "z": _lists(Z), "edep": _lists(DEPOSITS)})
+    with uproot.recreate(path) as file:
+        file["sim/showers"] = {"beam_energy": np.array(INCIDENT), "hits": hits, "name": ["a", "b", "c"]}
+    return _told(branches="energy=hits.edep,x=hits.x,y=hits.y,z=hits.z")
+
+
 def root_named(path: Path) -> Told:
     """Names that nobody would guess: the user says them, their units, and what is the same in all entries."""
     with uproot.recreate(path) as file:
@@ -126,10 +134,11 @@ def b4(path: Path) -> Told:
 
 FACE, PITCH = 1800.0, 5.0  # mm
 DEPTHS = [1805.0, 1815.0, 1825.0]  # of layers 1 to 3
-LAYER_BITS = 16  # system:5,module:3,stave:4,tower:4,layer:6
+LAYER_BITS = 16
+ENCODING = "system:5,module:3,stave:4,tower:4,layer:6,cellX:32:-16,cellY:-16"
 
 
-def edm4hep(path: Path) -> Told:
+def edm4hep(path: Path, *, ntuple: bool = False) -> Told:
     """An ILD-like barrel, met at x = 100, z = -50 mm by particles along +y, in the third event tilted.
 
     Layers 1 to 3 lie at y = 1805, 1815, 1825 mm; cells of 5 mm. Event 2 has a hit of the opposite module.
@@ -144,7 +153,11 @@ def edm4hep(path: Path) -> Told:
     hits = {"cellID": ids, "energy": energy.astype("f4"), "position.x": x, "position.y": y, "position.z": z}
     branches = {f"ECal.{name}": ak.unflatten(values, counts) for name, values in hits.items()}
     with uproot.recreate(path) as file:
-        write_tree(file, "events", branches | _particles())
+        if ntuple:
+            file["events"] = _nested(branches | _particles())
+            file["metadata"] = {"GPStringKeys": [["ECal__CellIDEncoding"]], "GPStringValues": [[[ENCODING]]]}
+        else:
+            write_tree(file, "events", branches | _particles())
     energies = [1.0, 2, 4, 8, 5, 6, 7, 9]  # the opposite hit is left out
     depth = {1: 5.0, 2: 15.0, 3: 25.0}
     kept = [i for i in range(9) if i != 4]
@@ -157,8 +170,26 @@ def edm4hep(path: Path) -> Told:
         phi=[0.0, 0.0, np.pi],
         pdg=[22, 22, 211],
         counts=[4, 1, 3],
-        branches=f"layer_bits={LAYER_BITS}:6",
+        branches="" if ntuple else f"layer_bits={LAYER_BITS}:6",
     )
+
+
+def edm4hep_rntuple(path: Path) -> Told:
+    """The same as podio writes it into RNTuples, where uproot can write texts, too."""
+    return edm4hep(path, ntuple=True)
+
+
+def _nested(branches: dict[str, Any]) -> dict[str, Any]:
+    """Lists of records in place of members by name."""
+    found: dict[str, Any] = {}
+    for collection in ("ECal", "MCParticles"):
+        prefix = f"{collection}."
+        members = {name.removeprefix(prefix): v for name, v in branches.items() if name.startswith(prefix)}
+        vectors = sorted({name.split(".")[0] for name in members if "." in name})
+        plain = {name: values for name, values in members.items() if "." not in name}
+        parts = {n: ak.zip({axis: members[f"{n}.{axis}"] for axis in "xyz"}) for n in vectors}
+        found[collection] = ak.zip(plain | parts)
+    return found
 
 
 def _particles() -> dict[str, Any]:
@@ -179,10 +210,10 @@ def _particles() -> dict[str, Any]:
 
 
 TABLES: dict[str, list[Callable[[Path], Told]]] = {
-    "root": [root_usual_names, root_named],
+    "root": [root_usual_names, root_named, root_rntuple],
     "parquet": [parquet_records, parquet_lists],
     "geant4-b4": [b4],
-    "edm4hep": [edm4hep],
+    "edm4hep": [edm4hep, edm4hep_rntuple],
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,14 +21,30 @@ from caloforge.errors import (
     FormatError,
     GeometryError,
     MissingDependencyError,
+    OutputError,
 )
 from caloforge.formats import FORMATS, detect_format, format_named, open_showers
 from caloforge.formats.branches import assumed_names, parse_names
+from caloforge.formats.edm4hep import cell_encodings
 from caloforge.formats.sanity import assumed_unit
 from caloforge.geometry import BoxGrid, Geometry, Layer, Slab, load_geometry, project
 from caloforge.showers import Showers
+from command_line import done, refused
 from comparisons import assert_same
-from foreign_tables import DEPOSITS, INCIDENT, LAYERS, TABLES, Told, X, Y, Z, b4, edm4hep, write_tree
+from foreign_tables import (
+    DEPOSITS,
+    INCIDENT,
+    LAYERS,
+    TABLES,
+    Told,
+    X,
+    Y,
+    Z,
+    b4,
+    edm4hep,
+    root_named,
+    write_tree,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +117,7 @@ def test_parts_are_slices(name: str, script: Callable[[Path], Told], tmp_path: P
         assert_same(Showers.concatenate(list(reader.blocks(1))), whole)
         np.testing.assert_array_equal(reader.incident().energy, whole.incident.energy)
         assert reader.foreign
+        assert reader.hit_unit in {1.0, 1000.0, 0.001}
 
 
 @pytest.mark.parametrize(("name", "script"), CASES)
@@ -117,7 +136,7 @@ def test_cut_and_damaged_files(name: str, script: Callable[[Path], Told], tmp_pa
         else:  # what is at the end of a ROOT file may not matter
             assert (name != "parquet", got.n_hits.tolist()) == (True, told.counts)
     rng = np.random.default_rng(1)
-    for place in rng.integers(4, len(content), 10):
+    for place in rng.integers(4, len(content), 6):
         path.write_bytes(content[:place] + bytes(8) + content[place + 8 :])
         try:
             read(path, told.branches)
@@ -272,6 +291,68 @@ def test_b4_tells_what_it_has(tmp_path: Path) -> None:
         read(tmp_path / "B4.root", "incident_energy=50", load_geometry("siw-ecal"))
 
 
+@pytest.mark.parametrize("name", BOTH)
+def test_a_full_disk_leaves_nothing(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))  # writing beyond fails as on a full disk
+    try:
+        with pytest.raises(OutputError, match=r"Cannot write .*/f: "):
+            write(name, tmp_path / "f", toy_showers, siw)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_is_not_all_on_the_disk_gets_no_name(
+    name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = format_named(name)
+    assert form.writer is not None
+    monkeypatch.setattr(form.writer, "_rows_on_disk", lambda _: 11)
+    with pytest.raises(OutputError, match="not what was written"):
+        write(name, tmp_path / "f", toy_showers, siw)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TreeOfOne:
+    """A tree as uproot has it, of one entry."""
+
+    num_entries = 1
+
+    def __init__(self, **branches: list[object]) -> None:
+        self._branches = branches
+
+    def keys(self) -> list[str]:
+        return list(self._branches)
+
+    def __getitem__(self, name: str) -> ak.Array:
+        values = ak.Array([self._branches[name]])
+        return type("Branch", (), {"array": lambda _: values})()
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        ("GPStringKeys", "GPStringValues"),
+        ("PARAMETERS/_stringMap/_stringMap.first", "PARAMETERS/_stringMap/_stringMap.second"),
+    ],
+)
+def test_the_encodings_of_both_podios(keys: str, values: str) -> None:
+    """uproot cannot write texts in trees, so this is as it reads them."""
+    names, texts = ["ECal__CellIDEncoding", "other"], [["system:5,layer:6"], ["x", "y"]]
+
+    class File(dict[str, TreeOfOne]):
+        def keys(self, **_: object) -> list[str]:  # type: ignore[override]
+            return list(super().keys())
+
+    assert cell_encodings(File(metadata=TreeOfOne(**{keys: names, values: texts}))) == {
+        "ECal": "system:5,layer:6"
+    }
+    assert cell_encodings(File(events=TreeOfOne())) == {}
+    assert cell_encodings(File(metadata=TreeOfOne())) == {}
+
+
 def test_the_calorimeter_of_edm4hep_is_found(tmp_path: Path) -> None:
     told = edm4hep(tmp_path / "f.root")
     with assumed_names(parse_names(told.branches)), open_showers(tmp_path / "f.root") as reader:
@@ -329,6 +410,26 @@ def test_edm4hep_looked_at_from_the_wrong_side(tmp_path: Path) -> None:
 def test_branches_that_cannot_be_understood(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_names(text)
+
+
+def test_the_commands_take_branches(tmp_path: Path) -> None:
+    path, told = tmp_path / "sim.root", root_named(tmp_path / "sim.root")
+    shown = done("inspect", path, "--branches", told.branches)
+    assert "3 pi-" in shown
+    assert "0 to 30 degrees from the perpendicular (mean 13.33)" in shown
+    assert "stored in" in shown
+    done("convert", path, tmp_path / "sim.h5", "--branches", told.branches)
+    assert read(tmp_path / "sim.h5").energy.tolist() == pytest.approx(DEPOSITS)
+    assert "--branches" in refused("inspect", path)
+    assert "did you mean 'energy'" in refused("inspect", path, "--branches", "enrgy=q")
+
+
+def test_formats_import_no_package_before_it_is_needed() -> None:
+    code = (
+        "import caloforge.formats, sys; print(*{'uproot', 'awkward', 'pyarrow', 'pooch'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == ""
 
 
 @pytest.mark.parametrize(("name", "package"), [("root", "uproot"), ("parquet", "pyarrow.parquet")])

@@ -1,4 +1,4 @@
-"""EDM4hep, the event model of key4hep, as podio writes it into ROOT trees (read only).
+"""EDM4hep, the event model of key4hep, as podio writes it into ROOT files (read only).
 
 Layout: the tree ``events`` with, for every collection, branches ``<name>/<name>.<member>``. Of
 ``SimCalorimeterHit`` the members ``cellID``, ``energy`` [GeV] and ``position`` [mm] are read, of
@@ -21,7 +21,7 @@ from caloforge.formats.cell_ids import BitField, field_of
 from caloforge.formats.checks import slices
 from caloforge.formats.containers import few, open_root
 from caloforge.formats.edm4hep_frame import Hits, find_geometry, find_planes, parse_axis
-from caloforge.formats.root import branch_values, depth_of
+from caloforge.formats.root import TREES, branch_values, depth_of
 from caloforge.formats.rows import Lists
 from caloforge.showers import Incident, ShowerMeta, Showers, row_index
 from caloforge.units import GEV
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["EDM4HEP", "Edm4hepReader", "cell_encodings", "hit_collections"]
 
 _TREE = "events"
-_PARTICLES = "MCParticles"
+_PARTICLES = "MCParticles"  # its usual name
+_PARTICLE_MEMBERS = ("PDG", "generatorStatus", "simulatorStatus", "mass", "vertex.x", "momentum.x")
 _MEMBERS = ("cellID", "energy", "position.x", "position.y", "position.z")
 _FROM_GENERATOR = 1
 _FROM_SIMULATION = 1 << 30  # bit of simulatorStatus
@@ -53,7 +54,7 @@ class Edm4hepReader(ShowerReader):
     """Reads hits as points of a geometry that is given, or found from cell numbers and positions."""
 
     foreign = True
-    hit_unit = GEV
+    hit_unit = incident_unit = GEV
 
     def __init__(self, path: Path, geometry: Geometry | None = None) -> None:
         self.path = path
@@ -62,6 +63,9 @@ class Edm4hepReader(ShowerReader):
         try:
             with reading(path, "what it holds"):
                 self._tree = self._file[_TREE]
+                self._names = _members(self._tree)
+                self._branches: dict[str, Any] = {}
+                self._particles = _particles(self._names)
                 self._collections = self._choose()
                 self._bits = self._find_bits()
                 self._read_particles()
@@ -141,7 +145,9 @@ class Edm4hepReader(ShowerReader):
 
     def _some_particles(self, rows: slice) -> tuple[NDArray[Any], ...]:
         """Code, mass, vertex and momentum of the particle of the generator in every event."""
-        status, created = (self._member(_PARTICLES, f"{n}Status", rows) for n in ("generator", "simulator"))
+        status, created = (
+            self._member(self._particles, f"{n}Status", rows) for n in ("generator", "simulator")
+        )
         chosen = (status.values == _FROM_GENERATOR) & ((created.values & _FROM_SIMULATION) == 0)
         counts = np.bincount(row_index(status.offsets)[chosen], minlength=len(status.offsets) - 1)
         if np.any(counts != 1):
@@ -149,16 +155,22 @@ class Edm4hepReader(ShowerReader):
             what = f"particles of the generator in event {rows.start + event} of {self.path}"
             raise FormatError(bad(what, got=str(counts[event]), expected="1, as an event is a shower"))
         vectors = ([f"{n}.{axis}" for axis in "xyz"] for n in ("vertex", "momentum"))
-        columns = [self._member(_PARTICLES, name, rows).values[chosen] for name in ("PDG", "mass")]
+        columns = [self._member(self._particles, name, rows).values[chosen] for name in ("PDG", "mass")]
         return (*columns, *(self._vectors(names, rows)[chosen] for names in vectors))
 
     def _vectors(self, names: list[str], rows: slice) -> NDArray[Any]:
-        return np.column_stack([self._member(_PARTICLES, name, rows).values for name in names])
+        return np.column_stack([self._member(self._particles, name, rows).values for name in names])
 
     def _member(self, collection: str, name: str, rows: slice) -> Lists:
-        values = branch_values(_branch(self._tree, collection, name), rows.start, rows.stop)
+        member = f"{collection}.{name}"
+        if member not in self._names:
+            expected = f"the member {member}"
+            raise FormatError(bad(f"{_TREE} of {self.path}", got="nothing of that name", expected=expected))
+        if member not in self._branches:  # finding one of hundreds takes time
+            self._branches[member] = self._tree[self._names[member]]
+        values = branch_values(self._branches[member], rows.start, rows.stop)
         if not isinstance(values, Lists):
-            raise FormatError(bad(f"{collection}.{name} of {self.path}", got="numbers", expected="lists"))
+            raise FormatError(bad(f"{member} of {self.path}", got="numbers", expected="lists"))
         return values
 
     def _find_frame(self, geometry: Geometry | None) -> None:
@@ -275,8 +287,8 @@ class Edm4hepReader(ShowerReader):
 
 def hit_collections(tree: Any) -> list[str]:
     """The collections of simulated calorimeter hits in a tree ``events``."""
-    names = {name.rpartition("/")[2]: name for name in _keys(tree)}
-    numbers = [n for n in names if n.endswith(".cellID") and depth_of(tree[names[n]].interpretation) == 1]
+    names = _members(tree)
+    numbers = [n for n in names if n.endswith(".cellID") and depth_of(tree[names[n]]) == 1]
     found = sorted(name.removesuffix(".cellID") for name in numbers)
     return [n for n in found if {f"{n}.{m}" for m in _MEMBERS} <= names.keys() and _simulated(names, n)]
 
@@ -287,7 +299,7 @@ def cell_encodings(file: Any) -> Mapping[str, str]:
         return {}
     tree = file["metadata"]
     for keys, values in _STRINGS:
-        if {keys, values} <= _keys(tree) and tree.num_entries:
+        if {keys, values} <= set(tree.keys()) and tree.num_entries:
             texts = zip(tree[keys].array()[0].tolist(), tree[values].array()[0].tolist(), strict=False)
             found = {key: text[0] for key, text in texts if key.endswith(_ENCODING) and text}
             return {key.removesuffix(_ENCODING): text for key, text in found.items()}
@@ -306,19 +318,16 @@ def _simulated(names: Mapping[str, str], collection: str) -> bool:
     return f"{collection}.energyError" not in names and f"{collection}.time" not in names
 
 
-def _branch(tree: Any, collection: str, member: str) -> Any:
-    name = f"{collection}.{member}"
-    full = f"{collection}/{name}"
-    if full in _keys(tree):
-        return tree[full]
-    if name in _keys(tree):
-        return tree[name]
-    expected = f"the member {name}"
-    raise FormatError(bad("the tree events", got=f"none of that name in {collection}", expected=expected))
+def _members(tree: Any) -> dict[str, str]:
+    """Full names of branches by those of the members: podio's in trees are ``<name>/<name>.<member>``."""
+    return {name.rpartition("/")[2]: name for name in list(tree.keys())}
 
 
-def _keys(tree: Any) -> set[str]:
-    return set(tree.keys())
+def _particles(names: Mapping[str, str]) -> str:
+    """The collection of generated particles, among names of members; "" when there is none."""
+    found = sorted(name.removesuffix(".PDG") for name in names if name.endswith(".PDG"))
+    found = [n for n in found if {f"{n}.{m}" for m in _PARTICLE_MEMBERS} <= names.keys()]
+    return _PARTICLES if _PARTICLES in found else (found or [""])[0]
 
 
 def _number(text: str, name: str) -> float:
@@ -329,15 +338,14 @@ def _number(text: str, name: str) -> float:
 
 
 def _detect(file: Any) -> bool:
-    if file.classnames(cycle=False, recursive=False).get(_TREE) != "TTree":
+    if file.classnames(cycle=False, recursive=False).get(_TREE) not in TREES:
         return False
-    names = {name.rpartition("/")[2] for name in _keys(file[_TREE])}
-    return f"{_PARTICLES}.PDG" in names and bool(hit_collections(file[_TREE]))
+    return bool(_particles(_members(file[_TREE])) and hit_collections(file[_TREE]))
 
 
 EDM4HEP = Format(
     name="edm4hep",
-    description="EDM4hep's SimCalorimeterHit and MCParticle in podio's ROOT trees (read only)",
+    description="EDM4hep's SimCalorimeterHit and MCParticle in podio's ROOT files (read only)",
     detect=_detect,
     reader=Edm4hepReader,
     cells=False,

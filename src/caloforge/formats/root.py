@@ -1,4 +1,4 @@
-"""Plain ROOT trees: an entry for every shower, its hits in branches of variable length.
+"""Plain ROOT trees and RNTuples: an entry for every shower, its hits in branches of variable length.
 
 Layout of ours: the tree ``showers`` with ``incident_energy`` [MeV], ``theta``, ``phi`` [rad], ``pdg``,
 ``nhit`` and ``hit_x``, ``hit_y``, ``hit_z`` [mm], or ``hit_cell``, and ``hit_energy`` [MeV]; the
@@ -30,8 +30,19 @@ if TYPE_CHECKING:
     from caloforge.formats.branches import Named
     from caloforge.showers import Showers
 
-__all__ = ["ROOT", "RootReader", "RootWriter", "branch_values", "depth_of", "trees", "what_root_holds"]
+__all__ = [
+    "ROOT",
+    "TREES",
+    "RootReader",
+    "RootWriter",
+    "branch_values",
+    "depth_of",
+    "trees",
+    "what_root_holds",
+]
 
+TREES = ["TTree", "ROOT::RNTuple"]
+"""Classes of what holds showers."""
 _TREE = "showers"
 _WHAT = "ROOT files"
 
@@ -111,8 +122,8 @@ class RootWriter(RowWriter):
 
 
 def trees(file: Any) -> Iterator[tuple[str, Any]]:
-    """All trees of a file by their names; the newest cycle of each."""
-    for name in file.keys(recursive=True, cycle=False, filter_classname="TTree"):
+    """All trees and RNTuples of a file by their names; the newest cycle of each."""
+    for name in file.keys(recursive=True, cycle=False, filter_classname=TREES):
         yield name, file[name]
 
 
@@ -130,13 +141,17 @@ def branch_values(branch: Any, start: int, stop: int) -> NDArray[Any] | Lists:
 def what_root_holds(file: Any) -> str:
     """The trees of a file and a few of their branches, for a message."""
     told = [f"the tree {clipped(n, 30)} with {clipped(_few_branches(t), 120)}" for n, t in trees(file)]
-    others = [f"{clipped(n, 30)} ({c})" for n, c in file.classnames(cycle=False).items() if c != "TTree"]
-    hint = "; where they are showers, name the branches (--branches)" if told else "; only TTrees are read"
+    others = [f"{clipped(n, 30)} ({c})" for n, c in file.classnames(cycle=False).items() if c not in TREES]
+    hint = (
+        "; where they are showers, name the branches (--branches)"
+        if told
+        else "; TTrees and RNTuples are read"
+    )
     return few([*told, *others], most=3) + hint
 
 
 def _few_branches(tree: Any) -> str:
-    names = tree.keys()
+    names = [name for name in list(tree.keys()) if "/" not in name]
     return few((name for name in names if name[1:] not in names), most=8)  # without counters such as nhit_x
 
 
@@ -144,14 +159,24 @@ def _kinds(tree: Any) -> dict[str, bool]:
     """Whether a branch has a list in every entry, or a number; objects are left out."""
     found = {}
     for name, branch in tree.items(recursive=True):
-        depth = depth_of(branch.interpretation)
+        depth = depth_of(branch)
         if depth is not None:
             found[name] = depth == 1
     return found
 
 
-def depth_of(interpretation: Any) -> int | None:
+def depth_of(branch: Any) -> int | None:
     """0 for numbers, 1 for lists of numbers, None for anything else."""
+    awkward = needed("awkward", extra="root", what=_WHAT)
+    if hasattr(branch, "interpretation"):
+        return _depth_in_tree(branch.interpretation)
+    none = branch.array(entry_stop=0)  # a field of an RNTuple tells by what it gives
+    form = awkward.type(none)
+    text = str(form.content if none.ndim == 1 else form.content.content)
+    return none.ndim - 1 if none.ndim < 3 and text.lstrip("u").startswith(("int", "float")) else None
+
+
+def _depth_in_tree(interpretation: Any) -> int | None:
     uproot = needed("uproot", extra="root", what=_WHAT)
     inner = interpretation.content if isinstance(interpretation, uproot.AsJagged) else interpretation
     if not isinstance(inner, uproot.AsDtype) or inner.to_dtype.base.kind not in "iuf":

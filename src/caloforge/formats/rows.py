@@ -111,6 +111,7 @@ class RowReader(ShowerReader):
         self._drop_second_places()
         if self.foreign:
             self.hit_unit = self._sources["energy"].unit
+            self.incident_unit = self._sources["incident_energy"].unit
         self._count = self._rows()
         if self._count > MOST_SHOWERS:
             msg = bad(

@@ -107,7 +107,7 @@ def _warn_of_centre(reader: ShowerReader, showers: Showers) -> None:
     weights = showers.energy * upright
     if showers.points is None or not weights.sum():
         return
-    x, y = np.average(showers.points[:, :2], axis=0, weights=weights)
+    x, y = np.average(showers.points[:, :2].astype(np.float64), axis=0, weights=weights)
     if np.hypot(x, y) > _FAR:
         _logger.warning(
             "%s: its first showers have their centre at x = %.1f, y = %.1f mm, not where the particle "
