@@ -276,7 +276,7 @@ def written_as(file: h5py.File, name: str) -> bool | None:
 
 
 def voxel_rows(*shape: int) -> int:
-    """Showers of float32 voxels in a chunk that HDF5 keeps in its cache; larger ones are packed every time."""
+    """Showers of float32 voxels in a chunk that HDF5 keeps in its cache: larger ones are packed anew."""
     return max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * math.prod(shape))))
 
 
