@@ -195,7 +195,7 @@ def test_progress_counts_quietly(capsys: pytest.CaptureFixture[str]) -> None:
         ("convert a.h5 b.h5 --format sh", ["showerdata"]),
         ("evaluate --part r", ["report"]),
         ("generate x --particle pro", ["proton"]),
-        ("data fetch g", ["geant4"]),
+        ("data fetch g", ["geant4", "getting-high"]),
         ("geometries siw", ["siw-ecal", "siw-ecal-10x10", "siw-ecal-24x36x30", "siw-hcal"]),
         ("dem", ["demo"]),
     ],

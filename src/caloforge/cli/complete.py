@@ -37,6 +37,8 @@ WRITABLE = (
     "lemurs",
     "native",
     "par04",
+    "parquet",
+    "root",
     "showerdata",
 )
 

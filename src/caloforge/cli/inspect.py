@@ -11,7 +11,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
-from caloforge.cli.units import EnergyUnit, reading_in
+from caloforge.cli.units import Branches, EnergyUnit, reading_in
 from caloforge.units import DEGREE, GEV, unit_name
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def inspect(
         ),
     ] = None,
     energy_unit: EnergyUnit = None,
+    branches: Branches = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the content with the checksums of the file.")
     ] = False,
@@ -52,14 +53,15 @@ def inspect(
     caloforge inspect showers.h5
     caloforge inspect showers.h5 --check --json
     caloforge inspect voxels.hdf5 --geometry binning.xml#photon
+    caloforge inspect tree.root --branches incident_energy=Etrue:GeV,energy=hit_E:GeV
     """
     from caloforge.formats import detect_format, open_showers
     from caloforge.formats.summary import summarise
     from caloforge.geometry import load_geometry
 
     known = load_geometry(geometry) if geometry else None
-    form = detect_format(file)
-    with reading_in(energy_unit), open_showers(file, geometry=known) as reader:
+    with reading_in(energy_unit, branches), open_showers(file, geometry=known) as reader:
+        form = detect_format(file)
         with progress("reading", len(reader)) as advance:
             summary = summarise(reader, advance=advance)
         sums = reader.verify() if check else None

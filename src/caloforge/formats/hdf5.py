@@ -17,14 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError, shown
-from caloforge.formats.attributes import (
-    check_fingerprint,
-    geometry_attribute,
-    meta_attribute,
-    text_attribute,
-)
-from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, reading
+from caloforge.errors import FormatError, GeometryError
+from caloforge.formats.attributes import agreed_geometry, meta_attribute, text_attribute
+from caloforge.formats.base import ShowerReader, ShowerWriter, reading
 from caloforge.formats.checks import check_count, check_incident, group, numbers
 from caloforge.formats.checksums import Checksums, Pass, stored_sums, verify
 from caloforge.formats.opening import opened
@@ -157,19 +152,7 @@ class Hdf5Reader(ShowerReader):
         }
 
     def _stored_geometry(self, given: Geometry | None) -> Geometry | None:
-        stored = geometry_attribute(self._file, "caloforge_geometry")
-        meta = meta_attribute(self._file, "caloforge_meta")
-        if meta is not None:
-            check_fingerprint(self._file, meta, stored)
-        if given is None or stored is None:
-            return given or stored
-        if meta and meta.fingerprint and given.fingerprint != stored.fingerprint:
-            msg = (
-                f"{self.path} was written for the geometry {shown(stored.name)}, not for {shown(given.name)}."
-            )
-            raise GeometryError(msg)
-        check_stack(self.path, stored, given)
-        return given
+        return agreed_geometry(self._file, self.path, given)
 
 
 class Hdf5Writer(ShowerWriter):
