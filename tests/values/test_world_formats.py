@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from caloforge.errors import DataError, FormatError
+from caloforge.errors import DataError, FormatError, GeometryError
 from caloforge.formats import format_named, open_showers
 from caloforge.formats.sanity import assumed_unit
 from caloforge.geometry import load_geometry
@@ -123,7 +125,7 @@ def test_clic_is_written_as_the_variable_angle_files_are(tmp_path: Path) -> None
         assert file["ECAL"].shape == (1, 51, 51, 25)
         assert file["ECAL"][0, 10, 20, 5] == pytest.approx(2.0)
         assert file["HCAL"][0, 3, 4, 59] == pytest.approx(0.5)
-        assert file["energy"][:].ravel().tolist() == [2.5]
+        assert file["energy"][:].tolist() == [2.5]
         assert np.degrees(file["theta"][0]) == pytest.approx(60.0)
     assert read(path).incident.pdg.tolist() == [-211]
 
@@ -303,19 +305,40 @@ def clouds(path: Path, *layers: float, **more: Any) -> Path:
 
 
 def test_showers_of_the_hcal_and_what_else_showerdata_has(tmp_path: Path) -> None:
-    more = {"sampling_fraction": [[0.1], [0.2]], "observables__hits": [1, 1], "gun_position": np.ones((2, 3))}
+    more = {"sampling_fraction": [[0.1], [0.2]], "observables__energy_per_layer": np.ones((2, 78))}
     showers = read(clouds(tmp_path / "a.h5", 2.0, 77.0, **more))
     geometry = load_geometry("ild-ecal-hcal")
     assert showers.meta.geometry == geometry.name
     assert showers.points is not None
     np.testing.assert_allclose(showers.points[:, 2], geometry.layer_z[[2, 77]], rtol=1e-6)
     assert {name: values.tolist() for name, values in showers.extras.items()} == {
-        "sampling_fraction": [0.1, 0.2],
-        "observables_hits": [1, 1],
+        "sampling_fraction": [0.1, 0.2]
     }
     assert read(clouds(tmp_path / "b.h5", 2.0, 29.0)).meta.geometry == "ild-30x30x30"
     with pytest.raises(FormatError, match="got 2 to 78, expected 0 to 29"):
         read(clouds(tmp_path / "c.h5", 2.0, 78.0))
+
+
+def test_showers_of_many_calorimeters_need_a_name_and_have_polar_angles(tmp_path: Path) -> None:
+    """At 60 degrees from the beam a photon leans by 30 degrees to +y, wherever it is around the barrel."""
+    path = clouds(tmp_path / "a.h5", 44.0, layer_z_pos=np.ones((1, 90)), gun_position=np.ones((1, 3)))
+    with h5py.File(path, "r+") as file:
+        file["directions"][0] = [0.6 * np.sqrt(0.75), -0.8 * np.sqrt(0.75), 0.5]
+    with pytest.raises(GeometryError, match="expected those of the ILD"):
+        read(path)
+    showers = read(path, load_geometry("par04-scipb"))
+    np.testing.assert_allclose(np.degrees([showers.incident.theta[0], showers.incident.phi[0]]), [30, 90])
+    assert showers.points is not None
+    assert showers.points[0, 2] == pytest.approx(44 * 5.6 + 5.0)
+
+
+def test_observables_of_the_package_are_left_alone(tmp_path: Path) -> None:
+    package = pytest.importorskip("showerdata")
+    path = clouds(tmp_path / "a.h5", 2.0, shower_ids=[0], num_points=[1])
+    package.observables.add_observables_to_file(path)
+    showers = read(path)
+    assert showers.meta.geometry == "ild-ecal-hcal"
+    assert not showers.extras
 
 
 def test_what_the_package_clusters_are_the_ild_s_cells(tmp_path: Path) -> None:
@@ -360,9 +383,41 @@ def test_inspect_says_the_units(name: str, layout: str, unit: str, tmp_path: Pat
     assert unit in " ".join(text.split())
 
 
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("clic", "clic-ecal-hcal"),
+        ("ild", "ild-30x60x30"),
+        ("ild", "calochallenge-2"),
+        ("par04", "par04-scipb"),
+        ("calogan", "calogan"),
+    ],
+)
+def test_cells_anywhere_come_back(
+    name: str, layout: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    geometry = load_geometry(layout)
+    cell, angle = st.integers(0, geometry.n_cells - 1), st.floats(0, 1.5)
+    blocks = []
+    for hit in sorted(data.draw(st.lists(st.sets(cell, min_size=1, max_size=5), min_size=1, max_size=4))):
+        hits = [(number, 0.5 + number % 7) for number in sorted(hit)]
+        particle = {"energy": data.draw(st.sampled_from([1e3, 2e3, 777.7])), "theta": data.draw(angle)}
+        blocks.append(cells(geometry, *hits, **particle, phi=data.draw(st.floats(-3, 3)), pdg=-211))
+    want = Showers.concatenate(blocks)
+    got = read(written(tmp_path_factory.mktemp("any") / "a.h5", name, geometry, *blocks))
+    np.testing.assert_array_equal(got.offsets, want.offsets)
+    np.testing.assert_array_equal(got.cells, want.cells)
+    np.testing.assert_allclose(got.energy, want.energy, rtol=1e-6)
+    np.testing.assert_allclose(got.incident.energy, want.incident.energy, rtol=1e-6)
+    np.testing.assert_array_equal(got.incident.direction, want.incident.direction)
+    assert got.meta == want.meta
+
+
 @pytest.mark.parametrize("name", ["clic", "ild", "par04", "lemurs", "calogan"])
 def test_memory_does_not_grow_with_the_file(name: str, tmp_path: Path) -> None:
-    layouts = {"clic": "clic-51x51x25", "ild": "ild-30x10x10", "calogan": "calogan"}
+    layouts = {"clic": "clic-17x17x25", "ild": "ild-30x10x10", "calogan": "calogan"}
     geometry = load_geometry(layouts.get(name, "calochallenge-2"))
     block = Showers.concatenate([cells(geometry, (n, 30.0), (n + 50, 9.0)) for n in range(50)])
     peaks = []

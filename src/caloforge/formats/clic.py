@@ -19,7 +19,7 @@ from caloforge.errors import FormatError, GeometryError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.dense import cells_from_dense
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, written_as
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of, polar_angle
 from caloforge.geometry import BoxGrid, Geometry, load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
@@ -153,9 +153,9 @@ class ClicWriter(Hdf5Writer):
     def _start(self) -> None:
         self._parts = dict(zip(("ECAL", "HCAL"), _windows(self.geometry), strict=False))
         for name, shape in self._parts.items():
-            self._create(name, *shape, chunk=_WRITE_ROWS)
-        self._create("energy", 1, chunk=4096)
-        self._create("theta", chunk=4096)
+            self._create(name, *shape, chunk=voxel_rows(*shape))
+        for name in ("energy", "theta"):
+            self._create(name, chunk=4096)
         self._create_side()
 
     def _write(self, showers: Showers) -> None:
@@ -166,7 +166,7 @@ class ClicWriter(Hdf5Writer):
             for name, part in zip(self._parts, np.split(flat, np.cumsum(cells)[:-1], axis=1), strict=True):
                 x, y, layers = self._parts[name]
                 self._grow(name, part.reshape(-1, layers, x, y).transpose(0, 2, 3, 1))
-        self._grow("energy", gev_column(showers.incident))
+        self._grow("energy", showers.incident.energy / GEV)
         self._grow("theta", polar_angle(showers.incident))
         self._grow_side(showers.incident)
 

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "written_as"]
+__all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "voxel_rows", "written_as"]
 
 _SIDE = ("theta", "phi", "pdg")
 _TEXTS = ("caloforge_format", "caloforge_geometry", "caloforge_meta")
 _SLICE_BYTES = 16_000_000
 _LARGEST_SLICE_BYTES = 96_000_000
+_CHUNK_BYTES = 500_000
+_MOST_CHUNK_ROWS = 50
 
 
 class Hdf5Reader(ShowerReader):
@@ -254,6 +256,11 @@ def written_as(file: h5py.File, name: str) -> bool | None:
     """Whether caloforge wrote ``file`` in the format ``name``; None when it did not write it."""
     stored = text_attribute(file, "caloforge_format")
     return stored == name if stored else None
+
+
+def voxel_rows(*shape: int) -> int:
+    """Showers of float32 voxels in a chunk that HDF5 keeps in its cache: larger ones are packed anew."""
+    return max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * math.prod(shape))))
 
 
 def gev_column(incident: Incident) -> NDArray[np.float32]:

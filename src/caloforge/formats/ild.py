@@ -18,7 +18,7 @@ from caloforge.errors import FormatError, GeometryError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.dense import cells_from_dense, geometry_of_shape
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, written_as
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of, polar_angle
 from caloforge.geometry import Geometry, load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
@@ -101,7 +101,7 @@ class IldWriter(Hdf5Writer):
         layers, first, second = self.geometry.dense_shape
         shape = (layers, second, first) if self._polar else (layers, first, second)
         self._group = "ecal" if shape == _ANGLED else f"{shape[1]}x{shape[2]}"
-        self._create(f"{self._group}/layers", *shape, chunk=_WRITE_ROWS)
+        self._create(f"{self._group}/layers", *shape, chunk=voxel_rows(*shape))
         self._create(f"{self._group}/layer_e", layers, chunk=4096)
         self._create(f"{self._group}/energy", 1, chunk=4096)
         self._create(f"{self._group}/theta", chunk=4096)

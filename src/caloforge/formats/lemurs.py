@@ -18,7 +18,7 @@ from caloforge.errors import FormatError, GeometryError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.dense import cells_from_dense
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, shape_of, written_as
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, shape_of, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of, polar_angle
 from caloforge.geometry import load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
@@ -100,7 +100,8 @@ class LemursWriter(Hdf5Writer):
             raise GeometryError(bad(f"cells for {self.path}", got=got, expected=expected))
 
     def _start(self) -> None:
-        self._create("showers", *self.geometry.dense_shape[::-1], chunk=_WRITE_ROWS)
+        shape = self.geometry.dense_shape[::-1]
+        self._create("showers", *shape, chunk=voxel_rows(*shape))
         for name in ("incident_energy", "incident_theta", "incident_phi"):
             self._create(name, chunk=4096, dtype=np.float64)
         self._create_side()

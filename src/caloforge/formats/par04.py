@@ -18,7 +18,7 @@ from caloforge.errors import DataError, FormatError, GeometryError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, slices
 from caloforge.formats.dense import cells_from_dense
-from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, written_as
+from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of
 from caloforge.geometry import load_geometry, to_dense
 from caloforge.showers import ShowerMeta, Showers
@@ -39,7 +39,7 @@ _BY_CELLS: dict[tuple[str, tuple[int, ...]], str] = {
 _NAME = re.compile(r"(SiW|SciPb)?_angle_(\d{1,3})(?!\d)")
 _ORDER = "caloforge/energy"
 _MOST_KEYS = 2000
-_WRITE_ROWS = 10  # an energy may have few showers
+_WRITE_ROWS = 50
 _KEY = re.compile(r"\d{1,7}(\.\d{1,9})?")
 
 
@@ -158,7 +158,8 @@ class Par04Writer(Hdf5Writer):
             what = f"different energies for {self.path}"
             raise DataError(bad(what, got=got, expected="a few, one dataset each", fix=fix))
         self._known.add(key)
-        self._create(key, *self.geometry.dense_shape[::-1], chunk=_WRITE_ROWS)
+        shape = self.geometry.dense_shape[::-1]
+        self._create(key, *shape, chunk=voxel_rows(*shape))
 
     def close(self) -> None:
         """Complete the file and give it its name."""
