@@ -100,10 +100,7 @@ class ConditionalFlow(ZukoFlow):
         """Targets ``(B, features)`` out of standard normal noise ``(B, features)``."""
         if not fuses(noise):
             return super().sample(noise, context)
-        value = noise
-        for transform in reversed(self.flow.transform.transforms):
-            value = undone(transform, value, context)
-        return value
+        return undone(list(reversed(self.flow.transform.transforms)), noise, context)
 
 
 def _alternate(coupling: partial[nn.Module], permutation: partial[nn.Module], n: int) -> Iterator[nn.Module]:

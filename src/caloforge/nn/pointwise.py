@@ -105,11 +105,14 @@ class PointWiseNet(nn.Module):
         """
         counts = [x.shape[0]] if index is None else index.bincount(minlength=context.shape[0]).tolist()
         folds = [layer.folded(context) for layer in self._squashing()]
-        parts = []
-        for shower, rows in enumerate(torch.split(x, counts)):
+        out = x.new_empty(x.shape[0], folds[-1][0].shape[0])  # small pieces would leave holes in the memory
+        for shower, (rows, made) in enumerate(
+            zip(torch.split(x, counts), torch.split(out, counts), strict=True)
+        ):
             layers = [(weight * gate[shower], bias[shower]) for weight, gate, bias in folds]
-            parts += [_layers(tile, layers) for tile in torch.split(rows, _ROWS)]
-        return torch.cat(parts)
+            for tile, place in zip(torch.split(rows, _ROWS), torch.split(made, _ROWS), strict=True):
+                place.copy_(_layers(tile, layers))
+        return out
 
 
 def _layers(x: Tensor, folded: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

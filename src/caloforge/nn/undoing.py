@@ -12,6 +12,8 @@ from zuko.lazy import UnconditionalTransform
 from caloforge.nn.fused import fused_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from torch import Tensor, nn
 
 __all__ = ["undone"]
@@ -19,21 +21,29 @@ __all__ = ["undone"]
 _LOG_SLOPE = math.log(1e-3)  # zuko's affine transforms scale by no less
 
 
-def undone(transform: nn.Module, x: Tensor, context: Tensor) -> Tensor:
-    """Undo an affine coupling, an element-wise spline or a permutation of a ``ConditionalFlow``.
+def undone(transforms: Sequence[nn.Module], x: Tensor, context: Tensor) -> Tensor:
+    """Undo affine couplings, element-wise splines and permutations, those of a ``ConditionalFlow``.
 
     Args:
-        transform: One of the three, of zuko's classes.
+        transforms: Of zuko's classes, in the order in which they are to be undone.
         x: Rows ``(B, features)`` for which ``caloforge.nn.fused.fuses`` holds.
         context: ``(B, context)``.
     """
-    if isinstance(transform, GeneralCouplingTransform):
-        return _coupling(transform, x, context)
-    if isinstance(transform, ElementWiseTransform):
-        return _spline(transform, x, context)
-    if not isinstance(transform, UnconditionalTransform):
-        raise TypeError(type(transform).__name__)
-    return x.index_select(1, next(transform.buffers()).argsort())
+    inverses = _inverses(transforms)
+    for transform in transforms:
+        if isinstance(transform, GeneralCouplingTransform):
+            x = _coupling(transform, x, context)
+        elif isinstance(transform, ElementWiseTransform):
+            x = _spline(transform, x, context)
+        else:
+            x = x.index_select(1, next(inverses))
+    return x
+
+
+def _inverses(transforms: Sequence[nn.Module]) -> Iterator[Tensor]:
+    """The inverses of all permutations, sorted together."""
+    orders = [next(t.buffers()) for t in transforms if isinstance(t, UnconditionalTransform)]
+    return iter(torch.stack(orders).argsort(dim=1)) if orders else iter(())
 
 
 def _coupling(coupling: GeneralCouplingTransform, x: Tensor, context: Tensor) -> Tensor:
