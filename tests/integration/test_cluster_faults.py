@@ -134,7 +134,7 @@ def test_simulate_goes_on_after_faults(tmp_path: Path, shared: Path) -> None:
         pytest.skip("geant4-pybind is not installed")
     data = str(shared / "geant4" / "data")
     command = ("simulate", "--geometry", "siw-ecal", "--energy", "20:60", "--theta", "0:40")
-    alone, out = faults(tmp_path, (*command, "--count", "300", "--seed", "5", "--geant4-data", data))
+    alone, out = faults(tmp_path, (*command, "--count", "175", "--seed", "5", "--geant4-data", data))
     assert_same_hits(load(alone), load(out))
 
 

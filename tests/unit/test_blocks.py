@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from caloforge.blocks import Blocks
+from caloforge.blocks.gathering import gathered
 from caloforge.errors import CaloForgeError, DataError, OutputError
-from support.showers import load
+from support.showers import assert_same_hits, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,3 +263,15 @@ def test_damaged_blocks_are_made_again(
     assert "is damaged and made again" in caplog.text
     assert "is a block of another request" in caplog.text
     assert [path.name for path in blocks.store.finished()] == ["0000000000.h5"]
+
+
+def test_small_blocks_are_written_together(toy_cells: Showers, toy_showers: Showers) -> None:
+    extra = replace(toy_cells, extras={"a": np.arange(len(toy_cells))})
+    blocks = [toy_cells[:5], toy_cells[5:6], toy_cells[6:], extra, extra, toy_showers]
+    found = list(gathered(blocks))
+    assert [len(block) for block in found] == [12, 24, 12]
+    assert_same_hits(found[0], toy_cells)
+    np.testing.assert_array_equal(found[1].extras["a"], np.tile(np.arange(12), 2))
+    assert toy_cells.n_hits.sum() * 27 >= 1 << 16
+    assert [len(b) for b in gathered([toy_cells] * 700)] == [*[324] * 25, 300]
+    assert list(gathered([])) == []

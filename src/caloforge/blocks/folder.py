@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.blocks.differences import differences
+from caloforge.blocks.gathering import gathered
 from caloforge.blocks.store import REQUEST, BlockStore, writing
 from caloforge.errors import FormatError, OutputError
 from caloforge.files import claimed, locked
@@ -71,7 +72,7 @@ class Blocks:
     def join(self, file: ShowerWriter) -> None:
         """Write all blocks in order, complete ``file`` and remove the folder, these two at once."""
         try:
-            for showers in self.stream():
+            for showers in gathered(self.stream()):
                 file.append(showers)
         except BaseException:
             file.abort()

@@ -85,7 +85,7 @@ def condor_file(jobs: Jobs) -> str:
         f"initialdir = {jobs.folder}",
         "should_transfer_files = IF_NEEDED",
         "transfer_input_files = plan.json",
-        "when_to_transfer_output = ON_EXIT_OR_EVICT",
+        "when_to_transfer_output = ON_EXIT",
         "output = job-$(Process).log",
         "error = job-$(Process).log",
         "log = jobs.condor",

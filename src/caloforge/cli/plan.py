@@ -67,6 +67,10 @@ def plan(
       --count 1000000 --seed 1 --out many.h5
     condor_submit many.h5.parts/jobs.submit
     """
+    if submit is not None:
+        from caloforge.cluster.settings import cluster_named
+
+        cluster_named(submit.value, walltime=walltime)  # which says what is wrong with it
     folders: list[tuple[Path, Production]] = []
 
     def write(production: Production, out: Path) -> None:

@@ -2,6 +2,6 @@
 
 from caloforge.cluster.opening import opened
 from caloforge.cluster.settings import Cluster, cluster_named
-from caloforge.cluster.spread import run_spread
+from caloforge.cluster.spread import Spread, run_in_order, run_spread
 
-__all__ = ["Cluster", "cluster_named", "opened", "run_spread"]
+__all__ = ["Cluster", "Spread", "cluster_named", "opened", "run_in_order", "run_spread"]
