@@ -95,7 +95,10 @@ def test_geant4_beside(tmp_path: Path, shared: Path) -> None:
     [
         ((MODEL, "--batch-sizes", "1,a"), "--batch-sizes: got '1,a', expected whole numbers from 1 up"),
         ((MODEL, "--threads", "0"), "--threads: got '0', expected whole numbers from 1 up"),
-        ((MODEL, "--showers", "50"), "got 50, expected at least the largest batch size, 100"),
+        (
+            (MODEL, "--backends", "eager,fast"),
+            "--backends: got 'eager,fast', expected one or more of own, eager",
+        ),
         ((MODEL, "--energy", "100:10"), "write 10:100"),
         (("caloclouds-2-cm:siw-ecall",), "did you mean 'caloclouds-2-cm:siw-ecal'"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -98,4 +99,5 @@ class L2LFlows(LayerToLayer):
             return None
         grid = self.geometry.layers[0].grid
         near, front = (torch.from_numpy(cell_windows(grid, reach)) for reach in (2, 1))
-        return Windows(near, front, before)
+        radius = torch.from_numpy(np.hypot(*grid.centres().T).round(3))
+        return Windows(near, front, before, radius)
