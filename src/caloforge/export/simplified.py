@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, shape_inference
 
 from caloforge.errors import ConfigError
 
@@ -42,7 +42,7 @@ def simplified(graph: ModelProto, *, opset: int, ir_version: int) -> ModelProto:
         found.graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version
     )
     made.producer_name = "caloforge"
-    return made
+    return shape_inference.infer_shapes(made)  # of what the passes left without a type
 
 
 def _run_passes(source: Path, goal: Path) -> None:

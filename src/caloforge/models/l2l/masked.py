@@ -33,6 +33,10 @@ class L2LFlows(LayerToLayer):
 
     name: ClassVar[str] = "l2lflows"
     config_class: ClassVar[type[ModelConfig]] = MaskedLayersConfig
+    no_graph: ClassVar[str] = (
+        "its masked flows draw one cell after the other, thousands of networks in a row for a shower: "
+        "generate a library of showers with caloforge generate"
+    )
     config: MaskedLayersConfig
 
     def __init__(self, config: MaskedLayersConfig, geometry: Geometry) -> None:

@@ -76,7 +76,7 @@ class Donors(nn.Module):
         terms = terms.to(torch.float32)
         node = self._leaf_in_graph(terms) if torch.compiler.is_compiling() else self._leaf_of(terms)
         number = self.number[node]
-        row = self.first[node] + (uniform * number).to(torch.int32).clamp(max=number - 1)
+        row = (self.first[node] + (uniform * number).to(torch.int32).clamp(max=number - 1)).long()
         return self.residual[row].double().where(self.seen[row], torch.nan)
 
     def _leaf_of(self, terms: Tensor) -> Tensor:
