@@ -23,6 +23,7 @@ __all__ = ["ConcatSquash", "PointWiseNet"]
 
 _SLOPE = 0.01  # of the LeakyReLU
 _ROWS = 1024  # points whose activations stay in the cache of one core
+_ROUND = 64  # points are filled up to multiples: oneDNN compiles for every number of rows, and forgets
 
 
 class ConcatSquash(nn.Module):
@@ -81,7 +82,7 @@ class PointWiseNet(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor, context: Tensor, index: Tensor | None = None) -> Tensor:
-        """Transform points; arguments as of ``ConcatSquash.forward``."""
+        """Transform points; arguments as of ``ConcatSquash.forward``, with a rising ``index``."""
         if x.dim() == 2 and x.shape[0] and fuses(x):
             out = self._folded(x, context, index)
         else:
@@ -111,8 +112,12 @@ class PointWiseNet(nn.Module):
         ):
             layers = [(weight * gate[shower], bias[shower]) for weight, gate, bias in folds]
             for tile, place in zip(torch.split(rows, _ROWS), torch.split(made, _ROWS), strict=True):
-                place.copy_(_layers(tile, layers))
+                place.copy_(_layers(_filled(tile), layers)[: place.shape[0]])
         return out
+
+
+def _filled(x: Tensor) -> Tensor:
+    return nn.functional.pad(x, (0, 0, 0, -x.shape[0] % _ROUND))
 
 
 def _layers(x: Tensor, folded: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
