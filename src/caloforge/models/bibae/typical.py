@@ -17,7 +17,7 @@ __all__ = ["Typical", "Usual"]
 
 _ENERGIES, _DEPTHS, _DISTANCES = 4, 60, 32
 _DEEPEST, _FARTHEST = 2.0, 3.5  # of depth along the axis and of the logarithm of the distance
-_LOGIT = 8.0  # largest, of a chance
+_LOGIT = 14.0  # largest, of a chance
 _FEW = 3.0  # hits without which a place is as all places
 _NARROWEST = 0.05
 _LOWEST = -10.0  # highest normal number where nothing was ever hit
@@ -78,7 +78,7 @@ class Typical(Fitted):
         cells, hits, first, second, energies = sums
         mean = first / (hits + _FEW)
         variance = (second + _FEW) / (hits + _FEW) - mean.square()
-        chance = ((hits + 1e-3) / (cells + 1)).clamp(max=1 - 1e-4).logit().clamp(-_LOGIT, _LOGIT)
+        chance = ((hits + 1e-3) / (cells + 1)).clamp(max=1 - 3e-4).logit().clamp(-_LOGIT, _LOGIT)
         width = variance.clamp_min(_NARROWEST**2).sqrt()
         highest = highest.clamp_min(_LOWEST)
         self.table.copy_(
