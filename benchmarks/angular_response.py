@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from caloforge.units import DEGREE, GEV
 from tables import table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from caloforge.features import Binning, FeatureTable
@@ -51,9 +52,14 @@ class Point:
     peaks: dict[str, float]
 
     @property
+    def angle(self) -> float:
+        """As the paper counts angles, from the front face [degrees]."""
+        return 90 - self.theta
+
+    @property
     def name(self) -> str:
-        """As the paper counts angles, from the front face."""
-        return f"{self.energy:.0f} GeV, {90 - self.theta:.0f}°"
+        """Energy and angle."""
+        return f"{self.energy:.0f} GeV, {self.angle:.0f}°"
 
 
 def read(entry: str, model: str) -> Point:
@@ -107,33 +113,41 @@ def rows(points: list[Point]) -> list[tuple[str, ...]]:
 
 def draw(points: list[Point]) -> bytes:
     """Angles on the left, visible energies on the right: Geant4 filled, the model as lines."""
-    names = list(points[0].samples)
     middle = (np.median([p.energy for p in points]), np.median([p.theta for p in points]))
-    shown = {
-        "axis_theta": [p for p in points if abs(p.energy - middle[0]) < 1],
-        "visible": [p for p in points if abs(p.theta - middle[1]) < 1],
-    }
-    look = model_styles([name for name in names if name != REFERENCE])
+    columns = (
+        ("axis_theta", DEGREE, "angle of the principal axis [°]", "{p.angle:.0f}°"),
+        ("visible", GEV, "visible energy [GeV]", "{p.energy:.0f} GeV"),
+    )
+    shown = (
+        [p for p in points if abs(p.energy - middle[0]) < 1],
+        [p for p in points if abs(p.theta - middle[1]) < 1],
+    )
     with style():
         figure = new_figure(11.0, 4.2, layout="constrained")
-        for place, (column, unit, title) in enumerate(
-            (
-                ("axis_theta", DEGREE, "angle of the principal axis [°]"),
-                ("visible", GEV, "visible energy [GeV]"),
-            )
-        ):
+        for place, ((column, unit, title, told), some) in enumerate(zip(columns, shown, strict=True)):
             axes = figure.add_subplot(1, 2, place + 1)
-            for point in shown[column]:
-                whole = np.concatenate([sample[column] for sample in point.samples.values()]) / unit
-                edges = np.linspace(*np.quantile(whole, [0.002, 0.998]), BINS + 1)
-                for name, sample in point.samples.items():
-                    options = {"histtype": "stepfilled", "alpha": 0.4, "color": "grey"}
-                    if name != REFERENCE:
-                        options = {"histtype": "step", "color": look[name].colour, "ls": look[name].dashes}
-                    axes.hist(sample[column] / unit, bins=edges, density=True, **options)
+            for point in some:
+                draw_point(axes, point, column, unit)
+                top = np.quantile(point.samples[REFERENCE][column] / unit, 0.5)
+                axes.text(top, axes.dataLim.ymax * 1.02, told.format(p=point), ha="center", va="bottom")
+            axes.margins(y=0.15)
             axes.set_xlabel(title)
             axes.set_ylabel("density")
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        axes.legend(handles.values(), handles.keys(), loc="upper right")
         return png(figure)
+
+
+def draw_point(axes: Axes, point: Point, column: str, unit: float) -> None:
+    """Histograms of one column of the showers of a point."""
+    look = model_styles([name for name in point.samples if name != REFERENCE])
+    whole = np.concatenate([sample[column] for sample in point.samples.values()]) / unit
+    edges = np.linspace(*np.quantile(whole, [0.002, 0.998]), BINS + 1)
+    for name, sample in point.samples.items():
+        options: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.4, "color": "grey"}
+        if name != REFERENCE:
+            options = {"histtype": "step", "color": look[name].colour, "ls": look[name].dashes}
+        axes.hist(sample[column] / unit, bins=edges, density=True, label=name, **options)
 
 
 def main() -> None:

@@ -12,19 +12,22 @@ import torch
 from caloforge.errors import ConfigError
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.models.bibae.angles import BIBAEAnglesConfig
-from caloforge.models.bibae.cells import CellHead, Cells
+from caloforge.models.bibae.cells import Cells
 from caloforge.models.bibae.config import BIBAEConfig, Block, CellsConfig, KernelConfig, PostConfig
 from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
 from caloforge.models.bibae.density import Density, VisibleScale
 from caloforge.models.bibae.draws import Drawing
+from caloforge.models.bibae.earlier import PLACES, Near, Sums, in_image, in_squares, sums_before, surprise
 from caloforge.models.bibae.encoder import Encoder
+from caloforge.models.bibae.head import CellHead, random_of
 from caloforge.models.bibae.losses import critic_terms, gradient_penalty
 from caloforge.models.bibae.mmd import latent_discrepancy, sorted_discrepancy, sorted_energies
 from caloforge.models.bibae.places import Places
 from caloforge.models.bibae.post import PostProcessor
 from caloforge.models.bibae.post_losses import post_terms
 from caloforge.models.bibae.rescaling import rescaled
+from caloforge.models.bibae.typical import Usual
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.training import load_config
 
@@ -193,29 +196,46 @@ def table(low: float = 0.1, high: float = 10.0) -> QuantileTransform:
 
 
 def test_the_probability_of_cells_by_hand() -> None:
-    energies = table()
     chance = torch.tensor([[[[0.0, 2.0]]]])
-    cells = Cells(chance, torch.full_like(chance, 0.5), torch.full_like(chance, 2.0), chance, energies)
+    parts = tuple(torch.full_like(chance, value) for value in (0.5, 2.0, -1.0, 0.5, 1.0))
+    cells = Cells(chance, parts, chance, table())
     image = torch.tensor([[[[0.0, 5.05]]]])  # the median: 0 as a normal number
-    log_normal = -0.5 * (0.5 / 2) ** 2 - math.log(2) - 0.5 * math.log(2 * math.pi)
-    expected = math.log(0.5) + math.log(1 / (1 + math.exp(-2))) + log_normal
+
+    def normal(off: float, width: float) -> float:
+        return math.exp(-0.5 * (off / width) ** 2) / (width * math.sqrt(2 * math.pi))
+
+    second = 1 / (1 + math.exp(-1))
+    density = (1 - second) * normal(0.5, 2) + second * normal(1, 0.5)
+    expected = math.log(0.5) + math.log(1 / (1 + math.exp(-2))) + math.log(density)
     assert cells.log_prob(image).item() == pytest.approx(expected, abs=1e-3)
+
+
+def cells_of(chance: torch.Tensor, *, highest: float = 9.0, second: float = 0.0) -> Cells:
+    """Half of the energies are as the table has them, those of the second distribution are ``second``."""
+    rows = (0.0, 1.0, second, 1.0 if second == 0 else 1e-6, 0.0)
+    first, width, other, narrow, share = (torch.full_like(chance, value) for value in rows)
+    limit = torch.full_like(chance, highest)
+    return Cells(chance, (first, width, other, narrow, share), limit, table())
 
 
 def test_cells_are_drawn_with_their_probability_and_spectrum() -> None:
     shape = (40, 10, 10, 10)
     chance = torch.full(shape, -1.0, requires_grad=True)
-    mean, width = torch.zeros(shape), torch.ones(shape)
-    image = Cells(chance, mean, width, torch.full(shape, 9.0), table()).draw(Drawing(rng(), 40))
+    uniform, choice = (torch.rand(shape, generator=rng(seed)) for seed in (0, 1))
+    random = uniform, choice, torch.randn(shape, generator=rng(2))
+    image = cells_of(chance).draw(*random)
     hit = image > 0
     assert hit.float().mean().item() == pytest.approx(1 / (1 + math.e), abs=0.01)
     energies = image[hit].detach()
     assert energies.min() >= 0.1 - 1e-6
     quantiles = torch.quantile(energies, torch.tensor([0.25, 0.5, 0.75]))
     torch.testing.assert_close(quantiles, torch.tensor([2.575, 5.05, 7.525]), atol=0.2, rtol=0)
-    cut = Cells(chance, mean, width, torch.full(shape, 0.674), table()).draw(Drawing(rng(), 40))
+    cut = cells_of(chance, highest=0.674).draw(*random)
     assert cut.max().item() == pytest.approx(7.525, abs=0.05)
     assert torch.equal(cut[image < 7], image[image < 7])
+    other = cells_of(chance, second=-0.6745).draw(*random)[hit]
+    assert ((other - 2.575).abs() < 0.01).float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(other[choice[hit] > 0.5], energies[choice[hit] > 0.5])
     image.sum().backward()
     assert chance.grad is not None
     assert bool((chance.grad > 0).all())  # a better chance is more energy
@@ -243,42 +263,118 @@ def test_a_cell_knows_its_place(siw: Geometry) -> None:
 class Photons:
     energy: torch.Tensor
     lean: torch.Tensor
+    visible: torch.Tensor
 
 
 def test_cells_start_as_they_typically_are(siw: Geometry) -> None:
     """Every second shower has hits near the axis, of an energy that grows with the particle's."""
-    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 6), siw)
+    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 15), siw)
     energies = table()
     near = torch.from_numpy(np.hypot(*siw.cell_positions[:, :2].T)).reshape(siw.dense_shape) < 4
     image = torch.zeros(40, 30, 30, 30)
     image[::2] = torch.where(near, 2.575, 0.0)  # a quartile: -0.674 as a normal number
     image[20::2] = torch.where(near, 7.525, 0.0)
-    photons = Photons(torch.tensor([1e4, 1e5]).repeat_interleave(20), torch.zeros(1))
+    photons = Photons(torch.tensor([1e4, 1e5]).repeat_interleave(20), torch.zeros(1), image.sum((1, 2, 3)))
     head.fit([(image, photons)], (1e4, 1e5), energies)
     with torch.no_grad():
         head.last.weight.zero_()
         head.last.bias.zero_()
-        two = Photons(torch.tensor([1e4, 1e5, 10**4.5]), torch.zeros(1))
-        cells = head(torch.zeros(3, 2, 10, 15, 6), two, energies)
+        three = Photons(torch.tensor([1e4, 1e5, 10**4.5]), torch.zeros(1), torch.ones(3))
+        cells = head(torch.zeros(3, 2, 10, 15, 15), three, energies, image[:3])
     torch.testing.assert_close(cells.chance[:2, near].sigmoid(), torch.full((2, 120), 0.5), atol=0.01, rtol=0)
     assert bool((cells.chance[:2, ~near] < -5).all())
-    means = cells.mean[:, near].mean(1)
+    means = (cells.energy[0] + cells.energy[2])[:, near].mean(1) / 2
     torch.testing.assert_close(means, torch.tensor([-0.674, 0.674, 0.0]), atol=0.05, rtol=0)
     highest = cells.highest[:2, near].mean(1)
     torch.testing.assert_close(highest, torch.tensor([-0.674, 0.674]), atol=0.01, rtol=0)
     with pytest.raises(ValueError, match="do not divide"):
-        CellHead(CellsConfig(), 2, (10, 15, 7), siw)
+        CellHead(CellsConfig(), 2, (10, 15, 10), siw)
 
 
-def test_blocks_are_made_of_their_cells(siw: Geometry) -> None:
-    """What a block says of a cell comes to the cell whose place the block was told."""
-    head = CellHead(CellsConfig(hidden=(4, 4)), 2, (10, 15, 6), siw)
-    numbers = torch.arange(27000.0).reshape(1, 30, 30, 30, 1)
-    blocks = head._in_blocks(numbers)
-    assert blocks.shape == (1, 10, 15, 6, 30)
-    assert torch.equal(head._in_cells(blocks), numbers[..., 0])
-    inside = numbers[0, 3:6, 2:4, 5:10, 0]
-    assert torch.equal(blocks[0, 1, 1, 1], inside.flatten())
+def test_cells_stand_in_squares() -> None:
+    image = torch.arange(2.0 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    squares = in_squares(image)
+    assert squares.shape == (2, 3, 2, 3, 4)
+    assert torch.equal(squares[1, 2, 1, 2], image[1, 2, 2:4, 4:6].flatten())
+    assert torch.equal(in_image(squares), image)
+    assert torch.equal(in_image(in_squares(image[..., None]))[..., 0], image)
+
+
+def test_cells_are_told_of_those_before_them_alone() -> None:
+    """A changed cell changes what later ones in two layers and nine squares are told."""
+    near = Near(3)
+    image = torch.rand(1, 5, 10, 10, generator=rng())
+    changed = image.clone()
+    changed[0, 1, 2, 3] += 1  # the second place of its square
+    seen = [in_squares(some) for some in (image, changed)]
+    told = [in_image(near(torch.cat([some, some], dim=-1)))[0] for some in seen]
+    differs = (told[0] != told[1]).any(-1)
+    later = torch.ones(5, 10, 10, dtype=torch.bool)
+    later[0], later[4], later[:, 6:], later[:, :, 6:] = False, False, False, False
+    later[1, ::2] = False
+    assert torch.equal(differs, later)
+
+
+def usual(shape: tuple[int, ...], **rows: float) -> Usual:
+    known = {"chance": 0.0, "mean": 0.0, "width": 1.0, "highest": 9.0, "energy": 0.0, **rows}
+    return Usual(*(torch.full(shape, known[name]) for name in Usual._fields))
+
+
+def test_surprises_by_hand() -> None:
+    """Half of the cells are usually hit, with widths of one half."""
+    cells = torch.tensor([[0.0, 5.05, 7.525, 10.0]])
+    found = surprise(cells, usual((1, 4), width=0.5), table())
+    expected = [-0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.6745 / 0.5, 4.0]  # the last one is cut
+    torch.testing.assert_close(found[0], torch.tensor(expected), atol=5e-3, rtol=0)
+
+
+def test_sums_before_a_cell_by_hand() -> None:
+    """Of the second place of the third layer, where every place usually has 2 MeV and two hits."""
+    energy = torch.zeros(1, 5, 4)
+    energy[0, 1] = torch.tensor([1.0, 2.0, 0.0, 0.0])
+    energy[0, 2] = torch.tensor([4.0, 0.0, 0.0, 0.0])
+    two = torch.full_like(energy, 2.0)
+    photons = Photons(torch.tensor([9e4]), torch.zeros(1), torch.tensor([10.0]))
+    found = sums_before(Sums(energy, (energy > 0) * 3, two, two), photons)[0, 2, 1]
+
+    def log(drawn: float, often: float) -> float:
+        return math.log((drawn + 1) / (often + 1))
+
+    energies = [log(4, 2), log(7, 18), log(3, 8), log(0, 8), 0.0]
+    hits = [log(3, 2), log(9, 18), log(6, 8), log(0, 8), 0.0]
+    rest = [log(3, 22), 22 / 40, 0.5, 0.9]
+    torch.testing.assert_close(found, torch.tensor([*energies, *hits, *rest]))
+
+
+def test_sums_are_of_places_of_layers() -> None:
+    squares = torch.zeros(1, 2, 3, 3, PLACES)
+    squares[0, 1, 1, 1, 2], squares[0, 1, 2, 0, 2] = 3.0, 4.0
+    found = Sums.of(squares, usual(squares.shape, energy=0.5))
+    assert found.energy[0].tolist() == [[0, 0, 0, 0], [0, 0, 7, 0]]
+    assert found.hits[0].tolist() == [[0, 0, 0, 0], [0, 0, 2, 0]]
+    assert found.usual_energy.unique().tolist() == [4.5]
+    assert found.usual_hits.unique().tolist() == [4.5]
+
+
+@pytest.mark.parametrize("neighbours", [True, False])
+def test_cells_are_drawn_as_their_probability_says(siw: Geometry, *, neighbours: bool) -> None:
+    """Drawn one after another or all at once given what was drawn: the same cells of the same numbers."""
+    geometry = siw.coarsen(5)
+    head = CellHead(CellsConfig(hidden=(4, 4), neighbours=neighbours), 2, (10, 3, 3), geometry)
+    energies = table()
+    image = torch.rand(8, *geometry.dense_shape, generator=rng()).pow(4) * 5
+    image[image < 0.1] = 0
+    lean = torch.linspace(0, 1, 8)
+    photons = Photons(torch.linspace(1e4, 1e5, 8), lean, image.sum((1, 2, 3)))
+    head.fit([(image, photons)], (1e4, 1e5), energies)
+    features = torch.randn(8, 2, 10, 3, 3, generator=rng(1))
+    with torch.no_grad():
+        head.last.weight.mul_(10)
+        drawn = head.draw(features, photons, energies, Drawing(rng(2), 8))
+        cells = head(features, photons, energies, drawn)
+        again = cells.draw(*random_of(Drawing(rng(2), 8), drawn.shape))
+    assert 0.1 < (drawn > 0).float().mean() < 0.9
+    torch.testing.assert_close(again, drawn, atol=1e-3, rtol=1e-3)
 
 
 # sums

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +23,7 @@ from caloforge.models.bibae.angles import BIBAEAngles
 from caloforge.models.bibae.model import BIBAE
 from caloforge.models.noise import StreamNoise
 from caloforge.showers import Incident
-from caloforge.training import load_config, train
+from caloforge.training import RunDirectory, load_config, train
 from caloforge.training.renewal import start_anew
 from caloforge.units import DEGREE, GEV
 from toy_training import write
@@ -82,6 +85,7 @@ def test_stages_of_a_model_without_extras(readout: Geometry) -> None:
     names = [stage.name for stage in model_of(readout).stages()]
     assert names == ["autoencoder", "post_processor", "density"]
     plain = ("model.post=null", "model.density=null", "model.rescaled=none", "model.second_critic=0")
+    plain += ("model.decoder.cells.neighbours=false",)
     (stage,) = model_of(readout, *plain).stages()
     assert [turn.name for turn in stage.turns] == ["critic", "latent_critic", "autoencoder"]
 
@@ -267,13 +271,25 @@ def test_leaning_showers_are_converted(toy_showers: Showers, siw: Geometry, tmp_
     np.testing.assert_allclose(found.incident.phi, np.pi / 2)
 
 
+def stop(name: str, done: int, total: int, loss: float, *, step: int) -> None:
+    if (name, done) == ("autoencoder", step):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_training_on_leaning_showers(make_toy_showers: Callable[..., Showers], tmp_path: Path) -> None:
-    """All stages; every term has its own line in the log; the same showers again after an interruption."""
+    """All stages; every term has its own line in the log; interrupted when the second critic starts anew and
+    in the middle of its epoch of four cycles, the weights are the same."""
     geometry = load_geometry("siw-ecal-24x36x30").coarsen(2)
     showers = project(place(leaning(make_toy_showers(60)), azimuth=np.pi / 2), geometry)
     data = write(tmp_path / "lean.h5", showers, geometry)
     config = load_config("bibae-angles/smoke")
     simulator = train(config, [data], tmp_path / "run", seed=1)
+    for step in (4, 6):
+        with pytest.raises(KeyboardInterrupt):
+            train(config, [data], tmp_path / "again", seed=1, on_progress=partial(stop, step=step))
+        state = RunDirectory(tmp_path / "again").stage("autoencoder").load_state()
+        assert state is not None
+        assert state["loop"]["step"] == step
     again = train(config, [data], tmp_path / "again", seed=1)
     for name, value in simulator.networks.state_dict().items():
         assert torch.equal(value, again.networks.state_dict()[name]), name

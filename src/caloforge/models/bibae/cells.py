@@ -1,37 +1,21 @@
-"""Cells that are drawn: which are hit, and their energies, independently given features and places."""
+"""Distributions of cells: which are hit, and the energies of those that are."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from caloforge.models.bibae.blocks import SLOPE
-from caloforge.models.bibae.places import Places
-from caloforge.models.bibae.typical import Typical
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
 
-    from caloforge.geometry import Geometry
-    from caloforge.models.bibae.blocks import Shape
-    from caloforge.models.bibae.config import CellsConfig
     from caloforge.preprocessing.quantiles import QuantileTransform
 
-__all__ = ["CellHead", "Cells", "Draws", "Told"]
+__all__ = ["Cells", "Draws", "Told"]
 
-_FIRST = 0.3  # the last layer's weights start small by this: at first cells are as they typically are
-_WIDEST = 2.0  # of the logarithm of a width over what is typical
 _HALF_LOG_TWO_PI = 0.9189385332046727
-_NUMBERS = 3  # of a cell's distribution
-_INTO_BLOCKS, _INTO_CELLS = (0, 1, 3, 5, 2, 4, 6, 7), (0, 1, 4, 2, 5, 3, 6)
 
 
 class Told(Protocol):
@@ -45,6 +29,11 @@ class Told(Protocol):
     @property
     def lean(self) -> Tensor:
         """Angles between particles and the depth [rad], ``(B,)``, or one for all, ``(1,)``."""
+        ...
+
+    @property
+    def visible(self) -> Tensor:
+        """Visible energies of their showers [MeV], ``(B,)``."""
         ...
 
 
@@ -62,130 +51,60 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Cells:
-    """Distributions of cells.
+    """Distributions of cells: chances of hits, and two normal distributions of what their energies are.
 
     Attributes:
-        chance: Logits of a hit, ``(B, layers, x, y)``.
-        mean: Of the normal number that a hit's energy is, the same shape.
-        width: Its standard deviation.
-        highest: The largest one that is drawn.
-        energies: Normal numbers and energies of hits [MeV].
+        chance: Logits of a hit, ``(B, ...)``.
+        energy: Means and standard deviations of the first and of the second distribution of the normal number
+            that a hit's energy is, and the logit of the second one, the same shape each.
+        highest: The largest number that is drawn.
+        energies: Normal numbers and energies of hits.
     """
 
     chance: Tensor
-    mean: Tensor
-    width: Tensor
+    energy: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
     highest: Tensor
     energies: QuantileTransform
 
     def log_prob(self, image: Tensor) -> Tensor:
-        """Logarithms ``(B,)`` of the probability of cell energies ``(B, layers, x, y)`` [MeV].
+        """Logarithms ``(B,)`` of the probability of cell energies ``(B, ...)`` [MeV].
 
         Densities of energies are those of their normal numbers.
         """
         hit = image > 0
         hits = functional.softplus(self.chance) - self.chance * hit
         shower = hit.nonzero()[:, 0]
-        width = self.width[hit]
-        off = (self.energies(image[hit]) - self.mean[hit]) / width
-        terms = -0.5 * off.square() - width.log() - _HALF_LOG_TWO_PI
+        first, width, second, other, share = (part[hit] for part in self.energy)
+        number = self.energies(image[hit])
+        parts = (
+            _log_normal(number, first, width) + functional.logsigmoid(-share),
+            _log_normal(number, second, other) + functional.logsigmoid(share),
+        )
+        terms = torch.logaddexp(*parts)
         energies: Tensor = terms.new_zeros(len(image)).index_add(0, shower, terms)
-        return energies - hits.sum((1, 2, 3))
+        return energies - hits.flatten(1).sum(1)
 
-    def draw(self, draws: Draws) -> Tensor:
-        """Cell energies ``(B, layers, x, y)`` [MeV].
+    def draw(self, uniform: Tensor, choice: Tensor, normal: Tensor) -> Tensor:
+        """Cell energies ``(B, ...)`` [MeV] out of random numbers of the same shape.
 
         The gradient of a choice is that of the probability's slope at what was drawn: another choice changes
         a hit of the least energy.
+
+        Args:
+            uniform: Decides who is hit.
+            choice: Uniform numbers: which distribution an energy is of.
+            normal: Energies in their distribution.
         """
-        number = self.chance[0].numel()
-        uniform = draws.uniform("hits", number).view_as(self.chance).to(self.chance.dtype)
-        chance = self.chance + uniform.logit(1e-6)
+        chance = self.chance + uniform.to(self.chance.dtype).logit(1e-6)
         hit = chance > 0
-        normal = draws.normal("energies", number).view_as(self.chance)[hit].to(self.chance.dtype)
-        drawn = self.mean[hit] + self.width[hit] * normal
+        first, width, second, other, share = (part[hit] for part in self.energy)
+        is_second = choice[hit].to(share.dtype) < share.sigmoid()
+        mean, spread = torch.where(is_second, second, first), torch.where(is_second, other, width)
+        drawn = mean + spread * normal[hit].to(mean.dtype)
         energy = self.energies.inverse(torch.minimum(drawn, self.highest[hit]))
         slope = chance.sigmoid() * float(self.energies.value[0])
         return torch.zeros_like(self.chance).masked_scatter(hit, energy) + slope - slope.detach()
 
 
-class CellHead(nn.Module):
-    """A small network for all blocks of cells, which sees the decoder's features and where the cells are.
-
-    A block is what one cell of the decoder's smaller image is of the read-out.
-
-    Args:
-        config: Sizes.
-        channels: Of the decoder's features.
-        shape: Cells of the decoder's image.
-        geometry: The read-out.
-
-    Raises:
-        ValueError: The read-out has no whole number of blocks.
-    """
-
-    def __init__(self, config: CellsConfig, channels: int, shape: Shape, geometry: Geometry) -> None:
-        super().__init__()
-        sizes = tuple(zip(geometry.dense_shape, shape, strict=True))
-        if any(cells % blocks for cells, blocks in sizes):
-            msg = (
-                f"model.decoder.blocks make {shape} blocks, which do not divide {geometry.dense_shape} cells"
-            )
-            raise ValueError(msg)
-        self._sizes = [n for cells, blocks in sizes for n in (blocks, cells // blocks)]
-        block = geometry.n_cells // math.prod(shape)
-        self.places = Places(geometry)
-        self.features = nn.Linear(channels, config.hidden[0], bias=False)
-        self.place = nn.Linear(Places.channels * block, config.hidden[0])
-        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(config.hidden))
-        self.last = nn.Linear(config.hidden[-1], _NUMBERS * block)
-        self.typical = Typical()
-        with torch.no_grad():
-            for parameter in self.last.parameters():
-                parameter.mul_(_FIRST)
-
-    def forward(self, features: Tensor, particles: Told, energies: QuantileTransform) -> Cells:
-        """Distributions of the cells.
-
-        Args:
-            features: Of the smaller image, ``(B, channels, ...)``.
-            particles: Whose showers they are.
-            energies: Normal numbers and energies of hits.
-        """
-        places = self.places(particles.lean)
-        blocks = self.features(features.movedim(1, -1)) + self.place(self._in_blocks(places))
-        for layer in self.hidden:
-            blocks = layer(functional.leaky_relu(blocks, SLOPE, inplace=True))
-        made = self.last(functional.leaky_relu(blocks, SLOPE, inplace=True))
-        chance, mean, width = (self._in_cells(part) for part in made.chunk(_NUMBERS, dim=-1))
-        often, usual, spread, highest = self.typical(places, particles.energy)
-        width = spread * (_WIDEST * (width / _WIDEST).tanh()).exp()
-        return Cells(often + chance, usual + mean, width, highest, energies)
-
-    def fit(
-        self, blocks: Iterable[tuple[Tensor, Told]], span: tuple[float, float], energies: QuantileTransform
-    ) -> None:
-        """Take what cells typically have from showers.
-
-        Args:
-            blocks: Cell energies ``(B, layers, x, y)`` [MeV] and the particles, some showers at a time.
-            span: Lowest and highest energy of a particle [MeV].
-            energies: Normal numbers and energies of hits.
-        """
-        self.typical.fit(
-            (
-                (torch.where(image > 0, energies(image), torch.nan), self.places(told.lean), told.energy)
-                for image, told in blocks
-            ),
-            span,
-        )
-
-    def _in_blocks(self, places: Tensor) -> Tensor:
-        """Numbers of cells ``(B, layers, x, y, F)`` as those of blocks ``(B, ..., F block)``."""
-        return places.reshape(-1, *self._sizes, places.shape[-1]).permute(_INTO_BLOCKS).flatten(4)
-
-    def _in_cells(self, blocks: Tensor) -> Tensor:
-        """One number of every cell ``(B, layers, x, y)`` of those of blocks ``(B, ..., block)``."""
-        inner = blocks.reshape(*blocks.shape[:4], *self._sizes[1::2])
-        layers, x, y = (a * b for a, b in zip(self._sizes[::2], self._sizes[1::2], strict=True))
-        return inner.permute(_INTO_CELLS).reshape(-1, layers, x, y)
+def _log_normal(number: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+    return -0.5 * ((number - mean) / width).square() - width.log() - _HALF_LOG_TWO_PI

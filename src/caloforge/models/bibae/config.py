@@ -96,10 +96,13 @@ class EncoderConfig(Record):
 
 
 class CellsConfig(Record):
-    """Deviation: cells are drawn, independently given the decoder's features and where they are."""
+    """Deviation: cells are drawn, given the decoder's features and where they are."""
 
     hidden: Widths = (24, 24)
-    """Of the network of blocks of cells."""
+    """Of the network of the cells."""
+    neighbours: bool = True
+    """Whether they are drawn layer by layer, a quarter of a layer at a time, and told of what was drawn
+    before; independently of each other without."""
     knots: Annotated[int, Field(ge=9, le=4097)] = 257
     """Of the table that makes energies of hits normal numbers."""
 
@@ -283,7 +286,8 @@ class BIBAEConfig(ModelConfig):
     def _parts_go_together(self) -> BIBAEConfig:
         if self.loss.likelihood and self.decoder.cells is None:
             raise inconsistent(got="model.loss.likelihood", expected="model.decoder.cells with it")
-        if self.density is None and (self.rescaled != "none" or (self.post and self.post.visible)):
-            got = "model.rescaled or model.post.visible"
+        told = (self.post and self.post.visible) or (self.decoder.cells and self.decoder.cells.neighbours)
+        if self.density is None and (self.rescaled != "none" or told):
+            got = "model.rescaled, model.post.visible or model.decoder.cells.neighbours"
             raise inconsistent(got=got, expected="model.density, which draws the visible energy, with it")
         return self

@@ -141,7 +141,7 @@ class BIBAE(BIBAENetworks):
         """Values of real and reconstructed images, or of normal and encoded components."""
         with torch.no_grad():
             latent = self._latent(real, draws)
-            image = real.image if turn == "latent_critic" else self._decoded(latent, real, draws)
+            image = real.image if turn == "latent_critic" else self._redrawn(latent, real, draws)[0]
         if turn == "latent_critic":
             normal = draws.normal("real", latent.shape[1])
             terms = losses.critic_terms(self._mean_value, normal, latent, draws.rng)
@@ -172,12 +172,9 @@ class BIBAE(BIBAENetworks):
             "latent_mmd": latent_discrepancy(latent, normal, config.latent_scales),
             "latent_critic": -self._mean_value(latent).mean(),
         }
-        features = self.decoder(latent, real.conditions)
-        image = features[:, 0]
-        if self.cells is not None:
-            cells = self._distributions(features, real)
+        image, cells = self._redrawn(latent, real, draws)
+        if cells is not None:
             terms["likelihood"] = -cells.log_prob(real.image).mean()
-            image = cells.draw(draws)
         pair = torch.stack([real.image, image], dim=1)
         for name in self._critics:
             terms[name] = -self._value(name, real.conditions, pair).mean()
@@ -191,7 +188,7 @@ class BIBAE(BIBAENetworks):
             raise KeyError("post_processor")
         with torch.no_grad():
             image = self._decoded(self._latent(real, draws), real, draws)
-        made = self.post(image, real.conditions, real.image.sum((1, 2, 3)))
+        made = self.post(image, real.conditions, real.visible)
         started = self.post_steps >= config.start
         return post_terms(config, made, given=image, real=real.image, started=started)
 
@@ -201,7 +198,7 @@ class BIBAE(BIBAENetworks):
             raise KeyError("density")
         with torch.no_grad():
             latent = self.encoder(real.image, real.conditions).draw(draws.rng)
-        drawn = Drawn(real.image.sum((1, 2, 3)), latent)
+        drawn = Drawn(real.visible, latent)
         log_prob = self.density.log_prob(drawn, real.energy, self._flow_conditions(real.conditions))
         return {"loss": -log_prob.mean() / self.density.features}
 
@@ -239,7 +236,7 @@ class BIBAE(BIBAENetworks):
         with torch.no_grad():
             image = self._decoded(self._latent(real, draws), real, draws)
             if stage == "post_processor" and self.post is not None:
-                image = self.post(image, real.conditions, real.image.sum((1, 2, 3)))
+                image = self.post(image, real.conditions, real.visible)
         first, second = (cells.permute(0, 2, 3, 1) for cells in (real.image, self._cut(image)))
         return first, second
 
@@ -248,7 +245,7 @@ class BIBAE(BIBAENetworks):
         conditions, lean = self._conditions(particles), self._lean(particles)
         draws = Streamed(noise)
         visible, latent = self._drawn(particles, conditions, draws)
-        like = RealShowers(torch.empty(0), particles.energy, conditions, lean)
+        like = RealShowers(torch.empty(0), particles.energy, conditions, lean, visible)
         image = self._decoded(self._whole(latent, draws), like, draws)
         if self.post is not None and self.config.sampler.post:
             image = self.post(image, conditions, visible)

@@ -12,11 +12,11 @@ from caloforge.errors import ConfigError, bad
 from caloforge.geometry import BoxGrid
 from caloforge.models.base import GenerativeModel
 from caloforge.models.bibae.blocks import SLOPE
-from caloforge.models.bibae.cells import CellHead
 from caloforge.models.bibae.critic import LatentCritic, PairCritic
 from caloforge.models.bibae.decoder import Decoder
 from caloforge.models.bibae.density import Density
 from caloforge.models.bibae.encoder import Encoder
+from caloforge.models.bibae.head import CellHead, random_of
 from caloforge.models.bibae.post import PostProcessor
 from caloforge.preprocessing import Conditions
 from caloforge.preprocessing.quantiles import QuantileTransform
@@ -46,12 +46,14 @@ class RealShowers:
         energy: Incident energies [MeV], ``(B,)``.
         conditions: Of the networks, ``(B, C)``.
         lean: Angles between particles and the depth [rad], ``(B,)`` or ``(1,)``.
+        visible: Visible energies [MeV], ``(B,)``.
     """
 
     image: Tensor
     energy: Tensor
     conditions: Tensor
     lean: Tensor
+    visible: Tensor
 
 
 def start_telling(encoder: Encoder, decoder: Decoder) -> None:
@@ -120,11 +122,17 @@ class BIBAENetworks(GenerativeModel):
     def _decoded(self, latent: Tensor, like: RealShowers, draws: Draws) -> Tensor:
         """Images ``(B, layers, x, y)`` [MeV] of particles as of these showers."""
         features: Tensor = self.decoder(latent, like.conditions)
-        return features[:, 0] if self.cells is None else self._distributions(features, like).draw(draws)
+        if self.cells is None or self.energies is None:
+            return features[:, 0]
+        return self.cells.draw(features, like, self.energies, draws)
 
-    def _distributions(self, features: Tensor, like: RealShowers) -> Cells:
-        cells: Cells = self.cells(features, like, self.energies)  # type: ignore[misc]
-        return cells
+    def _redrawn(self, latent: Tensor, real: RealShowers, draws: Draws) -> tuple[Tensor, Cells | None]:
+        """Images of real showers, every cell drawn as if those before it were the real ones."""
+        features: Tensor = self.decoder(latent, real.conditions)
+        if self.cells is None or self.energies is None:
+            return features[:, 0], None
+        cells = self.cells(features, real, self.energies, real.image)
+        return cells.draw(*random_of(draws, real.image.shape)), cells
 
     def _cut(self, image: Tensor) -> Tensor:
         """Cells above the threshold of the read-out, and above 0."""
@@ -138,7 +146,7 @@ class BIBAENetworks(GenerativeModel):
             turned = torch.rand(len(image), generator=mirrors, device=image.device) < 0.5
             image = torch.where(turned[:, None, None, None], image.flip(2), image)
         conditions, lean = self._conditions(batch.particles), self._lean(batch.particles)
-        return RealShowers(image, batch.energy, conditions, lean)
+        return RealShowers(image, batch.energy, conditions, lean, image.sum((1, 2, 3)))
 
     def _conditions(self, particles: Particles) -> Tensor:
         """The energy in units of the configuration, ``(B, 1)``."""
