@@ -13,7 +13,7 @@ ENGINE := $(wildcard engine/src/*.[ch]pp engine/include/*/*.hpp engine/include/*
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint clean
+.PHONY: help venv demo test test-all lint docs clean
 
 help:
 	@echo "make venv      install caloforge and its tools into $(VENV)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint      style and types"
 	@echo "make test      lint and tests (under ten minutes on two cores, after the installation)"
 	@echo "make test-all  lint and all tests, the slow ones too"
+	@echo "make docs      the pages as a site, site/index.html; the tutorial is executed"
 	@echo "make clean     remove what the commands above made"
 
 venv: $(READY)
@@ -32,7 +33,7 @@ $(READY): pyproject.toml $(ENGINE)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade "pip>=25.1"
 	@$(PIP) install $(TORCH)
-	@$(PIP) install --group dev --editable ".[export,geant4,showerdata]"
+	@$(PIP) install --group dev --editable ".[all]"
 	@touch $@
 
 demo: venv
@@ -49,6 +50,11 @@ test: lint
 test-all: lint
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
+docs: venv
+	@$(PIP) install --group docs
+	@$(ONE_THREAD) $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs site
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
+	rm -rf $(VENV) demo dist site docs/cards .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
 	find engine/src -mindepth 1 -maxdepth 1 ! -name '*.cpp' ! -name '*.hpp' ! -name CMakeLists.txt -exec rm -rf {} +

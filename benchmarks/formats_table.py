@@ -19,8 +19,15 @@ WORDS = {
     "showerdata": "the package `showerdata`: clouds of variable length with directions",
     "caloclouds": f"CaloClouds, I to 3 ({PAPER.format('2305.04847')}, {PAPER.format('2309.05704')})",
     "ddml": "shower libraries of DDML, which places them in key4hep's Geant4",
-    "clic": f"CLIC's calorimeter windows, the data of 3DGAN ({PAPER.format('2109.07388')})",
+    "clic": f"CLIC's calorimeter windows (LCD), the data of 3DGAN ({PAPER.format('2109.07388')})",
+    "edm4hep": "key4hep and DD4hep: `SimCalorimeterHit` and `MCParticle` in podio's ROOT files",
+    "geant4-b4": "Geant4's example B4: sums of an event, in one cell",
+    "root": "plain ROOT trees with branches of any names, an entry for every shower",
+    "parquet": "awkward, pandas and others: a row for every shower",
     "ild": "voxels of the ILD: Getting High, New Angles, ConvL2LFlow",
+    "par04": "Geant4's example Par04 and MLFastSim: a cylindrical mesh, one dataset an energy",
+    "lemurs": f"LEMURS, the data of CaloDiT-2 ({PAPER.format('2509.05108')})",
+    "calogan": f"CaloGAN: three layers of different cells ({PAPER.format('1712.10321')})",
 }
 
 

@@ -45,7 +45,7 @@ SHORT = {
     "CPU ms, batch 1": "CPU ms, batch 1",
     "CPU ms, batch 100": "CPU ms, batch 100",
 }
-SQUARE, ROUND, LEANING = "siw-ecal", "cylinder-ds2", "siw-ecal-24x36x30"
+SQUARE, ROUND, CROPPED, LEANING = "siw-ecal", "cylinder-ds2", "siw-ecal-10x10", "siw-ecal-24x36x30"
 OFFSETS = {
     "evaluation": "0, 0 (a corner of four cells)",
     "offset-x": "2.544, 0 (the middle of an edge)",
@@ -71,6 +71,8 @@ cells because they are independent.""",
 flat discs with the read-out of the CaloChallenge's data set 2 (45 layers x 16 angles x 9 rings), {n}
 showers of each. The baseline draws distinct cells. Energies differ by a factor of a thousand, and all
 hits follow them: most of the correlation between two cells is that.""",
+    CROPPED: """The same photons in the central 10 x 10 cells of every layer (`siw-ecal-10x10`), {n} showers;
+Geant4 is cropped in the same way.""",
     LEANING: """Photons of 10-100 GeV at 0 to 60 degrees from the perpendicular, all leaning towards +y, in
 `siw-ecal-24x36x30` (the stack of `siw-ecal`, 24 x 36 x 30 cells), {n} showers of each.""",
 }
@@ -258,7 +260,7 @@ def page(folders: list[Path], labels: Mapping[str, str]) -> str:
     Raises:
         SystemExit: There is no evaluation.
     """
-    found = {name: load(folders, name, labels, "evaluation") for name in (SQUARE, ROUND, LEANING)}
+    found = {name: load(folders, name, labels, "evaluation") for name in DATA}
     judged = {name: each for name, each in found.items() if each is not None}
     if not judged:
         raise SystemExit("There is no evaluation/metrics.json of one of these read-outs.")

@@ -50,7 +50,7 @@ ship() { # weights first: what is timed and judged is what the package ships
 }
 
 measure() { # MODEL...
-  [ -e "$out/benchmark$suffix.json" ] || caloforge benchmark "${@/%/:$tag}" --geant4 --threads 1 --showers 100 \
+  [ -e "$out/benchmark$suffix.json" ] || caloforge benchmark "${@/%/:$tag}" --geant4 --threads 1 --batch-sizes 1,100 --showers 100 \
     --record --out "$out/benchmark$suffix.json"
 }
 

@@ -10,11 +10,14 @@ import h5py
 import numpy as np
 import pytest
 
-from caloforge.geometry import load_geometry
+from caloforge.geometry import load_geometry, project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
 
 N = 7
 ENERGY_GEV = np.array([10.0, 20.0, 35.0, 50.0, 64.0, 80.0, 99.0])
@@ -66,11 +69,13 @@ def _from_voxels(voxels: np.ndarray, name: str, **other: Any) -> Expected:
     )
 
 
-def _from_cloud(rows: list[np.ndarray], flat: np.ndarray, **other: Any) -> Expected:
+def _from_cloud(
+    rows: list[np.ndarray], flat: np.ndarray, *, name: str = "ild-30x30x30", **other: Any
+) -> Expected:
     """What rows of :func:`_cloud` come out as, in layers of the ILD."""
-    depth = load_geometry("ild-30x30x30").layer_z[flat[:, 2].astype(int)]
+    depth = load_geometry(name).layer_z[flat[:, 2].astype(int)]
     points = np.column_stack([flat[:, :2], depth])
-    return Expected("ild-30x30x30", [len(row) for row in rows], flat[:, 3], points=points, **other)
+    return Expected(name, [len(row) for row in rows], flat[:, 3], points=points, **other)
 
 
 def _write(path: Path, datasets: dict[str, Any]) -> None:
@@ -138,6 +143,27 @@ def showerdata(path: Path, rng: np.random.Generator) -> Expected:
     return _from_cloud(rows, flat, theta=theta, phi=phi, pdg=211)
 
 
+def showerdata_hcal(path: Path, rng: np.random.Generator) -> Expected:
+    """Hits of four columns in 78 layers, and other numbers of every shower."""
+    rows, flat = _cloud(rng, 78)
+    with h5py.File(path, "w") as file:
+        clouds = file.create_dataset("showers", (N,), h5py.vlen_dtype(np.float32))
+        for i, row in enumerate(rows):
+            clouds[i] = np.column_stack([row[:, :3], row[:, 3] / 1000]).ravel()
+        file["energies"], file["directions"] = ENERGY_GEV[:, None].astype("f4"), np.tile([0.0, 0, 1], (N, 1))
+        file["pdg"], file["shape"] = np.full(N, -211), np.array([N, 30, 4])
+    return _from_cloud(rows, flat, name="ild-ecal-hcal", pdg=-211)
+
+
+def showerdata_particles(path: Path, rng: np.random.Generator) -> Expected:
+    """Particles alone, as ``IncidentParticles.save`` writes them."""
+    theta = rng.uniform(0.1, 1, N)
+    way = np.column_stack([np.sin(theta), np.zeros(N), np.cos(theta)])
+    _write(path, {"energies": ENERGY_GEV[:, None], "directions": way, "pdg": np.full(N, 11)})
+    nothing = np.empty(0)
+    return Expected("ild-30x30x30", [0] * N, nothing, points=np.empty((0, 3)), theta=theta, pdg=11)
+
+
 def caloclouds(path: Path, rng: np.random.Generator) -> Expected:
     rows, flat = _cloud(rng, 30)
     events = np.zeros((N, 4, 50), "f4")
@@ -177,7 +203,7 @@ def ddml_voxels(path: Path, rng: np.random.Generator) -> Expected:
 
 
 def clic(path: Path, rng: np.random.Generator) -> Expected:
-    voxels, polar = _sparse(rng, 51, 51, 25), np.linspace(1.1, 2.0, N)
+    voxels, polar = _sparse(rng, 51, 51, 25) / 10, np.linspace(1.1, 2.0, N)
     _write(path, {"ECAL": voxels * 50 / 1000, "energy": ENERGY_GEV, "theta": polar})
     layers_first = np.moveaxis(voxels, -1, 1)
     lean = np.pi / 2 - polar
@@ -189,6 +215,17 @@ def clic_fixed(path: Path, rng: np.random.Generator) -> Expected:
     voxels = _sparse(rng, 25, 25, 25)
     _write(path, {"ECAL": voxels / 1000, "target": np.column_stack([np.full(N, 22), ENERGY_GEV])})
     return _from_voxels(np.moveaxis(voxels, -1, 1), "clic-25x25x25")
+
+
+def clic_hcal(path: Path, rng: np.random.Generator) -> Expected:
+    """Both calorimeters, a polar angle under its other name, in fiftieths of a GeV."""
+    ecal, hcal, polar = _sparse(rng, 51, 51, 25) / 10, _sparse(rng, 11, 11, 60), np.linspace(1.1, 2.0, N)
+    datasets = {"ECAL": ecal / 20, "HCAL": hcal / 20, "energy": ENERGY_GEV, "mtheta": polar}
+    _write(path, datasets)
+    flat = [np.moveaxis(voxels, -1, 1).reshape(N, -1) for voxels in (ecal, hcal)]
+    lean = np.pi / 2 - polar
+    side = {"theta": np.abs(lean), "phi": np.sign(lean) * np.pi / 2, "pdg": 11}
+    return _from_voxels(np.concatenate(flat, axis=1), "clic-ecal-hcal", **side)
 
 
 def ild(path: Path, rng: np.random.Generator) -> Expected:
@@ -209,14 +246,64 @@ def ild_challenge(path: Path, rng: np.random.Generator) -> Expected:
     return _from_voxels(voxels, "calochallenge-3", pdg=11, sampling_fraction=0.033)
 
 
+def ild_challenge_2(path: Path, rng: np.random.Generator) -> Expected:
+    """ConvL2LFlow's copy of data set 2, with the sums that its helper adds."""
+    voxels = _sparse(rng, 45, 16, 9)
+    sums = voxels.sum(axis=(2, 3)) / 1000
+    layers = {"9x16/layers": voxels.swapaxes(-1, -2), "9x16/energy": ENERGY_GEV, "9x16/layer_e": sums}
+    _write(path, layers)
+    return _from_voxels(voxels, "calochallenge-2", pdg=11, sampling_fraction=0.033)
+
+
+def par04(path: Path, rng: np.random.Generator) -> Expected:
+    voxels = _sparse(rng, 45, 50, 18) / 100
+    _write(path, {f"{e:g}": v[None].transpose(0, 3, 2, 1) for e, v in zip(ENERGY_GEV, voxels, strict=True)})
+    return _from_voxels(voxels, "par04-siw", pdg=11)
+
+
+def lemurs(path: Path, rng: np.random.Generator) -> Expected:
+    voxels, polar = _sparse(rng, 45, 16, 9), np.linspace(0.9, 2.2, N)
+    datasets = {"showers": voxels.transpose(0, 3, 2, 1), "incident_energy": ENERGY_GEV * 1000}
+    _write(path, {**datasets, "incident_theta": polar, "incident_phi": rng.uniform(0, 6, N)})
+    lean = np.pi / 2 - polar
+    return _from_voxels(voxels, "lemurs-par04-siw", theta=np.abs(lean), phi=np.sign(lean) * np.pi / 2)
+
+
+def calogan(path: Path, rng: np.random.Generator) -> Expected:
+    layers = [_sparse(rng, *shape) for shape in ((3, 96), (12, 12), (12, 6))]
+    datasets = {f"layer_{number}": layer for number, layer in enumerate(layers)}
+    _write(path, {**datasets, "energy": ENERGY_GEV[:, None], "overflow": rng.exponential(1, (N, 3))})
+    flat = np.concatenate([layer.reshape(N, -1) for layer in layers], axis=1)
+    return _from_voxels(flat, "calogan", pdg=-11)
+
+
 SCRIPTS: dict[str, list[Callable[[Path, np.random.Generator], Expected]]] = {
     "native": [native],
     "fine-grid": [fine_grid],
     "calochallenge": [calochallenge],
-    "showerdata": [showerdata],
+    "showerdata": [showerdata, showerdata_hcal, showerdata_particles],
     "caloclouds": [caloclouds, caloclouds_points_last],
     "ddml": [ddml, ddml_voxels],
-    "clic": [clic, clic_fixed],
-    "ild": [ild, ild_angles, ild_challenge],
+    "clic": [clic, clic_fixed, clic_hcal],
+    "ild": [ild, ild_angles, ild_challenge, ild_challenge_2],
+    "par04": [par04],
+    "lemurs": [lemurs],
+    "calogan": [calogan],
 }
+# geometries for formats that hold cells of some grids only; others take those of squares
+_GRIDS = {
+    "calochallenge": "calochallenge-2",
+    "par04": "calochallenge-2",
+    "lemurs": "calochallenge-2",
+    "calogan": "calogan",
+}
+CELLS_ONLY = ("clic", "ild", *_GRIDS)
+
+
+def fitting(name: str, points: Showers, squares: Geometry) -> tuple[Showers, Geometry]:
+    """Showers that the format holds, points where it can, and their geometry."""
+    geometry = load_geometry(_GRIDS[name]) if name in _GRIDS else squares
+    return (project(points, geometry) if name in CELLS_ONLY else points), geometry
+
+
 CASES = [pytest.param(name, script, id=script.__name__) for name in SCRIPTS for script in SCRIPTS[name]]

@@ -69,7 +69,7 @@ onnx::Tensors particles(double energy, double theta, double phi, std::int64_t co
 /// The energy of a hit, whatever the model makes.
 float energy_of(const onnx::Tensors& made, std::int64_t hit) {
     const auto points = made.find("points");
-    return points == made.end() ? made.at("energy").data<float>()[hit] : points->second.data<float>()[4 * hit + 3];
+    return points == made.end() ? made.at("hit_energy").data<float>()[hit] : points->second.data<float>()[4 * hit + 3];
 }
 
 void tell_hit(const onnx::Tensors& made, std::int64_t hit) {

@@ -27,8 +27,12 @@ __all__ = [
 
 PRESETS: Traversable = resources.files("caloforge") / "presets"
 GEOMETRIES: Traversable = resources.files("caloforge") / "geometry" / "catalog"
-DATA_SETS = ("siw-ecal-photons", "geant4")
-"""What ``caloforge data`` brings."""
+DATA_SETS = (
+    *("siw-ecal-photons", "geant4", "calochallenge-1-photons", "calochallenge-1-pions", "calochallenge-2"),
+    *("calochallenge-3", "clic-fixed", "clic-angles", "getting-high", "par04", "calohadronic", "allshowers"),
+    *("multi-geometry", "lemurs", "caloclouds", "new-angles"),
+)
+"""What ``caloforge data`` brings, or tells where it is (``caloforge.public.records``)."""
 EVALUATION = ("metrics.json", "report.html", "figures")
 """What an evaluation leaves in its folder."""
 

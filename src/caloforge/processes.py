@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
 
-__all__ = ["cause_of_death", "follow_parent", "spawning"]
+__all__ = ["cause_of_death", "died", "follow_parent", "spawning", "threads_told"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -27,7 +27,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 def spawning(*, threads: int = 1) -> Iterator[None]:
     """What the processes started inside inherit: so many threads, and blocked signals."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    os.environ.update(threads_told(threads))
     if sys.platform != "win32":
         resource_tracker.ensure_running()  # which would unblock them, were it started with the first child
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -41,6 +41,11 @@ def spawning(*, threads: int = 1) -> Iterator[None]:
                 os.environ[name] = value
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def threads_told(threads: int) -> dict[str, str]:
+    """The environment of a process that computes with so many threads."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
 
 
 def follow_parent(end: Callable[[], object]) -> None:
@@ -58,5 +63,9 @@ def _wait_for_parent(end: Callable[[], object]) -> None:
 def cause_of_death(process: BaseProcess) -> str:
     """How a child ended."""
     process.join()
-    code = process.exitcode or 0
+    return died(process.exitcode or 0)
+
+
+def died(code: int) -> str:
+    """What an exit code says."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

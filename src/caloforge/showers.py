@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from caloforge.errors import DataError, bad, clipped
+from caloforge.particles import particle_name
+from caloforge.units import GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from caloforge.geometry import Geometry
 
 __all__ = [
     "FROM_GEANT4",
@@ -29,7 +34,7 @@ FROM_GEANT4, FROM_MODEL = 1, 2
 """Bits of a hit's source: energy of Geant4's steps, energy of a model; 3 is both."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Incident:
     """Incident particles.
 
@@ -79,7 +84,12 @@ class Incident:
     def __len__(self) -> int:
         return len(self.energy)
 
-    def __getitem__(self, index: slice | NDArray[np.generic]) -> Incident:
+    def __repr__(self) -> str:
+        return f"Incident({_particles(self)})"
+
+    def __getitem__(self, index: int | slice | NDArray[np.generic]) -> Incident:
+        if isinstance(index, int | np.integer):
+            index = _one(int(index), len(self))
         return Incident(self.energy[index], self.theta[index], self.phi[index], self.pdg[index])
 
     @property
@@ -130,7 +140,7 @@ class ShowerMeta:
                 raise DataError(bad(name, got=clipped(str(value), 40), expected=expected))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Showers:
     """Showers: incident particles and their hits in flat arrays.
 
@@ -204,8 +214,19 @@ class Showers:
     def __len__(self) -> int:
         return len(self.incident)
 
-    def __getitem__(self, index: slice | NDArray[np.generic]) -> Showers:
-        """Select showers by a slice, a mask or an index array."""
+    def __repr__(self) -> str:
+        place = "points" if self.cells is None else "cells"
+        of = f" of {self.meta.geometry}" if self.meta.geometry else ""
+        return f"{type(self).__name__}({_particles(self.incident)}, {len(self.energy)} hits in {place}{of})"
+
+    def __iter__(self) -> Iterator[Showers]:
+        """One shower after the other, for a look at a few: what arrays can do is faster."""
+        return (self[i : i + 1] for i in range(len(self)))
+
+    def __getitem__(self, index: int | slice | NDArray[np.generic]) -> Showers:
+        """Select showers by a number, a slice, a mask or an index array."""
+        if isinstance(index, int | np.integer):
+            index = _one(int(index), len(self))
         chosen = np.arange(len(self))[index]
         lengths = np.diff(self.offsets)[chosen]
         offsets = _starts(lengths)
@@ -249,6 +270,33 @@ class Showers:
             source=None if self.source is None else self.source[mask],
         )
 
+    def save(
+        self,
+        path: str | Path,
+        *,
+        geometry: Geometry | None = None,
+        file_format: str = "native",
+        force: bool = False,
+    ) -> None:
+        """Write the showers to a file.
+
+        Args:
+            path: The file.
+            geometry: Of the showers; by default that of its name in the catalogue.
+            file_format: Its name, see ``caloforge convert --help``.
+            force: Replace the file.
+
+        Raises:
+            ConfigError: There is no such format, or it is only read.
+            FormatError: The format cannot hold these showers.
+            GeometryError: The geometry is not theirs, or is needed and not given.
+            OutputError: The file exists or cannot be written.
+        """
+        # the format knows showers, not the reverse
+        from caloforge.formats import save
+
+        save(self, path, geometry=geometry, name=file_format, force=force)
+
     @classmethod
     def concatenate(cls, parts: Sequence[Showers]) -> Showers:
         """Join showers of one kind in order; extras that not all parts have are dropped."""
@@ -281,6 +329,28 @@ class PreciseShowers(Showers):
 def row_index(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """The row of every entry of a CSR array, ``(H,)``."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _one(index: int, length: int) -> slice:
+    """The slice of one entry.
+
+    Raises:
+        IndexError: There is none: what a loop over a sequence ends with.
+    """
+    if not -length <= index < length:
+        msg = f"There is no number {index} among {length}."
+        raise IndexError(msg)
+    start = index % length
+    return slice(start, start + 1)
+
+
+def _particles(incident: Incident) -> str:
+    """How many of which particles, of which energies."""
+    if not len(incident):
+        return "0"
+    names = ", ".join(particle_name(int(code)) for code in np.unique(incident.pdg))
+    low, high = (f"{energy / GEV:.3g}" for energy in (incident.energy.min(), incident.energy.max()))
+    return f"{len(incident)} of {names}, {low}{'' if low == high else f' to {high}'} GeV"
 
 
 def _starts(lengths: NDArray[np.integer]) -> NDArray[np.int64]:

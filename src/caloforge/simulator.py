@@ -277,7 +277,7 @@ class Simulator:
 
         Args:
             folder: Made when it does not exist.
-            half: Store the networks' weights as 16-bit floats.
+            half: Store the networks' weights as 16-bit floats, and flags as bits.
 
         Raises:
             OutputError: The folder cannot be written.

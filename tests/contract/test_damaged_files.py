@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from caloforge.errors import CaloForgeError, DataError, FormatError
 from caloforge.formats import FORMATS, NativeReader, NativeWriter, format_named, open_showers
 from comparisons import assert_same
-from foreign_files import CASES, SCRIPTS
+from foreign_files import CASES, SCRIPTS, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MOST = 330  # characters of a sentence, besides the name of the file
 INTEGERS = {"pdg", "offsets", "layer", "ix", "iy", "cells", "num_points", "shape"}
 # datasets that nothing depends on
-IGNORED = {"shower_ids"}
+IGNORED = {"shower_ids", "9x16/layer_e"}
+OPTIONAL = {"num_points", "theta", "mtheta", "ecal/theta", "HCAL", "overflow"}
 
 
 def _strings(data: np.ndarray) -> np.ndarray:
@@ -167,7 +168,9 @@ def test_every_dataset_of_every_format(
 ) -> None:
     name, path = foreign
     for key in _datasets(path):
-        optional = key in {"num_points", "theta", "ecal/theta"}
+        optional = key in OPTIONAL
+        if name == "par04" and mutate.__name__ in {"_removed", "one_short", "none"}:
+            continue  # its datasets do not belong together: it has fewer showers
         rows = key == "showers" and name == "showerdata"  # of variable length
         if (mutate is _removed and optional) or (rows and mutate not in {_removed, _group, _null}):
             continue
@@ -284,11 +287,10 @@ def test_pipes_and_folders_are_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", [f for f in FORMATS if f.writer is not None], ids=lambda f: f.name)
-def test_checksums(
-    form: Format, tmp_path: Path, toy_showers: Showers, toy_cells: Showers, siw: Geometry
-) -> None:
+def test_checksums(form: Format, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
     assert form.writer is not None
-    path, showers = tmp_path / "a.h5", toy_showers if form.points else toy_cells
+    path = tmp_path / "a.h5"
+    showers, siw = fitting(form.name, toy_showers, siw)
     with form.writer(path, geometry=siw) as writer:
         writer.append(showers[:5])
         writer.append(showers[5:])

@@ -1,4 +1,7 @@
-"""What holds for every file format; the files here are written from the documented keys, by h5py alone."""
+"""What holds for every file format of HDF5, and for every writer.
+
+The files here are written from the documented keys, by h5py alone.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,15 @@ from caloforge.errors import CaloForgeError, DataError, FormatError, GeometryErr
 from caloforge.formats import FORMATS, Format, detect_format, format_named, open_showers
 from caloforge.geometry import Geometry, load_geometry, project, to_points
 from caloforge.showers import Incident, ShowerMeta, Showers
-from foreign_files import CASES, ENERGY_GEV, SCRIPTS, Expected, N
+from foreign_files import CASES, CELLS_ONLY, ENERGY_GEV, SCRIPTS, Expected, N, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES = [f.name for f in FORMATS]
+NAMES = [f.name for f in FORMATS if f.container == "HDF5"]  # the others are in test_tables.py
 WRITABLE = [f.name for f in FORMATS if f.writer is not None]
+EXACT = {"native", "calochallenge", "root", "parquet"}
 DELETABLE = {
     "native": ["incident/energy", "hits/offsets", "hits/energy"],
     "fine-grid": ["hits/offsets", "hits/layer", "hits/energy", "incident/energy"],
@@ -33,6 +37,9 @@ DELETABLE = {
     "ddml": ["events", "energy"],
     "clic": ["ECAL", "energy"],
     "ild": ["30x30/layers", "30x30/energy"],
+    "par04": [],
+    "lemurs": ["showers", "incident_energy", "incident_theta", "incident_phi"],
+    "calogan": ["layer_0", "layer_1", "layer_2", "energy"],
 }
 INCIDENT_ENERGIES = {
     "native": "incident/energy",
@@ -43,6 +50,8 @@ INCIDENT_ENERGIES = {
     "ddml": "energy",
     "clic": "energy",
     "ild": "30x30/energy",
+    "lemurs": "incident_energy",
+    "calogan": "energy",
 }
 HIT_ENERGIES = {
     "native": "hits/energy",
@@ -52,7 +61,11 @@ HIT_ENERGIES = {
     "ddml": "events",
     "clic": "ECAL",
     "ild": "30x30/layers",
+    "par04": "50",  # that of shower 3
+    "lemurs": "showers",
+    "calogan": "layer_1",
 }
+EXACT = {"native", "calochallenge", "par04", "lemurs"}
 
 
 @pytest.fixture
@@ -173,7 +186,7 @@ def test_impossible_energies(name: str, value: float, tmp_path: Path, rng: np.ra
     path = write_file(name, tmp_path, rng)
     with h5py.File(path, "r+") as file:
         data = file[HIT_ENERGIES[name]]
-        data[(3, *(-1,) * (data.ndim - 1))] = value
+        data[(0 if name == "par04" else 3, *(-1,) * (data.ndim - 1))] = value
     if name == "ddml":  # padding is at the end there
         with h5py.File(path, "r+") as file:
             file["events"][3, 0, 3] = value
@@ -186,7 +199,7 @@ def test_impossible_energies(name: str, value: float, tmp_path: Path, rng: np.ra
     assert f"of shower {2 if name in {'native', 'fine-grid'} else 3}" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(INCIDENT_ENERGIES))
 @pytest.mark.parametrize("value", [np.nan, 0.0, -5.0])
 def test_impossible_incident_energies(
     name: str, value: float, tmp_path: Path, rng: np.random.Generator
@@ -199,12 +212,22 @@ def test_impossible_incident_energies(
         open_showers(path)
 
 
-@pytest.mark.parametrize("name", ["calochallenge", "caloclouds", "ddml"])
-def test_damaged_chunk(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
-    showers, geometry = showers_for(name, toy_showers, siw)
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("calochallenge", "showers"),
+        ("caloclouds", "events"),
+        ("ddml", "events"),
+        ("clic", "ECAL"),
+        ("ild", "30x30/layers"),
+        ("lemurs", "showers"),
+        ("calogan", "layer_0"),
+    ],
+)
+def test_damaged_chunk(name: str, key: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
+    showers, geometry = fitting(name, toy_showers, siw)
     path = tmp_path / "f.h5"
     write_all(name, path, showers, geometry, size=100)
-    key = "showers" if name == "calochallenge" else "events"
     with h5py.File(path) as file:
         chunk = file[key].id.get_chunk_info(0)
     content = bytearray(path.read_bytes())
@@ -229,6 +252,11 @@ def test_damaged_chunk(name: str, tmp_path: Path, toy_showers: Showers, siw: Geo
         ("ddml", "events", (N, 30, 31, 30)),
         ("clic", "ECAL", (N, 51, 51, 24)),
         ("ild", "30x30/layers", (N, 30, 30, 29)),
+        ("par04", "50", (1, 18, 50, 44)),
+        ("lemurs", "showers", (N, 9, 16, 44)),
+        ("lemurs", "incident_theta", (N + 1,)),
+        ("calogan", "layer_2", (N, 6, 12)),
+        ("calogan", "overflow", (N, 2)),
     ],
 )
 def test_wrong_shape(
@@ -265,24 +293,16 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         open_showers(tmp_path / "other.h5")
 
 
-def showers_for(name: str, toy_showers: Showers, siw: Geometry) -> tuple[Showers, Geometry]:
-    """Points or cells, as the format wants them."""
-    if name == "calochallenge":
-        geometry = load_geometry("calochallenge-2")
-        return project(toy_showers, geometry), geometry
-    return toy_showers, siw
-
-
 @pytest.mark.parametrize("name", WRITABLE)
 @pytest.mark.parametrize("size", [1, 5, 100])
 def test_round_trip(name: str, size: int, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
-    showers, geometry = showers_for(name, toy_showers, siw)
+    showers, geometry = fitting(name, toy_showers, siw)
     lean = Incident.of(showers.incident.energy, theta=0.3, phi=np.linspace(-3, 3, len(showers)), pdg=11)
     showers = replace(showers, incident=lean)
     path = tmp_path / "f.h5"
     write_all(name, path, showers, geometry, size=size)
     assert detect_format(path).name == name
-    rtol = 0.0 if name in {"native", "calochallenge"} else 1e-6
+    rtol = 0.0 if name in EXACT else 1e-6
     assert_same(read_all(path), showers, rtol=rtol)
     with open_showers(path) as reader:
         assert reader.geometry is not None
@@ -306,12 +326,10 @@ def test_round_trip_of_any_cloud(
         points=np.column_stack([rng.normal(0, 20, (hits, 2)), depth]),
         meta=ShowerMeta(geometry=siw.name),
     )
-    if name == "calochallenge":
-        siw = load_geometry("cylinder-ds2")
-        showers = project(showers, siw)
+    showers, siw = fitting(name, showers, siw)
     path = tmp_path_factory.mktemp("any") / "f.h5"
     write_all(name, path, showers, siw, size=2)
-    assert_same(read_all(path), showers, rtol=0.0 if name in {"native", "calochallenge"} else 1e-6)
+    assert_same(read_all(path), showers, rtol=0.0 if name in EXACT else 1e-6)
 
 
 def test_ddml_writes_square_cells_as_voxels(tmp_path: Path, toy_cells: Showers, siw: Geometry) -> None:
@@ -324,7 +342,7 @@ def test_ddml_writes_square_cells_as_voxels(tmp_path: Path, toy_cells: Showers, 
 
 @pytest.mark.parametrize("name", WRITABLE)
 def test_empty_file(name: str, tmp_path: Path, siw: Geometry) -> None:
-    write_all(name, tmp_path / "f.h5", _none(), siw)
+    write_all(name, tmp_path / "f.h5", _none(), fitting(name, _none(), siw)[1])
     with open_showers(tmp_path / "f.h5") as reader:
         assert len(reader) == 0
         assert len(reader.incident()) == 0
@@ -339,7 +357,7 @@ def _none() -> Showers:
 def test_nothing_is_overwritten(name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
     path = tmp_path / "f.h5"
     path.write_text("precious", encoding="utf-8")
-    writer = format_named(name).writer
+    writer, siw = format_named(name).writer, fitting(name, toy_showers, siw)[1]
     assert writer is not None
     with pytest.raises(OutputError, match="--force"):
         writer(path, geometry=siw)
@@ -353,17 +371,18 @@ def test_nothing_is_overwritten(name: str, tmp_path: Path, toy_showers: Showers,
 
 @pytest.mark.parametrize("name", [name for name in WRITABLE if name != "native"])
 def test_writers_name_what_does_not_fit(
-    name: str, tmp_path: Path, toy_showers: Showers, toy_cells: Showers, siw: Geometry
+    name: str, tmp_path: Path, toy_showers: Showers, siw: Geometry
 ) -> None:
     writer = format_named(name).writer
     assert writer is not None
     with pytest.raises(GeometryError, match="--geometry"):
         writer(tmp_path / "f.h5", geometry=None)
-    wrong = toy_showers if name == "calochallenge" else project(toy_showers, load_geometry("cylinder-ds2"))
-    with pytest.raises((DataError, GeometryError)), writer(tmp_path / "f.h5", geometry=siw) as opened:
+    cells_only = name in CELLS_ONLY
+    wrong = toy_showers if cells_only else project(toy_showers, load_geometry("cylinder-ds2"))
+    right, fits = fitting(name, toy_showers, siw)
+    with pytest.raises((DataError, GeometryError)), writer(tmp_path / "f.h5", geometry=fits) as opened:
         opened.append(wrong)
-    right = toy_cells if name == "calochallenge" else toy_showers
-    with writer(tmp_path / "f.h5", geometry=siw) as opened:
+    with writer(tmp_path / "f.h5", geometry=fits) as opened:
         opened.append(right)
         with pytest.raises(FormatError, match="does not fit"):
             opened.append(replace(right, meta=replace(right.meta, threshold=5.0)))

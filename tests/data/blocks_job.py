@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.blocks import run_blocks
+from caloforge.blocks import Production, run_blocks
 from caloforge.errors import DataError
 from caloforge.showers import Incident, Showers
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT, BLOCK = 40, 3
+OF_PRODUCTION = {field.name for field in fields(Production)}
 THREADS = np.array([int(os.environ.get("OMP_NUM_THREADS", "0"))])
 
 
@@ -50,6 +51,9 @@ class Toy:
         if self.trouble == "crash":
             os.abort()
 
+    def incident(self, start: int, stop: int) -> Incident:
+        return self.make(start, stop).incident
+
     def shower(self, i: int) -> Showers:
         rng = np.random.default_rng((7, i))
         n = int(rng.integers(0, self.hits))
@@ -65,9 +69,13 @@ class Toy:
         )
 
 
-def run(out: Path, **options: object) -> None:
-    options = {"worker": Toy(), "request": {"seed": 7}, "count": COUNT, "block": BLOCK, **options}
-    run_blocks(out=out, **options)  # type: ignore[arg-type]
+def production(**options: Any) -> Production:
+    return Production(**{"worker": Toy(), "request": {"seed": 7}, "count": COUNT, "size": BLOCK, **options})
+
+
+def run(out: Path, **options: Any) -> None:
+    of_blocks = {name: options.pop(name) for name in list(options) if name in OF_PRODUCTION}
+    run_blocks(production(**of_blocks), out=out, **options)
 
 
 if __name__ == "__main__":

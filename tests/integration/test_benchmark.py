@@ -28,9 +28,12 @@ def run(*options: str) -> Result:
 
 def test_times_parts_and_memory(tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
-    result = run(MODEL, *TINY, "--batch-sizes", "1,6", "--out", str(out))
+    files = ("--out", str(out), "--markdown", str(tmp_path / "speed.md"))
+    result = run(MODEL, *TINY, "--batch-sizes", "6,1", "--backends", "own,engine", *files)
     assert result.exit_code == 0, result.output
     assert "speed-up" not in result.stdout
+    assert f"left out: {MODEL}, engine, batches of 1 and 6: It has no C++ engine" in result.stdout
+    assert (tmp_path / "speed.md").read_text().count(f"| {MODEL} | eager | 1 | 6 |") == 3
     assert "Not counted: imports, loading the model" in result.stdout
     content = json.loads(out.read_text())
     assert "Geant4" not in content["protocol"]
@@ -45,6 +48,11 @@ def test_times_parts_and_memory(tmp_path: Path) -> None:
         cpu, parts = configuration["cpu_ms"], configuration["parts_cpu_ms"]
         assert len(cpu["values"]) == len(configuration["wall_ms"]["values"]) == 2
         assert 0.8 * cpu["mean"] < sum(part["mean"] for part in parts.values()) <= cpu["mean"]
+        steps = configuration["stages_ms"]
+        assert set(steps) == {"sample", "post-process", "write"}
+        assert steps["sample"]["cpu"]["mean"] < cpu["mean"]
+        assert configuration["load_s"]["cpu"] > 0
+        assert (configuration["backend"], configuration["showers"]) == ("eager", 6)
         memory = configuration["memory_mb"]
         assert 50 < memory["imported"] < memory["loaded"] <= memory["peak"] < memory["imported"] + 500
     assert run(MODEL, *TINY, "--batch-sizes", "1", "--out", str(out)).exit_code == 2
@@ -95,7 +103,10 @@ def test_geant4_beside(tmp_path: Path, shared: Path) -> None:
     [
         ((MODEL, "--batch-sizes", "1,a"), "--batch-sizes: got '1,a', expected whole numbers from 1 up"),
         ((MODEL, "--threads", "0"), "--threads: got '0', expected whole numbers from 1 up"),
-        ((MODEL, "--showers", "50"), "got 50, expected at least the largest batch size, 100"),
+        (
+            (MODEL, "--backends", "eager,fast"),
+            "--backends: got 'eager,fast', expected one or more of own, eager",
+        ),
         ((MODEL, "--energy", "100:10"), "write 10:100"),
         (("caloclouds-2-cm:siw-ecall",), "did you mean 'caloclouds-2-cm:siw-ecal'"),
     ],

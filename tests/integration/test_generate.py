@@ -404,7 +404,7 @@ def test_other_formats(model: Path, tmp_path: Path, siw: Geometry, name: str, po
         (("--energy", "50"), "--count is missing"),
         (("--count", "3"), "Give either --energy (with --count) or --like FILE"),
         (("--energy", "50", "--like", "a.h5", "--count", "3"), "Give either --energy"),
-        (("--energy", "50", "--count", "3", "--format", "clic"), "can only be read"),
+        (("--energy", "50", "--count", "3", "--format", "fine-grid"), "can only be read"),
         (("--energy", "50", "--count", "3", "--format", "caloclouds"), "holds points only: add --points"),
         (
             ("--energy", "50", "--count", "3", "--format", "calochallenge", "--points"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +65,24 @@ def test_layers_are_trained_apart_in_any_order(photons: Path, tmp_path: Path) ->
     np.testing.assert_array_equal(made.energy, again.energy)
     assert made.cells is not None
     assert (made.energy >= np.float32(0.1)).all()
+
+
+@pytest.mark.slow  # three processes
+def test_layers_are_trained_in_two_processes_and_go_on_alone(photons: Path, tmp_path: Path) -> None:
+    """Of a run that lost its third layer, only that is trained again; the weights are the same either way."""
+    config = load_config("l2lflows/smoke", [change for change in CHANGES if "hit_map" not in change])
+    one = train(config, [photons], tmp_path / "one", seed=1)
+    two = train(config, [photons], tmp_path / "two", seed=1, processes=2)
+    names = ["layers.0.flow.steps.0.network.last.weight", "layers.2.flow.steps.0.network.last.weight"]
+    states = [simulator.networks.state_dict() for simulator in (one, two)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+    stages = tmp_path / "two" / "stages"
+    shutil.rmtree(stages / "layer-02")
+    shutil.rmtree(tmp_path / "two" / "model")
+    kept = (stages / "layer-01" / "weights.pt").stat().st_mtime_ns
+    again = train(config, [photons], tmp_path / "two", seed=1).networks.state_dict()
+    assert (stages / "layer-01" / "weights.pt").stat().st_mtime_ns == kept
+    assert all(torch.equal(states[0][name], again[name]) for name in names)
 
 
 def test_a_layer_of_other_settings_is_refused(photons: Path, tmp_path: Path) -> None:

@@ -233,6 +233,15 @@ def test_stages_apart_end_as_in_one_process(photons: Path, edm: Path, tmp_path: 
     assert_same_run(run, edm)
 
 
+def test_stages_through_an_executor_end_as_in_one_process(photons: Path, edm: Path, tmp_path: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    run = tmp_path / "run"
+    with ThreadPoolExecutor(2) as executor:
+        fit(photons, run, executor=executor, on_progress=lambda *told: heard.append(told[:3]))
+    assert {("shower_flow", 24, 24), ("point_diffusion", 22, 22)} <= set(heard)
+    assert_same_run(run, edm)
+
+
 @pytest.mark.slow  # five processes
 def test_stages_apart_are_interrupted_and_go_on(photons: Path, cm: Path, tmp_path: Path) -> None:
     def interrupt(*_: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from caloforge.errors import CaloForgeError, DataError
-from caloforge.training.apart import run_apart
+from caloforge.training.apart import run_apart, run_on_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,28 @@ def test_stages_begin_when_those_that_they_need_are_done(tmp_path: Path) -> None
     time_of = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert max(time_of["a.end"], time_of["b.end"]) < time_of["c.begin"] < time_of["c.end"]
     assert (tmp_path / "c.begin").read_text() == str(torch.get_num_threads())
+
+
+def work_there(folder: Path) -> Any:
+    """As ``note``, through an executor."""
+    return lambda name: note(folder, name, lambda *_: None) if name != "wrong" else fail_there()
+
+
+def fail_there() -> None:
+    raise DataError("The showers are wrong.")
+
+
+def test_an_executor_gets_stages_when_those_that_they_need_are_done(tmp_path: Path) -> None:
+    done: list[str] = []
+    needs = {"a": (), "b": (), "c": ("a", "b")}
+    with ThreadPoolExecutor(2) as executor:
+        run_on_cluster(needs, partial(work_there, tmp_path), executor=executor, on_done=done.append)
+        assert (sorted(done), done[2]) == (["a", "b", "c"], "c")
+        time_of = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        assert max(time_of["a.end"], time_of["b.end"]) < time_of["c.begin"]
+        with pytest.raises(DataError, match=r"^The showers are wrong\.$"):
+            run_on_cluster({"wrong": (), "d": ("wrong",)}, partial(work_there, tmp_path), executor=executor)
+    assert not (tmp_path / "d.begin").exists()
 
 
 def test_the_failure_of_one_stops_the_others(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 
 from caloforge.blocks import Blocks
+from caloforge.blocks.gathering import gathered
 from caloforge.errors import CaloForgeError, DataError, OutputError
-from support.showers import load
+from support.showers import assert_same_hits, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +102,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_hang(job: ModuleType, tmp_path
 
 def test_a_failure_before_the_first_block_leaves_nothing(job: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        job.run(tmp_path / "a.h5", worker=job.Toy(trouble="sentence"), block=job.COUNT, isolate=True)
+        job.run(tmp_path / "a.h5", worker=job.Toy(trouble="sentence"), size=job.COUNT, isolate=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,23 +239,39 @@ def test_a_worker_that_miscounts(job: ModuleType, tmp_path: Path) -> None:
         job.run(tmp_path / "a.h5", worker=miscounting)
 
 
-def test_ranges_cover_all_showers() -> None:
-    assert Blocks(Path("a.h5"), count=7, size=3).tasks() == [(0, 3), (3, 6), (6, 7)]
-    assert Blocks(Path("a.h5"), count=0, size=3).tasks() == []
+def test_ranges_cover_all_showers(job: ModuleType) -> None:
+    assert job.production(count=7, size=3).tasks() == [(0, 3), (3, 6), (6, 7)]
+    assert job.production(count=7, size=3).blocks == 3
+    assert job.production(count=6, size=3).tasks() == [(0, 3), (3, 6)]
+    assert job.production(count=0, size=3).tasks() == []
 
 
 def test_damaged_blocks_are_made_again(
     job: ModuleType, tmp_path: Path, toy_cells: Showers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    blocks = Blocks(tmp_path / "a.h5", count=10, size=5)
+    blocks = Blocks(tmp_path / "a.h5", job.production(count=15, size=5))
     blocks.folder.mkdir()
-    for task in blocks.tasks():
-        blocks.save(task, toy_cells[:5])
-    content = bytearray(blocks.path((5, 10)).read_bytes())
+    for task in blocks.production.tasks():
+        blocks.store.save(task, toy_cells[:5])
+    content = bytearray(blocks.store.path((5, 10)).read_bytes())
     place = content.index(b'"threshold": ') + len(b'"threshold": ')
     content[place] ^= 1  # a digit of the metadata, which nothing else protects
-    blocks.path((5, 10)).write_bytes(content)
-    assert blocks.is_finished((0, 5))
-    assert not blocks.is_finished((5, 10))
+    blocks.store.path((5, 10)).write_bytes(content)
+    foreign = replace(blocks, production=job.production(count=15, size=5, request={"seed": 8}))
+    foreign.store.save((10, 15), toy_cells[:5])
+    assert blocks.missing() == [(5, 10), (10, 15)]
     assert "is damaged and made again" in caplog.text
-    assert not blocks.path((5, 10)).exists()
+    assert "is a block of another request" in caplog.text
+    assert [path.name for path in blocks.store.finished()] == ["0000000000.h5"]
+
+
+def test_small_blocks_are_written_together(toy_cells: Showers, toy_showers: Showers) -> None:
+    extra = replace(toy_cells, extras={"a": np.arange(len(toy_cells))})
+    blocks = [toy_cells[:5], toy_cells[5:6], toy_cells[6:], extra, extra, toy_showers]
+    found = list(gathered(blocks))
+    assert [len(block) for block in found] == [12, 24, 12]
+    assert_same_hits(found[0], toy_cells)
+    np.testing.assert_array_equal(found[1].extras["a"], np.tile(np.arange(12), 2))
+    assert toy_cells.n_hits.sum() * 27 >= 1 << 16
+    assert [len(b) for b in gathered([toy_cells] * 700)] == [*[324] * 25, 300]
+    assert list(gathered([])) == []

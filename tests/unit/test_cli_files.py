@@ -161,7 +161,7 @@ def test_convert_with_the_geometry_of_an_unknown_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "clic"), "only be read"),
+        (("--format", "fine-grid"), "only be read"),
         (("--format", "caloclods"), "did you mean 'caloclouds'"),
         (("--offset", "1"), "two numbers"),
         (("--offset", "1,2"), "cells, not points"),

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from caloforge.evaluation import evaluate
-from caloforge.formats import FORMATS, open_showers
+from caloforge.formats import FORMATS, detect_format, open_showers
 from caloforge.geometry import BoxGrid, Geometry, Layer, PolarGrid, load_geometry
 from caloforge.models import GenerativeModel
-from command_line import run
+from command_line import done, run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "foreign-files.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, flags=re.DOTALL)
+
+SUFFIXES = {".h5", ".hdf5", ".root", ".parquet"}
 
 
 def blocks(kind: str) -> list[str]:
@@ -135,6 +137,23 @@ def test_hits_with_positions_become_showers(folder: Path) -> None:
         assert "hits/cells" in file
 
 
+def test_the_page_has_every_format() -> None:
+    rows = [line.split("|")[1].strip(" `") for line in PAGE.splitlines() if line.startswith("| `")]
+    assert {form.name for form in FORMATS} <= set(rows)
+
+
+@pytest.mark.slow
+def test_the_page_s_conversions_run(folder: Path) -> None:
+    for line in blocks("bash")[-1].splitlines():
+        done(*line.split()[1:])
+    told = {path.name: detect_format(path).name for path in folder.iterdir() if path.suffix in SUFFIXES}
+    assert set(told.values()) == {form.name for form in FORMATS if form.writer}
+    for name in told:
+        with open_showers(name) as reader:
+            assert len(reader) == 20
+            assert reader.read(0, 20).n_hits.min() > 5
+
+
 def test_contributing_tells_what_a_model_must_do() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     told = set(
@@ -147,7 +166,11 @@ def test_contributing_tells_what_a_model_must_do() -> None:
 
 def test_the_index_has_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    texts = {path.relative_to(ROOT / "docs").as_posix(): path for path in (ROOT / "docs").rglob("*.md")}
+    of_the_site = {"api/", "cards/", "index.md", "reports.md"}
+    pages = {name for name in texts if not name.startswith(tuple(of_the_site))} - {"README.md"}
+    # those that stand elsewhere in the repository
+    pages -= {name for name, path in texts.items() if "On the site, this page is" in path.read_text("utf-8")}
     assert set(re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", index, flags=re.MULTILINE)) == pages
 
 

@@ -13,15 +13,17 @@ import torch
 
 from caloforge.errors import ConfigError, MissingDependencyError, OutputError
 from caloforge.export import export
-from caloforge.export.layouts import CloudRows, Grid
+from caloforge.export.layouts import CloudRows, Grid, Own
 from caloforge.export.noise import NoisePort
 from caloforge.export.parity import compare
-from caloforge.export.replaced import normal_cdf, normal_quantile, search_sorted
+from caloforge.export.replaced import Replaced, normal_cdf, normal_quantile, search_sorted
 from caloforge.models import CellSet, Cloud, Particles
 from caloforge.showers import Incident
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from caloforge.export import Target
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -51,12 +53,12 @@ def test_showers_are_compared_one_by_one() -> None:
     theirs = {
         "counts": np.array([2, 1, 4]),
         "cell": np.array([3, 9, 5, 1, 2, 3, 4]),
-        "energy": np.array([1.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0]),
+        "hit_energy": np.array([1.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0]),
     }
     mine = {
         "counts": np.array([2, 1, 3]),
         "cell": np.array([3, 9, 6, 1, 2, 3]),
-        "energy": np.array([1.0, 2.0 + 3e-5, 4.0, 2.0, 1.0, 1.0]),
+        "hit_energy": np.array([1.0, 2.0 + 3e-5, 4.0, 2.0, 1.0, 1.0]),
     }
     found = compare(mine, theirs)
     assert (found.showers, found.same, found.hits) == (3, 1, 0.0)
@@ -72,8 +74,8 @@ def test_points_in_the_layout_of_ddml() -> None:
     made = Cloud(torch.tensor([3]), points)
     layout = CloudRows(22, 3)
     assert layout.outputs(made)["output"].tolist() == [1.0, 0.0, 2.0, *points.flatten().tolist()]
-    wide = CloudRows(22, 3, header=4).outputs(made)["output"][:12].tolist()
-    assert wide == [1.0, 0, 0, 0, 0, 0, 0, 0, 2.0, 0, 0, 0]
+    wide = layout.outputs(made)["output_rows"].tolist()
+    assert wide == [1.0, 0, 0, 0, 0, 0, 0, 0, 2.0, 0, 0, 0, *points.flatten().tolist()]
     particles = layout.particles(torch.tensor([50.0]), torch.tensor([30.0]), torch.tensor([90.0]))
     assert float(particles.energy) == 50_000.0
     torch.testing.assert_close(particles.direction, torch.tensor([[0.0, 0.5]]))
@@ -92,11 +94,36 @@ def test_cells_in_the_layout_of_ddml() -> None:
     assert float(layout.particles(condition).energy) == 20_000.0
 
 
-def test_mosaic_says_why_it_has_no_graph(tmp_path: Path) -> None:
-    for target in ("onnx", "par04", "ddml"):
-        with pytest.raises(ConfigError, match="mosaic has no ONNX graph, for it draws from tables"):
-            export("mosaic:siw-ecal", target=target, out=tmp_path / "out")  # type: ignore[arg-type]
-        assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("target", ["onnx", "par04", "ddml"])
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("mosaic:siw-ecal", "it draws from tables of real splits"),
+        ("pyramid:siw-ecal", "cells get their hits and energies in many"),
+        ("l2lflows:siw-ecal-10x10", "its masked flows draw one cell after the other"),
+    ],
+)
+def test_models_without_a_graph_say_why(model: str, reason: str, target: Target, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^{model.partition(':')[0]} has no ONNX graph, for {reason}"):
+        export(model, target=target, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_have_other_names_than_inputs() -> None:
+    made = CellSet(torch.tensor([1]), torch.tensor([3]), torch.tensor([0.5]))
+    assert list(Own().outputs(made)) == ["counts", "cell", "hit_energy"]
+    assert not set(Own().outputs(made)) & set(Own.inputs)
+
+
+def test_functions_are_replaced_where_it_is_asked_for() -> None:
+    x = torch.tensor([0.3, 0.6], dtype=torch.float64)
+    table = torch.tensor([0.1, 0.5], dtype=torch.float64)
+    with Replaced():
+        found = torch.special.ndtri(x), torch.hypot(x, x), torch.bucketize(x, table), x.erfc()
+    expected = torch.special.ndtri(x), torch.hypot(x, x), torch.bucketize(x, table), x.erfc()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-14)
+    assert not torch.equal(found[0], expected[0])  # it is another function: the last digit tells
 
 
 def test_only_mosaic_goes_to_the_engine(tmp_path: Path) -> None:
@@ -172,7 +199,7 @@ def test_random_numbers_inside_of_a_graph() -> None:
     traced = graph_of_two_parts()
     from caloforge.export.cutting import joined
 
-    graph = joined(traced)  # type: ignore[arg-type]
+    graph = joined(traced, output="points")  # type: ignore[arg-type]
     assert [v.name for v in graph.graph.input] == ["energy"]
     session = runtime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     for rows in (1, 400):

@@ -5,12 +5,9 @@ import importlib.util
 import io
 import re
 import tarfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,9 +15,7 @@ from caloforge.errors import FormatError, MissingDependencyError, OutputError
 from caloforge.files import locked
 from caloforge.geant4.datasets import DATA_SETS, DataSet
 from caloforge.geant4.download import NEEDED, fetch_data
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from web import Server, Watched, serving
 
 
 def packed(folder: str, *names: str, size: int = 200_000) -> bytes:
@@ -42,63 +37,6 @@ def data_set(name: str, content: bytes) -> DataSet:
 LOW = packed("G4LOW1.2", "a.dat", "b/c.dat")
 STATES = packed("States1.2", "d.dat", size=320)
 SETS = (data_set("G4LOW", LOW), data_set("States", STATES))
-
-
-class Server:
-    """Serves archives; ``cut`` bytes at most of an answer, before the connection breaks."""
-
-    def __init__(self, files: dict[str, bytes], *, ranges: bool = True) -> None:
-        self.files, self.ranges, self.cut = files, ranges, 10**9
-        self.asked: list[tuple[str, str | None]] = []
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        name, wanted = handler.path.rpartition("/")[2], handler.headers["Range"]
-        self.asked.append((name, wanted))
-        content = self.files.get(name)
-        if content is None:
-            handler.send_error(404)
-            return
-        start = int(re.findall(r"\d+", wanted)[0]) if wanted and self.ranges else 0
-        if start >= len(content):
-            handler.send_error(416)
-            return
-        handler.send_response(206 if start else 200)
-        handler.send_header("Content-Length", str(len(content) - start))
-        handler.end_headers()
-        handler.wfile.write(content[start : start + self.cut])
-
-
-@contextmanager
-def serving(server: Server) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            server.answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_address[1]}/datasets/"
-        finally:
-            http.shutdown()
-            thread.join()
-
-
-class Watched:
-    """Progress that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[list[Any]] = []
-
-    def __call__(self, what: str, total: int, done: int) -> nullcontext[Callable[[int], None]]:
-        self.seen.append([what, total, done])
-        return nullcontext(self._count)
-
-    def _count(self, n: int) -> None:
-        self.seen[-1][2] += n
 
 
 def fetch(folder: Path, url: str, *, sets: tuple[DataSet, ...] = SETS) -> list[list[Any]]:

@@ -12,8 +12,20 @@ import caloforge
 ROOT = Path(caloforge.__file__).parent
 LAYERS = (  # each may import what stands in rows above it
     {"errors", "lazy", "signals", "streams", "units", "diffusion"},
-    {"devices", "disk", "files", "markup", "names", "particles", "processes", "records", "showers"},
-    {"beam", "events", "geometry", "nn", "preprocessing", "split"},
+    {
+        "devices",
+        "disk",
+        "downloads",
+        "files",
+        "markup",
+        "names",
+        "optional",
+        "particles",
+        "processes",
+        "records",
+    },
+    {"showers"},
+    {"beam", "cluster", "events", "geometry", "nn", "preprocessing", "public", "split"},
     {"formats", "models"},
     {"features", "trained"},
     {"simulator"},
@@ -23,9 +35,17 @@ LAYERS = (  # each may import what stands in rows above it
     {"export", "integration", "speed"},
     {"evaluation"},
     {"report"},
+    {"api"},
     {"cli"},
     {"__main__"},
 )
+# methods for people, each of one line: what is below hands itself to what is above, when it is called
+CONVENIENT = {
+    ("caloforge.showers", "caloforge.formats"),  # Showers.save
+    ("caloforge.showers", "caloforge.geometry"),  # the type that it takes
+    ("caloforge.evaluation.outcome", "caloforge.report"),  # Evaluation.save
+    ("caloforge.geometry.layers", "caloforge.geometry.files"),  # Geometry.stack
+}
 
 
 def modules() -> dict[str, Path]:
@@ -41,7 +61,10 @@ def modules() -> dict[str, Path]:
 def imports() -> dict[str, set[str]]:
     """Files of the package that every file imports, anywhere in it."""
     known = modules()
-    return {name: _imported(path, known) - {name} for name, path in known.items()}
+    downwards = {name: _imported(path, known) - {name} for name, path in known.items()}
+    for name, other in CONVENIENT:
+        downwards[name].remove(other)
+    return downwards
 
 
 def _imported(path: Path, known: dict[str, Path]) -> set[str]:

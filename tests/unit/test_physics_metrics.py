@@ -381,6 +381,11 @@ def test_the_border_of_a_circle_is_one_of_blocks_too() -> None:
     assert found["borders_5"].value == pytest.approx((500.5 / 7501) / (1000.5 / 7001) - 1)
 
 
+def test_one_cell_has_no_borders() -> None:
+    values, weights = _Ratios(np.zeros((3, 0)), np.zeros(0), closed=False).dips(2)
+    assert (values.shape, weights.shape) == ((3, 0), (0,))
+
+
 def test_ragged_layers_have_no_border_numbers() -> None:
     ragged = load_geometry("calochallenge-1-photons")
     found = border_metric(pair_of(border_columns(2), border_columns(2), geometry=ragged))

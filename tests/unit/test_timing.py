@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from caloforge.devices import usable_cores
 from caloforge.errors import ConfigError
-from caloforge.models.base import Cloud, GenerativeModel, ModelConfig
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.speed.benchmark import BenchmarkSettings
 from caloforge.speed.estimates import Estimate, mean_time, speed_up
@@ -23,53 +21,12 @@ from caloforge.speed.memory import Memory
 from caloforge.speed.results import Benchmark, Configuration, ModelBenchmark, write_benchmark
 from caloforge.speed.stopwatch import Stopwatch
 from caloforge.speed.timing import Measurement, ShowerTiming, TimingTask, even_energies, time_simulator
+from support.toy_timing import Toy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.geometry import Geometry
-    from caloforge.models.base import Noise, Particles
-
-LAYERS = 3
-
-
-class ToyPoints(nn.Module):
-    """Four evaluations of one layer, for every layer of the calorimeter that is hit."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(4, 4)
-
-    def sample(self, noise: Tensor) -> Tensor:
-        for _ in range(4):
-            noise = self.layer(noise)
-        return noise
-
-
-class Toy(GenerativeModel):
-    """Points in the first layers, as many as the energy has GeV."""
-
-    def __init__(self, geometry: Geometry) -> None:
-        super().__init__(ModelConfig(), geometry)
-        self.flow, self.points = nn.Linear(1, 2), ToyPoints()
-        self.batches: list[int] = []
-
-    def timed_parts(self) -> dict[str, str]:
-        return {"flow": "flow", "points": "points"}
-
-    def sample(self, particles: Particles, noise: Noise) -> Cloud:
-        energy = particles.energy
-        self.batches.append(len(energy))
-        self.flow(energy[:, None].float())
-        counts = (energy / 1000).round().to(torch.int64)
-        points = self.points.sample(noise.normal("points", counts, 4))
-        layer = torch.arange(len(points)) % LAYERS
-        return Cloud(counts, torch.stack([points[:, 0], points[:, 1], layer, points[:, 3].exp()], dim=1))
-
-    def stages(self) -> Any:
-        raise NotImplementedError
-
-    prepare = parameters_of = loss = stages
 
 
 @pytest.fixture
@@ -181,7 +138,6 @@ def test_speed_up_has_the_errors_of_both() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"showers": 50}, "got 50, expected at least the largest batch size, 100"),
         ({"repetitions": 1}, "expected at least 2"),
         ({"geant4_showers": 2}, "expected at least 3"),
         ({"batch_sizes": ()}, "batch sizes"),
@@ -194,9 +150,10 @@ def test_impossible_settings_are_refused(options: dict[str, Any], message: str) 
 
 
 def test_all_threads_are_those_of_the_machine() -> None:
-    settings = BenchmarkSettings(threads=(1, 0, 1), batch_sizes=(1, 100))
+    settings = BenchmarkSettings(threads=(1, 0, 1), batch_sizes=(100, 1, 100))
     threads = list(dict.fromkeys((1, usable_cores())))
-    assert settings.configurations == [(t, size) for t in threads for size in (1, 100)]
+    assert settings.processes == [("own", number) for number in threads]
+    assert settings.growing == [1, 100]
 
 
 def test_file_has_milliseconds_and_the_machine(tmp_path: Path) -> None:

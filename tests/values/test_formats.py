@@ -91,8 +91,8 @@ def test_windows_of_variable_angle_are_in_fiftieths_of_a_gev(tmp_path: Path) -> 
     ecal = np.zeros((3, 51, 51, 25))
     ecal[:, 10, 20, 5] = 4.0
     angles = np.radians([90.0, 60.0, 110.0])
-    showers = read(tmp_path / "Ele_angles.h5", ECAL=ecal, energy=[100.0, 200.0, 300.0], theta=angles)
-    assert showers.incident.energy.tolist() == [1e5, 2e5, 3e5]
+    showers = read(tmp_path / "Ele_angles.h5", ECAL=ecal, energy=[10.0, 20.0, 30.0], theta=angles)
+    assert showers.incident.energy.tolist() == [1e4, 2e4, 3e4]
     assert showers.energy.tolist() == pytest.approx([80.0] * 3)  # 4 / 50 GeV
     assert showers.cells is not None
     assert showers.cells.tolist() == [(5 * 51 + 10) * 51 + 20] * 3

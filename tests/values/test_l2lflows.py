@@ -15,8 +15,11 @@ from caloforge.models import build_model
 from caloforge.models.base import Batch, CellSet, Particles
 from caloforge.models.l2l.energy_flow import EnergyFlow, EnergyFlowConfig
 from caloforge.models.l2l.hit_map import HitMap
+from caloforge.models.l2l.image_layer import ImageLayer, ImageLayerConfig
+from caloforge.models.l2l.layer_flow import Seen
 from caloforge.models.l2l.masked import L2LFlows
 from caloforge.models.l2l.model import LayerToLayer
+from caloforge.models.l2l.quantiles import QuantileConfig, Quantiles
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import VoxelConfig, Voxels
 from caloforge.models.noise import StreamNoise
@@ -103,20 +106,72 @@ def test_empty_cells_are_filled_with_noise_below_threshold() -> None:
     assert float(loud.noisy(dense, torch.Generator().manual_seed(0))[:, 1:].max()) <= 0.101
 
 
-def test_empty_cells_may_be_filled_evenly_right_below_the_threshold() -> None:
-    voxels = Voxels(VoxelConfig(spread=2.0), UNIFORM)
-    voxels.fit(torch.full((1, UNIFORM.n_cells), 9.999))
-    dense = torch.zeros(500, UNIFORM.n_cells)
-    dense[:, 5] = 5.0
-    found = voxels.drawn(dense, torch.Generator().manual_seed(0))
-    u = 0.01 + 0.98 * (1 + math.log10(0.1 / 10 + 1e-7) / 7)
-    border = math.log(u / (1 - u))
-    empty = (border - found[:, dense[0] == 0]) / 2.0
-    assert 0 <= float(empty.min()) < 1e-3
-    assert 1 - 1e-3 < float(empty.max()) <= 1
-    assert float(empty.mean()) == pytest.approx(0.5, abs=0.01)
-    assert bool((voxels.decode(found)[:, dense[0] == 0] <= 0.1 + 1e-6).all())
-    torch.testing.assert_close(voxels.decode(found)[:, 5], dense[:, 5], rtol=1e-3, atol=2e-3)
+def quantiles_of(dense: torch.Tensor) -> Quantiles:
+    quantiles = Quantiles(QuantileConfig(width=0.4), UNIFORM)
+    quantiles.fit(dense)
+    return quantiles
+
+
+def many(showers: int = 3000) -> torch.Tensor:
+    """A third of the cells are hit, layers behind harder than those in front."""
+    rng = torch.Generator().manual_seed(2)
+    energy = 0.1 * torch.empty(showers, UNIFORM.n_cells).exponential_(1.5, generator=rng).exp()
+    hit = torch.rand(energy.shape, generator=rng) < 1 / 3
+    return torch.where(hit, energy ** (1 - 0.1 * torch.from_numpy(UNIFORM.cell_layer)), 0.0)
+
+
+def test_hits_and_empty_cells_are_normal_on_either_side_of_0() -> None:
+    """Around 1 and -1, 0.4 wide, cut at 2.3 widths, where they would come near 0."""
+    dense = many()
+    found = quantiles_of(dense).drawn(dense, torch.Generator().manual_seed(0))
+    hit = dense >= 0.1
+    cut = float(torch.special.ndtr(torch.tensor(-2.3)))
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    of_hits = 1 + 0.4 * torch.special.ndtri(cut + levels * (1 - cut))
+    of_empty = -1 + 0.4 * torch.special.ndtri(levels - cut)  # what lies beyond is turned round
+    for layer in range(4):
+        cells = slice(16 * layer, 16 * layer + 16)
+        for values, expected in (
+            (found[:, cells][hit[:, cells]], of_hits),
+            (found[:, cells][~hit[:, cells]], of_empty),
+        ):
+            assert float(values.abs().min()) >= 0.0799
+            torch.testing.assert_close(values.quantile(levels), expected, rtol=0, atol=0.02)
+
+
+def test_quantiles_come_back_as_energies_and_the_middle_decides() -> None:
+    dense = many()
+    quantiles = quantiles_of(dense)
+    hit = dense >= 0.1
+    some = slice(20, 40)
+    back = quantiles.decode(quantiles.encode(dense[:, some], some), some)
+    torch.testing.assert_close(back[hit[:, some]], dense[:, some][hit[:, some]], rtol=1e-3, atol=0)
+    assert float(back[~hit[:, some]].max()) < 0.1
+    assert bool((quantiles.encode(dense)[~hit] == quantiles.nothing).all())
+    line = torch.tensor([[-4.0, -0.1, 0.04, 0.12, 0.5, 99.0]])
+    found = quantiles.decode(line, slice(5, 6))[0]
+    assert (found >= 0.1).tolist() == [False, False, True, True, True, True]
+    assert float(found[0]) < float(found[1])
+    assert float(found[2]) == pytest.approx(float(found[3]), rel=1e-5)  # turned round at 0.08
+    assert float(found[2]) > 0.1
+    assert float(found[0]) > 0.1 * quantiles.lowest
+    assert float(found[-1]) == pytest.approx(float(dense[:, [5, 6, 9, 10]].max()), rel=1e-3)
+    # an empty cell at -1 + 0.4 * 1.5, mirrored at the threshold, is the hit at 1 - 0.4 * 0.75
+    empty, hit = (float(quantiles.decode(torch.full((1, 1), x), slice(5, 6))) for x in (-0.4, 0.7))
+    assert 0.1**2 / empty == pytest.approx(hit, rel=2e-3)
+
+
+def test_quantiles_are_of_cells_as_far_from_the_axis_or_of_all_where_these_have_few_hits() -> None:
+    """Of 4 x 4 cells, 4 are in the middle, 4 at corners, 8 beside these."""
+    dense = many(200)
+    dense[:, :16] = 0.0
+    dense[:, 16] = 0.2  # a corner
+    quantiles = quantiles_of(dense)
+    assert quantiles.group[16:32].tolist() == [5, 4, 4, 5, 4, 3, 3, 4, 4, 3, 3, 4, 5, 4, 4, 5]
+    largest = quantiles.nodes.exp()[:, -1] * 0.1
+    assert float(largest[0]) == pytest.approx(float(dense.max()), rel=1e-3)
+    assert float(largest[5]) == pytest.approx(float(dense[:, [16, 19, 28, 31]].max()), rel=1e-3)
+    assert float(quantiles_of(torch.zeros(3, UNIFORM.n_cells)).nodes.diff(dim=1).min()) > 0
 
 
 def by_hand(cells: list[float], total: float, threshold: float) -> list[float]:
@@ -161,6 +216,8 @@ def test_cells_that_are_missing_are_mirrored_at_the_threshold() -> None:
     total = torch.tensor([0.5 + 0.125 + 0.2])
     found = largest_cells(cells, torch.tensor([3.0]), total, 0.1)
     torch.testing.assert_close(found, torch.tensor([[0.5, 0.125, 0.2, 0.0]], dtype=torch.float64))
+    deeper = largest_cells(cells, torch.tensor([3.0]), total + 0.8, 0.1, lowest=0.1)
+    torch.testing.assert_close(deeper, torch.tensor([[0.5, 0.125, 1.0, 0.0]], dtype=torch.float64))
 
 
 def test_the_map_of_energies_rises_and_makes_the_spectrum_that_is_wanted() -> None:
@@ -248,7 +305,7 @@ def test_a_shared_network_sees_what_networks_of_their_own_see(name: str) -> None
         there = alone.cells.shape[1]
         torch.testing.assert_close(rows.cells[mine][:, rows.cells.shape[1] - there :], alone.cells)
         missing = rows.cells[mine][:, : rows.cells.shape[1] - there]
-        torch.testing.assert_close(missing, torch.full_like(missing, -math.log(99)))
+        torch.testing.assert_close(missing, torch.zeros_like(missing))  # empty cells
         torch.testing.assert_close(rows.scalars[mine][:, :3], alone.scalars[:, :3])
 
 
@@ -278,6 +335,41 @@ def test_splits_give_the_hits_and_energies_that_are_read_out() -> None:
     found_hits, found = model._sums(dense)
     torch.testing.assert_close(found_hits, hits)
     torch.testing.assert_close(found, energies, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "totals", ["{kind: splits, leaves: 8, donors: 100, leaf: 10}", "{kind: flow, flow: {hidden: [8]}}"]
+)
+def test_of_several_drawings_of_a_layer_the_nearest_is_kept(totals: str) -> None:
+    """Rows are showers, three drawings of each; hits are numbers above 0, or all that has the energy."""
+    model = model_of(UNIFORM, f"model.totals={totals}", "model.candidates=3")
+    drawn = torch.full((6, 16), -1.0)
+    drawn[0, :7] = drawn[1, :4] = drawn[2, :2] = drawn[3, :1] = drawn[5, :3] = 0.8
+    cells, sums = slice(0, 16), torch.tensor([5.0, 0.0])
+    of_layer = model.voxels.decode(drawn, cells)[[1, 4]]
+    energy = torch.where(of_layer >= 0.1, of_layer, 0.0).sum(1) + 1e-3
+    found = model._nearest(drawn, cells, sums, energy)
+    assert torch.equal(found, drawn[[1, 4]])
+    assert torch.equal(model._nearest(drawn, cells, torch.zeros(6), torch.zeros(6)), drawn)
+    particles = batch_of(UNIFORM).particles
+    one, two = (model.sample(particles, StreamNoise(3, np.arange(SHOWERS))) for _ in range(2))
+    assert torch.equal(one.energy, two.energy)
+
+
+@pytest.mark.parametrize("circular", [True, False])
+def test_learnt_images_tell_pixels_apart_at_all_angles_alike(circular: bool) -> None:
+    """Zeros in front and pixels of one value: what the flow is told differs along r, and x, alone."""
+    flow = {"squeeze": [2, 1], "blocks": 1, "bins": 4, "unet": {"channels": 2, "down": [[2, 2]]}}
+    config = ImageLayerConfig.model_validate({"embedding": 4, "position": 3, "flow": flow})
+    layer = ImageLayer(config, (4, 6), before=1, own=2, layers=0, circular=circular).eval()
+    assert layer.position is not None
+    assert layer.position.shape == (3, 1 if circular else 4, 6)
+    seen = Seen(torch.zeros(2, 24), torch.ones(2, 2), torch.zeros(2, dtype=torch.int64))
+    with torch.no_grad():
+        told = layer._context(seen)
+    assert told.shape == (2, 4, 2, 6)
+    assert float(told[..., 2:4].diff(dim=3).abs().max()) > 1e-4
+    assert (float(told.diff(dim=2).abs().max()) < 1e-6) is circular
 
 
 def test_the_published_sizes_of_the_ild_s_read_out() -> None:

@@ -1,6 +1,20 @@
-"""Long work on many showers: numbered blocks in one or several processes, kept on disk, resumable."""
+"""Long work on many showers: numbered blocks, made by processes or a cluster, kept on disk, resumable."""
 
-from caloforge.blocks.engine import Blocks, Progress, differences, run_blocks
+from caloforge.blocks.differences import differences
+from caloforge.blocks.engine import Progress, run_blocks
+from caloforge.blocks.folder import Blocks
 from caloforge.blocks.pool import Task, Worker, run_tasks
+from caloforge.blocks.production import Production
+from caloforge.blocks.store import BlockStore
 
-__all__ = ["Blocks", "Progress", "Task", "Worker", "differences", "run_blocks", "run_tasks"]
+__all__ = [
+    "BlockStore",
+    "Blocks",
+    "Production",
+    "Progress",
+    "Task",
+    "Worker",
+    "differences",
+    "run_blocks",
+    "run_tasks",
+]

@@ -42,12 +42,21 @@ class Command(NamedTuple):
         name: As typed.
         panel: Where the help lists it.
         help: Of a command that has commands itself, which is an application in its module.
+        takes_command: Whether another command with its options follows its own options.
     """
 
     name: str
     panel: str
     help: str = ""
+    takes_command: bool = False
 
+    @property
+    def function(self) -> str:
+        """The name in Python."""
+        return self.name.replace("-", "_")
+
+
+_OTHERS_OPTIONS = {"allow_interspersed_args": False, "ignore_unknown_options": True}
 
 _DATA = r"""Copy Geant4 showers out of the package, or download Geant4's data sets.
 
@@ -57,7 +66,7 @@ caloforge data fetch siw-ecal-photons --out geant4.h5
 caloforge data fetch geant4
 """
 
-_SHOWERS, _MODELS, _FILES = "Showers", "Models", "Files and geometries"
+_SHOWERS, _MODELS, _FILES, _JOBS = "Showers", "Models", "Files and geometries", "Jobs on a cluster"
 
 COMMANDS: tuple[Command, ...] = (
     Command("demo", _SHOWERS),
@@ -73,6 +82,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("convert", _FILES),
     Command("show", _FILES),
     Command("geometries", _FILES),
+    Command("plan", _JOBS, takes_command=True),
+    Command("make-block", _JOBS),
+    Command("join", _JOBS),
 )
 
 
@@ -125,14 +137,20 @@ def _options(
 
 def _register() -> None:
     for command in COMMANDS:
-        module = importlib.import_module(f"caloforge.cli.{command.name}")
-        function = getattr(module, command.name)
+        module = importlib.import_module(f"caloforge.cli.{command.function}")
+        function = getattr(module, command.function)
         if command.help:
             app.add_typer(
                 function, name=command.name, help=help_text(command.help), rich_help_panel=command.panel
             )
             continue
-        app.command(command.name, help=help_text(function.__doc__), rich_help_panel=command.panel)(function)
+        register = app.command(
+            command.name,
+            help=help_text(function.__doc__),
+            rich_help_panel=command.panel,
+            context_settings=_OTHERS_OPTIONS if command.takes_command else None,
+        )
+        register(function)
 
 
 _register()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +17,8 @@ from caloforge.units import GEV
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from caloforge.speed.results import Benchmark, Configuration, ModelBenchmark
+    from caloforge.speed.backends import Backend
+    from caloforge.speed.results import Benchmark
 
 __all__ = ["benchmark"]
 
@@ -50,11 +49,25 @@ def benchmark(
     ] = 30,
     batch_sizes: Annotated[
         str, typer.Option(metavar="N,N,...", help="Showers computed together, one or more numbers.")
-    ] = "1,100",
+    ] = "1,10,100,1000",
     threads: Annotated[
         str, typer.Option(metavar="N,N,...", help="CPU threads, one or more numbers; `all` is one a core.")
     ] = "1,all",
-    showers: Annotated[int, typer.Option(min=1, metavar="N", help="Showers of one repetition.")] = 200,
+    backends: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="What computes: own (what `caloforge generate` takes), eager, compile, bf16, onnxruntime, "
+            "engine, or all. What a model has not is told.",
+        ),
+    ] = "own",
+    showers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Showers of one repetition, at most; a batch at least.")
+    ] = 200,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.1, metavar="S", help="What one configuration may take: slow ones make fewer."),
+    ] = 30.0,
     repetitions: Annotated[
         int, typer.Option(min=2, metavar="N", help="How often they are made; their spread is the error.")
     ] = 3,
@@ -68,36 +81,46 @@ def benchmark(
     allow_extrapolation: Annotated[
         bool, typer.Option("--allow-extrapolation", help="Also for energies far from the trained ones.")
     ] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown, too.")
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record", help="Write the times into the models' cards; reports tell them then."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files.")] = False,
 ) -> None:
     r"""Measure milliseconds per shower, where they go, and memory, for several models.
 
-    Every number of threads and batch size has a process of its own. Loading the model is not counted,
-    the projection to read-out cells is. With --geant4 the same machine runs Geant4 over the same
-    energies, scored in C++, and the ratio of the CPU times is told. Leave the machine idle meanwhile.
+    Every backend and number of threads has a process of its own, in which batches grow. Sampling and the
+    projection to read-out cells are counted; loading and writing are told apart. With --geant4 the same
+    machine runs Geant4 over the same energies, scored in C++, and the ratio of the CPU times is told.
+    Leave the machine idle meanwhile, or look at CPU times only.
 
     \b
     caloforge benchmark caloclouds-2-cm:siw-ecal --out speed.json
+    caloforge benchmark pyramid:siw-ecal --backends all --threads 1 --out speed.json --markdown speed.md
     caloforge benchmark caloclouds-2:siw-ecal runs/mine --geant4 \
       --threads 1 --batch-sizes 1 --out speed.json
     """
     energies = energy_range(energy) if energy else None
     numbers = _numbers(threads, "--threads", {"all": 0}), _numbers(batch_sizes, "--batch-sizes", {})
-    check_output(out, force=force)
+    chosen = _backends(backends)
+    for file in (out, *([markdown] if markdown else [])):
+        check_output(file, force=force)
     for name in models:
         check_model(name)
-    from caloforge.files import claimed
+    from caloforge.files import claimed, write_text
     from caloforge.speed.benchmark import BenchmarkSettings
     from caloforge.speed.benchmark import benchmark as run
     from caloforge.speed.results import record_benchmark, write_benchmark
+    from caloforge.speed.tables import as_markdown
 
     settings = BenchmarkSettings(
         threads=numbers[0],
         batch_sizes=numbers[1],
+        backends=chosen,
+        seconds=seconds,
         showers=showers,
         repetitions=repetitions,
         energy=(energies.low, energies.high) if energies else None,
@@ -108,11 +131,13 @@ def benchmark(
         device=device,
         allow_extrapolation=allow_extrapolation,
     )
-    total = len(models) * len(settings.configurations)
+    total = len(models) * len(settings.processes)
     with claimed(out, force=force):
-        with progress("measuring", total, unit="configurations") as advance:
+        with progress("measuring", total, unit="processes") as advance:
             result = run(models, settings, advance=advance)
         write_benchmark(result, out)
+    if markdown:
+        write_text(markdown, as_markdown(result.as_dict()))
     if record:
         record_benchmark(result.as_dict())
     _print(result)
@@ -129,85 +154,31 @@ def _numbers(text: str, option: str, words: Mapping[str, int]) -> tuple[int, ...
     return tuple(words[part] if part in words else int(part) for part in parts)
 
 
+def _backends(text: str) -> tuple[Backend, ...]:
+    """Names of backends, or all of them."""
+    from caloforge.speed.backends import BACKENDS
+
+    names = [part.strip() for part in text.split(",")]
+    if names == ["all"]:
+        return BACKENDS[1:]
+    known = {str(backend): backend for backend in BACKENDS}
+    if not all(name in known for name in names):
+        expected = f"one or more of {', '.join(known)} with commas between, or all"
+        raise ConfigError(bad("--backends", got=shown(text), expected=expected))
+    return tuple(known[name] for name in names)
+
+
 def _print(result: Benchmark) -> None:
-    machine = result.machine
-    gpu = f", {machine['gpu']}" if "gpu" in machine else ""
-    typer.echo(f"{machine['cpu']}, {machine['usable_cores']} cores{gpu}, torch {machine['torch']}")
-    _print_times(result)
-    typer.echo("")
-    _print_parts(result)
-    typer.echo("")
+    from caloforge.speed.tables import describe, left_out, tables
+
+    content = result.as_dict()
+    typer.echo(describe(content))
+    for table in tables(content):
+        print_table(list(table.columns), [list(row) for row in table.rows], title=table.title)
+        typer.echo("")
     for model in result.models:
         low, high = (end / GEV for end in model.energy)
         typer.echo(f"{model.name}: {low:.4g} to {high:.4g} GeV in {model.geometry}")
+    for line in left_out(content):
+        typer.echo(f"left out: {line}")
     typer.echo(result.protocol)
-
-
-def _print_times(result: Benchmark) -> None:
-    columns = ["model", "parameters", "NFE", "device", "threads", "batch"]
-    columns += ["wall ms", "CPU ms", "MB", "MB over imports"]
-    rows = [_times(model, c) for model in result.models for c in model.configurations]
-    baselines = dict.fromkeys(model.geant4 for model in result.models if model.geant4)
-    rows += [
-        [
-            "Geant4",
-            "",
-            "",
-            "cpu",
-            "1",
-            "1",
-            "",
-            _with_error(1e3 * g.cpu.value, 1e3 * g.cpu.error),
-            "",
-            "",
-            "1",
-        ]
-        for g in baselines
-    ]
-    print_table([*columns, "speed-up"] if baselines else columns, rows, title="Time per shower")
-
-
-def _times(model: ModelBenchmark, configuration: Configuration) -> list[str]:
-    timing, memory = configuration.measured
-    row = [
-        model.name,
-        str(timing.parameters[""]),
-        str(max(timing.evaluations.values(), default=0)),
-        configuration.device,
-        str(configuration.threads),
-        str(configuration.batch_size),
-        _milliseconds(timing.wall),
-        _milliseconds(timing.cpu),
-        f"{memory.peak / 1e6:.0f}",
-        f"{(memory.peak - memory.imported) / 1e6:.0f}",
-    ]
-    ratio = configuration.speed_up
-    return row if ratio is None else [*row, _with_error(ratio.value, ratio.error)]
-
-
-def _print_parts(result: Benchmark) -> None:
-    all_parts = [c.measured.timing.parts for model in result.models for c in model.configurations]
-    labels = list(dict.fromkeys(label for parts in all_parts for label in parts))
-    rows = [
-        [
-            model.name,
-            str(c.threads),
-            str(c.batch_size),
-            *(_milliseconds(c.measured.timing.parts.get(label, ())) for label in labels),
-        ]
-        for model in result.models
-        for c in model.configurations
-    ]
-    print_table(["model", "threads", "batch", *labels], rows, title="CPU ms per shower, by part")
-
-
-def _milliseconds(seconds: tuple[float, ...]) -> str:
-    if not seconds:
-        return "-"
-    return _with_error(1e3 * statistics.mean(seconds), 1e3 * statistics.stdev(seconds))
-
-
-def _with_error(value: float, error: float) -> str:
-    """Value and error with two digits of the error."""
-    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 2
-    return f"{value:.{digits}f} ± {error:.{digits}f}"

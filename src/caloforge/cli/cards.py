@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     from caloforge.zoo import ModelCard
 
-__all__ = ["print_card"]
+__all__ = ["card_rows", "evaluation_rows", "print_card"]
 
 
 def print_card(name: str, model: ModelCard) -> None:
     """Print what a model is for, how it was trained, its limits, and its evaluation."""
-    print_table(("", name), list(_rows(model)))
+    print_table(("", name), list(card_rows(model)))
     if evaluation := model.card.get("evaluation"):
-        title, results = _evaluation(evaluation)
+        title, results = evaluation_rows(evaluation)
         typer.echo("")
         print_table(("", "", "value", "floor: Geant4 against Geant4"), results, title=title)
 
 
-def _rows(model: ModelCard) -> Iterator[tuple[str, str]]:
+def card_rows(model: ModelCard) -> Iterator[tuple[str, str]]:
+    """What a model is for, how it was trained, its limits: names and texts."""
     card, geometry = model.card, model.geometry
     stored = f", {model.stored_numbers:,} stored numbers" if model.stored_numbers else ""
     yield "model", f"{model.model}, {model.parameters:,} parameters{stored}"
@@ -82,8 +83,8 @@ def _particles(model: ModelCard) -> str:
     return f"{names}, {low:.4g} to {high:.4g} GeV, {angles}"
 
 
-def _evaluation(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:
-    """A title and the rows of a table."""
+def evaluation_rows(evaluation: Mapping[str, Any]) -> tuple[str, list[tuple[str, str, str, str]]]:
+    """A title, and for every number its group, its name, its value and its floor."""
     reference = evaluation["settings"]["reference"]
     rows = [
         (

@@ -27,7 +27,20 @@ __all__ = [
 ]
 
 # as caloforge.formats says, which imports numpy; a test holds them together
-WRITABLE = ("caloclouds", "calochallenge", "ddml", "native", "showerdata")
+WRITABLE = (
+    "calochallenge",
+    "caloclouds",
+    "calogan",
+    "clic",
+    "ddml",
+    "ild",
+    "lemurs",
+    "native",
+    "par04",
+    "parquet",
+    "root",
+    "showerdata",
+)
 
 
 def _completion(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:

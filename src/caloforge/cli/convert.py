@@ -11,7 +11,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.common import progress
 from caloforge.cli.offsets import parse_offset
-from caloforge.cli.units import EnergyUnit, reading_in
+from caloforge.cli.units import Branches, EnergyUnit, reading_in
 from caloforge.errors import ConfigError, bad
 from caloforge.units import DEGREE
 
@@ -26,7 +26,8 @@ def convert(
         str,
         typer.Option(
             metavar="NAME",
-            help="native, calochallenge, showerdata, caloclouds or ddml.",
+            help="native, calochallenge, showerdata, caloclouds, ddml, clic, ild, par04, lemurs, calogan, "
+            "root or parquet.",
             autocompletion=complete.writable,
         ),
     ] = "native",
@@ -68,6 +69,7 @@ def convert(
     ] = 0,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only so many showers.")] = None,
     energy_unit: EnergyUnit = None,
+    branches: Branches = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     r"""Convert a shower file to another format.
@@ -80,6 +82,7 @@ def convert(
     caloforge convert siw_photons.h5 cells.h5 --project
     caloforge convert ds2.h5 out.hdf5 --format calochallenge
     caloforge convert dataset_2_1.hdf5 ds2.h5 --count 1000
+    caloforge convert showers.h5 showers.root --format root
     caloforge convert showers.h5 moved.h5 --offset 1.5,-2 --rotate 90
     caloforge convert angled.h5 leaning.h5 --azimuth 90 --geometry siw-ecal-24x36x30 --project
     """
@@ -100,7 +103,7 @@ def convert(
         cut=bool(geometry or input_geometry),
     )
     with (
-        reading_in(energy_unit),
+        reading_in(energy_unit, branches),
         open_showers(source, geometry=known) as reader,
         progress("converting", len(changes.rows(len(reader)))) as advance,
     ):

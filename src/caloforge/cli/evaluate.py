@@ -10,6 +10,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.checks import check_showers
+from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.regimes import parse_regimes
 from caloforge.cli.units import EnergyUnit, reading_in
@@ -133,6 +134,9 @@ def evaluate(
             min=1, metavar="N", help="CPU threads, of reading and of one classifier each; default all."
         ),
     ] = None,
+    cluster: ClusterName = None,
+    jobs: Jobs = None,
+    walltime: Walltime = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an evaluation in the folder.")] = False,
 ) -> None:
     r"""Compare generated showers with a reference: metrics with errors and floors, and a report.
@@ -148,15 +152,22 @@ def evaluate(
       --metrics standard --out report
     caloforge evaluate --reference geant4.h5 --part report --generated a=a.h5 \
       --training geant4.h5 --out report
+    caloforge evaluate --reference geant4.h5 --generated a=a.h5 \
+      --cluster dask://scheduler:8786 --out report
     """
     models, shift, energies = _models(generated or []), parse_offset(offset), parse_regimes(regimes)
+    where = read_cluster(cluster, jobs=jobs, walltime=walltime)
     files = [*reference, *(file for files in models.values() for file in files)]
     check_showers([*files, *filter(None, [baseline, training])])
     check_folder(out, without=EVALUATION, force=force)
     from caloforge.evaluation import evaluate as run
     from caloforge.report.writing import evaluation_folder, write_files
 
-    with reading_in(energy_unit), evaluation_folder(out, force=force) as folder:
+    with (
+        reading_in(energy_unit),
+        executor_of(where) as executor,
+        evaluation_folder(out, force=force) as folder,
+    ):
         result = run(
             reference,
             models,
@@ -172,6 +183,7 @@ def evaluate(
             seed=seed,
             device=device,
             threads=threads,
+            executor=executor,
         )
         _print(result)
         write_files(result, folder)

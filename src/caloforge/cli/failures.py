@@ -23,6 +23,12 @@ BAD_INPUT = 2
 # typer carries its own copy of click or uses the installed one: take the class that it has
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
 
+_OF_NETWORKS = {"torch", "zuko", "lightning_fabric"}
+_NETWORKS = (
+    "Networks need the package {}: install it with pip install 'caloforge[train]'; "
+    "mosaic generates, and `evaluate --metrics fast` judges, without it."
+)
+
 _logger = logging.getLogger(__name__)
 
 
@@ -59,6 +65,11 @@ def _one_sentence() -> Iterator[None]:
             raise _interrupted(interruption(received())) from None
         _logger.debug("The traceback of the error below:", exc_info=True)
         complain(f"error: {sentence(error)}")
+        raise typer.Exit(BAD_INPUT) from None
+    except ModuleNotFoundError as error:
+        if (name := str(error.name).partition(".")[0]) not in _OF_NETWORKS:
+            raise
+        complain(f"error: {_NETWORKS.format(name)}")
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt as stop:
         raise _interrupted(stop) from None

@@ -12,8 +12,10 @@ from caloforge.cli import complete
 from caloforge.cli.arguments import TrainedModel  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.beams import beam_of
 from caloforge.cli.checks import check_model
+from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.offsets import parse_offset
+from caloforge.cli.planning import ending
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
 from caloforge.errors import ConfigError
@@ -74,6 +76,9 @@ def generate(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
     ] = 1,
+    cluster: ClusterName = None,
+    jobs: Jobs = None,
+    walltime: Walltime = None,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
     ] = "cpu",
@@ -121,8 +126,8 @@ def generate(
 ) -> None:
     r"""Generate showers with a trained model.
 
-    The same seed gives the same showers, whatever the number of processes. Interrupted, the same
-    command goes on where it was.
+    The same seed gives the same showers, whatever the number of processes or the cluster. Interrupted,
+    the same command goes on where it was.
 
     \b
     caloforge generate caloclouds-2-cm:siw-ecal --energy 10:100 --count 1000 \
@@ -132,19 +137,24 @@ def generate(
     caloforge generate runs/mine --like geant4.h5 --out showers.h5
     caloforge generate caloclouds-2:siw-ecal --energy 50 --count 100 \
       --offset 2.5,0 --points --out clouds.h5
+    caloforge generate mosaic:siw-ecal --energy 10:100 --count 1000000 \
+      --cluster dask://scheduler:8786 --out many.h5
     """
     if append and force:
         raise ConfigError("--append extends the file and --force replaces it: give one of them.")
+    where = read_cluster(cluster, jobs=jobs, walltime=walltime, processes=processes)
     check_model(model)
-    check_output(out, force=force or append)
+    if (end := ending()) is None:
+        check_output(out, force=force or append)
     from caloforge.formats import format_named
-    from caloforge.generation import Generation
+    from caloforge.generation import Generation, production_of
     from caloforge.generation import generate as run
 
     particles = _particles(model, energy, like, log=log, theta=theta, phi=phi, particle=particle)
     total, chosen = _count(count, particles), format_named(format_name)
     _check_format(chosen, points=points)
-    check_room(out, total)
+    if end is None:
+        check_room(out, total)
     generation = Generation(
         model=model,
         particles=particles,
@@ -156,19 +166,25 @@ def generate(
         threads=threads,
         device=device,
     )
+    writer = None if format_name == "native" else chosen.writer
+    extent = {"strict": strict, "allow_extrapolation": allow_extrapolation}
+    if end is not None:
+        end(production_of(generation, total, writer=writer, **extent), out)
+        return
     watch = Watch("generating", total)
-    run(
-        generation,
-        out=out,
-        count=total,
-        processes=processes,
-        strict=strict,
-        allow_extrapolation=allow_extrapolation,
-        writer=None if format_name == "native" else chosen.writer,
-        force=force,
-        append=append,
-        progress=watch.progress,
-    )
+    with executor_of(where) as executor:
+        run(
+            generation,
+            out=out,
+            count=total,
+            processes=processes,
+            executor=executor,
+            writer=writer,
+            force=force,
+            append=append,
+            progress=watch.progress,
+            **extent,
+        )
     rows = [("showers", str(total)), ("wall-clock time", watch.wall)]
     print_table(("", ""), rows, title=str(out))
 

@@ -11,8 +11,8 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
-from caloforge.cli.units import EnergyUnit, reading_in
-from caloforge.units import DEGREE, GEV
+from caloforge.cli.units import Branches, EnergyUnit, reading_in
+from caloforge.units import DEGREE, GEV, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +37,7 @@ def inspect(
         ),
     ] = None,
     energy_unit: EnergyUnit = None,
+    branches: Branches = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the content with the checksums of the file.")
     ] = False,
@@ -52,14 +53,15 @@ def inspect(
     caloforge inspect showers.h5
     caloforge inspect showers.h5 --check --json
     caloforge inspect voxels.hdf5 --geometry binning.xml#photon
+    caloforge inspect tree.root --branches incident_energy=Etrue:GeV,energy=hit_E:GeV
     """
     from caloforge.formats import detect_format, open_showers
     from caloforge.formats.summary import summarise
     from caloforge.geometry import load_geometry
 
     known = load_geometry(geometry) if geometry else None
-    form = detect_format(file)
-    with reading_in(energy_unit), open_showers(file, geometry=known) as reader:
+    with reading_in(energy_unit, branches), open_showers(file, geometry=known) as reader:
+        form = detect_format(file)
         with progress("reading", len(reader)) as advance:
             summary = summarise(reader, advance=advance)
         sums = reader.verify() if check else None
@@ -98,6 +100,8 @@ def _told(
         "threshold": reader.meta.threshold,
         "sampling_fraction": reader.meta.sampling_fraction,
         "pitch": reader.meta.pitch,
+        "hit_unit": reader.hit_unit,
+        "incident_unit": reader.incident_unit,
         "checksums": sums,
         "simulated": _plain(simulation_of(reader.provenance)),
         "fast": summary.fast,
@@ -192,6 +196,7 @@ def _shower_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _scale_rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "threshold", f"{told['threshold']:.4g} MeV" if told["threshold"] else "none known"
     fraction = told["sampling_fraction"]
+    yield "stored in", f"{unit_name(told['hit_unit'])}, the particles in {unit_name(told['incident_unit'])}"
     yield "energy scale", f"deposits divided by {fraction:g}" if fraction != 1 else "sensor energy"
     if told["pitch"]:
         yield "positions", f"on a grid of {told['pitch']:.4g} mm"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli import complete
+from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
+from caloforge.cli.planning import ending
 from caloforge.cli.shots import fast_of, shots_of
 from caloforge.cli.watch import Watch
 from caloforge.disk import check_room
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from caloforge.blocks import Production
     from caloforge.geant4 import Simulation
     from caloforge.integration import FastSettings
 
@@ -84,6 +87,9 @@ def simulate(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Worker processes; the showers stay the same.")
     ] = 1,
+    cluster: ClusterName = None,
+    jobs: Jobs = None,
+    walltime: Walltime = None,
     scoring: Annotated[
         Score,
         typer.Option(help="steps: points on a fine grid; cells: read-out cells, summed in C++, faster."),
@@ -128,8 +134,8 @@ def simulate(
 ) -> None:
     r"""Simulate showers with Geant4.
 
-    The same seed gives the same showers, whatever the number of processes. Interrupted, the same
-    command goes on where it was.
+    The same seed gives the same showers, whatever the number of processes or the cluster. Interrupted,
+    the same command goes on where it was.
 
     \b
     caloforge simulate --geometry siw-ecal --energy 10:100 --count 1000 \
@@ -146,10 +152,14 @@ def simulate(
       --fast mosaic:siw-ecal --out fast.h5
     caloforge simulate --geometry siw-ecal --events jets.csv \
       --fast mosaic:siw-ecal-angles --out jets.h5
+    caloforge simulate --geometry siw-ecal --energy 10:100 --count 100000 \
+      --cluster slurm --jobs 100 --walltime 2:00:00 --out photons.h5
     """
     beam, total = shots_of(energy, count, events, log=log, theta=theta, phi=phi, particle=particle)
+    where = read_cluster(cluster, jobs=jobs, walltime=walltime, processes=processes)
     settings = fast_of(fast, fast_particles, fast_energy)
-    check_room(out, total)
+    if (end := ending()) is None:
+        check_room(out, total)
     from caloforge.geant4 import Simulation, Upstream
     from caloforge.geometry import load_geometry
 
@@ -162,11 +172,24 @@ def simulate(
         data=geant4_data,
         upstream=Upstream(upstream),
     )
+    if end is not None:
+        end(_production(simulation, settings, total), out)
+        return
     watch = Watch("simulating", total)
-    _run(
-        simulation, settings, out=out, count=total, processes=processes, force=force, progress=watch.progress
-    )
+    options = {"processes": processes, "force": force, "progress": watch.progress}
+    with executor_of(where) as executor:
+        _run(simulation, settings, out=out, count=total, executor=executor, **options)
     _summarise(out, watch)
+
+
+def _production(simulation: Simulation, settings: FastSettings | None, count: int) -> Production:
+    if settings is None:
+        from caloforge.geant4 import production_of
+
+        return production_of(simulation, count)
+    from caloforge.integration import fast_production_of
+
+    return fast_production_of(simulation, settings, count)
 
 
 def _run(simulation: Simulation, settings: FastSettings | None, **options: Any) -> None:

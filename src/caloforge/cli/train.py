@@ -10,6 +10,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.checks import check_model, check_showers
+from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.stage_progress import JointProgress, StageProgress
 from caloforge.errors import ConfigError
@@ -78,6 +79,9 @@ def train(
     stages: Annotated[
         int, typer.Option(min=1, metavar="N", help="Stages to train at a time, each in its own process.")
     ] = 1,
+    cluster: ClusterName = None,
+    jobs: Jobs = None,
+    walltime: Walltime = None,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
     ] = "cpu",
@@ -104,9 +108,12 @@ def train(
     caloforge train pyramid/small --data photons.h5 --out runs/pyramid --stages 2
     caloforge train pyramid/small --data photons.h5 --out runs/pyramid \
       --stage energies
+    caloforge train l2lflows/small --data photons.h5 --out runs/flows \
+      --cluster dask://scheduler:8786 --threads 1
     """
     _check(preset, data, out, init_from)
-    _check_stages(stage, stages)
+    where = read_cluster(cluster, jobs=jobs, walltime=walltime)
+    _check_stages(stage, stages, cluster)
     import torch
 
     from caloforge.training import Job, load_config, train_job, train_stage
@@ -123,9 +130,11 @@ def train(
         device=device,
         precision=precision.value,
     )
-    with StageProgress() if stages == 1 else JointProgress() as show:
+    apart = stages > 1 or where is not None
+    with JointProgress() if apart else StageProgress() as show:
         if stage is None:
-            simulator = train_job(job, processes=stages, on_progress=show)
+            with executor_of(where) as executor:
+                simulator = train_job(job, processes=stages, executor=executor, on_progress=show)
         else:
             missing = train_stage(job, stage, on_progress=show)
     if stage is None:
@@ -144,10 +153,13 @@ def _check(preset: str, data: list[Path], out: Path, init_from: Path | None) -> 
         check_model(init_from)
 
 
-def _check_stages(stage: str | None, stages: int) -> None:
-    if stage is not None and stages > 1:
-        msg = f"--stage {stage} trains one stage, --stages {stages} several at a time: leave out one of them."
+def _check_stages(stage: str | None, stages: int, cluster: str | None) -> None:
+    if stage is not None and (stages > 1 or cluster is not None):
+        other = f"--stages {stages}" if stages > 1 else f"--cluster {cluster}"
+        msg = f"--stage {stage} trains one stage, {other} several at a time: leave out one of them."
         raise ConfigError(msg)
+    if stages > 1 and cluster is not None:
+        raise ConfigError("--stages are trained here, with --cluster there: leave out one of them.")
 
 
 def _summarise(simulator: Simulator, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The option for the unit of the hits in files of other programs."""
+"""The options for the units and columns of files of other programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["EnergyUnit", "reading_in"]
+__all__ = ["Branches", "EnergyUnit", "reading_in"]
+
+Branches = Annotated[
+    str | None,
+    typer.Option(
+        "--branches",
+        metavar="NAME=BRANCH[:UNIT],...",
+        help="What columns of ROOT and Parquet files mean, as in incident_energy=Etrue:GeV,energy=hit_E.",
+    ),
+]
 
 EnergyUnit = Annotated[
     str | None,
@@ -23,13 +32,21 @@ EnergyUnit = Annotated[
 
 
 @contextmanager
-def reading_in(name: str | None) -> Iterator[None]:
+def reading_in(name: str | None, branches: str | None = None) -> Iterator[None]:
     """Read files of other programs in a unit, by its name; None is that of their format.
 
+    Args:
+        name: Of the unit of the hits.
+        branches: What columns of ROOT and Parquet files mean.
+
     Raises:
-        ConfigError: There is no such unit.
+        ConfigError: There is no such unit, or ``branches`` cannot be understood.
     """
+    from caloforge.formats.branches import assumed_names, parse_names
     from caloforge.formats.sanity import assumed_unit, energy_unit
 
-    with assumed_unit(None if name is None else energy_unit(name)):
+    with (
+        assumed_unit(None if name is None else energy_unit(name)),
+        assumed_names(parse_names(branches or "")),
+    ):
         yield

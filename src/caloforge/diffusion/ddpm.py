@@ -5,12 +5,14 @@ Step ``t`` counts from 0 here (from 1 in the paper): ``betas[t]`` is the varianc
 
 from __future__ import annotations
 
+from itertools import accumulate
+from operator import mul
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -42,7 +44,13 @@ def noised(clean: Tensor, noise: Tensor, share: Tensor) -> Tensor:
 
 
 def ancestral_step(
-    x: Tensor, estimate: Tensor, noise: Tensor | None, betas: Tensor, step: int, *, flexibility: float = 0.0
+    x: Tensor,
+    estimate: Tensor,
+    noise: Tensor | None,
+    betas: Sequence[float] | Tensor,
+    step: int,
+    *,
+    flexibility: float = 0.0,
 ) -> Tensor:
     """Undo one step (algorithm 2).
 
@@ -56,8 +64,9 @@ def ancestral_step(
             (0, exact for data that are a point) and that of the forward step (1, exact for data of
             unit variance).
     """
-    shares = signal_shares(betas).tolist()
-    beta, share = float(betas[step]), shares[step]
+    values = _numbers(betas)
+    shares = list(accumulate((1 - beta for beta in values), mul))
+    beta, share = values[step], shares[step]
     mean: Tensor = (x - beta / (1 - share) ** 0.5 * estimate) / (1 - beta) ** 0.5
     if noise is None:
         return mean
@@ -67,7 +76,12 @@ def ancestral_step(
 
 
 def ancestral(
-    predict: Predictor, x: Tensor, betas: Tensor, draw: Source, *, flexibility: float = 0.0
+    predict: Predictor,
+    x: Tensor,
+    betas: Sequence[float] | Tensor,
+    draw: Source,
+    *,
+    flexibility: float = 0.0,
 ) -> Tensor:
     """Sample: undo all steps, as many evaluations as the schedule is long.
 
@@ -82,3 +96,8 @@ def ancestral(
         noise = draw(step) if step else None
         x = ancestral_step(x, predict(x, step), noise, betas, step, flexibility=flexibility)
     return x
+
+
+def _numbers(betas: Sequence[float] | Tensor) -> list[float]:
+    """Python's numbers; of a tensor that is traced these cannot be had."""
+    return betas.tolist() if isinstance(betas, torch.Tensor) else list(betas)

@@ -25,6 +25,7 @@ from caloforge.features import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from caloforge.evaluation.memorisation.training import Training
@@ -58,6 +59,7 @@ class Options:
         device: Where networks are trained.
         workers: Threads that read and compute, and trainings at once.
         training: File that the models were trained on.
+        executor: Of a cluster, whose workers read and compute in place of threads.
     """
 
     geometry: Geometry | None
@@ -72,6 +74,7 @@ class Options:
     device: str = "cpu"
     workers: int | None = None
     training: Path | None = None
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def load_samples(sources: list[Source], options: Options, *, training: Training 
             record=record,
             kept=None if number else kept,
             threads=options.workers,
+            executor=options.executor,
         )
         chosen = _nearest(source.incident(), wanted)
         *examples, early = (

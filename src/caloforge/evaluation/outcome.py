@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class SampleData:
         return Observed(self.table, self.cells)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Models compared with a reference.
 
@@ -87,6 +87,25 @@ class Evaluation:
         """
         return {result.name: result for result in self.results[model]}[metric].value
 
+    def save(self, out: str | Path, *, force: bool = False) -> None:
+        """Write ``metrics.json``, ``report.html`` and ``figures/`` into a folder, all of it or nothing.
+
+        Args:
+            out: The folder; it is made.
+            force: Replace the evaluation in it.
+
+        Raises:
+            OutputError: It holds an evaluation, or cannot be written.
+        """
+        # the report knows evaluations, not the reverse
+        from caloforge.report import write_evaluation
+
+        write_evaluation(self, out, force=force)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}: {_told(results)}" for name, results in self.results.items())
+        return f"Evaluation({told})"
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
         return {
@@ -94,6 +113,15 @@ class Evaluation:
             "warnings": list(self.warnings),
             "models": {name: [r.as_dict() for r in results] for name, results in self.results.items()},
         }
+
+
+def _told(results: Sequence[MetricResult]) -> str:
+    """The classifier that sees the showers best, and how many numbers there are besides."""
+    areas = [r for r in results if r.name.startswith("auc.") and r.value is not None]
+    if not areas:
+        return f"{len(results)} numbers"
+    worst = max(areas, key=lambda r: r.value or 0.0)
+    return f"{worst.title} {worst.value:.3f}, {len(results) - 1} more numbers"
 
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:

@@ -45,6 +45,7 @@ from caloforge.split import Split, check_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Executor
 
     from caloforge.evaluation.loading import Samples
     from caloforge.evaluation.memorisation.training import Training
@@ -73,6 +74,7 @@ def evaluate(
     seed: int = 1,
     device: str = "cpu",
     threads: int | None = None,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Compare generated showers with a reference; ``caloforge.report.write_evaluation`` writes it down.
 
@@ -97,6 +99,8 @@ def evaluate(
         device: Where networks are trained: ``cpu``, ``cuda`` or ``auto``.
         threads: Of reading, and trainings at once on the CPU; by default one a core. Numbers do not
             depend on it.
+        executor: Of a cluster, whose workers read files and compute features in place of threads; they must
+            share the disk. Numbers do not depend on it. See ``caloforge.cluster``.
 
     Raises:
         ConfigError: Nothing to compare, an unknown level, part, geometry or device, or no cut.
@@ -118,6 +122,7 @@ def evaluate(
         device=_checked(device),
         workers=threads,
         training=None if training is None else Path(training),
+        executor=executor,
     )
     return _evaluation(reference, generated, baseline, options)
 

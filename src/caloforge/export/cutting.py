@@ -48,21 +48,22 @@ def cut(traced: Traced) -> list[ModelProto]:
         One graph where nothing is to be waited for.
     """
     whole = traced.graph
-    nodes = _needed(whole)
+    nodes = _needed(whole, {value.name for value in whole.graph.output})
     part = _latest(nodes, _earliest(nodes, traced.rows), set(traced.rows.values()))
     values = {v.name: v for v in (*whole.graph.input, *whole.graph.value_info, *whole.graph.output)}
     graph = _Graph(nodes, part, values)
     return [_part(whole, graph, number) for number in range(max(part) + 1)]
 
 
-def joined(traced: Traced) -> ModelProto:
+def joined(traced: Traced, *, output: str = "output") -> ModelProto:
     """One graph whose random numbers are drawn inside of it, when they are needed, another number each time.
 
     Args:
         traced: The whole sampler.
+        output: What of it the graph gives.
     """
     whole = traced.graph
-    nodes = _needed(whole)
+    nodes = _needed(whole, {output, *traced.rows.values()})
     part = _latest(nodes, _earliest(nodes, traced.rows), set(traced.rows.values()))
     ordered: list[NodeProto] = []
     for port in traced.ports:
@@ -79,12 +80,12 @@ def joined(traced: Traced) -> ModelProto:
         whole,
         ordered,
         [value for value in whole.graph.input if value.name not in noise],
-        [value for value in whole.graph.output if value.name in traced.outputs],
+        [value for value in whole.graph.output if value.name == output],
     )
 
 
-def _needed(whole: ModelProto) -> list[NodeProto]:
-    wanted = {value.name for value in whole.graph.output}
+def _needed(whole: ModelProto, outputs: set[str]) -> list[NodeProto]:
+    wanted = set(outputs)
     kept: list[NodeProto] = []
     for node in reversed(whole.graph.node):
         if wanted.intersection(node.output):

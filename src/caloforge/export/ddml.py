@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_ddml"]
 
-_HEADERS = {"caloclouds.onnx": 1, "caloclouds-rows.onnx": 4}
+_CLOUDS = {"caloclouds.onnx": "output", "caloclouds-rows.onnx": "output_rows"}
+_GRIDS = {"l2lflows.onnx": "output"}
 
 
 def write_ddml(name: str, simulator: Simulator, folder: Path) -> Export:
@@ -34,25 +35,26 @@ def write_ddml(name: str, simulator: Simulator, folder: Path) -> Export:
     Raises:
         ConfigError: The read-out is none that DDML's models know, or the model has no graph.
     """
-    pdg, geometry = simulator.trained.particles[0], simulator.geometry
-    layouts: dict[str, CloudRows | Grid] = {}
-    if simulator.model.trains_on == "points":
-        layouts = {
-            file: CloudRows(pdg, geometry.n_layers, header=header) for file, header in _HEADERS.items()
-        }
-    elif geometry.is_uniform and isinstance(geometry.layers[0].grid, BoxGrid):
-        layouts = {"l2lflows.onnx": Grid(pdg, geometry.n_cells)}
-    else:
-        msg = f"DDML's models have points or one grid of square cells: {geometry.name} does not go there."
-        raise ConfigError(msg)
-    nodes, parity = [], None
-    for file, layout in layouts.items():
-        traced = trace(simulator.networks, simulator.trained, layout)
-        parity = check_single(traced, layout, simulator)
-        graph = joined(traced)
+    layout, files = _layout_of(simulator)
+    traced = trace(simulator.networks, simulator.trained, layout)
+    parity = check_single(traced, layout, simulator)
+    nodes = []
+    for file, output in files.items():
+        graph = joined(traced, output=output)
         describe(graph, metadata_of(name, simulator) | {"layout": file})
         onnx.save(graph, folder / file)
         nodes.append(len(graph.graph.node))
     note = "random numbers are drawn inside of the graph; ready showers: caloforge generate --format ddml"
-    latency = time_single(folder / next(iter(layouts)), next(iter(layouts.values())), simulator)
+    latency = time_single(folder / next(iter(files)), layout, simulator)
     return Export("ddml", tuple(nodes), parity, latency, (note,))
+
+
+def _layout_of(simulator: Simulator) -> tuple[CloudRows | Grid, dict[str, str]]:
+    """What the graphs take and give, and their files with the output that each has."""
+    pdg, geometry = simulator.trained.particles[0], simulator.geometry
+    if simulator.model.trains_on == "points":
+        return CloudRows(pdg, geometry.n_layers), _CLOUDS
+    if geometry.is_uniform and isinstance(geometry.layers[0].grid, BoxGrid):
+        return Grid(pdg, geometry.n_cells), _GRIDS
+    msg = f"DDML's models have points or one grid of square cells: {geometry.name} does not go there."
+    raise ConfigError(msg)

@@ -14,7 +14,7 @@ from caloforge.units import DEGREE, GEV
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CloudRows", "Grid", "Layout", "Own"]
+__all__ = ["CloudRows", "Grid", "Layout", "Own", "image_of", "own_name"]
 
 
 class Layout(Protocol):
@@ -60,26 +60,31 @@ class Own:
 
     def outputs(self, made: Cloud | CellSet) -> dict[str, Tensor]:
         """As of ``Layout``."""
-        return {field.name: getattr(made, field.name) for field in fields(made)}
+        return {own_name(field.name): getattr(made, field.name) for field in fields(made)}
+
+
+def own_name(field: str) -> str:
+    """The output that has a field of ``Cloud`` or ``CellSet``: inputs and outputs must not share a name."""
+    return "hit_energy" if field == "energy" else field
 
 
 class CloudRows:
     """Points for DDML's ``CaloCloudsTwoAngleModel``.
 
-    Takes the energy [GeV] and two angles [degrees]. Gives one row of numbers: points of every layer, then
-    x [mm], y [mm], layer and energy [MeV] of every point.
+    Takes the energy [GeV] and two angles [degrees]. Gives one row of numbers, twice: points of every layer,
+    then x [mm], y [mm], layer and energy [MeV] of every point. In ``output`` a layer has one number at the
+    start; in ``output_rows`` it has four, the last three of them 0, as some versions of DDML read it.
 
     Args:
         pdg: Code of the particle.
         layers: Number of layers.
-        header: Numbers that every layer has at the start: 1, or 4 for versions of DDML that read rows there.
     """
 
     inputs = ("energy_gev", "theta_degrees", "phi_degrees")
     single = True
 
-    def __init__(self, pdg: int, layers: int, *, header: int = 1) -> None:
-        self._pdg, self._layers, self._header = pdg, layers, header
+    def __init__(self, pdg: int, layers: int) -> None:
+        self._pdg, self._layers = pdg, layers
 
     def given(self, particles: Particles) -> list[Tensor]:
         """As of ``Layout``."""
@@ -99,8 +104,9 @@ class CloudRows:
         assert isinstance(made, Cloud)
         numbers = torch.arange(self._layers, dtype=made.points.dtype)
         counts = (made.points[:, 2:3] == numbers).sum(0).float()[:, None]
-        header = torch.nn.functional.pad(counts, (0, self._header - 1))
-        return {"output": torch.cat([header.flatten(), made.points.flatten()])}
+        starts = {"output": counts, "output_rows": torch.nn.functional.pad(counts, (0, 3))}
+        points = made.points.flatten()
+        return {name: torch.cat([start.flatten(), points]) for name, start in starts.items()}
 
 
 class Grid:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from caloforge.errors import ConfigError, bad
+from caloforge.export.layouts import own_name
 from caloforge.export.noise import RecordedNoise, ReplayedNoise
 from caloforge.export.runner import Exported
 from caloforge.export.tracing import examples
@@ -263,7 +264,7 @@ def _handing(drawn: dict[str, NDArray[np.floating]]) -> Callable[..., Any]:
 
 def arrays_of(made: Cloud | CellSet) -> dict[str, NDArray[Any]]:
     """What a model made, by names."""
-    return {name: tensor.numpy() for name, tensor in vars(made).items()}
+    return {own_name(name): tensor.numpy() for name, tensor in vars(made).items()}
 
 
 def compare(mine: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]) -> Parity:
@@ -296,7 +297,7 @@ def _columns(made: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Numbers of every hit, the energy last."""
     if "points" in made:
         return made["points"].astype(np.float64)
-    return np.stack([made["cell"].astype(np.float64), made["energy"].astype(np.float64)], axis=1)
+    return np.stack([made["cell"].astype(np.float64), made["hit_energy"].astype(np.float64)], axis=1)
 
 
 def measure_latency(folder: Path, simulator: Simulator) -> Latency:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
+from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-__all__ = ["erfc", "normal_cdf", "normal_quantile", "replacements", "search_sorted"]
+__all__ = ["Replaced", "erfc", "normal_cdf", "normal_quantile", "search_sorted"]
 
 _MOST = 1 << 24  # elements of a table whose size only the data tell
 _DEGREE = 31  # of the polynomials: errors are those of rounding
@@ -78,17 +79,42 @@ def normal_quantile(share: Tensor) -> Tensor:
     return torch.where(double < 0.5, guess, -guess).to(share.dtype)
 
 
-def replacements() -> dict[Any, Callable[..., Any]]:
-    """What stands for which operator of torch."""
-    aten = torch.ops.aten
+class Replaced(TorchFunctionMode):
+    """Calls the functions above in place of torch's, while a sampler is traced."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """As of ``TorchFunctionMode``."""
+        return _replacements().get(func, func)(*args, **(kwargs or {}))
+
+
+@cache
+def _replacements() -> dict[Any, Callable[..., Any]]:
+    """What stands for which function of torch."""
     return {
-        aten.searchsorted.Tensor: search_sorted,
-        aten.bucketize.Tensor: lambda values, table, **options: search_sorted(table, values, **options),
-        aten.special_ndtr.default: normal_cdf,
-        aten.special_ndtri.default: normal_quantile,
-        aten.erfc.default: erfc,
-        aten.hypot.default: lambda x, y: (x * x + y * y).sqrt(),
+        torch.searchsorted: search_sorted,
+        torch.bucketize: _bucketize,
+        torch.special.ndtr: normal_cdf,
+        torch.special.ndtri: normal_quantile,
+        torch.special.erfc: erfc,
+        torch.erfc: erfc,
+        torch.Tensor.erfc: erfc,
+        torch.hypot: _hypotenuse,
+        torch.Tensor.hypot: _hypotenuse,
     }
+
+
+def _bucketize(values: Tensor, table: Tensor, **options: Any) -> Tensor:
+    return search_sorted(table, values, **options)
+
+
+def _hypotenuse(x: Tensor, y: Tensor) -> Tensor:
+    return (x * x + y * y).sqrt()
 
 
 def _tail_guess(small: Tensor) -> Tensor:

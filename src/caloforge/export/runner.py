@@ -92,7 +92,7 @@ class Exported:
 
         Returns:
             ``counts`` ``(B,)``, and ``points`` ``(M, 4)`` (x, y [mm], layer, energy [MeV]) or ``cell`` and
-            ``energy`` [MeV] of the hits, ``(M,)``.
+            ``hit_energy`` [MeV] of the hits, ``(M,)``.
         """
         known = dict(particles)
         one = np.ones(len(particles["energy"]), dtype=np.int64)
@@ -165,7 +165,7 @@ def _main() -> None:
     made = model(conditions(energy, *angles, pdg), draw)
     stop = np.cumsum(made["counts"])
     first = stop - made["counts"]
-    values = made["energy"] if "energy" in made else made["points"][:, 3]
+    values = made["hit_energy"] if "hit_energy" in made else made["points"][:, 3]
     for number, (low, high) in enumerate(zip(first, stop, strict=True)):
         sys.stdout.write(
             f"shower {number} hits {high - low} energy {values[low:high].sum(dtype=np.float64):.6g} MeV\n"

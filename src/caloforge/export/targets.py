@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from caloforge.errors import ConfigError, MissingDependencyError
 from caloforge.files import check_folder, filling, made
+from caloforge.models.registry import model_class
 from caloforge.trained.configuration import read_config
 from caloforge.zoo import load_simulator, model_folder
 
@@ -29,11 +30,6 @@ RESULT = "export.json"
 """The file with the comparison and the times."""
 
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
-_NO_GRAPH = (
-    "mosaic has no ONNX graph, for it draws from tables of real splits with its own random numbers, not by "
-    "networks: take --target cpp, a file for its C++ engine."
-)
-
 _logger = logging.getLogger(__name__)
 
 
@@ -61,8 +57,8 @@ def export(name: str, *, target: Target, out: Path, force: bool = False) -> Expo
 
 
 def _write(name: str, target: Target, folder: Path) -> Export:
-    if target != "cpp" and read_config(model_folder(name)).model_name == "mosaic":
-        raise ConfigError(_NO_GRAPH)
+    if target != "cpp":
+        _check_graph(read_config(model_folder(name)).model_name)
     simulator = load_simulator(name, networks=target != "cpp")
     if target == "cpp":
         from caloforge.export.cpp import write_cpp
@@ -84,6 +80,13 @@ def _write_graph(name: str, target: Target, simulator: Simulator, folder: Path) 
     from caloforge.export.onnx_target import write_onnx
 
     return write_onnx(name, simulator, folder)
+
+
+def _check_graph(model: str) -> None:
+    reason = model_class(model).no_graph
+    if reason:
+        msg = f"{model} has no ONNX graph, for {reason}."
+        raise ConfigError(msg)
 
 
 def _require() -> None:

@@ -15,7 +15,8 @@ from torch import nn
 from caloforge.errors import ConfigError, clipped
 from caloforge.export.layouts import Own
 from caloforge.export.noise import GivenNoise, RecordedNoise
-from caloforge.export.replaced import replacements
+from caloforge.export.replaced import Replaced
+from caloforge.export.simplified import simplified
 from caloforge.models.noise import StreamNoise
 from caloforge.preprocessing.particles import Particles
 from caloforge.showers import Incident
@@ -167,23 +168,26 @@ def to_onnx(
     shapes = tuple({0: torch.export.Dim.DYNAMIC} if change else {} for change in free)
     try:
         with torch.no_grad(), _quiet():
-            program = torch.export.export(module, tuple(given), dynamic_shapes=(shapes,), strict=False)
+            with Replaced():
+                program = torch.export.export(module, tuple(given), dynamic_shapes=(shapes,), strict=False)
             made = torch.onnx.export(
-                program.run_decompositions(replacements()),
+                program,
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=list(inputs),
                 output_names=list(outputs),
                 custom_translation_table=_translations(),
                 verbose=False,
+                optimize=False,  # in Python this takes minutes: see simplified
             )
     except Exception as error:  # of many kinds, and from deep inside of torch
-        msg = f"The model has no graph: {_reason(error)}; say so to its developers."
+        msg = (
+            "The model has no ONNX graph, for its sampler does something that cannot be traced "
+            f"({_reason(error)}): say so to its developers."
+        )
         raise ConfigError(msg) from error
     assert made is not None  # for the type checker: None with other options
-    made.model.ir_version = IR_VERSION
-    graph: ModelProto = made.model_proto
-    return graph
+    return simplified(made.model_proto, opset=OPSET, ir_version=IR_VERSION)
 
 
 def _reason(error: Exception) -> str:

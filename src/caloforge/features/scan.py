@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,26 +11,25 @@ import numpy as np
 from caloforge.errors import DataError
 from caloforge.features.binning import Binning, derive_binning
 from caloforge.features.builder import TableBuilder
-from caloforge.features.hits import cell_blocks, hits_of
-from caloforge.features.observables import observables
+from caloforge.features.elsewhere import can_be_opened_elsewhere, parts_from
+from caloforge.features.hits import cell_blocks
+from caloforge.features.part import ENERGY_QUANTUM, part_of
 from caloforge.features.pipeline import pipelined
 from caloforge.features.rings import has_rings_only
+from caloforge.formats import ShowerReader
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
 
     from caloforge.features.cells import CellRecorder
-    from caloforge.features.hits import Hits
     from caloforge.features.kept import KeptBlocks
     from caloforge.features.table import FeatureTable
-    from caloforge.formats import ShowerReader
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
 
 __all__ = ["ENERGY_QUANTUM", "MeanImages", "Scan", "feature_table", "scan"]
-
-ENERGY_QUANTUM = 2.0**-16
-"""Energies in mean images are multiples of this [MeV], so that images of parts add up exactly."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def scan(
     record: CellRecorder | None = None,
     kept: KeptBlocks | None = None,
     threads: int | None = None,
+    executor: Executor | None = None,
 ) -> Scan:
     """Compute the features of showers ``start`` to ``stop``, streaming.
 
@@ -83,8 +84,11 @@ def scan(
         record: Gets the cells too.
         kept: The first of these showers as ``derive_binning`` kept them; they are not read again.
         threads: Of reading and computing; by default one a core. Numbers do not depend on it.
+        executor: Workers of a cluster, which read and compute in place of threads where ``source`` is a file
+            that they can open; ``kept`` is not needed then.
 
     Raises:
+        CaloForgeError: The cluster is lost.
         DataError: There are no showers, or none has energy and ``binning`` is not given.
         GeometryError: The cells belong to another geometry.
     """
@@ -93,16 +97,19 @@ def scan(
     count = (len(source) if stop is None else min(stop, len(source))) - start
     if count <= 0:
         raise DataError("There are no showers to compute features of.")
-    blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop, kept=kept)
-    if record is not None:
-        blocks = record.recording(blocks)
-
-    def features(block: Showers) -> tuple[FeatureTable, NDArray[np.float64]]:
-        hits = hits_of(block, geometry, offset=offset)
-        return observables(hits, geometry, binning), _quantised_sums(hits, geometry)
-
     table, sums = TableBuilder(count), np.zeros(geometry.n_cells)
-    for part, energies in pipelined(blocks, features, threads=threads):
+    if executor is not None and isinstance(source, ShowerReader) and can_be_opened_elsewhere(source):
+        end = start + count
+        parts = parts_from(
+            executor, source, geometry, binning=binning, offset=offset, start=start, stop=end, record=record
+        )
+    else:
+        blocks = cell_blocks(source, geometry, offset=offset, start=start, stop=stop, kept=kept)
+        if record is not None:
+            blocks = record.recording(blocks)
+        work = partial(part_of, geometry=geometry, binning=binning, offset=offset)
+        parts = pipelined(blocks, work, threads=threads)
+    for part, energies in parts:
         table.append(part)
         sums += energies
     return Scan(table.finish(), _images(sums, geometry, binning, count))
@@ -131,12 +138,6 @@ def feature_table(
         threads=threads,
     )
     return done.table
-
-
-def _quantised_sums(hits: Hits, geometry: Geometry) -> NDArray[np.float64]:
-    """Energy of every cell in units of the quantum: whole numbers, which add up exactly in any order."""
-    units = np.rint(hits.energy / ENERGY_QUANTUM)
-    return np.asarray(np.bincount(hits.cell, weights=units, minlength=geometry.n_cells), dtype=np.float64)
 
 
 def _images(units: NDArray[np.float64], geometry: Geometry, binning: Binning, count: int) -> MeanImages:

@@ -3,6 +3,7 @@
 from caloforge.formats.base import Format, ShowerReader, ShowerWriter
 from caloforge.formats.detect import FORMATS, detect_format, format_named, open_showers
 from caloforge.formats.native import NativeReader, NativeWriter
+from caloforge.formats.saving import save
 
 __all__ = [
     "FORMATS",
@@ -14,4 +15,5 @@ __all__ = [
     "detect_format",
     "format_named",
     "open_showers",
+    "save",
 ]

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from caloforge.errors import DataError, FormatError, GeometryError, bad, clipped, shown
+from caloforge.formats.base import check_stack
 from caloforge.geometry import geometry_from_json
 from caloforge.markup import parse_json
 from caloforge.showers import ShowerMeta
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     import h5py
 
     from caloforge.geometry import Geometry
 
 __all__ = [
+    "Attributes",
+    "agreed_geometry",
     "check_fingerprint",
     "damaged",
     "geometry_attribute",
@@ -29,6 +35,18 @@ __all__ = [
     "says",
     "text_attribute",
 ]
+
+
+class Attributes(NamedTuple):
+    """Texts of a file that is no HDF5, for what is read out of attributes.
+
+    Attributes:
+        filename: Of the file.
+        attrs: Texts by name.
+    """
+
+    filename: str
+    attrs: Mapping[str, str]
 
 
 def text_attribute(file: h5py.File, name: str) -> str:
@@ -136,6 +154,31 @@ def check_fingerprint(file: h5py.File, meta: ShowerMeta, stored: Geometry | None
         expected = f"those of its geometry {shown(stored.name, limit=40)} ({stored.fingerprint})"
         fix = "make or fetch the file again"
         raise FormatError(bad(f"{file.filename}", got=got, expected=expected, fix=fix))
+
+
+def agreed_geometry(file: h5py.File, path: Path, given: Geometry | None) -> Geometry | None:
+    """The geometry of a file of ours in someone else's layout, or the one that was given in its place.
+
+    Args:
+        file: Has the attributes ``caloforge_geometry`` and ``caloforge_meta``, if it is ours.
+        path: Of the file.
+        given: What the user gave.
+
+    Raises:
+        FormatError: The attributes are damaged.
+        GeometryError: The given geometry does not fit the file's.
+    """
+    stored = geometry_attribute(file, "caloforge_geometry")
+    meta = meta_attribute(file, "caloforge_meta")
+    if meta is not None:
+        check_fingerprint(file, meta, stored)
+    if given is None or stored is None:
+        return given or stored
+    if meta and meta.fingerprint and given.fingerprint != stored.fingerprint:
+        msg = f"{path} was written for the geometry {shown(stored.name)}, not for {shown(given.name)}."
+        raise GeometryError(msg)
+    check_stack(path, stored, given)
+    return given
 
 
 def damaged(file: h5py.File, name: str, reason: object) -> FormatError:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import h5py
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
@@ -44,6 +43,7 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
         geometry: The geometry, when the file tells or implies it.
         foreign: Whether another program wrote the file, so that units are taken from its format.
         hit_unit: Unit of the stored hit energies [MeV].
+        incident_unit: Unit of the stored incident energies [MeV].
     """
 
     path: Path
@@ -51,6 +51,7 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     geometry: Geometry | None
     foreign: bool = False
     hit_unit: float = MEV
+    incident_unit: float = MEV
 
     @abstractmethod
     def __len__(self) -> int:
@@ -161,20 +162,22 @@ class Format:
     Attributes:
         name: As given to ``--format``.
         description: One line.
-        detect: Whether an open HDF5 file is of this format.
+        detect: Whether an open file (``containers.open_any``) is of this format.
         reader: Opens a path; ``geometry`` overrides what the file implies.
         writer: Opens a path for writing, or None for read-only formats.
         points: Whether it can hold points.
         cells: Whether it can hold cells.
+        container: The kind of its files: HDF5, ROOT or Parquet.
     """
 
     name: str
     description: str
-    detect: Callable[[h5py.File], bool]
+    detect: Callable[[Any], bool]
     reader: Callable[[Path, Geometry | None], ShowerReader]
     writer: WriterFactory | None = None
     points: bool = True
     cells: bool = True
+    container: str = "HDF5"
 
 
 @contextmanager

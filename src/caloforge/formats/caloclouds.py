@@ -41,6 +41,7 @@ class CaloCloudsReader(Hdf5Reader):
     """Reads CaloClouds files as points."""
 
     keys = ("events", "energy")
+    incident_unit = GEV
     hit_unit = GEV
 
     def _check(self) -> int:

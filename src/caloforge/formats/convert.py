@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge.errors import ConfigError, GeometryError, bad
 from caloforge.formats.base import ShowerReader
-from caloforge.formats.detect import FORMATS, format_named, open_showers
+from caloforge.formats.detect import format_named, open_showers
 from caloforge.formats.native import NATIVE, NativeWriter
+from caloforge.formats.saving import writer_of
 from caloforge.geometry import cut_cells, place, project, to_points
 
 if TYPE_CHECKING:
@@ -140,11 +141,7 @@ def _writer(
 ) -> ShowerWriter:
     if form is NATIVE:
         return NativeWriter(target, geometry=geometry, force=force, provenance=_provenance(reader))
-    if form.writer is None:
-        known = ", ".join(f.name for f in FORMATS if f.writer is not None)
-        msg = f"The format {form.name!r} can only be read: choose one of {known}."
-        raise ConfigError(msg)
-    return form.writer(target, geometry=geometry, force=force)
+    return writer_of(form)(target, geometry=geometry, force=force)
 
 
 def _provenance(reader: ShowerReader) -> dict[str, Any]:

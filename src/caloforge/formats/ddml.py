@@ -39,6 +39,7 @@ class DdmlReader(Hdf5Reader):
     """Reads shower libraries as points or, with four axes, as cells."""
 
     keys = ("events", "energy")
+    incident_unit = GEV
 
     def _check(self) -> int:
         told = "(N, points, 4) or (N, layers, x, y)"

@@ -17,19 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError, shown
-from caloforge.formats.attributes import (
-    check_fingerprint,
-    geometry_attribute,
-    meta_attribute,
-    text_attribute,
-)
-from caloforge.formats.base import ShowerReader, ShowerWriter, check_stack, reading
+from caloforge.errors import FormatError, GeometryError
+from caloforge.formats.attributes import agreed_geometry, meta_attribute, text_attribute
+from caloforge.formats.base import ShowerReader, ShowerWriter, reading
 from caloforge.formats.checks import check_count, check_incident, group, numbers
 from caloforge.formats.checksums import Checksums, Pass, stored_sums, verify
 from caloforge.formats.opening import opened
 from caloforge.formats.output_file import OutputFile
-from caloforge.showers import PHOTON, Incident, ShowerMeta, Showers
+from caloforge.showers import Incident, ShowerMeta, Showers
 from caloforge.signals import deferred
 from caloforge.units import GEV
 
@@ -40,11 +35,14 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-__all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "written_as"]
+__all__ = ["Hdf5Reader", "Hdf5Writer", "gev_column", "shape_of", "voxel_rows", "written_as"]
 
+_SIDE = ("theta", "phi", "pdg")
 _TEXTS = ("caloforge_format", "caloforge_geometry", "caloforge_meta")
 _SLICE_BYTES = 16_000_000
 _LARGEST_SLICE_BYTES = 96_000_000
+_CHUNK_BYTES = 500_000
+_MOST_CHUNK_ROWS = 50
 
 
 class Hdf5Reader(ShowerReader):
@@ -137,33 +135,24 @@ class Hdf5Reader(ShowerReader):
         return values
 
     def _incident(self, rows: slice) -> Incident:
-        energy = self._energies(rows)
-        pdg = self.geometry.pdg
-        theta, phi, codes = (self._side[k][rows] if k in self._side else v for k, v in _defaults(pdg))
-        return Incident.of(energy, theta=theta, phi=phi, pdg=codes)
+        side = {name: values[rows] for name, values in self._side.items()}
+        told = {} if len(side) == len(_SIDE) else self._told(rows)
+        return Incident.of(self._energies(rows), **{"pdg": self.geometry.pdg, **told, **side})
+
+    def _told(self, rows: slice) -> dict[str, Any]:  # noqa: ARG002 (for those that tell)
+        """What the format tells of directions and kinds: ``theta``, ``phi`` [rad] and ``pdg``."""
+        return {}
 
     def _find_side(self) -> dict[str, h5py.Dataset]:
         side = group(self._file, "caloforge") or ()
-        names = [name for name, _ in _defaults() if name in side]
+        names = [name for name in _SIDE if name in side]
         return {
             name: numbers(self._file, f"caloforge/{name}", (self._count,), integers=name == "pdg")
             for name in names
         }
 
     def _stored_geometry(self, given: Geometry | None) -> Geometry | None:
-        stored = geometry_attribute(self._file, "caloforge_geometry")
-        meta = meta_attribute(self._file, "caloforge_meta")
-        if meta is not None:
-            check_fingerprint(self._file, meta, stored)
-        if given is None or stored is None:
-            return given or stored
-        if meta and meta.fingerprint and given.fingerprint != stored.fingerprint:
-            msg = (
-                f"{self.path} was written for the geometry {shown(stored.name)}, not for {shown(given.name)}."
-            )
-            raise GeometryError(msg)
-        check_stack(self.path, stored, given)
-        return given
+        return agreed_geometry(self._file, self.path, given)
 
 
 class Hdf5Writer(ShowerWriter):
@@ -181,6 +170,7 @@ class Hdf5Writer(ShowerWriter):
             raise GeometryError(msg)
         self.path = path
         self.geometry = geometry
+        self._check_geometry()
         self._meta: ShowerMeta | None = None
         self._output = OutputFile(path, force=force)
         self._file = self._output.h5
@@ -188,6 +178,13 @@ class Hdf5Writer(ShowerWriter):
         self._file.attrs["caloforge_format"] = self.format_name
         self._file.attrs["caloforge_geometry"] = geometry.model_dump_json()
         self._start()
+
+    def _check_geometry(self) -> None:
+        """Refuse a geometry whose showers the format cannot hold, before anything is written.
+
+        Raises:
+            GeometryError: It is one.
+        """
 
     @abstractmethod
     def _start(self) -> None:
@@ -240,7 +237,7 @@ class Hdf5Writer(ShowerWriter):
         self._sums.add(name, np.empty(0, np.uint8))
 
     def _create_side(self) -> None:
-        for name, dtype in (("theta", np.float64), ("phi", np.float64), ("pdg", np.int32)):
+        for name, dtype in zip(_SIDE, (np.float64, np.float64, np.int32), strict=True):
             self._create(f"caloforge/{name}", chunk=4096, dtype=dtype)
 
     def _grow(self, name: str, values: NDArray[Any]) -> None:
@@ -251,7 +248,7 @@ class Hdf5Writer(ShowerWriter):
         self._sums.add(name, stored)
 
     def _grow_side(self, incident: Incident) -> None:
-        for name in ("theta", "phi", "pdg"):
+        for name in _SIDE:
             self._grow(f"caloforge/{name}", getattr(incident, name))
 
 
@@ -259,6 +256,11 @@ def written_as(file: h5py.File, name: str) -> bool | None:
     """Whether caloforge wrote ``file`` in the format ``name``; None when it did not write it."""
     stored = text_attribute(file, "caloforge_format")
     return stored == name if stored else None
+
+
+def voxel_rows(*shape: int) -> int:
+    """Showers of float32 voxels in a chunk that HDF5 keeps in its cache: larger ones are packed anew."""
+    return max(1, min(_MOST_CHUNK_ROWS, _CHUNK_BYTES // (4 * math.prod(shape))))
 
 
 def gev_column(incident: Incident) -> NDArray[np.float32]:
@@ -270,7 +272,3 @@ def shape_of(file: h5py.File, key: str) -> tuple[int, ...]:
     """Shape of a dataset; () when it is missing or no dataset."""
     item = file.get(key)
     return tuple(item.shape or ()) if isinstance(item, h5py.Dataset) else ()
-
-
-def _defaults(pdg: int = PHOTON) -> tuple[tuple[str, float | int], ...]:
-    return (("theta", 0.0), ("phi", 0.0), ("pdg", pdg))

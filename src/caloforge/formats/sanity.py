@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError, did_you_mean, shown
-from caloforge.units import GEV, KEV, MEV
+from caloforge.units import GEV, KEV, MEV, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def warn_of_proportions(reader: ShowerReader) -> None:
             "%s: its first showers hold %.2g of the incident energy, read in %s; %s.",
             reader.path,
             fraction,
-            _name(reader.hit_unit),
+            unit_name(reader.hit_unit),
             _advice(reader, fraction),
         )
     else:
@@ -102,16 +102,12 @@ def _advice(reader: ShowerReader, fraction: float) -> str:
     return f"if they are in {likely[0]}, say so (--energy-unit {likely[0]})"
 
 
-def _name(unit: float) -> str:
-    return next(name for name, size in ENERGY_UNITS.items() if size == unit)
-
-
 def _warn_of_centre(reader: ShowerReader, showers: Showers) -> None:
     upright = showers.incident.theta[showers.shower] < _UPRIGHT
     weights = showers.energy * upright
     if showers.points is None or not weights.sum():
         return
-    x, y = np.average(showers.points[:, :2], axis=0, weights=weights)
+    x, y = np.average(showers.points[:, :2].astype(np.float64), axis=0, weights=weights)
     if np.hypot(x, y) > _FAR:
         _logger.warning(
             "%s: its first showers have their centre at x = %.1f, y = %.1f mm, not where the particle "

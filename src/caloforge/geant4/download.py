@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import logging
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from caloforge.errors import FormatError, MissingDependencyError, OutputError
+from caloforge.downloads import download
+from caloforge.errors import FormatError, OutputError
 from caloforge.files import filling, locked, part_path
 from caloforge.geant4.datasets import DATA_SETS, ELECTROMAGNETIC, HADRONIC, URL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from caloforge.downloads import Progress
     from caloforge.geant4.datasets import DataSet
 
-__all__ = ["NEEDED", "Progress", "fetch_data"]
+__all__ = ["NEEDED", "fetch_data"]
 
 NEEDED = tuple(s for s in DATA_SETS if s.name in (*ELECTROMAGNETIC, *HADRONIC))
-# (what, bytes in all, bytes that are there) to a context that gives the function to count bytes with
-Progress = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
-
-_BLOCK = 1 << 18  # bytes
-_TIMEOUT = 60.0  # seconds without an answer
-_RANGE_PAST_THE_END = 416
 
 _logger = logging.getLogger(__name__)
 
@@ -76,88 +66,13 @@ def fetch_data(
 
 def _fetch(data_set: DataSet, folder: Path, url: str, progress: Progress) -> None:
     part = part_path(folder / data_set.archive)
-    _download(f"{url}/{data_set.archive}", part, progress)
+    by_hand = f"unpack it in {folder}"
+    download(f"{url}/{data_set.archive}", part, progress, name=data_set.archive, by_hand=by_hand)
     _check(part, data_set)
     _logger.info("unpacking %s", data_set.archive)
     with filling(folder) as unpacked:
         _unpack(part, unpacked, data_set)
     part.unlink()
-
-
-class _Body(NamedTuple):
-    """What a server sends: the bytes from ``start`` on, of ``size`` in all (0: it does not tell)."""
-
-    start: int
-    size: int
-    answer: Any
-
-
-def _download(url: str, part: Path, progress: Progress) -> None:
-    """Complete the file ``part``."""
-    with _opened(url, part) as body:
-        if body is None:
-            return
-        with (
-            part.open("r+b" if body.start else "wb") as file,
-            progress(f"fetching {url.rpartition('/')[2]}", body.size, body.start) as advance,
-        ):
-            file.seek(body.start)
-            for block in _blocks(body, url):
-                file.write(block)
-                advance(len(block))
-
-
-@contextmanager
-def _opened(url: str, part: Path) -> Iterator[_Body | None]:
-    """Ask for what ``part`` lacks; None when it lacks nothing."""
-    have = part.stat().st_size if part.exists() else 0
-    try:
-        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code != _RANGE_PAST_THE_END:
-            msg = f"{url} answers {error.code} ({error.reason}): try again later, or give another --url."
-            raise MissingDependencyError(msg) from error
-        yield None
-        return
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _unreachable(url, part, error) from error
-    with answer:
-        start = have if answer.status == http.client.PARTIAL_CONTENT else 0
-        length = int(answer.headers.get("Content-Length") or 0)
-        yield _Body(start, start + length if length else 0, answer)
-
-
-def _unreachable(url: str, part: Path, error: Exception) -> MissingDependencyError:
-    reason = getattr(error, "reason", error)
-    why = getattr(reason, "strerror", None) or reason
-    return MissingDependencyError(
-        f"{urlsplit(url).hostname or url} cannot be reached ({why}): connect to the network, "
-        f"or fetch {url} elsewhere and unpack it in {part.parent}."
-    )
-
-
-def _blocks(body: _Body, url: str) -> Iterator[bytes]:
-    """What the server sends, piece by piece.
-
-    Raises:
-        MissingDependencyError: It stops before the end.
-    """
-    done, reason = body.start, "it ended"
-    try:
-        while block := body.answer.read(_BLOCK):
-            done += len(block)
-            yield block
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-    if done < body.size or reason != "it ended":
-        name = url.rpartition("/")[2]
-        msg = (
-            f"The connection broke after {done / 1e6:.1f} of {body.size / 1e6:.1f} MB of {name} ({reason}): "
-            "the same command goes on from there."
-        )
-        raise MissingDependencyError(msg)
 
 
 def _check(part: Path, data_set: DataSet) -> None:
@@ -167,7 +82,7 @@ def _check(part: Path, data_set: DataSet) -> None:
         part.unlink()
         msg = (
             f"{data_set.archive}: got MD5 {found}, expected {data_set.md5}, which Geant4 lists; it was "
-            "removed, run the command again, or give another --url."
+            "removed, run the command again, or give another --mirror."
         )
         raise FormatError(msg)
 
@@ -182,7 +97,7 @@ def _unpack(archive: Path, folder: Path, data_set: DataSet) -> None:
         msg = f"{archive} cannot be unpacked ({error}): remove it and run the command again."
         raise FormatError(msg) from error
     if not (folder / data_set.folder).is_dir():
-        msg = f"{archive} has no folder {data_set.folder}: remove it and give another --url."
+        msg = f"{archive} has no folder {data_set.folder}: remove it and give another --mirror."
         raise FormatError(msg)
     for other in folder.iterdir():
         if other.name != data_set.folder:

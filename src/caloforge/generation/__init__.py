@@ -1,6 +1,6 @@
 """Generation of showers into files."""
 
-from caloforge.generation.engine import Generation, generate
+from caloforge.generation.engine import Generation, generate, production_of
 from caloforge.generation.particles import LikeFile
 
-__all__ = ["Generation", "LikeFile", "generate"]
+__all__ = ["Generation", "LikeFile", "generate", "production_of"]

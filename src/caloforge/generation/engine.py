@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from caloforge.blocks import differences, run_blocks
+from caloforge.blocks import Production, differences, run_blocks
 from caloforge.devices import device_type, threads_as_before
 from caloforge.errors import ConfigError, OutputError, bad
 from caloforge.files import claimed
@@ -18,16 +18,17 @@ from caloforge.generation.particles import LikeFile, extremes
 from caloforge.zoo.shipped import load_simulator, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from caloforge.beam import Beam
     from caloforge.blocks import Progress
     from caloforge.formats.base import ShowerReader, WriterFactory
-    from caloforge.showers import Showers
+    from caloforge.showers import Incident, Showers
     from caloforge.simulator import Simulator
 
-__all__ = ["Generation", "generate"]
+__all__ = ["Generation", "generate", "production_of"]
 
 _BLOCK = 100
 
@@ -95,10 +96,43 @@ class _Worker:
         return partial(_make, self.generation, simulator)
 
 
+def _incident(generation: Generation, start: int, stop: int) -> Incident:
+    return generation.particles.sample(generation.seed, start, stop)
+
+
 def _make(generation: Generation, simulator: Simulator, start: int, stop: int) -> Showers:
-    incident = generation.particles.sample(generation.seed, start, stop)
+    incident = _incident(generation, start, stop)
     showers = simulator.sample(incident, seed=generation.seed, first=start, batch_size=generation.batch_size)
     return simulator.delivered(showers, readout=generation.readout, offset=generation.offset)
+
+
+def production_of(
+    generation: Generation,
+    count: int,
+    *,
+    strict: bool = False,
+    allow_extrapolation: bool = False,
+    writer: WriterFactory | None = None,
+) -> Production:
+    """The blocks of ``count`` showers; arguments as of ``generate``.
+
+    Raises:
+        ConfigError: The device is not there.
+        DataError: As of ``Simulator.check``.
+    """
+    simulator = generation.simulator()
+    particles = extremes(generation.particles)
+    simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
+    request = generation.request()
+    return Production(
+        count=count,
+        size=generation.block,
+        request=request,
+        worker=_Worker(generation),
+        writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
+        geometry=simulator.geometry,
+        incident=None if isinstance(generation.particles, LikeFile) else partial(_incident, generation),
+    )
 
 
 def generate(
@@ -107,6 +141,7 @@ def generate(
     out: Path,
     count: int,
     processes: int = 1,
+    executor: Executor | None = None,
     strict: bool = False,
     allow_extrapolation: bool = False,
     writer: WriterFactory | None = None,
@@ -121,6 +156,7 @@ def generate(
         out: File to write.
         count: Showers.
         processes: Worker processes; the showers do not depend on it.
+        executor: Of a cluster, in place of these; see ``run_blocks``.
         strict: Raise instead of warning outside of the trained range.
         allow_extrapolation: Also for particles far outside of it, see ``Simulator.check``.
         writer: Opens the file; caloforge's own format by default.
@@ -136,32 +172,26 @@ def generate(
     """
     _check_processes(processes, generation.device)
     with claimed(out, force=force or append), ExitStack() as stack:
-        simulator = generation.simulator()
-        particles = extremes(generation.particles)
-        simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
-        request = generation.request()
-        kept = stack.enter_context(_earlier(out, request, count)) if append and out.exists() else None
-        if kept is not None:
+        production = production_of(
+            generation, count, strict=strict, allow_extrapolation=allow_extrapolation, writer=writer
+        )
+        kept = None
+        if append and out.exists():
+            kept = stack.enter_context(_earlier(out, production.request, count))
             kept.verify()
-        options: dict[str, Any] = {} if progress is None else {"progress": progress}
-        provenance = {"generated": request, "cost": simulator.cost}
         with threads_as_before():
             run_blocks(
+                production,
                 out=out,
-                count=count,
-                block=generation.block,
-                request=request,
-                worker=_Worker(generation),
                 processes=processes,
-                writer=writer or partial(NativeWriter, provenance=provenance),
-                geometry=simulator.geometry,
+                executor=executor,
                 force=force,
                 kept=kept,
-                **options,
+                progress=progress,
             )
 
 
-def _earlier(out: Path, request: dict[str, Any], count: int) -> ShowerReader:
+def _earlier(out: Path, request: Mapping[str, Any], count: int) -> ShowerReader:
     """Open the finished file of fewer showers of ``request``; its content is what was written.
 
     Raises:
@@ -183,7 +213,7 @@ def _earlier(out: Path, request: dict[str, Any], count: int) -> ShowerReader:
     return reader
 
 
-def _misfit(reader: ShowerReader, request: dict[str, Any], count: int) -> str:
+def _misfit(reader: ShowerReader, request: Mapping[str, Any], count: int) -> str:
     """Why a file is not the start of ``count`` showers of ``request``; "" when it is."""
     different = differences(reader.provenance.get("generated", {}), json.loads(json.dumps(request)))
     if different:

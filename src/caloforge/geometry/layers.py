@@ -17,7 +17,7 @@ from caloforge.particles import PARTICLES, particle_code, particle_name, particl
 from caloforge.records import Record, first_problem, inconsistent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -101,6 +101,49 @@ class Geometry(Record):
     """Sensor deposits are divided by it before they are stored (1: raw energy), 1e-6 to 1e6."""
     points_per_cell: int = Field(default=1, ge=1, le=1000)
     """Clouds are kept on a lateral grid finer than the cells by this factor, up to 1000."""
+
+    @classmethod
+    def stack(
+        cls,
+        slabs: Sequence[tuple[str, float] | tuple[str, float, str]],
+        *,
+        repeat: int,
+        cells: int | tuple[int, int],
+        pitch: float | tuple[float, float],
+        threshold: float = 0.0,
+        name: str = "stack",
+    ) -> Geometry:
+        """A stack of equal layers with rectangular cells.
+
+        >>> from caloforge import Geometry
+        >>> plates = [("Pb", 5.0), ("G4_POLYSTYRENE", 4.0, "sensitive")]
+        >>> Geometry.stack(plates, repeat=22, cells=20, pitch=20.0, threshold=0.25).n_cells
+        8800
+
+        Args:
+            slabs: Plates of a layer from front to back: material, thickness [mm], and "sensitive" for those
+                that are read out.
+            repeat: Layers.
+            cells: In x and y, or one number for both.
+            pitch: Their sizes [mm].
+            threshold: Cells below are not read out [MeV].
+            name: Of the geometry.
+
+        Raises:
+            GeometryError: A number is out of range.
+        """
+        # files know this short form; they are made of what is here
+        from caloforge.geometry.files import geometry_from_dict
+
+        nx, ny = (cells, cells) if isinstance(cells, int) else cells
+        sizes = [pitch, pitch] if isinstance(pitch, int | float) else list(pitch)
+        content = {
+            "name": name,
+            "threshold": threshold,
+            "grid": {"kind": "box", "nx": nx, "ny": ny, "pitch": sizes},
+            "layers": [{"repeat": repeat, "slabs": [list(slab) for slab in slabs]}],
+        }
+        return geometry_from_dict(content, source=f"the stack {name}")
 
     @field_validator("particle", mode="before")
     @classmethod

@@ -65,7 +65,7 @@ def uniform_grid(geometry: Geometry) -> Grid:
 
 
 def find_rings(geometry: Geometry) -> Rings:
-    """The rings of a geometry: cells of one r, or of one square's |x| and |y|.
+    """The rings of a geometry: cells of one r, or of one square's absolute x and y.
 
     Raises:
         GeometryError: The layers' grids differ, or a box grid is not a centred square.

@@ -3,6 +3,14 @@
 from caloforge.integration.fast import FastSimulation
 from caloforge.integration.limits import Limits, Reason
 from caloforge.integration.settings import FastSettings
-from caloforge.integration.worker import FastWorker, simulate_fast
+from caloforge.integration.worker import FastWorker, fast_production_of, simulate_fast
 
-__all__ = ["FastSettings", "FastSimulation", "FastWorker", "Limits", "Reason", "simulate_fast"]
+__all__ = [
+    "FastSettings",
+    "FastSimulation",
+    "FastWorker",
+    "Limits",
+    "Reason",
+    "fast_production_of",
+    "simulate_fast",
+]

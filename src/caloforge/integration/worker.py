@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.blocks import run_blocks
+from caloforge.blocks import Production, run_blocks
 from caloforge.errors import GeometryError, bad, shown
 from caloforge.formats import NativeWriter
 from caloforge.geant4.data import check_package, find_data, require
@@ -19,6 +19,7 @@ from caloforge.integration.collecting import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from caloforge.integration.settings import FastSettings
     from caloforge.showers import Showers
 
-__all__ = ["FastWorker", "simulate_fast"]
+__all__ = ["FastWorker", "fast_production_of", "simulate_fast"]
 
 
 _BLOCKS = 5  # of Geant4's: a model makes many showers as fast as few
@@ -91,6 +92,30 @@ def _shared(seconds: float, replaced: NDArray[np.integer]) -> NDArray[np.float32
     return (seconds * share).astype(np.float32)
 
 
+def fast_production_of(simulation: Simulation, settings: FastSettings, count: int) -> Production:
+    """The blocks of ``count`` events; one, half a minute of Geant4 alone, is given to the model together.
+
+    Raises:
+        ConfigError: As of ``FastSettings.load``.
+        GeometryError: The model is one of another read-out.
+        MissingDependencyError: Geant4 or its data are not there.
+    """
+    check_package()
+    require(find_data(simulation.data), hadrons=simulation.hadrons)
+    _check_geometry(simulation, settings.load())
+    request = {**simulation.request(), "fast": settings.request()}
+    return Production(
+        count=count,
+        size=_BLOCKS * simulation.block,
+        request=request,
+        worker=FastWorker(simulation, settings),
+        isolate=True,
+        writer=partial(NativeWriter, provenance=request),
+        geometry=simulation.geometry,
+        incident=simulation.incident,
+    )
+
+
 def simulate_fast(
     simulation: Simulation,
     settings: FastSettings,
@@ -98,13 +123,14 @@ def simulate_fast(
     out: Path,
     count: int,
     processes: int = 1,
+    executor: Executor | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Simulate ``count`` events, in which a model replaces particles, into a native file of read-out cells.
 
     The same events come out for the same arguments, whatever the number of processes; it goes on where it was
-    interrupted. A block of events, half a minute of Geant4 alone, is given to the model together.
+    interrupted.
 
     Args:
         simulation: The events.
@@ -112,6 +138,7 @@ def simulate_fast(
         out: The file to write.
         count: Events.
         processes: Worker processes.
+        executor: Of a cluster, in place of these; see ``run_blocks``.
         force: Replace ``out``.
         progress: See ``run_blocks``.
 
@@ -121,21 +148,11 @@ def simulate_fast(
         MissingDependencyError: Geant4 or its data are not there.
         OutputError: ``out`` exists or cannot be written.
     """
-    check_package()
-    require(find_data(simulation.data), hadrons=simulation.hadrons)
-    _check_geometry(simulation, settings.load())
-    request = {**simulation.request(), "fast": settings.request()}
-    options: dict[str, Any] = {} if progress is None else {"progress": progress}
     run_blocks(
+        fast_production_of(simulation, settings, count),
         out=out,
-        count=count,
-        block=_BLOCKS * simulation.block,
-        request=request,
-        worker=FastWorker(simulation, settings),
         processes=processes,
-        isolate=True,
-        writer=partial(NativeWriter, provenance=request),
-        geometry=simulation.geometry,
+        executor=executor,
         force=force,
-        **options,
+        progress=progress,
     )

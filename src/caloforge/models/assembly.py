@@ -13,6 +13,7 @@ from caloforge.nn.sets import same_size
 from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from caloforge.geometry import Geometry
@@ -44,12 +45,17 @@ def to_showers(made: Cloud | CellSet, incident: Incident, geometry: Geometry) ->
     offsets = np.concatenate([[0], np.cumsum(made.counts.cpu().numpy())])
     if isinstance(made, CellSet):
         meta = replace(meta, fingerprint=geometry.fingerprint)
-        cells, energy = made.cell.cpu().numpy(), made.energy.cpu().numpy()
+        cells, energy = made.cell.cpu().numpy(), _numbers(made.energy)
         return Showers(incident, offsets, energy, cells=cells, meta=meta)
-    points = made.points.cpu().numpy()
+    points = _numbers(made.points)
     z = geometry.layer_z[points[:, 2].astype(np.int64)].astype(np.float32)
     places = np.column_stack([points[:, :2], z])
     return Showers(incident, offsets, points[:, 3], points=places, meta=meta)
+
+
+def _numbers(values: Tensor) -> NDArray[np.floating]:
+    """numpy has no 16-bit numbers of mixed precision."""
+    return (values.float() if values.dtype == torch.bfloat16 else values).cpu().numpy()
 
 
 def count_by_layer(showers: Showers, geometry: Geometry) -> Tensor:

@@ -68,6 +68,7 @@ class GenerativeModel(nn.Module, ABC):
         knows: Which of ``ConditionsConfig`` it can have as conditions.
         trains_on: What training batches hold for it: points with their summaries, or the hit cells.
         any_length: Names of buffers whose length only their fitting decides.
+        no_graph: Why its sampler cannot be an ONNX graph, after "for"; "" where it can.
     """
 
     name: ClassVar[str]
@@ -75,6 +76,7 @@ class GenerativeModel(nn.Module, ABC):
     knows: ClassVar[frozenset[str]] = frozenset()
     trains_on: ClassVar[Literal["points", "cells"]] = "points"
     any_length: ClassVar[frozenset[str]] = frozenset()
+    no_graph: ClassVar[str] = ""
     geometry: Geometry
     config: ModelConfig
 

@@ -7,7 +7,7 @@ from caloforge.nn.embeddings import FourierFeatures
 from caloforge.nn.epic import EPiCEncoder, EPiCLayer
 from caloforge.nn.flows import ConditionalFlow
 from caloforge.nn.image_flow import ImageFlow, ImageFlowConfig
-from caloforge.nn.local import LocalNet, Windows
+from caloforge.nn.local import Beside, LocalNet, Windows
 from caloforge.nn.masked import MADE
 from caloforge.nn.masked_flow import MaskedFlow, MaskedFlowConfig
 from caloforge.nn.mlp import mlp
@@ -22,6 +22,7 @@ __all__ = [
     "MADE",
     "AutoregressiveFlow",
     "AutoregressiveFlowConfig",
+    "Beside",
     "ConcatSquash",
     "ConditionalFlow",
     "Conditioner",

@@ -12,8 +12,10 @@ from zuko.flows import ElementWiseTransform, GeneralCouplingTransform
 from zuko.lazy import Flow, UnconditionalDistribution, UnconditionalTransform
 from zuko.transforms import MonotonicRQSTransform, PermutationTransform
 
+from caloforge.nn.fused import fuses
 from caloforge.nn.initial import shrink_last
 from caloforge.nn.splines import MonotonicLRSTransform
+from caloforge.nn.undoing import undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,6 +95,12 @@ class ConditionalFlow(ZukoFlow):
             DiagNormal, loc=torch.zeros(features), scale=torch.ones(features), buffer=True
         )
         self.flow = Flow(transforms, base)
+
+    def sample(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Targets ``(B, features)`` out of standard normal noise ``(B, features)``."""
+        if not fuses(noise):
+            return super().sample(noise, context)
+        return undone(list(reversed(self.flow.transform.transforms)), noise, context)
 
 
 def _alternate(coupling: partial[nn.Module], permutation: partial[nn.Module], n: int) -> Iterator[nn.Module]:

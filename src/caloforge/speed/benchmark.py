@@ -1,34 +1,39 @@
 """How fast models are on this machine, and how much faster than Geant4 in the same run.
 
 After arXiv:2309.05704 (uniform energies, one core, repetitions) and the CaloChallenge, arXiv:2410.21611
-(batch sizes 1 and 100, loading excluded, post-processing included). Energies are spread evenly over
-the trained range, at normal incidence; after a warm-up the same showers are made several times. Every
-configuration has a process of its own.
+(loading excluded, post-processing included), and the comparison of CMS (batch sizes 1, 10, 100 and 1000;
+loading, sampling, post-processing and writing apart). Energies are spread evenly over the trained range, at
+normal incidence; after a warm-up the same showers are made several times. Every backend and number of
+threads has a process of its own, in which batches grow.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from caloforge.devices import find_device, usable_cores
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import CaloForgeError, ConfigError, bad
 from caloforge.showers import Incident
+from caloforge.speed.backends import Backend, backend_of, why_not
 from caloforge.speed.estimates import mean_time, speed_up
 from caloforge.speed.machine import describe_machine, load
-from caloforge.speed.results import Benchmark, Configuration, Geant4Time, ModelBenchmark
+from caloforge.speed.recorded import OWN
+from caloforge.speed.results import Benchmark, Configuration, Geant4Time, LeftOut, ModelBenchmark
 from caloforge.speed.timing import TimingTask, even_energies, time_in_process
 from caloforge.zoo.shipped import load_simulator, model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from caloforge.simulator import Simulator
+    from caloforge.speed.timing import Measurement
 
 __all__ = ["BenchmarkSettings", "benchmark"]
 
@@ -44,8 +49,10 @@ class BenchmarkSettings:
     Attributes:
         threads: Numbers of threads; 0 stands for all cores.
         batch_sizes: Showers computed together.
-        showers: Showers of one repetition.
+        showers: Showers of one repetition, at most; at least a batch.
         repetitions: How often they are made.
+        backends: What computes the models, see ``caloforge.speed.backends``.
+        seconds: What the repetitions of one configuration may take together: slow ones are of fewer showers.
         energy: Range of the energies [MeV]; None is each model's trained range.
         geant4: Whether Geant4 is timed beside.
         geant4_showers: Showers of Geant4.
@@ -55,13 +62,15 @@ class BenchmarkSettings:
         allow_extrapolation: Whether energies may lie far outside of the trained ones.
 
     Raises:
-        ConfigError: Too few showers or repetitions, or the device is not there.
+        ConfigError: Too few repetitions, or the device is not there.
     """
 
     threads: tuple[int, ...] = (1, 0)
-    batch_sizes: tuple[int, ...] = (1, 100)
+    batch_sizes: tuple[int, ...] = (1, 10, 100, 1000)
     showers: int = 200
     repetitions: int = 3
+    backends: tuple[Backend, ...] = ("own",)
+    seconds: float = 30.0
     energy: tuple[float, float] | None = None
     geant4: bool = False
     geant4_showers: int = 30
@@ -71,24 +80,23 @@ class BenchmarkSettings:
     allow_extrapolation: bool = False
 
     def __post_init__(self) -> None:
-        """Check that batches can be full, that errors can be estimated, and the device."""
+        """Check that errors can be estimated, and the device."""
         object.__setattr__(self, "device", str(find_device(self.device)))
         if not self.batch_sizes or min(self.batch_sizes) < 1 or not self.threads or min(self.threads) < 0:
             raise ConfigError(
                 "A benchmark needs batch sizes of at least 1, and at least one number of threads."
             )
-        if self.showers < max(self.batch_sizes):
-            expected = f"at least the largest batch size, {max(self.batch_sizes)}"
-            raise ConfigError(bad("showers of a benchmark", got=self.showers, expected=expected))
         if self.repetitions < 2:
             raise ConfigError(bad("repetitions of a benchmark", got=self.repetitions, expected="at least 2"))
         if self.geant4_showers < 3:
             raise ConfigError(bad("showers of Geant4", got=self.geant4_showers, expected="at least 3"))
 
-    def as_dict(self) -> dict[str, int | str | list[int]]:
+    def as_dict(self) -> dict[str, Any]:
         """JSON-ready content; threads and energies are told with the measurements."""
         return {
             "batch_sizes": list(self.batch_sizes),
+            "backends": list(self.backends),
+            "seconds": self.seconds,
             "showers": self.showers,
             "repetitions": self.repetitions,
             "geant4": self.geant4,
@@ -98,10 +106,15 @@ class BenchmarkSettings:
         }
 
     @property
-    def configurations(self) -> list[tuple[int, int]]:
-        """Threads and batch size of all configurations."""
+    def processes(self) -> list[tuple[Backend, int]]:
+        """Backend and threads of all processes."""
         threads = dict.fromkeys(number or usable_cores() for number in self.threads)
-        return [(number, size) for number in threads for size in dict.fromkeys(self.batch_sizes)]
+        return [(backend, number) for backend in dict.fromkeys(self.backends) for number in threads]
+
+    @property
+    def growing(self) -> list[int]:
+        """The batch sizes, from small to large."""
+        return sorted(set(self.batch_sizes))
 
 
 def benchmark(
@@ -115,7 +128,7 @@ def benchmark(
     Args:
         models: Shipped models' names or saved models' folders.
         settings: What is measured.
-        advance: Called after every configuration of every model.
+        advance: Called after every process of every model.
 
     Raises:
         ConfigError: A model is unknown.
@@ -173,25 +186,77 @@ def _model(
     incident = Incident.of(np.array(energy), pdg=simulator.trained.particles[0])
     simulator.check(incident, strict=False, allow_extrapolation=settings.allow_extrapolation)
     beside = geant4(simulator, energy) if settings.geant4 else None
-    rows = []
-    for threads, size in settings.configurations:
-        task = TimingTask(
-            model=str(model_folder(name)),
-            energy=energy,
-            threads=threads,
-            batch_size=size,
-            showers=settings.showers,
-            repetitions=settings.repetitions,
-            seed=settings.seed,
-            device=settings.device,
-        )
-        measured = time_in_process(task)
-        # on a GPU the CPU waits: what counts is the wall clock
-        seconds = measured.timing.cpu if settings.device == "cpu" else measured.timing.wall
-        ratio = speed_up(beside.cpu, seconds) if beside else None
-        rows.append(Configuration(threads, size, measured, ratio, settings.device))
-        advance()
-    return ModelBenchmark(name, simulator.geometry.name, energy, tuple(rows), beside)
+    rows: list[Configuration] = []
+    left_out: list[LeftOut] = []
+    with TemporaryDirectory(prefix="caloforge-graph-") as folder:
+        for tasks in _processes(name, energy, settings, Path(folder)):
+            for task, found in zip(tasks, _measured(name, tasks), strict=True):
+                if isinstance(found, str):
+                    left_out.append(LeftOut(task.backend, task.threads, task.batch_size, found))
+                else:
+                    rows.append(_row(task, found, beside))
+            advance()
+    return ModelBenchmark(name, simulator.geometry.name, energy, tuple(rows), beside, tuple(left_out))
+
+
+def _processes(
+    name: str, energy: tuple[float, float], settings: BenchmarkSettings, graph: Path
+) -> list[list[TimingTask]]:
+    """What the processes measure, batch after batch."""
+    pairs = [(backend_of(backend, name), threads) for backend, threads in settings.processes]
+    base = TimingTask(
+        model=str(model_folder(name)),
+        energy=energy,
+        repetitions=settings.repetitions,
+        seed=settings.seed,
+        device=settings.device,
+        seconds=settings.seconds,
+        graph=graph,
+    )
+    return [
+        [
+            replace(
+                base,
+                backend=backend,
+                threads=threads,
+                batch_size=size,
+                showers=-(-max(settings.showers, size) // size) * size,
+            )
+            for size in settings.growing
+        ]
+        for backend, threads in dict.fromkeys(pairs)
+    ]
+
+
+def _measured(name: str, tasks: list[TimingTask]) -> Sequence[Measurement | str]:
+    """What a process measures; why it cannot, where it is not the model's own way."""
+    task = tasks[0]
+    reason = why_not(task.backend, task.model, task.device)
+    try:
+        if not reason and task.backend == "onnxruntime":
+            _export(name, task.graph)
+        if not reason:
+            return time_in_process(tasks)
+    except CaloForgeError as error:
+        if task.backend in OWN:
+            raise
+        reason = str(error)
+    return [reason] * len(tasks)
+
+
+def _export(name: str, graph: Path | None) -> None:
+    """Write the graph, once for all threads."""
+    from caloforge.export import export
+
+    if graph is not None and not any(graph.iterdir()):
+        export(name, target="onnx", out=graph)
+
+
+def _row(task: TimingTask, measured: Measurement, beside: Geant4Time | None) -> Configuration:
+    # on a GPU the CPU waits: what counts is the wall clock
+    seconds = measured.timing.cpu if task.device == "cpu" else measured.timing.wall
+    ratio = speed_up(beside.cpu, seconds) if beside else None
+    return Configuration(task.threads, task.batch_size, measured, ratio, task.device, task.backend)
 
 
 def _check_load() -> float | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caloforge.simulator import Simulator
     from caloforge.speed.stopwatch import Stopwatch
 
-__all__ = ["RANDOM", "evaluation_counts", "parameter_counts", "timed_parts", "watched"]
+__all__ = ["RANDOM", "evaluation_counts", "parameter_counts", "replaced", "timed_parts", "watched"]
 
 RANDOM = "random numbers"
 
@@ -33,21 +33,25 @@ def watched(model: GenerativeModel, watch: Stopwatch) -> Iterator[None]:
         return sample(particles, _TimedNoise(noise, watch))
 
     with ExitStack() as stack:
-        stack.enter_context(_replaced(model, "sample", with_timed_noise))
+        stack.enter_context(replaced(model, "sample", with_timed_noise))
         for label, part in timed_parts(model).items():
             method = "sample" if hasattr(part, "sample") else "forward"
-            stack.enter_context(_replaced(part, method, watch.timed(label, getattr(part, method))))
+            stack.enter_context(replaced(part, method, watch.timed(label, getattr(part, method))))
         yield
 
 
 @contextmanager
-def _replaced(module: nn.Module, method: str, function: object) -> Iterator[None]:
-    """Hide a method of one object behind a function."""
+def replaced(module: nn.Module, method: str, function: object) -> Iterator[None]:
+    """Hide a method of one object, or what hides it already, behind a function."""
+    before = vars(module).get(method)
     setattr(module, method, function)
     try:
         yield
     finally:
-        delattr(module, method)
+        if before is None:
+            delattr(module, method)
+        else:
+            setattr(module, method, before)
 
 
 class _TimedNoise:
@@ -83,12 +87,18 @@ def parameter_counts(model: GenerativeModel) -> dict[str, int]:
 
 
 def evaluation_counts(simulator: Simulator, incident: Incident) -> dict[str, int]:
-    """Count how often one small shower runs through the busiest layer of every timed part."""
+    """Count how often one small shower runs through the busiest layer of every timed part.
+
+    Layers are asked one by one, which a network's fast way would pass by.
+    """
+    from caloforge.nn.fused import plainly
+
     counts: Counter[int] = Counter()
     parts = timed_parts(simulator.networks)
     with ExitStack() as stack:
         for layer in (layer for part in parts.values() for layer in _layers(part)):
             stack.callback(layer.register_forward_hook(_counter(counts)).remove)
+        stack.enter_context(plainly())
         simulator.sample(incident, seed=0, batch_size=1)
     return {
         label: max((counts[id(layer)] for layer in _layers(part)), default=0) for label, part in parts.items()

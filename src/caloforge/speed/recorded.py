@@ -10,7 +10,10 @@ from caloforge.speed.estimates import Estimate
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["RecordedTime", "recorded_times"]
+__all__ = ["OWN", "RecordedTime", "recorded_times"]
+
+OWN = ("eager", "engine")
+"""The backends that ``caloforge generate`` takes; their times are recorded."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ def recorded_times(benchmark: Mapping[str, Any]) -> Iterator[RecordedTime]:
         benchmark: That part of a card; empty for models without.
     """
     for entry in benchmark.get("configurations", ()):
+        if entry.get("backend", "eager") not in OWN:
+            continue
         device = entry.get("device", "cpu")
         time, ratio = entry["cpu_ms" if device == "cpu" else "wall_ms"], entry.get("speed_up")
         yield RecordedTime(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.files import write_text
+from caloforge.speed.recorded import OWN
 from caloforge.trained.card import CARD, read_card
 from caloforge.units import GEV
 from caloforge.zoo import model_folder
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from caloforge.speed.estimates import Estimate
+    from caloforge.speed.stages import Seconds
     from caloforge.speed.timing import Measurement
 
 __all__ = [
     "Benchmark",
     "Configuration",
     "Geant4Time",
+    "LeftOut",
     "ModelBenchmark",
     "record_benchmark",
     "write_benchmark",
@@ -31,10 +34,10 @@ __all__ = [
 
 _PROTOCOL = (
     "Counted: random numbers, sampling, calibration, projection to read-out cells above threshold. "
-    "Not counted: imports, loading the model, warm-up, writing files. "
+    "Not counted: imports, loading the model, warm-up, writing files; loading and writing are told apart. "
     "Energies are spread evenly over the range, particles come perpendicularly. "
     "Errors of the models are standard deviations over repetitions. "
-    "Memory is the largest resident memory of the process."
+    "Memory is the largest resident memory of the process until then; batches grow in it."
 )
 _GEANT4_PROTOCOL = (
     "Geant4 sums in the read-out cells in C++, on one core; "
@@ -60,6 +63,7 @@ class Configuration:
         measured: Times and memory.
         speed_up: Geant4's CPU time over the model's, where Geant4 was timed.
         device: Where the networks ran.
+        backend: What computed them.
     """
 
     threads: int
@@ -67,20 +71,43 @@ class Configuration:
     measured: Measurement
     speed_up: Estimate | None = None
     device: str = "cpu"
+    backend: str = "eager"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content: milliseconds per shower, MB."""
-        timing, memory = self.measured
-        content = {
+        timing, memory, loading = self.measured
+        content: dict[str, Any] = {
             "device": self.device,
+            "backend": self.backend,
             "threads": self.threads,
             "batch_size": self.batch_size,
             "wall_ms": _spread(timing.wall),
             "cpu_ms": _spread(timing.cpu),
             "parts_cpu_ms": {label: _spread(values) for label, values in timing.parts.items()},
+            "stages_ms": {label: _clocks(times) for label, times in timing.stages.items()},
+            "showers": timing.showers,
             "memory_mb": {name: round(size / 1e6, 1) for name, size in memory._asdict().items()},
         }
+        if loading is not None:
+            content["load_s"] = loading._asdict()
         return content if self.speed_up is None else {**content, "speed_up": asdict(self.speed_up)}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was not measured.
+
+    Attributes:
+        backend: What would compute.
+        threads: Threads.
+        batch_size: Showers computed together.
+        reason: A sentence.
+    """
+
+    backend: str
+    threads: int
+    batch_size: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +133,7 @@ class ModelBenchmark:
         energy: Range of the energies [MeV].
         configurations: The measurements.
         geant4: Geant4 for the same geometry and energies, where it was timed.
+        left_out: What could not be measured.
     """
 
     name: str
@@ -113,10 +141,12 @@ class ModelBenchmark:
     energy: tuple[float, float]
     configurations: tuple[Configuration, ...]
     geant4: Geant4Time | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
-        timing = self.configurations[0].measured.timing
+        first = next((c for c in self.configurations if c.backend in OWN), None)
+        timing = (first or self.configurations[0]).measured.timing
         content = {
             "name": self.name,
             "geometry": self.geometry,
@@ -125,6 +155,7 @@ class ModelBenchmark:
             "parameters_of_parts": {label: n for label, n in timing.parameters.items() if label},
             "evaluations": dict(timing.evaluations),
             "configurations": [configuration.as_dict() for configuration in self.configurations],
+            "left_out": [asdict(entry) for entry in self.left_out],
         }
         if self.geant4 is not None:
             ms = {name: 1e3 * number for name, number in asdict(self.geant4.cpu).items()}
@@ -198,7 +229,13 @@ def record_benchmark(content: Mapping[str, Any]) -> None:
         folder = model_folder(entry["name"])
         card = read_card(folder)
         kept = {name: entry[name] for name in _RECORDED if name in entry}
+        kept["configurations"] = [c for c in kept["configurations"] if c.get("backend", "eager") in OWN]
         write_text(folder / CARD, json.dumps({**card, "benchmark": {**shared, **kept}}, indent=2))
+
+
+def _clocks(times: Sequence[Seconds]) -> dict[str, Any]:
+    cpu, wall = zip(*times, strict=True)
+    return {"cpu": _spread(cpu), "wall": _spread(wall)}
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, Any]:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from caloforge.blocks import run_tasks
+from caloforge.errors import ConfigError
+from caloforge.formats import NativeWriter
 from caloforge.geometry import to_cells
 from caloforge.showers import Incident
+from caloforge.speed.backends import Backend, load, opened, patience
 from caloforge.speed.memory import Memory, peak_memory
-from caloforge.speed.parts import evaluation_counts, parameter_counts, watched
+from caloforge.speed.stages import LOAD, POST, SAMPLE, WRITE, Seconds, Stages
 from caloforge.speed.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from caloforge.simulator import Simulator
+    from caloforge.speed.backends import Sample
 
-__all__ = ["Measurement", "ShowerTiming", "TimingTask", "even_energies", "time_in_process", "time_simulator"]
+__all__ = [
+    "Measurement",
+    "ShowerTiming",
+    "TimingTask",
+    "batches_in",
+    "even_energies",
+    "time_in_process",
+    "time_simulator",
+]
 
 _ASSEMBLY, _PROJECTION = "assembly and calibration", "projection to cells"
 _WARM_UP = 10  # showers at least; the first ones fill caches and start threads
@@ -38,12 +51,16 @@ class TimingTask:
     Attributes:
         model: A shipped model's name or a saved model's folder.
         energy: Range of the incident energies [MeV].
-        threads: Threads of torch.
+        threads: Of the CPU.
         batch_size: Showers computed together.
         showers: Showers of one repetition.
         repetitions: How often the same showers are made.
         seed: Of the showers and of the order of the energies.
         device: Where the networks run, see ``caloforge.devices.find_device``.
+        backend: What computes them; not ``own``.
+        seconds: What all repetitions together may take (CPU time; on a GPU by the clock): they are of fewer
+            showers then, but of a batch.
+        graph: Folder of the exported model, for ONNX Runtime.
     """
 
     model: str
@@ -54,11 +71,13 @@ class TimingTask:
     repetitions: int = 3
     seed: int = 1
     device: str = "cpu"
+    backend: Backend = "eager"
+    seconds: float = math.inf
+    graph: Path | None = None
 
 
 class _Run(NamedTuple):
-    wall: float
-    cpu: float
+    stages: dict[str, Seconds]
     parts: dict[str, float]
 
 
@@ -72,6 +91,8 @@ class ShowerTiming:
         parts: CPU time of every part; the parts add up to ``cpu``, but for loops between batches.
         evaluations: Evaluations of the network of a timed part that one shower takes.
         parameters: Parameters, of the whole model ("") and of its timed parts.
+        stages: Time of sampling and post-processing, which add up to the above, and of writing.
+        showers: Of a repetition.
     """
 
     wall: tuple[float, ...]
@@ -79,23 +100,33 @@ class ShowerTiming:
     parts: Mapping[str, tuple[float, ...]]
     evaluations: Mapping[str, int]
     parameters: Mapping[str, int]
+    stages: Mapping[str, tuple[Seconds, ...]] = field(default_factory=dict)
+    showers: int = 0
 
 
 class Measurement(NamedTuple):
-    """Time and memory of a process."""
+    """Time and memory of a process, and how long it took to load the model."""
 
     timing: ShowerTiming
     memory: Memory
+    load: Seconds | None = None
 
 
-def time_in_process(task: TimingTask) -> Measurement:
-    """Measure in a process of its own, so that threads and memory are those of the task alone.
+def time_in_process(tasks: Sequence[TimingTask]) -> list[Measurement | str]:
+    """Measure in a process of its own, so that threads and memory are those of the tasks alone.
+
+    Args:
+        tasks: Of one model, backend, device and number of threads; the memory is the largest so far, so that
+            batches should grow.
+
+    Returns:
+        What was measured, or why not: a sentence.
 
     Raises:
         CaloForgeError: The model cannot be loaded or fails.
     """
     logs = Path(tempfile.mkdtemp(prefix="caloforge-timing-"))
-    [(_, measured)] = run_tasks([(0, task.showers)], _Worker(task), processes=1, logs=logs)
+    [(_, measured)] = run_tasks([(0, len(tasks))], _Worker(tuple(tasks)), processes=1, logs=logs)
     shutil.rmtree(logs)  # not after an error: its sentence names a log
     return measured
 
@@ -104,41 +135,81 @@ def time_in_process(task: TimingTask) -> Measurement:
 class _Worker:
     """Prepares the process: threads, imports, model."""
 
-    task: TimingTask
+    tasks: tuple[TimingTask, ...]
 
-    def __call__(self) -> Callable[[int, int], Measurement]:
-        import torch
+    def __call__(self) -> Callable[[int, int], list[Measurement | str]]:
+        import caloforge.simulator
 
-        import caloforge.simulator  # noqa: F401 (counts as import, not as the model's memory)
-        from caloforge.devices import find_device
-        from caloforge.zoo.shipped import load_simulator
+        task, stages = self.tasks[0], Stages()
+        if task.backend != "engine":
+            import torch  # noqa: F401
 
-        torch.set_num_threads(self.task.threads)
+            import caloforge.models  # noqa: F401
         imported = peak_memory()
-        simulator = load_simulator(self.task.model, networks=True).to(find_device(self.task.device))
+        simulator = stages.run(LOAD, load, task.backend, task.model)
+        simulator.model.work_on(task.device, threads=task.threads)
         loaded = peak_memory()
 
-        def measure(_start: int, _stop: int) -> Measurement:
-            timing = time_simulator(simulator, self.task)
-            return Measurement(timing, Memory(imported, loaded, peak_memory()))
+        def measure(_start: int, _stop: int) -> list[Measurement | str]:
+            found: list[Measurement | str] = []
+            with ExitStack() as stack:
+                sample = stages.run(
+                    LOAD,
+                    stack.enter_context,
+                    opened(task.backend, simulator, threads=task.threads, graph=task.graph),
+                )
+                for each in self.tasks:
+                    try:
+                        timing = time_simulator(simulator, each, sample)
+                    except ConfigError as error:
+                        found.append(str(error))
+                        continue
+                    memory = Memory(imported, loaded, peak_memory())
+                    found.append(Measurement(timing, memory, stages.seconds[LOAD]))
+            return found
 
         return measure
 
 
-def time_simulator(simulator: Simulator, task: TimingTask) -> ShowerTiming:
-    """Measure in this process, with the threads that it has."""
-    pdg, watch = simulator.trained.particles[0], Stopwatch()
-    incident = Incident.of(even_energies(task.energy, task.showers, seed=task.seed), pdg=pdg)
-    with watched(simulator.networks, watch):
-        _generate(simulator, incident[: max(_WARM_UP, task.batch_size)], task, watch)
-        runs = [_repetition(simulator, incident, task, watch) for _ in range(task.repetitions)]
+def time_simulator(simulator: Simulator, task: TimingTask, sample: Sample | None = None) -> ShowerTiming:
+    """Measure in this process, with the threads that it has.
+
+    Args:
+        simulator: The model.
+        task: What is measured.
+        sample: What makes its showers; by default the simulator.
+
+    Raises:
+        ConfigError: A batch takes longer than the task has time, or torch.compile does.
+    """
+    watch, parameters, counts = Stopwatch(), {"": simulator.model.learnt_numbers}, {}
+    with ExitStack() as stack:
+        if task.backend in {"eager", "compile", "bf16"}:
+            from caloforge.speed.parts import evaluation_counts, parameter_counts, watched
+
+            stack.enter_context(watched(simulator.networks, watch))
+            parameters = parameter_counts(simulator.networks)
+        maker = _Maker(simulator, task, sample or simulator.sample, watch)
+        showers = maker.warm_up()
+        runs = [maker.repetition(showers) for _ in range(task.repetitions)]
+    if task.backend in {"eager", "bf16"}:
+        counts = evaluation_counts(simulator, Incident.of(task.energy[0], pdg=simulator.trained.particles[0]))
+    return _timing(runs, counts, parameters, showers)
+
+
+def _timing(
+    runs: Sequence[_Run], evaluations: Mapping[str, int], parameters: Mapping[str, int], showers: int
+) -> ShowerTiming:
     labels = list(dict.fromkeys(label for run in runs for label in run.parts))
+    counted = [[run.stages[label] for label in (SAMPLE, POST)] for run in runs]
     return ShowerTiming(
-        wall=tuple(run.wall for run in runs),
-        cpu=tuple(run.cpu for run in runs),
+        wall=tuple(sum(s.wall for s in stages) for stages in counted),
+        cpu=tuple(sum(s.cpu for s in stages) for stages in counted),
         parts={label: tuple(run.parts.get(label, 0.0) for run in runs) for label in labels},
-        evaluations=evaluation_counts(simulator, Incident.of(task.energy[0], pdg=pdg)),
-        parameters=parameter_counts(simulator.networks),
+        evaluations=evaluations,
+        parameters=parameters,
+        stages={label: tuple(run.stages[label] for run in runs) for label in (SAMPLE, POST, WRITE)},
+        showers=showers,
     )
 
 
@@ -158,19 +229,68 @@ def even_energies(energy: tuple[float, float], count: int, *, seed: int) -> NDAr
     return low + (high - low) * np.random.default_rng(seed).permutation(middles)
 
 
-def _repetition(simulator: Simulator, incident: Incident, task: TimingTask, watch: Stopwatch) -> _Run:
-    watch.seconds.clear()
-    wall, cpu = time.perf_counter(), time.process_time()
-    _generate(simulator, incident, task, watch)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    count = len(incident)
-    return _Run(wall / count, cpu / count, {label: s / count for label, s in watch.seconds.items()})
+class _Maker:
+    """Makes showers as ``caloforge generate`` does: points, then cells, then a file, batch after batch."""
+
+    def __init__(self, simulator: Simulator, task: TimingTask, sample: Sample, watch: Stopwatch) -> None:
+        self._geometry, self._task, self._watch = simulator.geometry, task, watch
+        self._pdg = simulator.trained.particles[0]
+        self._sample = watch.timed(_ASSEMBLY, sample)
+        self._cells = watch.timed(_PROJECTION, to_cells)
+
+    def warm_up(self) -> int:
+        """Fill caches, start threads, compile; returns how many showers there is time for.
+
+        Raises:
+            ConfigError: For not even a batch.
+        """
+        task = self._task
+        few, size = min(task.showers, _WARM_UP), min(task.batch_size, _WARM_UP)
+        with patience(task.backend):
+            self._make(few, size)
+        if not math.isfinite(task.seconds):
+            if task.batch_size > few:
+                self._make(task.batch_size, task.batch_size)
+            return task.showers
+        each = self._cost(few, size)
+        self._refuse(task.batch_size * each)
+        if task.batch_size > few:  # also warms up
+            each = self._cost(task.batch_size, task.batch_size)
+        batches = batches_in(task.seconds / task.repetitions, task.batch_size * each)
+        return min(task.showers, max(1, batches) * task.batch_size)
+
+    def _refuse(self, batch: float) -> None:
+        if not batches_in(self._task.seconds / self._task.repetitions, batch):
+            msg = f"A batch of {self._task.batch_size} takes about {batch:.0f} s, too long to be repeated."
+            raise ConfigError(msg)
+
+    def _cost(self, count: int, size: int) -> float:
+        """Seconds per shower, by the clock that does not count what others do."""
+        made = self._make(count, size).seconds.values()
+        return sum(s.cpu if self._task.device == "cpu" else s.wall for s in made) / count
+
+    def repetition(self, count: int) -> _Run:
+        """Make all showers once; seconds per shower."""
+        self._watch.seconds.clear()
+        stages = self._make(count, self._task.batch_size)
+        each = {label: Seconds(s.cpu / count, s.wall / count) for label, s in stages.seconds.items()}
+        return _Run(each, {label: s / count for label, s in self._watch.seconds.items()})
+
+    def _make(self, count: int, size: int) -> Stages:
+        stages, seed = Stages(), self._task.seed
+        incident = Incident.of(even_energies(self._task.energy, count, seed=seed), pdg=self._pdg)
+        with tempfile.TemporaryDirectory(prefix="caloforge-timing-") as folder:
+            path = Path(folder) / "showers.h5"
+            writer = stages.run(WRITE, NativeWriter, path, geometry=self._geometry)
+            for first in range(0, count, size):
+                batch = incident[first : first + size]
+                made = stages.run(SAMPLE, self._sample, batch, seed=seed, first=first, batch_size=size)
+                cells = stages.run(POST, self._cells, made, self._geometry)
+                stages.run(WRITE, writer.append, cells)
+            stages.run(WRITE, writer.close)
+        return stages
 
 
-def _generate(simulator: Simulator, incident: Incident, task: TimingTask, watch: Stopwatch) -> None:
-    """Make showers as ``Simulator`` does: points, then cells, batch after batch."""
-    sample, cells = watch.timed(_ASSEMBLY, simulator.sample), watch.timed(_PROJECTION, to_cells)
-    size = task.batch_size
-    for first in range(0, len(incident), size):
-        batch = incident[first : first + size]
-        cells(sample(batch, seed=task.seed, first=first, batch_size=size), simulator.geometry)
+def batches_in(seconds: float, batch: float) -> int:
+    """How many batches of so many seconds each fit; one at least that is hardly longer."""
+    return int(1.1 * seconds / max(batch, 1e-9))

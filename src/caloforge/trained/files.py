@@ -7,7 +7,6 @@ the safetensors file.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from caloforge.files import replacing, write_text
 from caloforge.geometry import geometry_from_dict
 from caloforge.models import build_model, model_class
 from caloforge.trained.card import CARD, read_card
+from caloforge.trained.compact import compact, flags, is_packed
 from caloforge.trained.configuration import (
     CONFIG,
     FINGERPRINT,
@@ -69,7 +69,7 @@ def write_model(
         model: The networks with preprocessing and calibration.
         trained: Where it was trained.
         card: Plain values.
-        half: Store the networks' weights as 16-bit floats.
+        half: Store the networks' weights as 16-bit floats, and flags as bits.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -80,7 +80,7 @@ def write_model(
         "geometry": model.geometry.model_dump(mode="json"),
         "trained": trained.model_dump(mode="json"),
     }
-    tensors = {k: _compact(v, half=half) for k, v in model.state_dict().items()}
+    tensors = {k: compact(v) if half else v.contiguous() for k, v in model.state_dict().items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / WEIGHTS) as part:
@@ -133,6 +133,8 @@ def _fill(model: GenerativeModel, path: Path, card: Mapping[str, Any]) -> None:
 
 def _checked(tensor: Tensor, like: Tensor, name: str, path: Path, *, any_length: bool) -> Tensor:
     """A tensor of a file as the model has it; with ``any_length`` a vector may be longer or shorter."""
+    if is_packed(tensor, like):
+        return flags(tensor, like)
     if not (any_length and tensor.ndim == 1) and tensor.shape != like.shape:
         got, expected = (" x ".join(map(str, t.shape)) or "one number" for t in (tensor, like))
         raise FormatError(bad(f"{name} in {path}", got=got, expected=f"{expected}, as its config.json says"))
@@ -143,10 +145,3 @@ def _checked(tensor: Tensor, like: Tensor, name: str, path: Path, *, any_length:
     if not torch.isfinite(tensor).all():
         raise FormatError(bad(f"{name} in {path}", got="NaN or infinity", expected="finite weights"))
     return tensor.to(like.dtype)
-
-
-def _compact(tensor: Tensor, *, half: bool) -> Tensor:
-    small = half and tensor.dtype == torch.float32 and tensor.numel() > math.prod((8, 8))
-    halved = tensor.half() if small else tensor
-    # numbers beyond the range of 16 bits would become infinite
-    return (halved if torch.isfinite(halved).all() else tensor).contiguous()

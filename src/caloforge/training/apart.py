@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from caloforge.cluster import Spread
 from caloforge.errors import CaloForgeError
 from caloforge.processes import cause_of_death, follow_parent, spawning
 from caloforge.signals import catch_signals, deferred, handled, interruption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
     from multiprocessing.context import SpawnProcess
     from types import FrameType
 
     from caloforge.training.trainer import Progress
 
-__all__ = ["run_apart"]
+__all__ = ["run_apart", "run_on_cluster"]
 
 Work = Callable[[str, Any], None]
 
@@ -133,6 +135,35 @@ def run_apart(
         raise crew.error
     if crew.signal:
         raise interruption(crew.signal)
+
+
+def run_on_cluster(
+    needs: Mapping[str, Sequence[str]],
+    work: Callable[[], Callable[[str], None]],
+    *,
+    executor: Executor,
+    on_done: Callable[[str], None] = lambda name: None,  # noqa: ARG005
+) -> None:
+    """Do the work of every stage through an executor, each as soon as those that it needs are done.
+
+    Args:
+        needs: Names of the stages, in order, and those of them that each needs.
+        work: Picklable; called once in a process on a worker, returns what trains the stage of a name.
+        executor: See ``caloforge.cluster``.
+        on_done: Called with the name of each.
+
+    Raises:
+        CaloForgeError: A stage failed, or the cluster is lost; what was saved stays.
+    """
+    waiting, done = dict(needs), set[str]()
+    with Spread(work, executor) as spread:
+        while waiting or spread:
+            for name in [name for name, needed in waiting.items() if done.issuperset(needed)]:
+                del waiting[name]
+                spread.submit((name,))
+            (name,), _ = spread.next()
+            done.add(name)
+            on_done(name)
 
 
 def _start_ready(crew: _Crew, waiting: dict[str, Sequence[str]], done: set[str], processes: int) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 
 from caloforge.devices import find_device
 from caloforge.errors import ConfigError
@@ -16,7 +17,7 @@ from caloforge.formats import open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
-from caloforge.training.apart import run_apart
+from caloforge.training.apart import run_apart, run_on_cluster
 from caloforge.training.card import facts_of, training_card
 from caloforge.training.config import TrainConfig
 from caloforge.training.data import TrainingData
@@ -28,7 +29,8 @@ from caloforge.units import DEGREE, GEV
 from caloforge.zoo.shipped import model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -83,6 +85,7 @@ def train(
     device: str = "cpu",
     precision: Precision = "32-true",
     processes: int = 1,
+    executor: Executor | None = None,
     on_progress: Progress | None = None,
 ) -> Simulator:
     """Train a model; goes on where an interrupted run in ``out`` stopped.
@@ -100,6 +103,8 @@ def train(
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
         processes: Stages that are trained at a time, each in a process of its own with as many threads
             as this one has; with more than one, the main module must be importable.
+        executor: Trains the stages in place of processes of this machine, each with as many threads as this
+            one has; the machines must share the disk of ``data`` and ``out``. See ``caloforge.cluster``.
         on_progress: Shows progress.
 
     Returns:
@@ -123,10 +128,16 @@ def train(
         device=device,
         precision=precision,
     )
-    return train_job(job, processes=processes, on_progress=on_progress)
+    return train_job(job, processes=processes, executor=executor, on_progress=on_progress)
 
 
-def train_job(job: Job, *, processes: int = 1, on_progress: Progress | None = None) -> Simulator:
+def train_job(
+    job: Job,
+    *,
+    processes: int = 1,
+    executor: Executor | None = None,
+    on_progress: Progress | None = None,
+) -> Simulator:
     """Train as ``train`` does."""
     run = RunDirectory(job.out)
     with run.claimed():
@@ -135,8 +146,8 @@ def train_job(job: Job, *, processes: int = 1, on_progress: Progress | None = No
         if run.is_finished(stage.name for stage in trainer.model.stages()):
             _LOGGER.info("The training in %s is finished: there is nothing left to do.", job.out)
             return Simulator.load(run.model)
-        if processes > 1:
-            _train_apart(job, trainer, processes, on_progress)
+        if processes > 1 or executor is not None:
+            _train_apart(job, trainer, executor or processes, on_progress)
         trainer.train()
         return _saved(job, run, started)
 
@@ -205,19 +216,34 @@ def _saved(job: Job, run: RunDirectory, started: _Started) -> Simulator:
     return simulator
 
 
-def _train_apart(job: Job, trainer: Trainer, processes: int, on_progress: Progress | None) -> None:
-    """Train all stages, each in a process of its own."""
+def _train_apart(job: Job, trainer: Trainer, place: int | Executor, on_progress: Progress | None) -> None:
+    """Train all stages, each in a process of its own: so many at a time here, or through an executor."""
     stages, missing = trainer.model.stages(), [stage.name for stage in trainer.missing]
     needs = {name: [n for n in needs_of(stages, name) if n in missing] for name in missing}
-    if on_progress is not None:  # how much there is to do, then for what there is nothing to do
-        for stage in sorted(stages, key=lambda stage: stage.name not in missing):
-            steps = job.config.training[stage.settings].steps
-            on_progress(stage.name, 0 if stage.name in missing else steps, steps, math.nan)
-    run_apart(needs, partial(_work, job), processes=processes, on_progress=on_progress)
+    steps = {stage.name: job.config.training[stage.settings].steps for stage in stages}
+    tell = on_progress or (lambda *_: None)
+    # how much there is to do, then for what there is nothing to do
+    for name in sorted(steps, key=lambda name: name not in missing):
+        tell(name, 0 if name in missing else steps[name], steps[name], math.nan)
+    if isinstance(place, int):
+        run_apart(needs, partial(_work, job), processes=place, on_progress=on_progress)
+        return
+    work = partial(_work_there, job, torch.get_num_threads())
+    run_on_cluster(needs, work, executor=place, on_done=lambda n: tell(n, steps[n], steps[n], math.nan))
 
 
 def _work(job: Job, name: str, on_progress: Progress) -> None:
     train_stage(job, name, on_progress=on_progress)
+
+
+def _work_there(job: Job, threads: int) -> Callable[[str], None]:
+    """Set a worker's process up; what trains a stage there."""
+    torch.set_num_threads(threads)
+
+    def work(name: str) -> None:
+        train_stage(job, name)
+
+    return work
 
 
 def _fabric(device: str, precision: Precision) -> Fabric:

@@ -93,7 +93,7 @@ class _Ratios:
         beside = usable & ~blocks
         chosen = blocks & usable & np.roll(beside, 1) & np.roll(beside, -1)
         if not self.closed:
-            chosen[[0, -1]] = False
+            chosen[:1] = chosen[-1:] = False  # of one cell, there are none
         at = np.flatnonzero(chosen)
         before, behind = at - 1, (at + 1) % len(blocks)
         values = self.values[:, at] - 0.5 * (self.values[:, before] + self.values[:, behind])

@@ -66,6 +66,9 @@ class PointDDPM(nn.Module):
     def __init__(self, config: PointDDPMConfig, conditions: int) -> None:
         super().__init__()
         betas = quadratic_betas(config.steps, first=config.first, last=config.last)
+        with torch.device("cpu"):  # numbers, also of networks that are built without any
+            numbers = quadratic_betas(config.steps, first=config.first, last=config.last)
+        self.schedule: tuple[float, ...] = tuple(numbers.tolist())
         self.register_buffer("betas", betas, persistent=False)
         self.register_buffer("shares", signal_shares(betas), persistent=False)
         self.embed, size = _embedding(config)
@@ -114,7 +117,7 @@ class PointDDPM(nn.Module):
 
         start = draw(len(self.betas))
         predict = partial(self._predict_all, condition=condition, index=rows_of(counts, start.shape[0]))
-        return ancestral(predict, start, self.betas, draw, flexibility=sampler.flexibility)
+        return ancestral(predict, start, self.schedule, draw, flexibility=sampler.flexibility)
 
     def _predict_all(self, x: Tensor, step: int, *, condition: Tensor, index: Tensor) -> Tensor:
         parts = [self._predict_tile(x[rows], step, condition, index[rows]) for rows in tiles(x.shape[0])]

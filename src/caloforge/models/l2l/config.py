@@ -10,6 +10,7 @@ from caloforge.models.config import ModelConfig
 from caloforge.models.l2l.energy_flow import EnergyFlowConfig
 from caloforge.models.l2l.layer_energies import SplitsConfig  # noqa: TC001 (pydantic reads it)
 from caloforge.models.l2l.masked_layer import MaskedLayerConfig
+from caloforge.models.l2l.quantiles import QuantileConfig  # noqa: TC001 (pydantic reads it)
 from caloforge.models.l2l.voxels import VoxelConfig
 
 __all__ = ["LayersConfig", "MaskedLayersConfig"]
@@ -29,8 +30,11 @@ class LayersConfig(ModelConfig):
     energies, where these are all alike."""
     totals: EnergyFlowConfig | SplitsConfig = Field(default=EnergyFlowConfig(), discriminator="kind")
     """Energies of the layers: the papers' ``flow``, or ``splits`` of whole showers, which give their hits."""
-    voxels: VoxelConfig = VoxelConfig()
-    """How cells are made continuous."""
+    voxels: VoxelConfig | QuantileConfig = Field(default=VoxelConfig(), discriminator="kind")
+    """How cells are made continuous: the published ``noise`` and logit, or ``quantiles``."""
+    candidates: int = Field(default=1, ge=1, le=100)
+    """Of so many drawings of a layer one is kept: its number of hits is the nearest to that of ``splits``, or
+    its energy to that of ``flow``."""
     renormalised: bool = True
     """Scale cells above threshold to the energy of their layer; with the hits of ``splits``, always."""
     hit_map: bool = False

@@ -27,6 +27,9 @@ class ImageLayerConfig(Record):
     """Channels that the layers in front, and all else that the flow is told, are reduced to."""
     place: Width = 8
     """Numbers that tell layers apart where they share a network."""
+    position: int = Field(default=0, ge=0, le=1024)
+    """Learnt images that tell pixels apart, alike at all angles of rings: without, only the edges tell a
+    convolution how far it is from the axis; 0 as published."""
     flow: ImageFlowConfig = Field(default=ImageFlowConfig())
     """The flow."""
 
@@ -58,7 +61,8 @@ class ImageLayer(nn.Module):
         self.squeeze = config.flow.squeeze
         _check(shape, config.flow)
         self.place = nn.Embedding(layers, config.place) if layers else None
-        inputs = before + own + (config.place if layers else 0)
+        self.position = _positions(shape, config.position, circular=circular)
+        inputs = before + own + config.position + (config.place if layers else 0)
         reduced = bool(before)
         self.embedding = _embedding(inputs, config, circular=circular) if reduced else None
         self.flow = ImageFlow(config.flow, config.embedding if reduced else inputs, circular=circular)
@@ -83,13 +87,23 @@ class ImageLayer(nn.Module):
         told = [seen.scalars[:, : self.own]]
         if self.place is not None:
             told.append(self.place(seen.place))
-        numbers = torch.cat(told, dim=1)[:, :, None, None]
+        numbers = torch.cat(told, dim=1)[:, :, None, None].expand(-1, -1, *self.shape)
+        if self.position is not None:
+            where = self.position.expand(len(numbers), -1, *self.shape)
+            numbers = torch.cat([numbers, where], dim=1)
         if self.embedding is None:
-            height, width = (size // factor for size, factor in zip(self.shape, self.squeeze, strict=True))
-            return numbers.expand(-1, -1, height, width)
+            return nn.functional.avg_pool2d(numbers, self.squeeze)
         images = seen.cells.view(-1, self.before, *self.shape)
-        made: Tensor = self.embedding(torch.cat([images, numbers.expand(-1, -1, *self.shape)], dim=1))
+        made: Tensor = self.embedding(torch.cat([images, numbers], dim=1))
         return made
+
+
+def _positions(shape: tuple[int, int], count: int, *, circular: bool) -> nn.Parameter | None:
+    """Learnt images ``(count, H, W)``; H is 1 where all angles are alike."""
+    if not count:
+        return None
+    height, width = shape
+    return nn.Parameter(torch.randn(count, 1 if circular else height, width))
 
 
 def _embedding(inputs: int, config: ImageLayerConfig, *, circular: bool) -> nn.Sequential:

@@ -26,6 +26,11 @@ class Seen:
     scalars: Tensor
     place: Tensor
 
+    def repeated(self, count: int) -> Seen:
+        """Every row so many times."""
+        every = (self.cells, self.scalars, self.place)
+        return Seen(*(values.repeat_interleave(count, 0) for values in every)) if count > 1 else self
+
 
 class LayerFlow(Protocol):
     """A flow of the cells of one layer."""

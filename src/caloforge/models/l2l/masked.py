@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -32,6 +33,10 @@ class L2LFlows(LayerToLayer):
 
     name: ClassVar[str] = "l2lflows"
     config_class: ClassVar[type[ModelConfig]] = MaskedLayersConfig
+    no_graph: ClassVar[str] = (
+        "its masked flows draw one cell after the other, thousands of networks in a row for a shower: "
+        "generate a library of showers with caloforge generate"
+    )
     config: MaskedLayersConfig
 
     def __init__(self, config: MaskedLayersConfig, geometry: Geometry) -> None:
@@ -98,4 +103,5 @@ class L2LFlows(LayerToLayer):
             return None
         grid = self.geometry.layers[0].grid
         near, front = (torch.from_numpy(cell_windows(grid, reach)) for reach in (2, 1))
-        return Windows(near, front, before)
+        radius = torch.from_numpy(np.hypot(*grid.centres().T).round(3))
+        return Windows(near, front, before, radius)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from caloforge.nn import MaskedFlow, MaskedFlowConfig, mlp
+from caloforge.nn import Beside, MaskedFlow, MaskedFlowConfig, mlp
 from caloforge.records import Record, Width, Widths
 
 if TYPE_CHECKING:
@@ -64,30 +64,34 @@ class MaskedLayer(nn.Module):
         context = own + (config.place if layers else 0) + (config.embedding[-1] if front else 0)
         self.flow = MaskedFlow(cells, context, config.flow, windows)
 
-    def start(self, x: Tensor, seen: Seen) -> None:
-        """Nothing is to be fitted."""
+    def start(self, x: Tensor, seen: Seen) -> None:  # noqa: ARG002 (other flows look at it)
+        """Let networks that count hits know where these usually are."""
+        self.flow.start(x)
 
     def log_prob(self, x: Tensor, seen: Seen) -> Tensor:
         """Log-densities ``(R,)`` of numbers of cells ``(R, n)``."""
-        return self.flow.log_prob(x, self._context(seen), self._images(seen))
+        return self.flow.log_prob(x, self._context(seen), self._beside(seen))
 
     def sample(self, noise: Tensor, seen: Seen) -> Tensor:
         """Numbers of cells ``(R, n)`` out of standard normal noise ``(R, n)``."""
-        return self.flow.sample(noise, self._context(seen), self._images(seen))
+        return self.flow.sample(noise, self._context(seen), self._beside(seen))
 
     def in_one_pass(self, noise: Tensor, seen: Seen) -> Tensor:
         """Numbers of cells as a student makes them."""
-        return self.flow.in_one_pass(noise, self._context(seen), self._images(seen))
+        return self.flow.in_one_pass(noise, self._context(seen), self._beside(seen))
 
     def distance(self, teacher: MaskedLayer, noise: Tensor, seen: Seen) -> Tensor:
         """How far a student is from its teacher."""
         with torch.no_grad():
-            states = teacher.flow.states(noise, teacher._context(seen), teacher._images(seen))
-        return self.flow.distance(states, self._context(seen), self._images(seen))
+            states = teacher.flow.states(noise, teacher._context(seen), teacher._beside(seen))
+        return self.flow.distance(states, self._context(seen), self._beside(seen))
 
-    def _images(self, seen: Seen) -> Tensor | None:
-        """Layers in front, ``(R, layers, n)``."""
-        return seen.cells.view(len(seen.cells), -1, self.cells) if self.is_local else None
+    def _beside(self, seen: Seen) -> Beside | None:
+        """Layers in front, ``(R, layers, n)``, and the layer's hits where these are told."""
+        if not self.is_local:
+            return None
+        images = seen.cells.view(len(seen.cells), -1, self.cells)
+        return Beside(images, self.cells * seen.scalars[:, self.own - 1].square())
 
     def _context(self, seen: Seen) -> Tensor:
         parts = [seen.scalars[:, : self.own]]

@@ -35,6 +35,7 @@ from caloforge.models.l2l.energy_flow import EnergyFlow, EnergyFlowConfig
 from caloforge.models.l2l.hit_map import HitMap
 from caloforge.models.l2l.layer_energies import SplitEnergies
 from caloforge.models.l2l.layer_flow import Seen
+from caloforge.models.l2l.quantiles import QuantileConfig, Quantiles
 from caloforge.models.l2l.readout import largest_cells, renormalised
 from caloforge.models.l2l.voxels import Voxels
 from caloforge.models.stages import Stage, Turn
@@ -75,7 +76,7 @@ class LayerToLayer(GenerativeModel):
             got, fix = "layers of different sizes", "give model.shared=false"
             raise ConfigError(bad(self.name, got=got, expected="one grid for a shared network", fix=fix))
         self.conditions = Conditions(config.conditions, log=True)
-        self.voxels = Voxels(config.voxels, geometry)
+        self.voxels = self._voxels()
         self.energies = self._energies()
         count = 1 if config.shared else geometry.n_layers
         self.layers = nn.ModuleList(self._layer_flow(number) for number in range(count))
@@ -92,6 +93,12 @@ class LayerToLayer(GenerativeModel):
         if isinstance(totals, EnergyFlowConfig):
             return EnergyFlow(totals, self.geometry.n_layers, self.conditions.features)
         return SplitEnergies(totals, self.geometry)
+
+    def _voxels(self) -> Voxels | Quantiles:
+        kind = self.config.voxels
+        if isinstance(kind, QuantileConfig):
+            return Quantiles(kind, self.geometry)
+        return Voxels(kind, self.geometry)
 
     @property
     def _numbers(self) -> int:
@@ -215,8 +222,7 @@ class LayerToLayer(GenerativeModel):
         if self.config.shared:  # one size for all: nothing is in front of the first layer
             missing = self.config.previous - before
             size = self._cells_at(0).stop * missing
-            empty = float(torch.logit(torch.tensor(self.voxels.config.alpha, device=cells.device)))
-            front = torch.cat([cells.new_full((len(cells), size), empty), front], dim=1)
+            front = torch.cat([cells.new_full((len(cells), size), self.voxels.nothing), front], dim=1)
             behind = torch.cat([told.new_zeros(len(told), missing * self._numbers), behind], dim=1)
         scalars = torch.cat([condition, told[:, layer], behind], dim=1)
         place = torch.full((len(cells),), layer, dtype=torch.int64, device=cells.device)
@@ -234,17 +240,32 @@ class LayerToLayer(GenerativeModel):
         condition = self.conditions(particles)
         hits, energies = self._draw_energies(particles.energy, condition, noise)
         told = self._told(hits, energies)
-        normal = noise.normal("cells", 1, self.geometry.n_cells).float()
-        known, made = torch.empty_like(normal), torch.empty_like(normal)
+        count = self.config.candidates
+        normal = noise.normal("cells", count, self.geometry.n_cells).float()
+        known, made = (normal.new_empty(len(hits), self.geometry.n_cells) for _ in range(2))
         for layer in range(self.geometry.n_layers):
             cells = self._cells_at(layer)
-            seen = self._seen(layer, known, told, condition)
+            seen = self._seen(layer, known, told, condition).repeated(count)
             drawn = self._draw_layer(0 if self.config.shared else layer, normal[:, cells], seen)
+            drawn = self._nearest(drawn, cells, hits[:, layer], energies[:, layer])
             energy = self.voxels.decode(drawn, cells)
             made[:, cells] = self._read_out(energy, hits[:, layer], energies[:, layer])
             clean = self.config.seen == "read-out"
             known[:, cells] = self.voxels.encode(made[:, cells], cells) if clean else drawn
         return made
+
+    def _nearest(self, drawn: Tensor, cells: slice, hits: Tensor, energy: Tensor) -> Tensor:
+        """Of several drawings of a layer ``(B K, n)`` those that agree best with what it is to have."""
+        count = len(drawn) // max(len(hits), 1)
+        if count == 1:
+            return drawn
+        made = self.voxels.decode(drawn, cells)
+        hit, wanted = made >= self.geometry.threshold, hits
+        found = hit.sum(1)
+        if isinstance(self.energies, EnergyFlow):
+            found, wanted = torch.where(hit, made, 0.0).sum(1), energy
+        best = (found.view(-1, count) - wanted[:, None]).abs().argmin(1)
+        return drawn.view(-1, count, drawn.shape[1])[torch.arange(len(hits), device=drawn.device), best]
 
     def _draw_layer(self, number: int, noise: Tensor, seen: Seen) -> Tensor:
         """Numbers of a layer's cells, by a flow."""
@@ -264,7 +285,7 @@ class LayerToLayer(GenerativeModel):
         """What of a layer's cells ``(B, n)`` is read out."""
         threshold = self.geometry.threshold
         if isinstance(self.energies, SplitEnergies):
-            return largest_cells(cells, hits, energy, threshold)
+            return largest_cells(cells, hits, energy, threshold, self.voxels.lowest)
         if self.config.renormalised:
             return renormalised(cells, energy, threshold)
         return torch.where(cells >= threshold, cells, 0.0)

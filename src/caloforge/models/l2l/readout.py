@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["largest_cells", "renormalised"]
 
 _SMALLEST = 1e-4  # MeV above threshold that a chosen cell has
-_LOWEST = 0.5  # of the threshold: what lies below counts as this
 
 
 def renormalised(cells: Tensor, total: Tensor, threshold: float) -> Tensor:
@@ -41,7 +40,9 @@ def renormalised(cells: Tensor, total: Tensor, threshold: float) -> Tensor:
     return torch.zeros_like(values).scatter(1, place, values).to(cells.dtype)
 
 
-def largest_cells(cells: Tensor, hits: Tensor, total: Tensor, threshold: float) -> Tensor:
+def largest_cells(
+    cells: Tensor, hits: Tensor, total: Tensor, threshold: float, lowest: float = 0.5
+) -> Tensor:
     """The ``hits`` ``(B,)`` largest cells of every row, all above threshold, with the layer's energy.
 
     Those of them that lie below have as far above it as they lack, in the logarithm: a spike at the threshold
@@ -52,6 +53,7 @@ def largest_cells(cells: Tensor, hits: Tensor, total: Tensor, threshold: float) 
         hits: How many are hit.
         total: Energies of the layer [MeV], ``(B,)``.
         threshold: Of the cells [MeV].
+        lowest: In units of the threshold: what lies below counts as this.
     """
     rows, columns = cells.shape
     place = cells.sort(dim=1, descending=True, stable=True).indices
@@ -59,7 +61,7 @@ def largest_cells(cells: Tensor, hits: Tensor, total: Tensor, threshold: float) 
     index = (place + columns * torch.arange(rows, device=cells.device)[:, None])[kept]
     key = torch.arange(rows, device=cells.device)[:, None].expand(-1, columns)[kept]
     energy = cells.double().flatten()[index]
-    mirrored = threshold**2 / energy.clamp_min(_LOWEST * threshold)
+    mirrored = threshold**2 / energy.clamp_min(lowest * threshold)
     excess = (torch.where(energy < threshold, mirrored, energy) - threshold).clamp_min(_SMALLEST)
     wanted = (total.double() - hits * threshold).clamp_min(0.0)
     energy = threshold + with_sums(excess, wanted, key)

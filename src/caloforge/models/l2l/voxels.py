@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import Field
@@ -24,17 +25,16 @@ _EMPTY = 1e-5  # MeV, cells below it are empty
 
 
 class VoxelConfig(Record):
-    """How cell energies are made continuous."""
+    """How cells are made continuous, as published."""
 
+    kind: Literal["noise"] = "noise"
+    """Tells it from ``quantiles``."""
     filler: float = Field(default=1e-3, ge=0, le=1e6)
     """Median energy [MeV] of the log-normal noise that empty cells are filled with; never above threshold."""
     filler_width: float = Field(default=0.2, ge=0, le=10)
     """Its width [powers of ten]."""
     noise: float = Field(default=1e-3, ge=0, le=1e6)
     """Largest energy [MeV] of the uniform noise that is added to all cells; never above threshold."""
-    spread: float = Field(default=0.0, ge=0, le=100)
-    """Fill empty cells evenly over so much of the logit, right below the threshold's, instead: no gap that a
-    flow leaks into, nothing narrow that it has to learn; 0 for the published noise."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)
     """The logit is that of alpha + (1 - 2 alpha) u."""
 
@@ -52,6 +52,8 @@ class Voxels(Fitted):
 
     largest: Tensor
     layer: Tensor
+    lowest = 0.5
+    """Of the threshold: energies below tell nothing about cells."""
 
     def __init__(self, config: VoxelConfig, geometry: Geometry) -> None:
         super().__init__()
@@ -76,14 +78,12 @@ class Voxels(Fitted):
 
     def drawn(self, dense: Tensor, rng: torch.Generator) -> Tensor:
         """What flows are to draw: numbers of energies ``(B, n_cells)`` with noise."""
-        if not self.config.spread:
-            return self.encode(self.noisy(dense, rng))
-        uniform, below = torch.rand((2, *dense.shape), generator=rng, device=dense.device)
-        noise = min(self.config.noise, self.threshold)
-        border = self.encode(torch.full_like(dense[:1], self.threshold))
-        return torch.where(
-            dense < _EMPTY, border - self.config.spread * below, self.encode(dense + noise * uniform)
-        )
+        return self.encode(self.noisy(dense, rng))
+
+    @property
+    def nothing(self) -> float:
+        """The number of an empty cell that is read out."""
+        return math.log(self.config.alpha / (1 - self.config.alpha))
 
     def encode(self, energy: Tensor, cells: slice = slice(None)) -> Tensor:
         """Numbers of energies [MeV] of some cells, ``(B, cells)``."""

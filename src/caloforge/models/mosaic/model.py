@@ -56,6 +56,10 @@ class Mosaic(GenerativeModel):
     config_class: ClassVar[type[ModelConfig]] = MosaicConfig
     knows: ClassVar[frozenset[str]] = frozenset({"angles", "particles"})
     any_length: ClassVar[frozenset[str]] = frozenset({"stored.content"})
+    no_graph: ClassVar[str] = (
+        "it draws from tables of real splits with its own random numbers, not by networks: take --target "
+        "cpp, a file for its C++ engine"
+    )
     config: MosaicConfig
 
     def __init__(self, config: MosaicConfig, geometry: Geometry) -> None:

@@ -79,6 +79,10 @@ class Pyramid(GenerativeModel):
     name: ClassVar[str] = "pyramid"
     config_class: ClassVar[type[ModelConfig]] = PyramidConfig
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
+    no_graph: ClassVar[str] = (
+        "cells get their hits and energies in many turns one after the other, and what was drawn before "
+        "decides how many cells each turn looks at: generate a library of showers with caloforge generate"
+    )
     config: PyramidConfig
 
     def __init__(self, config: PyramidConfig, geometry: Geometry) -> None:

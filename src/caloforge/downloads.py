@@ -1,0 +1,176 @@
+"""Downloads that go on where they stopped: what is there is kept, the rest asked for by HTTP Range."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from caloforge.errors import FormatError, MissingDependencyError, OutputError, bad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Progress", "download", "read_url"]
+
+# (what, bytes in all, bytes that are there) to a context that gives the function to count bytes with
+Progress = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
+
+_BLOCK = 1 << 18  # bytes
+_TIMEOUT = 60.0  # seconds without an answer
+_RANGE_PAST_THE_END = 416
+_GB = 1e9
+
+
+class _Body(NamedTuple):
+    """What a server sends: the bytes from ``start`` on, of ``size`` in all (0: it does not tell)."""
+
+    start: int
+    size: int
+    answer: Any
+
+
+def download(url: str, part: Path, progress: Progress, *, name: str, by_hand: str) -> None:
+    """Complete the file ``part``; its checksum is not looked at.
+
+    Args:
+        url: Where it is; also a ``file:`` address.
+        part: What an earlier call may have begun. It stays when the connection breaks.
+        progress: Shows how far it is.
+        name: What is fetched, for people.
+        by_hand: What to do without a network, as in "unpack it in data".
+
+    Raises:
+        MissingDependencyError: The server cannot be reached or refuses, or the connection broke.
+        OutputError: The disk has no room, or ``part`` cannot be written.
+    """
+    with _opened(url, part, by_hand) as body:
+        if body is None:
+            return
+        _check_room(part, body, name)
+        with progress(f"fetching {name}", body.size, body.start) as advance:
+            _fill(part, body, name, advance)
+
+
+def read_url(url: str, *, most: int = 10_000_000) -> bytes:
+    """A short answer, such as JSON.
+
+    Raises:
+        FormatError: It has more than ``most`` bytes.
+        MissingDependencyError: The server cannot be reached or refuses, or the connection broke.
+    """
+    with _answered(url, 0, f"look at {url}") as answer:
+        if answer is None:
+            return b""
+        try:
+            content: bytes = answer.read(most + 1)
+        except (OSError, http.client.HTTPException) as error:
+            msg = f"The connection to {_host(url)} broke ({error}): run the command again."
+            raise MissingDependencyError(msg) from error
+    if len(content) > most:
+        raise FormatError(bad(f"answer of {url}", got=f"more than {most} bytes", expected="a short text"))
+    return content
+
+
+@contextmanager
+def _opened(url: str, part: Path, by_hand: str) -> Iterator[_Body | None]:
+    """Ask for what ``part`` lacks; None when it lacks nothing."""
+    have = part.stat().st_size if part.exists() else 0
+    with _answered(url, have, f"fetch {url} elsewhere and {by_hand}") as answer:
+        if answer is None:
+            yield None
+            return
+        start = have if answer.status == http.client.PARTIAL_CONTENT else 0
+        _check_start(answer, start, url)
+        length = int(answer.headers.get("Content-Length") or 0)
+        yield _Body(start, start + length if length else 0, answer)
+
+
+@contextmanager
+def _answered(url: str, have: int, otherwise: str) -> Iterator[Any]:
+    """The server's answer from byte ``have`` on; None when there is nothing behind it."""
+    try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if not have or error.code != _RANGE_PAST_THE_END:
+            msg = f"{url} answers {error.code} ({error.reason}): try again later, or give another --mirror."
+            raise MissingDependencyError(msg) from error
+        yield None
+        return
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _unreachable(url, otherwise, error) from error
+    with answer:
+        yield answer
+
+
+def _check_start(answer: Any, start: int, url: str) -> None:
+    told = str(answer.headers.get("Content-Range") or "")
+    if start and told and not told.startswith(f"bytes {start}-"):
+        msg = f"{url} sends another part than was asked for ({told[:60]}): give another --mirror."
+        raise MissingDependencyError(msg)
+
+
+def _unreachable(url: str, otherwise: str, error: Exception) -> MissingDependencyError:
+    reason = getattr(error, "reason", error)
+    why = getattr(reason, "strerror", None) or reason
+    return MissingDependencyError(
+        f"{_host(url)} cannot be reached ({why}): connect to the network, or {otherwise}."
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
+
+
+def _check_room(part: Path, body: _Body, name: str) -> None:
+    need, free = body.size - body.start, shutil.disk_usage(part.parent).free
+    if need > free:
+        msg = (
+            f"{name} needs another {need / _GB:,.1f} GB and {part.parent} has {free / _GB:,.1f} GB free: "
+            "make room, or give another folder (--out)."
+        )
+        raise OutputError(msg)
+
+
+def _fill(part: Path, body: _Body, name: str, advance: Callable[[int], None]) -> None:
+    blocks = _blocks(body, name)
+    try:
+        with part.open("r+b" if body.start else "wb") as file:
+            file.seek(body.start)
+            for block in blocks:
+                file.write(block)
+                advance(len(block))
+    except MissingDependencyError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write {part}: {error.strerror or error}."
+        raise OutputError(msg) from error
+
+
+def _blocks(body: _Body, name: str) -> Iterator[bytes]:
+    """What the server sends, piece by piece.
+
+    Raises:
+        MissingDependencyError: It stops before the end.
+    """
+    done, reason = body.start, "it ended"
+    try:
+        while block := body.answer.read(_BLOCK):
+            done += len(block)
+            yield block
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+    if done < body.size or reason != "it ended":
+        msg = (
+            f"The connection broke after {done / 1e6:.1f} of {body.size / 1e6:.1f} MB of {name} ({reason}): "
+            "the same command goes on from there."
+        )
+        raise MissingDependencyError(msg)

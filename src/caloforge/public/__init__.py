@@ -1,0 +1,1 @@
+"""Public data sets of calorimeter showers: which there are, and fetching them."""
