@@ -102,7 +102,7 @@ class Cells:
         mean, spread = torch.where(is_second, second, first), torch.where(is_second, other, width)
         drawn = mean + spread * normal[hit].to(mean.dtype)
         energy = self.energies.inverse(torch.minimum(drawn, self.highest[hit]))
-        slope = chance.sigmoid() * float(self.energies.value[0])
+        slope = chance.sigmoid() * self.energies.value[0]
         return torch.zeros_like(self.chance).masked_scatter(hit, energy) + slope - slope.detach()
 
 
