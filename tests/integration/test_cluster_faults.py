@@ -132,9 +132,10 @@ def test_generate_with_torch_goes_on_after_faults(tmp_path: Path) -> None:
 def test_simulate_goes_on_after_faults(tmp_path: Path, shared: Path) -> None:
     if importlib.util.find_spec("geant4_pybind") is None:
         pytest.skip("geant4-pybind is not installed")
+    # fifteen blocks of 200 showers
     data = str(shared / "geant4" / "data")
-    command = ("simulate", "--geometry", "siw-ecal", "--energy", "20:60", "--theta", "0:40")
-    alone, out = faults(tmp_path, (*command, "--count", "175", "--seed", "5", "--geant4-data", data))
+    command = ("simulate", "--geometry", "siw-ecal", "--energy", "0.1:0.3", "--theta", "0:40")
+    alone, out = faults(tmp_path, (*command, "--count", "3000", "--seed", "5", "--geant4-data", data))
     assert_same_hits(load(alone), load(out))
 
 

@@ -22,6 +22,8 @@ __all__ = ["opened", "seconds_of"]
 _SECONDS = 30  # until a scheduler must have answered
 _FAILURES = 10  # workers that may die on a block before it is given up: batch systems take jobs away
 
+_TALKATIVE = ("asyncio", "distributed", "tornado")
+
 _logger = logging.getLogger(__name__)
 
 
@@ -116,8 +118,8 @@ def _hours_and_minutes(walltime: str) -> str:
 def _quiet() -> None:
     """What happens to a cluster is told by the error that it leads to, once."""
     if not _logger.isEnabledFor(logging.DEBUG):
-        names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
-        for name in ("distributed", *names):
+        known = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
+        for name in (*_TALKATIVE, *known):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
