@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -137,6 +138,27 @@ def test_simulate_goes_on_after_faults(tmp_path: Path, shared: Path) -> None:
     command = ("simulate", "--geometry", "siw-ecal", "--energy", "0.1:0.3", "--theta", "0:40")
     alone, out = faults(tmp_path, (*command, "--count", "3000", "--seed", "5", "--geant4-data", data))
     assert_same_hits(load(alone), load(out))
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_a_terminal_leaves_a_sentence_and_no_process(tmp_path: Path) -> None:
+    command = ("generate", "mosaic:siw-ecal", "--energy", "10:100", "--count", "3000", "--seed", "5")
+    out = tmp_path / "out.h5"
+    arguments = [*command, "--out", str(out), "--cluster", "dask", "--jobs", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "caloforge", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: blocks(out) >= 1)
+    os.killpg(process.pid, signal.SIGINT)
+    code, errors = finish(process)
+    assert code == 130
+    assert "showers are kept: run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 SBATCH = """#!{python}

@@ -12,6 +12,7 @@ from caloforge.cluster.settings import QUEUES
 from caloforge.devices import usable_cores
 from caloforge.errors import CaloForgeError, ConfigError, MissingDependencyError
 from caloforge.optional import needed
+from caloforge.processes import spawning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +72,13 @@ def _workers(cluster: Cluster) -> Any:
     """A scheduler in this process, with workers that are started."""
     if cluster.kind in QUEUES:
         return _queue(cluster)
-    return _needed("distributed").LocalCluster(
-        n_workers=cluster.jobs or usable_cores(),
-        threads_per_worker=1,
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
+    with spawning():  # Ctrl-C on a terminal reaches all its processes: workers leave it to this one
+        return _needed("distributed").LocalCluster(
+            n_workers=cluster.jobs or usable_cores(),
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _queue(cluster: Cluster) -> Any:
