@@ -113,23 +113,23 @@ def rows(points: list[Point]) -> list[tuple[str, ...]]:
 
 def draw(points: list[Point]) -> bytes:
     """Angles on the left, visible energies on the right: Geant4 filled, the model as lines."""
-    middle = (np.median([p.energy for p in points]), np.median([p.theta for p in points]))
+    common = (np.median([p.energy for p in points]), np.median([p.theta for p in points]))
     columns = (
         ("axis_theta", DEGREE, "angle of the principal axis [°]", "{p.angle:.0f}°"),
         ("visible", GEV, "visible energy [GeV]", "{p.energy:.0f} GeV"),
     )
     shown = (
-        [p for p in points if abs(p.energy - middle[0]) < 1],
-        [p for p in points if abs(p.theta - middle[1]) < 1],
+        [p for p in points if abs(p.energy - common[0]) < 1],
+        [p for p in points if abs(p.theta - common[1]) < 1],
     )
     with style():
         figure = new_figure(11.0, 4.2, layout="constrained")
         for place, ((column, unit, title, told), some) in enumerate(zip(columns, shown, strict=True)):
             axes = figure.add_subplot(1, 2, place + 1)
             for point in some:
-                draw_point(axes, point, column, unit)
-                top = np.quantile(point.samples[REFERENCE][column] / unit, 0.5)
-                axes.text(top, axes.dataLim.ymax * 1.02, told.format(p=point), ha="center", va="bottom")
+                top = draw_point(axes, point, column, unit)
+                middle = np.median(point.samples[REFERENCE][column] / unit)
+                axes.text(middle, 1.05 * top, told.format(p=point), ha="center", va="bottom")
             axes.margins(y=0.15)
             axes.set_xlabel(title)
             axes.set_ylabel("density")
@@ -138,16 +138,19 @@ def draw(points: list[Point]) -> bytes:
         return png(figure)
 
 
-def draw_point(axes: Axes, point: Point, column: str, unit: float) -> None:
-    """Histograms of one column of the showers of a point."""
+def draw_point(axes: Axes, point: Point, column: str, unit: float) -> float:
+    """Histograms of one column of the showers of a point; the height of the tallest."""
     look = model_styles([name for name in point.samples if name != REFERENCE])
     whole = np.concatenate([sample[column] for sample in point.samples.values()]) / unit
     edges = np.linspace(*np.quantile(whole, [0.002, 0.998]), BINS + 1)
+    top = 0.0
     for name, sample in point.samples.items():
         options: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.4, "color": "grey"}
         if name != REFERENCE:
             options = {"histtype": "step", "color": look[name].colour, "ls": look[name].dashes}
-        axes.hist(sample[column] / unit, bins=edges, density=True, label=name, **options)
+        heights, *_ = axes.hist(sample[column] / unit, bins=edges, density=True, label=name, **options)
+        top = max(top, float(np.max(heights)))
+    return top
 
 
 def main() -> None:

@@ -59,6 +59,10 @@ class BIBAE(BIBAENetworks):
     name: ClassVar[str] = "bibae"
     config_class: ClassVar[type[ModelConfig]] = BIBAEConfig
     trains_on: ClassVar[Literal["points", "cells"]] = "cells"
+    no_graph: ClassVar[str] = (
+        "cells are drawn in many turns one after the other, and each looks at what was drawn before: "
+        "generate a library of showers with caloforge generate"
+    )
     config: BIBAEConfig
 
     def stages(self) -> Sequence[Stage]:
