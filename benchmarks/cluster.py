@@ -156,7 +156,7 @@ def main() -> None:
     options.folder.mkdir(parents=True)
     try:
         if options.only in {None, "scaling"}:
-            scaling(options.folder, 40, 1.0)
+            scaling(options.folder, 20, 4.0)
         if options.only in {None, "overheads"}:
             overheads(options.folder, 200)
         if options.only in {None, "joining"}:

@@ -76,7 +76,7 @@ def _workers(cluster: Cluster) -> Any:
         return _needed("distributed").LocalCluster(
             n_workers=cluster.jobs or usable_cores(),
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         )
 
