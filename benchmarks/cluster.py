@@ -52,7 +52,9 @@ class Cheap:
 
 
 def production(blocks: int, *, size: int = 5, **options: Any) -> Production:
-    worker = Cheap(**options)
+    import cluster  # this file by its name, as processes of workers import it
+
+    worker = cluster.Cheap(**options)
     return Production(
         count=blocks * size, size=size, request={"seed": 1, **options}, worker=worker, isolate=True
     )

@@ -97,9 +97,13 @@ def page(content: dict[str, Any]) -> str:
     """Machine, table, and what was left out."""
     columns = ("model", "energies [GeV]", *(f"batch {size}" for size in SIZES), *STEPS, "load [s]", "MB")
     columns += ("Geant4", "times faster")
+    models = sorted(content["models"], key=lambda model: model["name"])
     lines = [f"{describe(content)}; {content['date'][:10]}.", ""]
-    lines += table(columns, [tuple(_row(model)) for model in content["models"]])
-    return "\n".join([*lines, *(f"- {line}" for line in left_out(content)), ""])
+    lines += table(columns, [tuple(_row(model)) for model in models])
+    told = [line for line in left_out(content) if "too long to be repeated" not in line]
+    missing = [name for name in shipped_models() if name not in {model["name"] for model in models}]
+    told += [f"Not measured here: {', '.join(f'`{name}`' for name in missing)}."] if missing else []
+    return "\n".join([*lines, *(f"- {line}" for line in told), ""])
 
 
 def _row(model: dict[str, Any]) -> Iterator[str]:

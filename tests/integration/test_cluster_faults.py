@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -132,10 +133,32 @@ def test_generate_with_torch_goes_on_after_faults(tmp_path: Path) -> None:
 def test_simulate_goes_on_after_faults(tmp_path: Path, shared: Path) -> None:
     if importlib.util.find_spec("geant4_pybind") is None:
         pytest.skip("geant4-pybind is not installed")
+    # fifteen blocks of 200 showers
     data = str(shared / "geant4" / "data")
-    command = ("simulate", "--geometry", "siw-ecal", "--energy", "20:60", "--theta", "0:40")
-    alone, out = faults(tmp_path, (*command, "--count", "175", "--seed", "5", "--geant4-data", data))
+    command = ("simulate", "--geometry", "siw-ecal", "--energy", "0.1:0.3", "--theta", "0:40")
+    alone, out = faults(tmp_path, (*command, "--count", "3000", "--seed", "5", "--geant4-data", data))
     assert_same_hits(load(alone), load(out))
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_a_terminal_leaves_a_sentence_and_no_process(tmp_path: Path) -> None:
+    command = ("generate", "mosaic:siw-ecal", "--energy", "10:100", "--count", "3000", "--seed", "5")
+    out = tmp_path / "out.h5"
+    arguments = [*command, "--out", str(out), "--cluster", "dask", "--jobs", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "caloforge", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: blocks(out) >= 1)
+    os.killpg(process.pid, signal.SIGINT)
+    code, errors = finish(process)
+    assert code == 130
+    assert "showers are kept: run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 SBATCH = """#!{python}

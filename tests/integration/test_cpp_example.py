@@ -65,7 +65,7 @@ def test_what_is_no_model_is_told_in_one_sentence(program: Path, tmp_path: Path)
     write_engine_file(whole, steps, tables, random_roots(rng, steps, 3))
     data = whole.read_bytes()
     other = tmp_path / "other.mosaic"
-    for broken in (b"", data[:9], b"X" + data[1:], data[:900], data[:-9], data[:8] + b"\2" + data[9:]):
+    for broken in (b"", data[:9], b"X" + data[1:], data[:900], data[:-9], data[:8] + b"\x7f" + data[9:]):
         other.write_bytes(broken)
         done = told(program, other, 42.5, 1, 1)
         assert done.returncode == 1

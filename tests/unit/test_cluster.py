@@ -267,6 +267,14 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
         pass
 
 
+def test_a_batch_system_that_is_not_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = "slurm needs the program sbatch, which is not here"
+    with pytest.raises(ConfigError, match=words), opened(cluster_named("slurm")):
+        pass
+
+
 def test_mpi_without_workers() -> None:
     with pytest.raises(CaloForgeError, match="mpi"), opened(cluster_named("mpi")):
         pass

@@ -208,3 +208,30 @@ def test_random_numbers_inside_of_a_graph() -> None:
         assert points.shape == (rows, 1)
     # b times 2 E: of variance (2 E)^2
     assert points.std() == pytest.approx(800, rel=0.2)
+
+
+def test_pieces_of_a_tensor_are_slices() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the extra export")
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra export")
+    from caloforge.export.simplified import split_at_once
+
+    helper, numbers = onnx.helper, onnx.numpy_helper
+    nodes, outputs = [], []
+    for name in ("equal", "own"):
+        nodes.append(helper.make_node("SplitToSequence", ["x", name], [f"{name}_pieces"], axis=1))
+        nodes.append(helper.make_node("SequenceAt", [f"{name}_pieces", "second"], [f"{name}_piece"]))
+        outputs.append(helper.make_tensor_value_info(f"{name}_piece", onnx.TensorProto.FLOAT, None))
+    stored = [
+        numbers.from_array(value.astype(np.int64), name)
+        for name, value in (("equal", np.array(3)), ("own", np.array([1, 4, 1])), ("second", np.array(1)))
+    ]
+    given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 6])
+    graph = helper.make_graph(nodes, "g", [given], outputs, initializer=stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    split_at_once(model)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.arange(12, dtype=np.float32).reshape(2, 6)
+    equal, own = session.run(None, {"x": x})
+    assert "SequenceAt" not in {node.op_type for node in model.graph.node}
+    assert equal.tolist() == x[:, 3:].tolist()
+    assert own.tolist() == x[:, 1:5].tolist()

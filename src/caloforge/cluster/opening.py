@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from caloforge.cluster.settings import QUEUES
 from caloforge.devices import usable_cores
 from caloforge.errors import CaloForgeError, ConfigError, MissingDependencyError
+from caloforge.optional import needed
+from caloforge.processes import spawning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,9 @@ __all__ = ["opened", "seconds_of"]
 _SECONDS = 30  # until a scheduler must have answered
 _FAILURES = 10  # workers that may die on a block before it is given up: batch systems take jobs away
 
+_SUBMIT = {"slurm": "sbatch", "condor": "condor_submit", "pbs": "qsub", "lsf": "bsub", "sge": "qsub"}
+_TALKATIVE = ("asyncio", "distributed", "tornado")
+
 _logger = logging.getLogger(__name__)
 
 
@@ -31,25 +37,33 @@ def opened(cluster: Cluster) -> Iterator[Executor]:
 
     Raises:
         CaloForgeError: The cluster does not answer, or the batch system refuses.
-        ConfigError: MPI has no workers.
+        ConfigError: MPI has no workers, or the batch system is not here.
         MissingDependencyError: The package for it is not installed.
     """
     with _mpi() if cluster.kind == "mpi" else _dask(cluster) as executor:
         yield executor
 
 
+def _needed(package: str) -> Any:
+    return needed(package, extra="cluster", what="Dask's workers")
+
+
 @contextmanager
 def _dask(cluster: Cluster) -> Iterator[Executor]:
-    dask, distributed = _module("dask", cluster), _module("distributed", cluster)
+    dask, distributed = _needed("dask"), _needed("distributed")
     _quiet()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES}))
         try:
             place = cluster.scheduler or stack.enter_context(_workers(cluster))
             client = stack.enter_context(distributed.Client(place, timeout=_SECONDS, set_as_default=False))
+        except CaloForgeError:
+            raise
         except (OSError, RuntimeError, ValueError) as error:
             raise CaloForgeError(_no_answer(cluster, error)) from error
         _logger.debug("Dask's scheduler is %s", client.scheduler.address)
+        if not client.scheduler_info()["workers"]:
+            _logger.info("waiting for workers of the cluster")
         # a task is no function of its arguments alone: it writes a file
         yield client.get_executor(pure=False)
 
@@ -58,18 +72,21 @@ def _workers(cluster: Cluster) -> Any:
     """A scheduler in this process, with workers that are started."""
     if cluster.kind in QUEUES:
         return _queue(cluster)
-    distributed = _module("distributed", cluster)
-    return distributed.LocalCluster(
-        n_workers=cluster.jobs or usable_cores(),
-        threads_per_worker=1,
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
+    with spawning():  # Ctrl-C on a terminal reaches all its processes: workers leave it to this one
+        return _needed("distributed").LocalCluster(
+            n_workers=cluster.jobs or usable_cores(),
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _queue(cluster: Cluster) -> Any:
     """Workers that are jobs of a batch system; blocks are made as soon as the first one runs."""
-    jobqueue = _module("dask_jobqueue", cluster)
+    if shutil.which(program := _SUBMIT[cluster.kind]) is None:  # Dask would wait for its jobs for ever
+        msg = f"{cluster.kind} needs the program {program}, which is not here: work where jobs are submitted."
+        raise ConfigError(msg)
+    jobqueue = _needed("dask_jobqueue")
     names = {"slurm": "SLURM", "condor": "HTCondor", "pbs": "PBS", "lsf": "LSF", "sge": "SGE"}
     workers = getattr(jobqueue, f"{names[cluster.kind]}Cluster")(**_options(cluster))
     workers.scale(jobs=cluster.jobs or 1)
@@ -116,8 +133,8 @@ def _hours_and_minutes(walltime: str) -> str:
 def _quiet() -> None:
     """What happens to a cluster is told by the error that it leads to, once."""
     if not _logger.isEnabledFor(logging.DEBUG):
-        names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
-        for name in ("distributed", *names):
+        known = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in _TALKATIVE]
+        for name in (*_TALKATIVE, *known):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -134,7 +151,8 @@ def _mpi() -> Iterator[Executor]:
         from mpi4py import MPI
         from mpi4py.futures import MPIPoolExecutor
     except (ImportError, RuntimeError) as error:
-        msg = f"--cluster mpi needs mpi4py and an MPI library ({error}): pip install mpi4py."
+        reason = str(error).splitlines()[0]
+        msg = f"MPI needs mpi4py and an MPI library ({reason}): install with pip install 'caloforge[mpi]'."
         raise MissingDependencyError(msg) from error
     if MPI.COMM_WORLD.size < 2:
         raise ConfigError(
@@ -143,13 +161,3 @@ def _mpi() -> Iterator[Executor]:
         )
     with MPIPoolExecutor() as executor:
         yield executor
-
-
-def _module(name: str, cluster: Cluster) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError as error:
-        msg = f"--cluster {cluster.kind} needs {name}: pip install 'caloforge[cluster]'."
-        raise MissingDependencyError(msg) from error

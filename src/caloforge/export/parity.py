@@ -125,7 +125,7 @@ class _Tails:
 
     def normal(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """As of ``Noise``."""
-        drawn = self._source.normal(stage, counts, width).clone()
+        drawn = self._source.normal(stage, counts, width).clone(memory_format=torch.contiguous_format)
         flat = drawn.view(-1)
         flat[::_TAILS] = _FAR
         flat[_TAILS // 2 :: _TAILS] = -_FAR
@@ -133,7 +133,7 @@ class _Tails:
 
     def uniform(self, stage: str, counts: Tensor | int, width: int) -> Tensor:
         """As of ``Noise``."""
-        drawn = self._source.uniform(stage, counts, width).clone()
+        drawn = self._source.uniform(stage, counts, width).clone(memory_format=torch.contiguous_format)
         flat = drawn.view(-1)
         flat[::_TAILS] = 1e-9
         flat[_TAILS // 2 :: _TAILS] = 1 - 1e-9

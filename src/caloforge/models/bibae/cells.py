@@ -97,13 +97,17 @@ class Cells:
         """
         chance = self.chance + uniform.to(self.chance.dtype).logit(1e-6)
         hit = chance > 0
-        first, width, second, other, share = (part[hit] for part in self.energy)
-        is_second = choice[hit].to(share.dtype) < share.sigmoid()
+        # a graph has no numbers of hits that only data tell: there all cells get energies
+        asked = ... if torch.compiler.is_compiling() else hit
+        first, width, second, other, share = (part[asked] for part in self.energy)
+        is_second = choice[asked].to(share.dtype) < share.sigmoid()
         mean, spread = torch.where(is_second, second, first), torch.where(is_second, other, width)
-        drawn = mean + spread * normal[hit].to(mean.dtype)
-        energy = self.energies.inverse(torch.minimum(drawn, self.highest[hit]))
-        slope = chance.sigmoid() * float(self.energies.value[0])
-        return torch.zeros_like(self.chance).masked_scatter(hit, energy) + slope - slope.detach()
+        drawn = mean + spread * normal[asked].to(mean.dtype)
+        energy = self.energies.inverse(torch.minimum(drawn, self.highest[asked]))
+        slope = chance.sigmoid() * self.energies.value[0]
+        none = torch.zeros_like(self.chance)
+        cells = torch.where(hit, energy, none) if asked is ... else none.masked_scatter(hit, energy)
+        return cells + slope - slope.detach()
 
 
 def _log_normal(number: Tensor, mean: Tensor, width: Tensor) -> Tensor:
