@@ -286,7 +286,11 @@ def test_pipes_and_folders_are_not_opened(tmp_path: Path) -> None:
         NativeReader(tmp_path)
 
 
-@pytest.mark.parametrize("form", [f for f in FORMATS if f.writer is not None], ids=lambda f: f.name)
+# those of Parquet are its own, a page each; ROOT's files have none
+SUMMED = [f for f in FORMATS if f.writer is not None and f.name not in {"root", "parquet"}]
+
+
+@pytest.mark.parametrize("form", SUMMED, ids=lambda f: f.name)
 def test_checksums(form: Format, tmp_path: Path, toy_showers: Showers, siw: Geometry) -> None:
     assert form.writer is not None
     path = tmp_path / "a.h5"
