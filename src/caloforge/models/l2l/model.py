@@ -306,8 +306,6 @@ class LayerToLayer(GenerativeModel):
             wanted.append(project(block, self.geometry).energy)
             made = self.draw(block.incident, block.extras["index"].astype(np.int64), seed=seed)
             drawn.append(made.energy[made.energy >= self.geometry.threshold])
-            if advance is not None:
-                advance(len(wanted), len(wanted) + 1)
         both = [torch.from_numpy(np.concatenate(energies)) for energies in (wanted, drawn)]
         self.hit_map.fit(*both)
         return {"hits": float(len(both[0])), "generated_hits": float(len(both[1]))}
