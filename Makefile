@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin

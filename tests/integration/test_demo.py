@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-pytestmark = pytest.mark.xdist_group("demo")  # one process makes what all look at
-
 COUNT = 120  # enough for all metrics but the trees
 
 

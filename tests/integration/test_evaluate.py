@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
 
-pytestmark = pytest.mark.xdist_group("evaluate")  # one process makes what all look at
-
 
 def run(*arguments: str) -> Result:
     app = typer.Typer()

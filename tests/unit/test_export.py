@@ -101,6 +101,8 @@ def test_cells_in_the_layout_of_ddml() -> None:
         ("mosaic:siw-ecal", "it draws from tables of real splits"),
         ("pyramid:siw-ecal", "cells get their hits and energies in many"),
         ("bibae:siw-ecal", "cells are drawn in many turns one after the other"),
+        ("bibae-angles:siw-ecal-24x36x30", "cells are drawn in many turns one after the other"),
+        ("conv-l2lflows:cylinder-ds2", "its flows draw one layer after the other"),
         ("l2lflows:siw-ecal-10x10", "its masked flows draw one cell after the other"),
     ],
 )

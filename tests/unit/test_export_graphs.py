@@ -109,3 +109,25 @@ def test_ddml_has_no_such_read_out(simulator: Simulator, tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match="points or one grid of square cells: cylinder-ds2"):
         write_ddml("toy", simulator, tmp_path)
+
+
+class Repeat(nn.Module):
+    """Values of sets, as often as their sets have elements."""
+
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor]:
+        counts, values = given
+        return (values[torch.arange(counts.shape[0]).repeat_interleave(counts)],)
+
+
+def test_rows_are_not_compared_with_all_counts() -> None:
+    """Empty sets anywhere; the exporter's own graph needs a number for every pair: gigabytes."""
+    from caloforge.export.tracing import to_onnx
+
+    example = [torch.tensor([2, 0, 3]), torch.tensor([1.0, 2.0, 3.0])]
+    graph = to_onnx(Repeat(), example, free=[True, True], inputs=["counts", "values"], outputs=["rows"])
+    assert "Less" not in {node.op_type for node in graph.graph.node}
+    run = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"]).run
+    for counts in ([2, 0, 3, 0, 0], [0, 0], [5], [0, 1, 0, 4]):
+        values = np.arange(len(counts), dtype=np.float32)
+        made = run(None, {"counts": np.array(counts), "values": values})[0]
+        assert made.tolist() == np.repeat(values, counts).tolist()

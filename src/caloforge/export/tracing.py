@@ -219,7 +219,7 @@ class _Quiet:
 
 
 def _translations() -> dict[Any, Any]:
-    """Operators of torch that the exporter does not know."""
+    """Operators of torch that the exporter does not know, or not well."""
     from onnxscript import opset18
 
     op: Any = opset18
@@ -229,4 +229,14 @@ def _translations() -> dict[Any, Any]:
         size = op.Gather(op.Shape(values), op.Constant(value_ints=[dim]))
         return op.TopK(values, size, axis=dim, largest=int(descending), sorted=1)
 
-    return {torch.ops.aten.sort.stable: stable_sort}
+    def rows(counts: Any, *, output_size: Any = None) -> Any:  # noqa: ARG001
+        # the exporter's own compares every row with every count: gigabytes of a shower's points and cells
+        ends = op.CumSum(counts, op.Constant(value_int=0))
+        size = op.Add(op.ReduceSum(counts, keepdims=1), op.Constant(value_ints=[1]))
+        none = op.Expand(op.Constant(value_int=0), size)
+        ones = op.Expand(op.Constant(value_int=1), op.Shape(ends))
+        passed = op.CumSum(op.ScatterElements(none, ends, ones, reduction="add"), op.Constant(value_int=0))
+        return op.Slice(passed, op.Constant(value_ints=[0]), op.Constant(value_ints=[-1]))
+
+    aten = torch.ops.aten
+    return {aten.sort.stable: stable_sort, aten.repeat_interleave.Tensor: rows}

@@ -30,6 +30,10 @@ class ConvL2LFlows(LayerToLayer):
 
     name: ClassVar[str] = "conv-l2lflows"
     config_class: ClassVar[type[ModelConfig]] = ConvLayersConfig
+    no_graph: ClassVar[str] = (
+        "its flows draw one layer after the other, tens of thousands of operators in a row: generate a "
+        "library of showers with caloforge generate"
+    )
     config: ConvLayersConfig
 
     def _layer_flow(self, number: int) -> nn.Module:

@@ -45,6 +45,7 @@ def _in_box(grid: BoxGrid, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def _in_rings(grid: PolarGrid, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     edges = torch.tensor(grid.r_edges, dtype=x.dtype)
     ring = (torch.hypot(x, y)[:, None] >= edges).sum(1) - 1
-    turn = (torch.atan2(y, x) + math.pi) / (2 * math.pi)
+    # ONNX Runtime has no arctangent in double precision
+    turn = (torch.atan2(y.float(), x.float()).double() + math.pi) / (2 * math.pi)
     alpha = (turn * grid.n_alpha).long().clamp(max=grid.n_alpha - 1)
     return alpha * grid.n_r + ring, (ring >= 0) & (ring < grid.n_r)
