@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from caloforge.errors import CaloForgeError
+from caloforge.errors import CaloForgeError, clipped
 from caloforge.processes import cause_of_death, follow_parent, spawning
 from caloforge.signals import deferred, ignore_signals
 
@@ -162,5 +162,5 @@ def _redirect_output(log: str) -> None:
 def _sentence(error: BaseException, log: str) -> CaloForgeError:
     if isinstance(error, CaloForgeError):
         return error
-    text = f"A worker failed with {type(error).__name__}: {error}; the traceback is in {log}."
-    return CaloForgeError(text)
+    told = clipped(f"{type(error).__name__}: {error}", 300)
+    return CaloForgeError(f"A worker failed with {told}; the traceback is in {log}.")

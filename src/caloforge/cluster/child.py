@@ -14,7 +14,7 @@ import threading
 import traceback
 from multiprocessing.connection import Connection
 
-from caloforge.errors import CaloForgeError
+from caloforge.errors import CaloForgeError, clipped
 from caloforge.signals import ignore_signals
 
 __all__ = ["IDLE", "main"]
@@ -48,7 +48,7 @@ def _follow_worker() -> None:
 def _sentence(error: BaseException) -> CaloForgeError:
     if isinstance(error, CaloForgeError):
         return error
-    return CaloForgeError(f"A worker failed with {type(error).__name__}: {error}.")
+    return CaloForgeError(f"A worker failed with {clipped(f'{type(error).__name__}: {error}', 300)}.")
 
 
 if __name__ == "__main__":
