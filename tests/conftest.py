@@ -17,6 +17,7 @@ from caloforge.showers import Incident, ShowerMeta, Showers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from types import ModuleType
 
 SHARED = "CALOFORGE_SHARED"
 
@@ -80,6 +81,15 @@ def shared() -> Path:
     if not Path(name).is_dir():
         pytest.fail(f"{SHARED}={name} is not a folder")
     return Path(name)
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The toy job of blocks, importable in processes of workers too."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "data"))
+    import blocks_job
+
+    return blocks_job  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")

@@ -28,15 +28,6 @@ pytest.importorskip("distributed")
 JOBS = Path(__file__).parents[1] / "data"
 
 
-@pytest.fixture
-def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The toy job, importable in processes of workers too."""
-    monkeypatch.syspath_prepend(str(JOBS))
-    import blocks_job
-
-    return blocks_job  # type: ignore[no-any-return]
-
-
 def blocks(out: Path) -> int:
     """How many are finished."""
     return len(list(out.with_name(out.name + ".parts").glob("0*.h5")))

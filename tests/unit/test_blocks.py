@@ -28,15 +28,6 @@ if TYPE_CHECKING:
 JOBS = Path(__file__).parents[1] / "data"
 
 
-@pytest.fixture
-def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The toy job, importable in worker processes too."""
-    monkeypatch.syspath_prepend(str(JOBS))
-    import blocks_job
-
-    return blocks_job  # type: ignore[no-any-return]
-
-
 def assert_same(path: Path, job: ModuleType) -> None:
     """The file has the showers 0 to COUNT, in order."""
     found = load(path)

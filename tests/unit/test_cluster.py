@@ -22,17 +22,6 @@ from command_line import refused
 if TYPE_CHECKING:
     from types import ModuleType
 
-JOBS = Path(__file__).parents[1] / "data"
-
-
-@pytest.fixture
-def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The toy job, importable in processes of workers too."""
-    monkeypatch.syspath_prepend(str(JOBS))
-    import blocks_job
-
-    return blocks_job  # type: ignore[no-any-return]
-
 
 @pytest.fixture
 def alone(job: ModuleType, tmp_path: Path) -> bytes:

@@ -27,15 +27,6 @@ JOBS = Path(__file__).parents[1] / "data"
 GENERATE = ("generate", "mosaic:siw-ecal", "--energy", "10:100", "--seed", "3", "--count", "205")
 
 
-@pytest.fixture
-def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The toy job."""
-    monkeypatch.syspath_prepend(str(JOBS))
-    import blocks_job
-
-    return blocks_job  # type: ignore[no-any-return]
-
-
 class Planned:
     """The toy's fourteen blocks, planned."""
 

@@ -29,6 +29,7 @@ __all__ = [
     "check_stack",
     "missing_key",
     "reading",
+    "required_geometry",
 ]
 
 BLOCK = 500
@@ -223,6 +224,18 @@ def check_stack(path: Path, stored: Geometry, given: Geometry) -> None:
             f"not for {shown(given.name)} with {given.depth:.4g} mm."
         )
         raise GeometryError(msg)
+
+
+def required_geometry(path: Path, geometry: Geometry | None) -> Geometry:
+    """The geometry of showers that are to be written where it is needed.
+
+    Raises:
+        GeometryError: None is given.
+    """
+    if geometry is None:
+        msg = f"Writing {path} needs the geometry: name it (--geometry)."
+        raise GeometryError(msg)
+    return geometry
 
 
 def missing_key(path: Path | str, key: str) -> FormatError:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h5py
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError
+from caloforge.errors import FormatError
 from caloforge.formats.attributes import agreed_geometry, meta_attribute, text_attribute
-from caloforge.formats.base import ShowerReader, ShowerWriter, reading
+from caloforge.formats.base import ShowerReader, ShowerWriter, reading, required_geometry
 from caloforge.formats.checks import check_count, check_incident, group, numbers
 from caloforge.formats.checksums import Checksums, Pass, stored_sums, verify
 from caloforge.formats.opening import opened
@@ -76,9 +76,13 @@ class Hdf5Reader(ShowerReader):
     def _find_geometry(self, given: Geometry | None) -> Geometry:
         """The geometry that was given, stored or is implied by the shapes."""
 
-    @abstractmethod
     def _foreign_meta(self) -> ShowerMeta:
-        """What the hits mean when the file was not written by caloforge."""
+        """What the hits mean when the file was not written by caloforge: cells of its geometry, uncut."""
+        return ShowerMeta(
+            geometry=self.geometry.name,
+            fingerprint=self.geometry.fingerprint,
+            sampling_fraction=self.geometry.sampling_fraction,
+        )
 
     @abstractmethod
     def _energies(self, rows: slice) -> NDArray[np.float64]:
@@ -165,18 +169,15 @@ class Hdf5Writer(ShowerWriter):
 
     @deferred()
     def __init__(self, path: Path, *, geometry: Geometry | None, force: bool = False) -> None:
-        if geometry is None:
-            msg = f"Writing {path} needs the geometry: name it (--geometry)."
-            raise GeometryError(msg)
         self.path = path
-        self.geometry = geometry
+        self.geometry = required_geometry(path, geometry)
         self._check_geometry()
         self._meta: ShowerMeta | None = None
         self._output = OutputFile(path, force=force)
         self._file = self._output.h5
         self._sums = Checksums()
         self._file.attrs["caloforge_format"] = self.format_name
-        self._file.attrs["caloforge_geometry"] = geometry.model_dump_json()
+        self._file.attrs["caloforge_geometry"] = self.geometry.model_dump_json()
         self._start()
 
     def _check_geometry(self) -> None:

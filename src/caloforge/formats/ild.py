@@ -21,11 +21,12 @@ from caloforge.formats.dense import cells_from_dense, geometry_of_shape
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, gev_column, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of, polar_angle
 from caloforge.geometry import Geometry, load_geometry, to_dense
-from caloforge.showers import ShowerMeta, Showers
 from caloforge.units import GEV
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from caloforge.showers import Showers
 
 __all__ = ["ILD", "IldReader", "IldWriter"]
 
@@ -62,13 +63,6 @@ class IldReader(Hdf5Reader):
     def _implied(self, shape: tuple[int, ...], turned: tuple[int, ...]) -> Geometry:
         known = _CHALLENGE.get(shape) or _CHALLENGE.get(turned)
         return load_geometry(known) if known else geometry_of_shape(self.path, shape, prefer="ild")
-
-    def _foreign_meta(self) -> ShowerMeta:
-        return ShowerMeta(
-            geometry=self.geometry.name,
-            fingerprint=self.geometry.fingerprint,
-            sampling_fraction=self.geometry.sampling_fraction,
-        )
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
         return self._column(self.keys[1], rows).astype(np.float64) * GEV

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.errors import FormatError, GeometryError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, per_shower, slices
 from caloforge.formats.dense import cells_from_dense
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, shape_of, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of, polar_angle
+from caloforge.formats.meshes import check_mesh, check_rings
 from caloforge.geometry import load_geometry, to_dense
-from caloforge.showers import ShowerMeta, Showers
 
 if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
 
 __all__ = ["LEMURS", "LemursReader", "LemursWriter"]
 
@@ -52,10 +52,7 @@ class LemursReader(Hdf5Reader):
     def _find_geometry(self, given: Geometry | None) -> Geometry:
         _, rings, angles, depths = self._file["showers"].shape
         geometry = self._stored_geometry(given) or self._implied()
-        if geometry.dense_shape != (depths, angles, rings):
-            got = f"{(rings, angles, depths)} cells (r, angle, z)"
-            expected = f"those of {geometry.name} {geometry.dense_shape[::-1]}"
-            raise FormatError(bad(f"'showers' of {self.path}", got=got, expected=expected))
+        check_mesh(f"'showers' of {self.path}", (depths, angles, rings), geometry)
         return geometry
 
     def _implied(self) -> Geometry:
@@ -67,13 +64,6 @@ class LemursReader(Hdf5Reader):
                 _KNOWN,
             )
         return load_geometry(_MESH)
-
-    def _foreign_meta(self) -> ShowerMeta:
-        return ShowerMeta(
-            geometry=self.geometry.name,
-            fingerprint=self.geometry.fingerprint,
-            sampling_fraction=self.geometry.sampling_fraction,
-        )
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
         return self._column("incident_energy", rows).astype(np.float64)
@@ -95,9 +85,7 @@ class LemursWriter(Hdf5Writer):
     format_name = "lemurs"
 
     def _check_geometry(self) -> None:
-        if not self.geometry.is_uniform or self.geometry.layers[0].grid.kind != "polar":
-            got, expected = f"those of {self.geometry.name}", "the same rings in all layers"
-            raise GeometryError(bad(f"cells for {self.path}", got=got, expected=expected))
+        check_rings(self.path, self.geometry)
 
     def _start(self) -> None:
         shape = self.geometry.dense_shape[::-1]

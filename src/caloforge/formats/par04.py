@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from caloforge.errors import DataError, FormatError, GeometryError, bad
+from caloforge.errors import DataError, FormatError, bad
 from caloforge.formats.base import Format
 from caloforge.formats.checks import numbers, slices
 from caloforge.formats.dense import cells_from_dense
 from caloforge.formats.hdf5 import Hdf5Reader, Hdf5Writer, voxel_rows, written_as
 from caloforge.formats.leaning import direction_of
+from caloforge.formats.meshes import check_mesh, check_rings
 from caloforge.geometry import load_geometry, to_dense
-from caloforge.showers import ShowerMeta, Showers
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
 
 __all__ = ["PAR04", "Par04Reader", "Par04Writer"]
 
@@ -81,11 +82,9 @@ class Par04Reader(Hdf5Reader):
 
     def _find_geometry(self, given: Geometry | None) -> Geometry:
         _, rings, angles, depths = self._file[self.keys[0]].shape
-        geometry = self._stored_geometry(given) or self._implied((depths, angles, rings))
-        if geometry.dense_shape != (depths, angles, rings):
-            got = f"{(rings, angles, depths)} cells (r, angle, z)"
-            expected = f"those of {geometry.name} {geometry.dense_shape[::-1]}"
-            raise FormatError(bad(f"showers of {self.path}", got=got, expected=expected))
+        cells = (depths, angles, rings)
+        geometry = self._stored_geometry(given) or self._implied(cells)
+        check_mesh(f"showers of {self.path}", cells, geometry)
         return geometry
 
     def _implied(self, cells: tuple[int, ...]) -> Geometry:
@@ -95,13 +94,6 @@ class Par04Reader(Hdf5Reader):
             expected = " or ".join(f"{known[::-1]} of {name}" for name, known in _BY_CELLS)
             raise FormatError(bad(f"showers of {self.path}", got=got, expected=expected, fix=fix))
         return load_geometry(_BY_CELLS[detector, cells])
-
-    def _foreign_meta(self) -> ShowerMeta:
-        return ShowerMeta(
-            geometry=self.geometry.name,
-            fingerprint=self.geometry.fingerprint,
-            sampling_fraction=self.geometry.sampling_fraction,
-        )
 
     def _energies(self, rows: slice) -> NDArray[np.float64]:
         return self._energy[rows]
@@ -129,9 +121,7 @@ class Par04Writer(Hdf5Writer):
     format_name = "par04"
 
     def _check_geometry(self) -> None:
-        if not self.geometry.is_uniform or self.geometry.layers[0].grid.kind != "polar":
-            got, expected = f"those of {self.geometry.name}", "the same rings in all layers"
-            raise GeometryError(bad(f"cells for {self.path}", got=got, expected=expected))
+        check_rings(self.path, self.geometry)
 
     def _start(self) -> None:
         self._known: set[str] = set()

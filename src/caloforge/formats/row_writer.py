@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
-from caloforge.errors import FormatError, GeometryError, OutputError, clipped
+from caloforge.errors import FormatError, OutputError, clipped
 from caloforge.files import claimed, publish
-from caloforge.formats.base import ShowerWriter
+from caloforge.formats.base import ShowerWriter, required_geometry
 from caloforge.geometry import check_cells
 from caloforge.showers import Incident, Showers
 from caloforge.signals import deferred
@@ -36,11 +36,9 @@ class RowWriter(ShowerWriter):
 
     @deferred()
     def __init__(self, path: Path, *, geometry: Geometry | None, force: bool = False) -> None:
-        if geometry is None:
-            msg = f"Writing {path} needs the geometry: name it (--geometry)."
-            raise GeometryError(msg)
+        known = required_geometry(path, geometry)
         self._import()
-        self.path, self.geometry = path, geometry
+        self.path, self.geometry = path, known
         self._kind: tuple[ShowerMeta, bool] | None = None
         self._count = 0
         with ExitStack() as stack:
