@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from caloforge import shares
 from caloforge.models.bibae.blocks import SLOPE, Convolutions, dense
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class _Statistics(nn.Module):
         flat = images.flatten(1)
         found: list[Tensor] = []
         for network, numbers in zip(self.networks, (_width(flat), flat.sum(1)), strict=True):
-            embedded = network((numbers[None, :] - numbers[:, None])[..., None])
+            embedded = network((shares.everyone(numbers)[None, :] - numbers[:, None])[..., None])
             found += [_width(embedded), embedded.mean(1)]
         features: Tensor = self.dense(torch.cat(found, dim=1))
         return features
