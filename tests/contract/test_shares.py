@@ -16,7 +16,6 @@ from toy_training import prepared, readout_of, training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from caloforge.geometry import Geometry
     from caloforge.models import GenerativeModel, Stage, Turn

@@ -96,6 +96,8 @@ class _Statistics(nn.Module):
     four networks are not used, those of the other images are: here every one has its own.
     """
 
+    compares_showers = True  # of a whole batch: see training.pieces
+
     def __init__(self, config: CriticConfig) -> None:
         super().__init__()
         self.networks = nn.ModuleList(_embedding(config.embedding) for _ in range(2))

@@ -36,14 +36,12 @@ def post_terms(
     }
     weights = {f"kernel_{kernel.scale:g}": kernel.weight for kernel in config.kernels}
     off = made.flatten(1).sort(dim=1).values - real.flatten(1).sort(dim=1).values
-    further = {
-        "sorted_squared": lambda: off.square().mean(),
-        "sorted_absolute": lambda: off.abs().mean(),
-        "batch": lambda: shares.all_sum(made.sum(0) - real.sum(0)).square().mean(),
-    }
+    further = {"sorted_squared": off.square().mean(), "sorted_absolute": off.abs().mean()}
+    if config.batch:  # images of all shares are much to send for nothing
+        further["batch"] = shares.all_sum(made.sum(0) - real.sum(0)).square().mean()
     for name, term in further.items():
         if getattr(config, name):
-            terms[name], weights[name] = term(), getattr(config, name)
+            terms[name], weights[name] = term, getattr(config, name)
     rest = sum((weights[name] * term for name, term in terms.items()), start=torch.zeros_like(change))
     loss = torch.where(started, config.squared * change + rest, change)
     return {"loss": loss, "squared": change, **terms}
