@@ -209,8 +209,6 @@ def _start(
         else:
             showers = TrainingData(run.cache, job.data, geometry)
         check_suited(config, showers)
-        facts = facts_of(showers, seed=seed, start=_start_of(job))
-        run.start(config, facts)
         trainer = Trainer(
             model,
             showers,
@@ -221,6 +219,8 @@ def _start(
             together=together,
             on_progress=on_progress,
         )
+        facts = facts_of(showers, seed=seed, start=_start_of(job))
+        run.start(config, facts)
         trainer.prepare(finished=kept)
     return _Started(trainer, facts, source)
 

@@ -79,6 +79,10 @@ class Trainer:
         fabric: Device and precision.
         together: The processes that train it; by default those of ``fabric``.
         on_progress: Shows progress.
+
+    Raises:
+        ConfigError: Stages have no settings, or batches that cannot be divided among processes and pieces.
+        DataError: There is no shower in a stage's range of energies.
     """
 
     def __init__(
@@ -114,6 +118,8 @@ class Trainer:
         self._here: set[str] = set()  # stages whose weights the model has
         self._stop = StopSignals(self.together)
         check_stages(model, config)
+        for stage in (stage for stage in model.stages() if stage.turns):
+            self._batches.size(stage.settings, config.training[stage.settings])  # a sentence at once
         run.sections = {stage.name: stage.settings for stage in model.stages()}
 
     def prepare(self, *, finished: tuple[str, ...] = ()) -> None:
