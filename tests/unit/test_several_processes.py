@@ -204,12 +204,11 @@ def scontrol(folder: Path, monkeypatch: pytest.MonkeyPatch, *, code: int = 0) ->
 def test_a_job_goes_back_into_the_queue(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    make_toy_showers: Callable[..., Showers],
-    siw: Geometry,
+    data: TrainingData,
     array: bool,
     job: str,
 ) -> None:
-    asked, showers = scontrol(tmp_path, monkeypatch), write(tmp_path / "toy.h5", make_toy_showers(12), siw)
+    asked = scontrol(tmp_path, monkeypatch)
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     for name, value in (("SLURM_ARRAY_JOB_ID", "70"), ("SLURM_ARRAY_TASK_ID", "7")):
         monkeypatch.setenv(name, value) if array else monkeypatch.delenv(name, raising=False)
