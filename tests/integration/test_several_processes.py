@@ -207,6 +207,18 @@ def test_a_killed_process_ends_all_and_one_goes_on_from_the_checkpoint(
 
 
 @pytest.mark.slow
+def test_processes_that_torchrun_starts_again_go_on_to_the_bit(
+    files: Callable[[str], Path], whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    launch = launched(2, "--max-restarts", "1", *command(files, out))
+    begun(launch, out, lines=70)
+    os.kill(workers(launch)[1], signal.SIGKILL)
+    assert ended(launch)[0] == 0
+    assert curves(out) == curves(whole)
+
+
+@pytest.mark.slow
 def test_what_is_wrong_is_told_once(files: Callable[[str], Path], tmp_path: Path) -> None:
     busy = tmp_path / "busy"
     with RunDirectory(busy).claimed():
