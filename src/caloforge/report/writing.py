@@ -37,27 +37,35 @@ def evaluation_folder(out: str | Path, *, force: bool = False) -> Iterator[Path]
         yield part
 
 
-def write_files(evaluation: Evaluation, folder: Path) -> None:
+def write_files(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> None:
     """Write ``metrics.json``, ``report.html`` and ``figures/``.
+
+    Args:
+        evaluation: What to write.
+        folder: It is there already.
+        vectors: Write every figure as PDF too.
 
     Raises:
         OutputError: A file cannot be written.
     """
     write_metrics(evaluation, folder / "metrics.json")
     _logger.info("drawing the report")
-    write_report(evaluation, folder)
+    write_report(evaluation, folder, vectors=vectors)
 
 
-def write_evaluation(evaluation: Evaluation, out: str | Path, *, force: bool = False) -> None:
+def write_evaluation(
+    evaluation: Evaluation, out: str | Path, *, vectors: bool = True, force: bool = False
+) -> None:
     """Write an evaluation into a folder, all of it or nothing.
 
     Args:
         evaluation: What to write.
         out: The folder; it is made.
+        vectors: Write every figure as PDF too.
         force: Replace the evaluation in it.
 
     Raises:
         OutputError: As of ``evaluation_folder``, or a file cannot be written.
     """
     with evaluation_folder(out, force=force) as part:
-        write_files(evaluation, part)
+        write_files(evaluation, part, vectors=vectors)
