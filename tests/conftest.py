@@ -98,6 +98,21 @@ def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return blocks_job  # type: ignore[no-any-return]
 
 
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where models are downloaded to, in a cache of the test's own."""
+    monkeypatch.setenv("CALOFORGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo of four versions of a small model."""
+    from support.zoo_here import make_zoo
+
+    return make_zoo(tmp_path_factory.mktemp("zoo"))
+
+
 @pytest.fixture(scope="session")
 def siw() -> Geometry:
     """The silicon-tungsten calorimeter."""

@@ -94,14 +94,23 @@ def read_url(
     with _answered(url, 0, f"look at {url}", advice or Advice(""), wait) as answer:
         if answer is None:
             return b""
-        try:
-            content: bytes = answer.read(most + 1)
-        except (OSError, http.client.HTTPException) as error:
-            msg = f"The connection to {_host(url)} broke ({error}): run the command again."
-            raise MissingDependencyError(msg) from error
+        content = _read(answer, most, url)
     if len(content) > most:
         raise FormatError(bad(f"answer of {url}", got=f"more than {most} bytes", expected="a short text"))
     return content
+
+
+def _read(answer: Any, most: int, url: str) -> bytes:
+    """All of a short answer, or a little more than ``most`` bytes of it."""
+    reason = "it ended"
+    try:
+        content: bytes = answer.read(most + 1)
+        if len(content) >= min(most, int(answer.headers.get("Content-Length") or 0)):
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error)
+    msg = f"The connection to {_host(url)} broke ({reason}): run the command again."
+    raise MissingDependencyError(msg)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def models(
             "in order. Default: CALOFORGE_ZOO.",
         ),
     ] = None,
-    licence: Annotated[str, typer.Option(metavar="NAME", help="Of models to publish.")] = "",
+    licence: Annotated[str, typer.Option(metavar="NAME", help="Of the weights to publish.")] = "",
     mirror: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", help="Where the published folder will be, too; may be repeated."),

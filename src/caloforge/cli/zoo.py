@@ -165,22 +165,23 @@ def verify(names: Sequence[str]) -> None:
 def publish(zoo: Path, models: Sequence[str], *, licence: str, mirrors: Sequence[str]) -> None:
     """Add models to a zoo in a folder."""
     from caloforge.zoo.index import INDEX
-    from caloforge.zoo.publish import Terms, publish_models
+    from caloforge.zoo.publish import publish_models
 
     if not models:
         raise ConfigError("--publish: got no model, expected MODEL:TAG=FOLDER, or names of trained models.")
-    publications = [_publication(text) for text in models]
-    entries = publish_models(zoo, publications, Terms(licence), mirrors=mirrors)
+    publications = [_publication(text, licence) for text in models]
+    entries = publish_models(zoo, publications, mirrors=mirrors)
     rows = [(str(e.title), f"{e.size / 1e6:.1f} MB", e.licence or "not told") for e in entries]
     print_table(("trained model", "size", "licence"), rows, title=str(zoo / INDEX))
     digest = hashlib.sha256((zoo / INDEX).read_bytes()).hexdigest()
     typer.echo(f"caloforge models --download {entries[0].title} --from {zoo}#sha256={digest}")
 
 
-def _publication(text: str) -> Publication:
-    """``MODEL:TAG[@VERSION]=FOLDER``, or a model of this machine as it is."""
-    from caloforge.zoo.publish import Publication
-    from caloforge.zoo.shipped import find_installed, model_folder
+def _publication(text: str, licence: str) -> Publication:
+    """``MODEL:TAG[@VERSION]=FOLDER``, or a model of this machine as it is, under its own licence."""
+    from caloforge.zoo.installed import entry_of
+    from caloforge.zoo.publish import Publication, Terms
+    from caloforge.zoo.shipped import find_installed, model_folder, zoo_home
     from caloforge.zoo.titles import parse_title
 
     name, equals, folder = text.partition("=")
@@ -189,9 +190,10 @@ def _publication(text: str) -> Publication:
             raise ConfigError(
                 bad(f"model {name} to publish", got=shown(folder), expected="a folder of a run")
             )
-        return Publication(parse_title(name), model_folder(Path(folder).absolute()))
+        return Publication(parse_title(name), model_folder(Path(folder).absolute()), Terms(licence))
     found = find_installed(name)
     if found is None:
         expected = "MODEL:TAG=FOLDER, or the name of a trained model"
         raise ConfigError(bad("model to publish", got=shown(text), expected=expected))
-    return Publication(found.title, found.folder)
+    entry = entry_of(found, zoo_home())
+    return Publication(found.title, found.folder, Terms(entry.licence, entry.caloforge))

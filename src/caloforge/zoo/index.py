@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
-from caloforge.errors import ConfigError, FormatError, bad
+from caloforge.errors import ConfigError, FormatError, bad, shown
 from caloforge.markup import parse_json, read_bytes
 from caloforge.records import Record, first_problem, inconsistent
 from caloforge.zoo.titles import Title, Version, is_plain, parse_title
@@ -230,7 +230,9 @@ def _check_version(told: Any, source: str) -> None:
         expected = 'an index of models, with "format": "caloforge-zoo"'
         raise FormatError(bad(source, got="another JSON file", expected=expected))
     version = told.get("version")
-    if isinstance(version, int) and version > INDEX_VERSION:
+    if type(version) is not int or version < 1:
+        raise FormatError(bad(f"version of {source}", got=shown(version), expected=f"{INDEX_VERSION}"))
+    if version > INDEX_VERSION:
         msg = f"{source} is an index of version {version}, and {INDEX_VERSION} is known: upgrade caloforge."
         raise FormatError(msg)
 

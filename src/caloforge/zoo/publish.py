@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError, clipped
 from caloforge.files import made, owned, replacing, write_text
+from caloforge.showers import Incident
+from caloforge.simulator import Simulator
 from caloforge.trained.card import CARD, read_card
 from caloforge.trained.configuration import CONFIG, WEIGHTS
 from caloforge.zoo.cards import ModelCard, card_of, read_folder
@@ -46,18 +48,6 @@ __all__ = [
 ]
 
 
-class Publication(NamedTuple):
-    """A model to publish.
-
-    Attributes:
-        title: Its name; without a version it gets the next one.
-        folder: The saved model.
-    """
-
-    title: Title
-    folder: Path
-
-
 class Terms(NamedTuple):
     """Of the use of models.
 
@@ -70,24 +60,36 @@ class Terms(NamedTuple):
     loads_with: str = __version__
 
 
-def publish_models(
-    zoo: Path, models: Sequence[Publication], terms: Terms, *, mirrors: Sequence[str] = ()
-) -> list[Entry]:
+class Publication(NamedTuple):
+    """A model to publish.
+
+    Attributes:
+        title: Its name; without a version it gets the next one.
+        folder: The saved model.
+        terms: Of its use.
+    """
+
+    title: Title
+    folder: Path
+    terms: Terms = Terms()
+
+
+def publish_models(zoo: Path, models: Sequence[Publication], *, mirrors: Sequence[str] = ()) -> list[Entry]:
     """Add models to a zoo, which is made when it does not exist; what it has stays.
 
-    Every model is loaded, as a proof that it is one. Its card is told its name and its size.
+    Every model is loaded and makes a shower, as a proof that it is one. Its card is told its name
+    and its size.
 
     Args:
         zoo: The folder.
         models: Which ones; one that the zoo has already, to the bit, is not added again.
-        terms: Of their use.
         mirrors: Addresses at which the folder will be, too.
 
     Returns:
         What the index says of them.
 
     Raises:
-        ConfigError: A version is there with other files.
+        ConfigError: A version is there with other files, or a model has not been trained.
         FormatError: A folder is not a saved model, or the zoo's index is damaged.
         OutputError: The folder cannot be written, or another process writes it.
     """
@@ -97,7 +99,7 @@ def publish_models(
         for model in models:
             with TemporaryDirectory(prefix="caloforge-") as temporary:
                 card = _complete(model, Path(temporary))
-                entry = _entry(index, model.title, Path(temporary), card, terms)
+                entry = _entry(index, model.title, Path(temporary), card, model.terms)
                 _copy(entry, Path(temporary), zoo)
             index = _with(index, entry)
             entries.append(entry)
@@ -187,15 +189,14 @@ def next_version(index: Index, name: str, sums: Mapping[str, str]) -> Version:
 
 
 def _complete(model: Publication, target: Path) -> ModelCard:
-    """Copy a saved model, its card completed; the proof that it loads."""
-    from caloforge.simulator import Simulator
-
-    simulator = Simulator.load(model.folder, networks=True)
+    """Copy a saved model, its card completed; the proof that it loads and generates."""
+    simulator = Simulator.load(model.folder)
     if simulator.model.name != model.title.model:
         msg = (
             f"{model.folder} is a model {simulator.model.name}: its name must be {simulator.model.name}:TAG."
         )
         raise ConfigError(msg)
+    _prove(simulator)
     for name in (CONFIG, WEIGHTS):
         shutil.copyfile(model.folder / name, target / name)
     card = read_card(model.folder)
@@ -207,6 +208,13 @@ def _complete(model: Publication, target: Path) -> ModelCard:
     else:
         (target / CARD).write_text(json.dumps(card | told), encoding="utf-8")
     return card_of(simulator)._replace(card=card | told)
+
+
+def _prove(simulator: Simulator) -> None:
+    """Generate a shower at the lower end of the training: one that cannot must not be published."""
+    trained = simulator.trained
+    particle = Incident.of([trained.energy[0]], pdg=trained.particles[0])
+    simulator.delivered(simulator.sample(particle, seed=1))
 
 
 def _entry(index: Index, title: Title, folder: Path, card: ModelCard, terms: Terms) -> Entry:
