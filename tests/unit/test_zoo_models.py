@@ -100,7 +100,9 @@ def test_the_commands(zoo: Path, cache: Path, tmp_path: Path, monkeypatch: pytes
     assert str(model_folder(NAME)) in shown
     assert "is there" in done("models", "--download", "all", "--from", zoo)
     assert NAME in done("models", "--names").splitlines()
-    assert "photons.h5" in done("models", NAME)
+    card = done("models", NAME)
+    assert "photons.h5" in card
+    assert card.splitlines()[-1] == f"{NAME}@2.0 in {model_folder(NAME)} (cache), licence: CC-BY-4.0"
     assert json.loads(done("models", f"{NAME}@1.0", "--json"))["name"] == NAME
     monkeypatch.setenv("CALOFORGE_ZOO", str(zoo))
     listed = {(m["name"], m["version"]): m for m in json.loads(done("models", "--json"))}
@@ -111,6 +113,8 @@ def test_the_commands(zoo: Path, cache: Path, tmp_path: Path, monkeypatch: pytes
     assert "did you mean" in refused("models", "caloclouds-2-cm:sw-ecal")
     assert "is not in the cache" in refused("models", "--remove", NAME)
     assert "different things" in refused("models", "--remove", "--download", NAME)
+    assert "give it with --download" in refused("models", NAME, "--from", zoo)
+    assert "are of models to publish" in refused("models", "--download", NAME, "--licence", "x")
     assert "one model is shown at a time" in refused("models", "pyramid", "mosaic")
     for option in ("--download", "--remove"):
         assert "got no model" in refused("models", option)
@@ -230,6 +234,12 @@ def test_a_download_that_takes_the_place_of_a_model_of_the_package_is_told(
     assert f"{name} is version 1.5, which was downloaded" in caplog.text
     assert weights_of(f"{name}@1.0") == before
     assert load_simulator(f"{name}@1.5").card["name"] == name
+
+
+def test_times_are_not_recorded_in_downloads(zoo: Path, cache: Path, tmp_path: Path) -> None:
+    fetch(NAME, zoo)
+    told = refused("benchmark", NAME, "--record", "--out", tmp_path / "speed.json")
+    assert "its card is its zoo's: leave --record out" in told
 
 
 def test_the_folders_of_systems() -> None:

@@ -27,7 +27,7 @@ def models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FOLDER]...",
+            metavar="NAME|FOLDER",
             help="Show a model, a preset, a trained model, or a run; with an option below, trained models "
             "MODEL:TAG or MODEL:TAG@VERSION.",
             autocompletion=complete.any_model,
@@ -82,7 +82,11 @@ def models(
     caloforge models --publish zoo mosaic:mine=runs/mine --licence CC-BY-4.0
     """
     given, zoos = names or [], places or []
-    _check_options(download=download, remove=remove, verify=verify, publish=publish is not None)
+    _check_actions(download=download, remove=remove, verify=verify, publish=publish is not None)
+    if zoos and not download and (given or remove or verify or only_names or publish):
+        raise ConfigError("--from tells where to download from: give it with --download, or for the list.")
+    if publish is None and (licence or mirror):
+        raise ConfigError("--licence and --mirror are of models to publish: give --publish FOLDER, too.")
     if download:
         zoo.download(given, zoos)
     elif remove:
@@ -102,7 +106,7 @@ def models(
         _show(given[0], as_json=as_json)
 
 
-def _check_options(**given: bool) -> None:
+def _check_actions(**given: bool) -> None:
     several = [f"--{option}" for option, wanted in given.items() if wanted]
     if len(several) > 1:
         msg = f"{' and '.join(several)} are different things to do: give one of them."
@@ -161,6 +165,7 @@ def _show_trained(name: str, *, as_json: bool) -> None:
         typer.echo(json.dumps(model.card, indent=2))
     else:
         print_card(name, model)
+        zoo.print_place(name)
 
 
 def _show_model(name: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caloforge.zoo.publish import Publication
     from caloforge.zoo.titles import Title
 
-__all__ = ["download", "print_models", "publish", "remove", "verify"]
+__all__ = ["download", "print_models", "print_place", "publish", "remove", "verify"]
 
 _COLUMNS = ("trained model", "version", "where", "size", "of", "trained on")
 
@@ -108,6 +108,17 @@ def _described(model: _Listed) -> dict[str, Any]:
     where = {"name": model.title.name, "version": str(model.title.version), "where": model.where}
     told = model.entry.model_dump(mode="json", exclude={"name", "version"}) if model.entry else {}
     return {**where, "folder": folder, **told}
+
+
+def print_place(name: str) -> None:
+    """Print which version a name stands for; nothing for a folder."""
+    from caloforge.zoo.installed import entry_of
+    from caloforge.zoo.shipped import find_installed, zoo_home
+
+    found = find_installed(name)
+    if found is not None:
+        licence = entry_of(found, zoo_home()).licence or "not told"
+        typer.echo(f"\n{found.title} in {found.folder} ({found.place}), licence: {licence}")
 
 
 def download(names: Sequence[str], places: Sequence[str]) -> None:
