@@ -21,6 +21,7 @@ LAYERS = (  # each may import what stands in rows above it
         "names",
         "optional",
         "particles",
+        "places",
         "processes",
         "records",
     },
