@@ -35,6 +35,7 @@ LAYERS = (  # each may import what stands in rows above it
     {"export", "integration"},
     {"speed"},
     {"evaluation"},
+    {"sweeps"},
     {"report"},
     {"api"},
     {"cli"},
