@@ -204,6 +204,14 @@ def test_points_that_are_judged_are_compared_by_that(tmp_path: Path) -> None:
     assert "400 showers of each class; Geant4 against Geant4: showers 0.510 ± 0.010." in text
 
 
+def test_areas_near_one_compare_nothing(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path)
+    finish(sweep, 0, 1.5, area=0.995)
+    judged = judged_by(gather(sweep))
+    assert judged is not None
+    assert judged.title == "validation, points"
+
+
 def test_tables_are_files(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path)
     finish(sweep, 0, 1.5, area=0.75)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Judged", "Row", "State", "gather", "judged_by"]
 
+_HOPELESS = 0.99  # areas that say no more than that all points are bad
+
 State = Literal["trained", "failed", "begun", "waiting"]
 
 
@@ -131,19 +133,25 @@ def _begin(path: Path) -> float:
 def judged_by(rows: Sequence[Row]) -> Judged | None:
     """What the points are compared by: trees that see whole showers, or else the validation.
 
-    Losses of stages that are trained one after the other do not add up: it is that of the last stage, or
-    the mean over the stages of models that have one for every layer.
+    Trees that see layers alone where those tell the showers of every point without fault. Losses of stages
+    that are trained one after the other do not add up: it is that of the last stage.
     """
     verdicts = {row.number: row.verdict for row in rows if row.verdict is not None}
-    if verdicts:
-        areas = {n: v.areas["showers"] for n, v in verdicts.items() if "showers" in v.areas}
-        floors = [v.floors["showers"] for v in verdicts.values() if "showers" in v.floors]
-        floor = (floors[0].value, floors[0].error or 0.0) if floors else None
-        errors = {n: area.error for n, area in areas.items() if area.error is not None}
-        return Judged("AUC, showers", {n: area.value for n, area in areas.items()}, errors, floor)
+    for seen in ("showers", "layers"):
+        judged = _by_area(seen, verdicts)
+        if judged.values and min(judged.values.values()) < _HOPELESS:
+            return judged
     done = [row for row in rows if row.state == "trained" and row.losses]
     if not done:
         return None
     stage = list(done[0].losses)[-1]
     values = {row.number: row.losses[stage] for row in done if stage in row.losses}
     return Judged(f"validation, {stage}", values)
+
+
+def _by_area(seen: str, verdicts: dict[int, Verdict]) -> Judged:
+    areas = {number: v.areas[seen] for number, v in verdicts.items() if seen in v.areas}
+    floors = [v.floors[seen] for v in verdicts.values() if seen in v.floors]
+    floor = (floors[0].value, floors[0].error or 0.0) if floors else None
+    errors = {number: area.error for number, area in areas.items() if area.error is not None}
+    return Judged(f"AUC, {seen}", {number: area.value for number, area in areas.items()}, errors, floor)
