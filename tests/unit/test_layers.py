@@ -36,6 +36,7 @@ LAYERS = (  # each may import what stands in rows above it
     {"export", "integration"},
     {"speed"},
     {"evaluation"},
+    {"sweeps"},
     {"report"},
     {"api"},
     {"cli"},
