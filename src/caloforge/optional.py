@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 from caloforge.errors import MissingDependencyError
 
-__all__ = ["REPORT", "absent", "check_installed", "needed"]
+__all__ = ["REPORT", "absent", "check_installed", "needed", "versions"]
 
 REPORT = ("matplotlib", "mplhep", "plotly", "jinja2")
 """Packages of the extra ``report``: pictures, pages and the event display."""
@@ -50,6 +52,15 @@ def check_installed(*packages: str, extra: str, what: str) -> None:
     """
     if missing := absent(*packages):
         raise MissingDependencyError(_sentence(missing[0], extra=extra, what=what))
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Versions of those packages that are installed, by the names under which they are."""
+    found = {}
+    for name in distributions:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _is_installed(package: str) -> bool:
