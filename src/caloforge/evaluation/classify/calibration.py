@@ -65,14 +65,12 @@ def area(labels: NDArray[np.number], scores: NDArray[np.floating]) -> float:
 
 def _by_score(
     labels: NDArray[np.number], scores: NDArray[np.floating]
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How many of label 1 and of label 0 have each score, from the lowest score on."""
     distinct, place = np.unique(scores, return_inverse=True)
-    is_positive = (labels == 1).astype(np.float64)
-    return (
-        np.bincount(place, weights=is_positive, minlength=len(distinct)),
-        np.bincount(place, weights=1.0 - is_positive, minlength=len(distinct)),
-    )
+    chosen, size = labels == 1, len(distinct)
+    positive, negative = (np.bincount(place[rows], minlength=size) for rows in (chosen, ~chosen))
+    return positive.astype(np.float64), negative.astype(np.float64)
 
 
 def divergence(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -145,7 +143,7 @@ def roc_points(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[s
 
 
 def _corners(
-    positive: NDArray[np.floating], negative: NDArray[np.floating]
+    positive: NDArray[np.float64], negative: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Label 0 and label 1 accepted where the ROC curve turns, from (0, 0) to (1, 1)."""
     false, true = (np.concatenate([[0.0], np.cumsum(counts[::-1])]) for counts in (negative, positive))
