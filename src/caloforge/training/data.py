@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caloforge.errors import CaloForgeError, DataError, OutputError, bad
+from caloforge.errors import CaloForgeError, ConfigError, DataError, OutputError, bad
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
-from caloforge.geometry import SQUARE_TURNS, cell_symmetries, project, symmetry_turns, to_points
+from caloforge.geometry import (
+    SQUARE_TURNS,
+    cell_symmetries,
+    load_geometry,
+    project,
+    symmetry_turns,
+    to_points,
+)
 from caloforge.models import Batch, CellSet, Particles
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.split import Part
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "read_out_of"]
 
 _LOGGER = logging.getLogger(__name__)
 _COLUMNS = ("x", "y", "layer", "energy")
@@ -83,6 +90,8 @@ class TrainingData:
         if whole_facts(folder / _FACTS).get("origin") != origin:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _FACTS).unlink(missing_ok=True)
+            for old in folder.glob("*.npy"):  # other runs may share these files: they keep them
+                old.unlink()
             with ExitStack() as stack, _writing(folder):
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
                 _check_positions(opened)
@@ -237,6 +246,26 @@ class TrainingData:
         lateral += self.pitch * (aside - np.float32(0.5))
         depth = layer + deeper
         return np.concatenate([_turned(turn[own], lateral), np.stack([depth, energy], axis=-1)], axis=-1)
+
+
+def read_out_of(name: str, data: Path) -> Geometry:
+    """The read-out that is trained on.
+
+    Args:
+        name: In the catalogue, or a file; "" takes that of the showers.
+        data: A file of them.
+
+    Raises:
+        ConfigError: The file does not tell its own.
+        GeometryError: There is no such read-out.
+    """
+    if name:
+        return load_geometry(name)
+    with open_showers(data) as reader:
+        if reader.geometry is None:
+            msg = f"{data} does not tell its geometry: give geometry=NAME."
+            raise ConfigError(msg)
+        return reader.geometry
 
 
 def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,13 +12,11 @@ import numpy as np
 import torch
 
 from caloforge.errors import ConfigError
-from caloforge.formats import open_showers
-from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.apart import run_apart, run_on_cluster
 from caloforge.training.card import facts_of, training_card
-from caloforge.training.data import TrainingData
+from caloforge.training.data import TrainingData, read_out_of
 from caloforge.training.launched import Launched, open_fabric
 from caloforge.training.run import RunDirectory
 from caloforge.training.suited import check_suited
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from caloforge.geometry import Geometry
     from caloforge.training.config import TrainConfig
     from caloforge.training.launched import Precision
     from caloforge.training.trainer import Progress
@@ -206,7 +203,7 @@ def _start(
 ) -> _Started:
     """Build the model and fit its preprocessing, or load that of a run that goes on."""
     config, seed = job.config, job.seed
-    geometry = _geometry(config, job.data[0])
+    geometry = read_out_of(config.geometry, job.data[0])
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
     source = _source(job)
@@ -289,16 +286,6 @@ def _start_of(job: Job) -> dict[str, Any]:
     """What the training starts from."""
     init_from = job.init_from.name if job.init_from else ""
     return {"init_from": init_from, "retrain": list(job.retrain), "fine_tune": list(job.fine_tune)}
-
-
-def _geometry(config: TrainConfig, data: Path) -> Geometry:
-    if config.geometry:
-        return load_geometry(config.geometry)
-    with open_showers(data) as reader:
-        if reader.geometry is None:
-            msg = f"{data} does not tell its geometry: give geometry=NAME."
-            raise ConfigError(msg)
-        return reader.geometry
 
 
 def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:
