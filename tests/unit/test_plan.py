@@ -188,7 +188,7 @@ def test_job_files_say_what_is_asked_for() -> None:
 
 
 def test_what_cannot_be_planned() -> None:
-    assert "got 'inspect', expected simulate or generate" in refused("plan", "inspect", "a.h5")
+    assert "got 'inspect', expected simulate, generate or sweep" in refused("plan", "inspect", "a.h5")
     assert "--append says where and when" in refused("plan", *GENERATE, "--append", "--out", "a.h5")
     limited = ("plan", "--submit", "slurm", "--walltime", "2 days", *GENERATE, "--out", "a.h5")
     assert "walltime of the cluster slurm: got '2 days', expected hours:minutes" in refused(*limited)
