@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.geometry.challenge import cut_geometry
+from caloforge.optional import versions
 from caloforge.showers import Showers
 from caloforge.split import Split, check_part
 
@@ -280,10 +280,7 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
         "seed": options.seed,
         "device": options.device,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "caloforge": __version__,
-            **{name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")},
-        },
+        "versions": {"caloforge": __version__, **versions("numpy", "scipy", "torch")},
     }
 
 
