@@ -208,6 +208,16 @@ def test_an_array_of_jobs_makes_what_one_process_makes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load(out).offsets, load(alone).offsets)
 
 
+def test_larger_blocks_are_fewer_files_with_the_same_showers(tmp_path: Path) -> None:
+    out, alone = tmp_path / "a.h5", tmp_path / "alone.h5"
+    done(*GENERATE, "--out", alone)
+    text = done("plan", *GENERATE, "--block-size", "150", "--out", out)
+    assert "2 of 200, 0 to 1" in text  # whole batches
+    done("make-block", "0-1", "--plan", f"{out}.parts")
+    done("join", f"{out}.parts")
+    assert out.read_bytes() == alone.read_bytes()
+
+
 def test_a_killed_job_leaves_no_block_and_is_started_again(planned: Planned, tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import blocks_job as job\n"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caloforge.report.style import REFERENCE, model_styles, new_figure, png, style
+from caloforge.report.lines import REFERENCE, model_styles
+from caloforge.report.style import new_figure, png, style
 from caloforge.sweeps import judged_by
 from caloforge.sweeps.groups import groups_of
 
