@@ -43,9 +43,9 @@ class Planned:
         )
         return seen
 
-    def join(self, **options: Any) -> None:
+    def join(self, *, keep: bool = False, **options: Any) -> None:
         production = self.job.production(**options) if options else self.production
-        join_blocks(production, read_plan(self.folder), self.out)
+        join_blocks(production, read_plan(self.folder), self.out, keep=keep)
 
 
 @pytest.fixture
@@ -164,6 +164,40 @@ def test_a_plan_of_other_showers_is_not_replaced(planned: Planned, job: ModuleTy
     assert planned.make(0) == [(0, False)]
     write_plan(other, planned.out, ["toy"], force=True)
     assert list(planned.folder.glob("0*.h5")) == []
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_join_that_is_stopped_loses_no_block(
+    planned: Planned, job: ModuleType, tmp_path: Path, stop: signal.Signals
+) -> None:
+    planned.make(*range(14))
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import blocks_job as job; from caloforge.blocks.plan import join_blocks, read_plan\n"
+        "from caloforge.blocks.store import BlockStore\n"
+        "f = Path(sys.argv[2]); read = BlockStore.read\n"
+        "def slow(self, task):\n"
+        "    (f.parent / 'reading').touch(); time.sleep(0.1); return read(self, task)\n"
+        "BlockStore.read = slow; join_blocks(job.production(), read_plan(f), f.with_suffix(''))"
+    )
+    command = [sys.executable, "-c", program, str(JOBS), str(planned.folder)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_for((tmp_path / "reading").exists)
+        process.send_signal(stop)
+    assert process.returncode != 0
+    assert not planned.out.exists()
+    assert len(list(planned.folder.glob("0*.h5"))) == 14
+    planned.join()
+    job.run(tmp_path / "b.h5")
+    assert planned.out.read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert not planned.folder.exists()
+
+
+def test_blocks_may_stay_when_they_are_joined(planned: Planned) -> None:
+    planned.make(*range(14))
+    planned.join(keep=True)
+    assert len(list(planned.folder.glob("0*.h5"))) == 14
+    assert planned.out.exists()
 
 
 def test_numbers_as_batch_systems_write_them() -> None:
