@@ -15,6 +15,7 @@ import pytest
 from caloforge.formats import open_showers
 from caloforge.sweeps import gather, read_sweep
 from command_line import done, refused, run
+from support.dask_here import dask_here, fake_sbatch
 from toy_training import write
 
 if TYPE_CHECKING:
@@ -249,3 +250,46 @@ def saved_since(out: Path, time_ns: int) -> int:
     """Points that have a checkpoint that is newer."""
     states = out.glob("*/stages/points/state.pt")
     return sum(path.stat().st_mtime_ns > time_ns for path in states)
+
+
+@pytest.mark.slow
+def test_jobs_of_an_array_train_the_points(swept: Path, photons: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    command = ("sweep", *VARIED, "--seeds", "1,2", "--data", photons, "--out", out)
+    told = done("plan", "--submit", "slurm", "--jobs", "3", *command)
+    assert f"sbatch {out}/jobs.sbatch" in told
+    assert not folders(out)
+    sbatch = fake_sbatch(tmp_path / "bin")
+    subprocess.run([sbatch, out / "jobs.sbatch"], check=True, timeout=300)
+    assert "4 points" in done("sweep", "--out", out)
+    assert [weights(path) for path in folders(out)] == [weights(path) for path in folders(swept)][:4]
+
+
+@pytest.mark.slow
+def test_workers_of_dask_train_the_points(swept: Path, photons: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    out = tmp_path / "sweep"
+    options = (*VARIED, "--seeds", "1,2", "--data", photons, "--out", out)
+    vary = ("training.points.energy_range=null,[500,600]",)
+    with dask_here(tmp_path / "dask") as dask:
+        done("sweep", *options, "--cluster", dask.address)
+        failing = (PRESET, *SHORT, "--vary", *vary, "--data", photons, "--out", tmp_path / "other")
+        result = run("sweep", *failing, "--cluster", dask.address)
+    assert "1 of 2 points failed" in result.stderr
+    assert [weights(path) for path in folders(out)] == [weights(path) for path in folders(swept)][:4]
+
+
+def test_a_plan_of_a_sweep_trains_nothing(photons: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a sweep"
+    command = ("sweep", *VARIED, "--data", photons, "--out", out, "--threads", "2", "--judge")
+    told = done("plan", "--submit", "slurm", "--jobs", "5", *command)
+    assert "2 points" not in told
+    script = (out / "jobs.sbatch").read_text()
+    assert "#SBATCH --array=0-1\n" in script
+    assert "#SBATCH --cpus-per-task=2\n" in script
+    job = '--point "$SLURM_ARRAY_TASK_ID" --every 2 --judge --showers 1000\n'
+    assert script.endswith(f"sweep --out '{out}' {job}")
+    assert not folders(out)
+    assert "--point says where and when" in refused("plan", *command, "--point", "1")
+    done("plan", "--submit", "condor", *command)
+    assert f"""sweep --out '{out}' --point $(Process) --every 2""" in (out / "jobs.submit").read_text()
