@@ -21,7 +21,7 @@ help:
 	@echo "make lint      style and types"
 	@echo "make test      lint and tests (under ten minutes on two cores, after the installation)"
 	@echo "make test-all  lint and all tests, the slow ones too"
-	@echo "make docs      the pages as a site, site/index.html; the tutorial is executed"
+	@echo "make docs      the pages as a site, site/index.html: notebooks and examples are executed, links checked"
 	@echo "make clean     remove what the commands above made"
 
 venv: $(READY)
@@ -53,8 +53,9 @@ test-all: lint
 docs: venv
 	@$(PIP) install --group docs
 	@$(ONE_THREAD) $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs site
+	@$(BIN)/python docs/_ext/check_site.py site
 	@echo "site/index.html"
 
 clean:
-	rm -rf $(VENV) demo dist site docs/cards .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
+	rm -rf $(VENV) demo dist site docs/cards docs/commands .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
 	find engine/src -mindepth 1 -maxdepth 1 ! -name '*.cpp' ! -name '*.hpp' ! -name CMakeLists.txt -exec rm -rf {} +

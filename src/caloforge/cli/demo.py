@@ -91,7 +91,7 @@ def demo(
         with evaluation_folder(out, force=force) as folder:
             files = {sample.name: sample.path for sample in samples}
             result = evaluate(reference, files, count=count, seed=seed)
-            page = write_files(result, folder)
+            page = write_files(result, folder, vectors=False)  # which takes half the time
     _print(result, speeds, seconds=time.monotonic() - started)
     if display.exists():
         typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")

@@ -135,6 +135,9 @@ def evaluate(
             min=1, metavar="N", help="CPU threads, of reading and of one classifier each; default all."
         ),
     ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf/--no-pdf", help="Write every figure as PDF too, beside its PNG.")
+    ] = True,
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
@@ -188,7 +191,7 @@ def evaluate(
             executor=executor,
         )
         _print(result)
-        page = write_files(result, folder)
+        page = write_files(result, folder, vectors=pdf)
     typer.echo(f"report: {out / page}")
 
 

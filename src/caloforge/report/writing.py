@@ -39,10 +39,15 @@ def evaluation_folder(out: str | Path, *, force: bool = False) -> Iterator[Path]
         yield part
 
 
-def write_files(evaluation: Evaluation, folder: Path) -> str:
+def write_files(evaluation: Evaluation, folder: Path, *, vectors: bool = True) -> str:
     """Write ``metrics.json``, ``summary.md``, ``report.html`` and ``figures/``.
 
     The last two need the packages of the extra ``report``; without them a warning says so.
+
+    Args:
+        evaluation: What to write.
+        folder: It is there already.
+        vectors: Write every figure as PDF too.
 
     Returns:
         Name of the file to read.
@@ -60,19 +65,22 @@ def write_files(evaluation: Evaluation, folder: Path) -> str:
     from caloforge.report.page import write_report
 
     _logger.info("drawing the report")
-    return write_report(evaluation, folder).name
+    return write_report(evaluation, folder, vectors=vectors).name
 
 
-def write_evaluation(evaluation: Evaluation, out: str | Path, *, force: bool = False) -> None:
+def write_evaluation(
+    evaluation: Evaluation, out: str | Path, *, vectors: bool = True, force: bool = False
+) -> None:
     """Write an evaluation into a folder, all of it or nothing.
 
     Args:
         evaluation: What to write.
         out: The folder; it is made.
+        vectors: Write every figure as PDF too.
         force: Replace the evaluation in it.
 
     Raises:
         OutputError: As of ``evaluation_folder``, or a file cannot be written.
     """
     with evaluation_folder(out, force=force) as part:
-        write_files(evaluation, part)
+        write_files(evaluation, part, vectors=vectors)

@@ -1,0 +1,55 @@
+"""Links of the repository's texts as links of the site."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+__all__ = ["TEXTS", "links_to_pages"]
+
+ROOT = Path(__file__).parents[2]
+# pages whose text is a file beside the pages
+TEXTS = {
+    "contributing": "CONTRIBUTING.md",
+    "changelog": "CHANGELOG.md",
+    "benchmarks": "benchmarks/README.md",
+    "engine": "engine/README.md",
+}
+PAGES = {path: f"{page}.md" for page, path in TEXTS.items()} | {
+    "README.md": "index.md",
+    "docs/README.md": "index.md",
+    "benchmarks": "benchmarks.md",
+}
+
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+
+
+def links_to_pages(_: Sphinx, page: str, content: list[str]) -> None:
+    """Take the texts beside the pages, and turn the repository's links into links of the site."""
+    path = ROOT / TEXTS[page] if page in TEXTS else ROOT / "docs" / f"{page}.md"
+    text = path.read_text(encoding="utf-8") if page in TEXTS else content[0]
+    content[0] = _LINK.sub(partial(_link, path.parent, page), text)
+
+
+def _link(folder: Path, page: str, found: re.Match[str]) -> str:
+    """A link to a page, or the name of a file that is none; what is neither stays."""
+    picture, words, target, anchor = found.groups(default="")
+    path = os.path.relpath(folder / target, ROOT)
+    docs = os.path.relpath(ROOT / "docs", (ROOT / "docs" / page).parent)
+    if path in PAGES:
+        return f"{picture}[{_title(words, target)}]({docs}/{PAGES[path]}{anchor})"
+    if path.startswith("docs/"):
+        return f"{picture}[{_title(words, target)}]({docs}/{path.removeprefix('docs/')}{anchor})"
+    return f"`{path}`" if (ROOT / path).exists() else found[0]
+
+
+def _title(words: str, target: str) -> str:
+    """Words of a link; a file's name, which reads well in the repository, gives way to the page's title."""
+    name = words.strip("`")
+    return "" if name.endswith(".md") and target.endswith(name.removeprefix("docs/")) else words
