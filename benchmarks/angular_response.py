@@ -21,7 +21,8 @@ from caloforge.evaluation.papers.intervals import core
 from caloforge.evaluation.papers.mip import spectrum_peak
 from caloforge.features import derive_binning, feature_table
 from caloforge.formats import open_showers
-from caloforge.report.style import REFERENCE, model_styles, new_figure, png, style
+from caloforge.report.lines import REFERENCE, model_styles
+from caloforge.report.style import new_figure, png, style
 from caloforge.units import DEGREE, GEV
 from tables import table
 

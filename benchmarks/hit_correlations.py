@@ -24,7 +24,8 @@ from caloforge.evaluation.sources import Source, geometry_of, open_reader, open_
 from caloforge.features import read_out
 from caloforge.geometry import load_geometry
 from caloforge.geometry.neighbours import cell_groups, neighbours
-from caloforge.report.style import REFERENCE, model_styles, new_figure, png, style
+from caloforge.report.lines import REFERENCE, model_styles
+from caloforge.report.style import new_figure, png, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,7 +27,8 @@ import torch
 from caloforge.formats import NativeWriter, open_showers
 from caloforge.geometry import load_geometry
 from caloforge.models import build_model, model_names
-from caloforge.report.style import model_styles, new_figure, png, style
+from caloforge.report.lines import model_styles
+from caloforge.report.style import new_figure, png, style
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.speed.machine import describe_machine

@@ -21,7 +21,8 @@ import numpy as np
 from caloforge.evaluation.sources import geometry_of, open_reader, open_source
 from caloforge.features import read_out
 from caloforge.report.display import save_display
-from caloforge.report.style import REFERENCE, model_styles, new_figure, png, style
+from caloforge.report.lines import REFERENCE, model_styles
+from caloforge.report.style import new_figure, png, style
 from caloforge.units import GEV
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from caloforge.evaluation import evaluate
 from caloforge.evaluation.sources import open_source
 from caloforge.features import read_out
 from caloforge.geometry.rings import find_rings
-from caloforge.report.style import model_styles, new_figure, png, style
+from caloforge.report.lines import model_styles
+from caloforge.report.style import new_figure, png, style
 from caloforge.speed.machine import describe_machine
 from caloforge.zoo import load_simulator
 from tables import table

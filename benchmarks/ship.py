@@ -3,6 +3,7 @@
 python benchmarks/ship.py weights runs/cm caloclouds-2-cm:siw-ecal
 python benchmarks/ship.py evaluation folder "CaloClouds II, CM" caloclouds-2-cm:siw-ecal
 python benchmarks/ship.py sizes
+python benchmarks/ship.py index                  # after any other change of a model's files
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge.simulator import Simulator
 from caloforge.units import DEGREE, GEV
+from caloforge.zoo.index import INDEX
+from caloforge.zoo.publish import Terms, package_entries
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
 
 ZOO = Path(__file__).parents[1] / "src" / "caloforge" / "zoo" / "models"
 SHOWERS = ZOO.parent / "reference"
+LICENCE = "Apache-2.0"
 LARGEST_MODEL, LARGEST_ZOO = 5e6, 25e6  # bytes
 
 POINTS = (
@@ -167,6 +171,13 @@ def print_sizes() -> None:
         raise SystemExit(msg)
 
 
+def write_index() -> None:
+    """The package's index: what changed gets its next version."""
+    index = package_entries(ZOO.parent, Terms(LICENCE))
+    (ZOO.parent / INDEX).write_text(index.text(), encoding="utf-8")
+    print(f"{INDEX}: {len(index.models)} models")
+
+
 def ship_weights(run: Path, name: str) -> None:
     """Write the model of a run into the package."""
     simulator = Simulator.load(run / "model")
@@ -176,6 +187,7 @@ def ship_weights(run: Path, name: str) -> None:
         told["stored_numbers"] = simulator.model.stored_numbers
     simulator.card = with_flatness(simulator.card) | told
     simulator.save(folder_of(name), half=True)
+    write_index()
     print_sizes()
 
 
@@ -186,6 +198,7 @@ def ship_evaluation(evaluation: Path, label: str, name: str) -> None:
     found = metrics_of(evaluation, label)
     # without indentation: a third of the size
     path.write_text(json.dumps({**card, "evaluation": found}), encoding="utf-8")
+    write_index()
     print(f"{name}: {len(found['metrics'])} numbers")
 
 
@@ -204,6 +217,8 @@ def main() -> None:
     evaluation.set_defaults(run_command=lambda o: ship_evaluation(o.folder, o.label, o.name))
     sizes = commands.add_parser("sizes")
     sizes.set_defaults(run_command=lambda _: print_sizes())
+    index = commands.add_parser("index")
+    index.set_defaults(run_command=lambda _: write_index())
     options = parser.parse_args()
     options.run_command(options)
 

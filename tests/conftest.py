@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,12 @@ def pytest_make_collect_report(
 
 
 def pytest_configure() -> None:
-    """Jobs in the background of a shell ignore Ctrl-C, and so would the programs that tests interrupt."""
+    """Tests know no models of whoever runs them; and they interrupt programs, also in a shell's background.
+
+    Jobs in the background of a shell ignore Ctrl-C, and so would the programs that tests interrupt.
+    """
+    os.environ["CALOFORGE_CACHE"] = str(Path(tempfile.gettempdir()) / "caloforge-tests-have-no-cache")
+    os.environ.pop("CALOFORGE_ZOO", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -90,6 +96,21 @@ def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import blocks_job
 
     return blocks_job  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where models are downloaded to, in a cache of the test's own."""
+    monkeypatch.setenv("CALOFORGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo of four versions of a small model."""
+    from support.zoo_here import make_zoo
+
+    return make_zoo(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from caloforge.models import Batch, GenerativeModel
     from caloforge.showers import Showers
 
-__all__ = ["batch_of", "particles_of", "prepared", "training_data", "write"]
+__all__ = ["batch_of", "particles_of", "prepared", "readout_of", "training_data", "write"]
+
+_COARSER = {"conv-l2lflows": 3, "l2lflows": 10}  # one step a layer, or a cell: these have fewer
+_FRONT = 8  # layers of these
+
+
+def readout_of(model: str, siw: Geometry) -> Geometry:
+    """The read-out that a model is tested with."""
+    if model not in _COARSER:
+        return siw
+    coarser = siw.coarsen(_COARSER[model])
+    return coarser.model_copy(update={"layers": coarser.layers[:_FRONT]})
 
 
 def write(path: Path, showers: Showers, geometry: Geometry) -> Path:

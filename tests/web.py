@@ -4,45 +4,66 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import contextmanager, nullcontext
+import time
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["Server", "Watched", "serving"]
 
 
 class Server:
-    """Serves archives; ``cut`` bytes at most of an answer, before the connection breaks."""
+    """Serves files by their names alone.
+
+    ``cut`` bytes at most of an answer, before the connection breaks, and ``cuts`` of answers by name;
+    ``wait`` seconds before each; ``moved`` leads names to other addresses.
+    """
 
     def __init__(self, files: dict[str, bytes], *, ranges: bool = True) -> None:
-        self.files, self.ranges, self.cut = files, ranges, 10**9
+        self.files, self.ranges, self.cut, self.wait = files, ranges, 10**9, 0.0
+        self.moved: dict[str, str] = {}
+        self.cuts: dict[str, int] = {}
         self.asked: list[tuple[str, str | None]] = []
+
+    @classmethod
+    def of(cls, folder: Path) -> Server:
+        """All files of a folder."""
+        return cls({path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         name, wanted = handler.path.partition("?")[0].rpartition("/")[2], handler.headers["Range"]
         self.asked.append((name, wanted))
+        time.sleep(self.wait)
+        if name in self.moved:
+            handler.send_response(302)
+            handler.send_header("Location", self.moved[name])
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
         content = self.files.get(name)
         if content is None:
             handler.send_error(404)
             return
         start = int(re.findall(r"\d+", wanted)[0]) if wanted and self.ranges else 0
-        if start >= len(content):
+        if wanted and start >= len(content):
             handler.send_error(416)
             return
         handler.send_response(206 if start else 200)
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
-        handler.wfile.write(content[start : start + self.cut])
+        handler.wfile.write(content[start : start + self.cuts.get(name, self.cut)])
 
 
 @contextmanager
 def serving(server: Server) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            server.answer(self)
+            with suppress(ConnectionError):  # who asked has given up
+                server.answer(self)
 
         def log_message(self, *_: Any) -> None:
             pass

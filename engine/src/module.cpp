@@ -5,6 +5,7 @@
 #include <chrono>
 #include <mutex>
 
+#include <caloforge/boosting.hpp>
 #include <caloforge/mosaic.hpp>
 #include <caloforge/mosaic_fit.hpp>
 
@@ -12,6 +13,7 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+namespace boosting = caloforge::boosting;
 namespace mosaic = caloforge::mosaic;
 
 namespace {
@@ -229,10 +231,40 @@ nb::tuple build_tree(const Array<std::int16_t, 2>& context, const Array<float, 2
                           owned(std::move(tree.start)), owned(std::move(tree.count)), owned(std::move(tree.order)));
 }
 
+/// @throws mosaic::Error arrays do not fit to each other, or name a bin that is none.
+void check_boosting(const Array<std::uint8_t, 2>& bins, const Array<std::int32_t, 1>& used,
+                    const Array<std::uint8_t, 2>& masks, const boosting::Growth& growth) {
+    const auto least = std::size_t(2 * std::max(growth.leaves, 1) - 1);
+    bool fits = growth.width > 0 && growth.fewest > 0 && used.size() == bins.shape(0) &&
+                masks.shape(1) == bins.shape(0) && masks.shape(0) >= least && bins.shape(0) > 0;
+    for (std::size_t i = 0; fits && i < used.size(); ++i) fits = used.data()[i] > 0 && used.data()[i] <= growth.width;
+    for (std::size_t i = 0; fits && i < bins.size(); ++i) fits = bins.data()[i] < growth.width;
+    if (!fits) throw mosaic::Error("Bins, masks and sizes of a boosted tree do not fit to each other.");
+}
+
+nb::tuple boost_tree(const Array<std::uint8_t, 2>& bins, const Array<std::int32_t, 1>& used,
+                     const Array<float, 1>& gradient, const Array<float, 1>& hessian,
+                     const Array<std::uint8_t, 2>& masks, std::int32_t width, std::int32_t leaves,
+                     std::int32_t fewest, double curvature) {
+    const boosting::Growth growth{width, leaves, fewest, curvature};
+    const std::size_t rows = bins.shape(1);
+    check_boosting(bins, used, masks, growth);
+    if (gradient.size() != rows || hessian.size() != rows || rows > (std::size_t(1) << 30))
+        throw mosaic::Error("Bins, gradients and hessians are not of the same rows.");
+    boosting::Tree tree;
+    {
+        nb::gil_scoped_release release;
+        const boosting::Table table{bins.data(), used.data(), gradient.data(), hessian.data(), rows, bins.shape(0)};
+        tree = boosting::Grower(table, masks.data(), growth).grow();
+    }
+    return nb::make_tuple(owned(std::move(tree.column)), owned(std::move(tree.bin)), owned(std::move(tree.kid)),
+                          owned(std::move(tree.value)), owned(std::move(tree.leaf)), tree.looked);
+}
+
 }  // namespace
 
 NB_MODULE(_engine, m) {
-    m.doc() = "The compiled engine of mosaic.";
+    m.doc() = "The compiled engine: mosaic, and the trees of the judge.";
     nb::exception<mosaic::Error>(m, "Error", PyExc_ValueError);
     nb::class_<Model>(m, "Model", "A checked and packed model.")
         .def(nb::init<nb::handle, nb::handle, nb::handle>(), "program"_a, "tables"_a, "roots"_a)
@@ -243,4 +275,6 @@ NB_MODULE(_engine, m) {
         .def("choose", &choose_tiles, "counts"_a, "cell"_a, "energy"_a, "codes"_a, "keys"_a);
     m.def("collect", &collect, "program"_a, "counts"_a, "cell"_a, "energy"_a, "codes"_a, "keep"_a, "most"_a, "seed"_a);
     m.def("build_tree", &build_tree, "context"_a, "targets"_a, "leaf"_a, "depth"_a, "features"_a, "seed"_a);
+    m.def("boost_tree", &boost_tree, "bins"_a, "used"_a, "gradient"_a, "hessian"_a, "masks"_a, "width"_a, "leaves"_a,
+          "fewest"_a, "curvature"_a);
 }

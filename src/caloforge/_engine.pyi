@@ -58,3 +58,16 @@ def build_tree(
     NDArray[np.int32],
     NDArray[np.int32],
 ]: ...
+def boost_tree(
+    bins: NDArray[np.uint8],
+    used: NDArray[np.int32],
+    gradient: NDArray[np.float32],
+    hessian: NDArray[np.float32],
+    masks: NDArray[np.uint8],
+    width: int,
+    leaves: int,
+    fewest: int,
+    curvature: float,
+) -> tuple[
+    NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.int32], int
+]: ...

@@ -32,7 +32,8 @@ def load(model: str | Path, *, networks: bool = False) -> Simulator:
     """Load a trained model.
 
     Args:
-        model: A shipped model's name, such as ``mosaic:siw-ecal``, or a saved one's folder.
+        model: A trained model's name, such as ``mosaic:siw-ecal``, with a version if one is meant
+            (``mosaic:siw-ecal@1.0``), or a saved one's folder.
         networks: As of ``Simulator.load``; without them mosaic generates, but is not saved.
 
     Raises:
@@ -101,7 +102,7 @@ def generate(
     Showers(100 of gamma, 21.6 to 79.8 GeV, 50764 hits in cells of siw-ecal)
 
     Args:
-        model: A loaded one, a shipped model's name, or a folder.
+        model: A loaded one, a trained model's name, or a folder.
         particles: One shower for each; of a beam, ``count`` are drawn.
         count: Showers, for a beam.
         seed: Of the particles of a beam and of the showers: those of ``caloforge generate``.

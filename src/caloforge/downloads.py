@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Progress", "download", "read_url"]
+__all__ = ["Advice", "Progress", "download", "read_url"]
 
 # (what, bytes in all, bytes that are there) to a context that gives the function to count bytes with
 Progress = Callable[[str, int, int], AbstractContextManager[Callable[[int], None]]]
@@ -28,6 +28,20 @@ _RANGE_PAST_THE_END = 416
 _GB = 1e9
 
 
+class Advice(NamedTuple):
+    """What to do when a download does not go.
+
+    Attributes:
+        by_hand: Without a network, as in "unpack it in data".
+        elsewhere: When the server does not have it.
+        room: When the disk is full.
+    """
+
+    by_hand: str
+    elsewhere: str = "give another --mirror"
+    room: str = "give another folder (--out)"
+
+
 class _Body(NamedTuple):
     """What a server sends: the bytes from ``start`` on, of ``size`` in all (0: it does not tell)."""
 
@@ -36,7 +50,7 @@ class _Body(NamedTuple):
     answer: Any
 
 
-def download(url: str, part: Path, progress: Progress, *, name: str, by_hand: str) -> None:
+def download(url: str, part: Path, progress: Progress, *, name: str, advice: Advice, size: int = 0) -> None:
     """Complete the file ``part``; its checksum is not looked at.
 
     Args:
@@ -44,64 +58,85 @@ def download(url: str, part: Path, progress: Progress, *, name: str, by_hand: st
         part: What an earlier call may have begun. It stays when the connection breaks.
         progress: Shows how far it is.
         name: What is fetched, for people.
-        by_hand: What to do without a network, as in "unpack it in data".
+        advice: What to do when it does not go.
+        size: Bytes that it has, when they are known: more are not written.
 
     Raises:
+        FormatError: The server has a file of another size.
         MissingDependencyError: The server cannot be reached or refuses, or the connection broke.
         OutputError: The disk has no room, or ``part`` cannot be written.
     """
-    with _opened(url, part, by_hand) as body:
+    with _opened(url, part, advice) as body:
         if body is None:
             return
-        _check_room(part, body, name)
-        with progress(f"fetching {name}", body.size, body.start) as advance:
-            _fill(part, body, name, advance)
+        if size and body.size and body.size != size:
+            raise FormatError(bad(url, got=f"{body.size} bytes", expected=f"{size}", fix=advice.elsewhere))
+        _check_room(part, body, name, advice)
+        with progress(f"fetching {name}", body.size or size, body.start) as advance:
+            _fill(part, body._replace(size=body.size or size), name, advance)
 
 
-def read_url(url: str, *, most: int = 10_000_000) -> bytes:
+def read_url(
+    url: str, *, most: int = 10_000_000, advice: Advice | None = None, wait: float = _TIMEOUT
+) -> bytes:
     """A short answer, such as JSON.
+
+    Args:
+        url: Where it is; also a ``file:`` address.
+        most: Bytes that it may have.
+        advice: What to do when it does not go.
+        wait: Seconds without an answer until it is given up.
 
     Raises:
         FormatError: It has more than ``most`` bytes.
         MissingDependencyError: The server cannot be reached or refuses, or the connection broke.
     """
-    with _answered(url, 0, f"look at {url}") as answer:
+    with _answered(url, 0, f"look at {url}", advice or Advice(""), wait) as answer:
         if answer is None:
             return b""
-        try:
-            content: bytes = answer.read(most + 1)
-        except (OSError, http.client.HTTPException) as error:
-            msg = f"The connection to {_host(url)} broke ({error}): run the command again."
-            raise MissingDependencyError(msg) from error
+        content = _read(answer, most, url)
     if len(content) > most:
         raise FormatError(bad(f"answer of {url}", got=f"more than {most} bytes", expected="a short text"))
     return content
 
 
+def _read(answer: Any, most: int, url: str) -> bytes:
+    """All of a short answer, or a little more than ``most`` bytes of it."""
+    reason = "it ended"
+    try:
+        content: bytes = answer.read(most + 1)
+        if len(content) >= min(most, int(answer.headers.get("Content-Length") or 0)):
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error)
+    msg = f"The connection to {_host(url)} broke ({reason}): run the command again."
+    raise MissingDependencyError(msg)
+
+
 @contextmanager
-def _opened(url: str, part: Path, by_hand: str) -> Iterator[_Body | None]:
+def _opened(url: str, part: Path, advice: Advice) -> Iterator[_Body | None]:
     """Ask for what ``part`` lacks; None when it lacks nothing."""
     have = part.stat().st_size if part.exists() else 0
-    with _answered(url, have, f"fetch {url} elsewhere and {by_hand}") as answer:
+    with _answered(url, have, f"fetch {url} elsewhere and {advice.by_hand}", advice, _TIMEOUT) as answer:
         if answer is None:
             yield None
             return
         start = have if answer.status == http.client.PARTIAL_CONTENT else 0
-        _check_start(answer, start, url)
+        _check_start(answer, start, url, advice)
         length = int(answer.headers.get("Content-Length") or 0)
         yield _Body(start, start + length if length else 0, answer)
 
 
 @contextmanager
-def _answered(url: str, have: int, otherwise: str) -> Iterator[Any]:
+def _answered(url: str, have: int, otherwise: str, advice: Advice, wait: float) -> Iterator[Any]:
     """The server's answer from byte ``have`` on; None when there is nothing behind it."""
     try:
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        answer = urllib.request.build_opener(_SafeRedirects).open(request, timeout=wait)
     except urllib.error.HTTPError as error:
         error.close()
         if not have or error.code != _RANGE_PAST_THE_END:
-            msg = f"{url} answers {error.code} ({error.reason}): try again later, or give another --mirror."
+            msg = f"{url} answers {error.code} ({error.reason}): try again later, or {advice.elsewhere}."
             raise MissingDependencyError(msg) from error
         yield None
         return
@@ -111,10 +146,21 @@ def _answered(url: str, have: int, otherwise: str) -> Iterator[Any]:
         yield answer
 
 
-def _check_start(answer: Any, start: int, url: str) -> None:
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows other addresses, but from https to https alone."""
+
+    def redirect_request(  # noqa: PLR0917 (urllib's)
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        if req.type == "https" and not newurl.startswith("https:"):
+            raise urllib.error.HTTPError(req.full_url, code, "it leads from https to http", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check_start(answer: Any, start: int, url: str, advice: Advice) -> None:
     told = str(answer.headers.get("Content-Range") or "")
     if start and told and not told.startswith(f"bytes {start}-"):
-        msg = f"{url} sends another part than was asked for ({told[:60]}): give another --mirror."
+        msg = f"{url} sends another part than was asked for ({told[:60]}): {advice.elsewhere}."
         raise MissingDependencyError(msg)
 
 
@@ -130,12 +176,12 @@ def _host(url: str) -> str:
     return urlsplit(url).hostname or url
 
 
-def _check_room(part: Path, body: _Body, name: str) -> None:
+def _check_room(part: Path, body: _Body, name: str, advice: Advice) -> None:
     need, free = body.size - body.start, shutil.disk_usage(part.parent).free
     if need > free:
         msg = (
             f"{name} needs another {need / _GB:,.1f} GB and {part.parent} has {free / _GB:,.1f} GB free: "
-            "make room, or give another folder (--out)."
+            f"make room, or {advice.room}."
         )
         raise OutputError(msg)
 
@@ -156,14 +202,14 @@ def _fill(part: Path, body: _Body, name: str, advance: Callable[[int], None]) ->
 
 
 def _blocks(body: _Body, name: str) -> Iterator[bytes]:
-    """What the server sends, piece by piece.
+    """What the server sends, piece by piece, up to the size that it should have.
 
     Raises:
         MissingDependencyError: It stops before the end.
     """
     done, reason = body.start, "it ended"
     try:
-        while block := body.answer.read(_BLOCK):
+        while block := body.answer.read(min(_BLOCK, body.size - done) if body.size else _BLOCK):
             done += len(block)
             yield block
     except (OSError, http.client.HTTPException) as error:

@@ -33,7 +33,7 @@ DATA_SETS = (
     *("multi-geometry", "lemurs", "caloclouds", "new-angles"),
 )
 """What ``caloforge data`` brings, or tells where it is (``caloforge.public.records``)."""
-EVALUATION = ("metrics.json", "report.html", "figures")
+EVALUATION = ("metrics.json", "summary.md", "report.html", "figures")
 """What an evaluation leaves in its folder."""
 
 _MODELS = {

@@ -1,4 +1,4 @@
-"""Ctrl-C and the batch system's SIGTERM: exceptions everywhere, but never in the middle of a write.
+"""Ctrl-C and the batch system's SIGTERM and SIGUSR1: exceptions, but never in the middle of a write.
 
 HDF5 calls back into Python while it writes. A signal handler that raises there is swallowed, and the file
 goes on with a hole; so signals wait until the write is over.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STOPPING",
     "HungUp",
+    "Requeued",
     "Terminated",
     "catch_signals",
     "deferred",
@@ -45,10 +46,14 @@ class HungUp(KeyboardInterrupt):
     """SIGHUP: the terminal is gone."""
 
 
+class Requeued(KeyboardInterrupt):
+    """SIGUSR1: the job's time is nearly over; it is to go on in another one."""
+
+
 _EXCEPTIONS: dict[int, type[KeyboardInterrupt]] = {
     signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: Terminated,
-    **({signal.SIGHUP: HungUp} if hasattr(signal, "SIGHUP") else {}),
+    **({signal.SIGHUP: HungUp, signal.SIGUSR1: Requeued} if hasattr(signal, "SIGHUP") else {}),
 }
 STOPPING = tuple(_EXCEPTIONS)
 
@@ -148,7 +153,7 @@ def interruption(number: int, text: str = "") -> KeyboardInterrupt:
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
-    """As shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+    """As shells have it: 130 after Ctrl-C, 143 after SIGTERM, 138 (on Linux) after SIGUSR1."""
     return 128 + next((number for number, kind in _EXCEPTIONS.items() if kind is type(error)), signal.SIGINT)
 
 

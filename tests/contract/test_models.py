@@ -20,7 +20,7 @@ from caloforge.training import load_config, preset_names
 from caloforge.training.modes import Modes
 from caloforge.training.takeover import take_over
 from caloforge.training.trainer import needs_of
-from toy_training import batch_of, prepared, training_data
+from toy_training import batch_of, prepared, readout_of, training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,6 @@ PAPER_READOUT = {  # sizes that depend on it
     "l2lflows": "ild-30x10x10",
 }
 SMALL_READOUT = {"conv-l2lflows": "cylinder-ds2", "l2lflows": "siw-ecal-10x10"}
-COARSER = {"conv-l2lflows": 3, "l2lflows": 10}  # one step a layer, or a cell: these have fewer
-FRONT = 8  # layers of these
 
 pytestmark = pytest.mark.parametrize("name", model_names(), scope="module")
 
@@ -68,13 +66,6 @@ def data(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrainingData:
     return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), readout_of(name, siw))
-
-
-def readout_of(name: str, siw: Geometry) -> Geometry:
-    if name not in COARSER:
-        return siw
-    coarser = siw.coarsen(COARSER[name])
-    return coarser.model_copy(update={"layers": coarser.layers[:FRONT]})
 
 
 def simulator_of(name: str, data: TrainingData) -> Simulator:

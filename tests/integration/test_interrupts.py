@@ -302,7 +302,7 @@ CASES = {
         ("o.h5",),
     ),
     "evaluate": Case(
-        ["evaluate", "--reference", "IN", "--generated", "a=IN", "--count", "60", "--out", "OUT"],
+        ["evaluate", "--reference", "IN", "--generated", "a=IN", "--count", "60", "--out", "OUT", "--no-pdf"],
         lambda folder: (folder / "o.h5" / ".part" / "metrics.json").exists(),
         same_evaluation,
     ),

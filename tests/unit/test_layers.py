@@ -11,6 +11,7 @@ import caloforge
 
 ROOT = Path(caloforge.__file__).parent
 LAYERS = (  # each may import what stands in rows above it
+    {"shares"},
     {"errors", "lazy", "signals", "streams", "units", "diffusion"},
     {
         "devices",
@@ -21,6 +22,7 @@ LAYERS = (  # each may import what stands in rows above it
         "names",
         "optional",
         "particles",
+        "places",
         "processes",
         "records",
     },
@@ -35,6 +37,7 @@ LAYERS = (  # each may import what stands in rows above it
     {"export", "integration"},
     {"speed"},
     {"evaluation"},
+    {"sweeps"},
     {"report"},
     {"api"},
     {"cli"},

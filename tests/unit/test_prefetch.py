@@ -107,7 +107,7 @@ def test_batches_made_ahead_are_those_of_their_numbers(name: str, data: Training
     batches, other = batches_of(data, model), batches_of(data, model)
     with batches.ahead("flow", config, range(3, 30)) as ahead:
         for number in range(3, 30):
-            found = next(ahead)
+            (found,) = next(ahead)
             batches.draw("tune", "validate", number, config, size=4)
             expected = other.draw("train", "flow", number, config, size=16)
             assert torch.equal(found.energy, expected.energy)

@@ -75,6 +75,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("generate", _SHOWERS),
     Command("evaluate", _SHOWERS),
     Command("train", _MODELS),
+    Command("sweep", _MODELS),
     Command("models", _MODELS),
     Command("benchmark", _MODELS),
     Command("export", _MODELS),

@@ -109,7 +109,7 @@ def benchmark(
     for file in (out, *([markdown] if markdown else [])):
         check_output(file, force=force)
     for name in models:
-        check_model(name)
+        check_model(name, changed=record)
     from caloforge.files import claimed, write_text
     from caloforge.speed.benchmark import BenchmarkSettings
     from caloforge.speed.benchmark import benchmark as run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caloforge.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -23,12 +25,20 @@ def check_showers(files: Iterable[Path]) -> None:
         detect_format(file)
 
 
-def check_model(name: str | Path) -> None:
+def check_model(name: str | Path, *, changed: bool = False) -> None:
     """Make sure that there is a trained model of this name, or a folder that may hold one.
 
-    Raises:
-        ConfigError: There is neither.
-    """
-    from caloforge.zoo.shipped import model_folder
+    Args:
+        name: As of ``model_folder``.
+        changed: Whether its card is to be written to, which a downloaded one's is not.
 
-    model_folder(name)
+    Raises:
+        ConfigError: There is neither, or it is not to be changed.
+    """
+    from caloforge.zoo.shipped import find_installed, model_folder
+
+    folder = model_folder(name)
+    found = find_installed(str(name)) if changed else None
+    if found is not None and found.place == "cache":
+        msg = f"{name} is downloaded, and its card is its zoo's: leave --record out, or copy {folder}."
+        raise ConfigError(msg)

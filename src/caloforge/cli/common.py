@@ -17,7 +17,7 @@ from caloforge.errors import ConfigError, bad, shown
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "Range",
     "angle_range",
     "energy_range",
+    "megabytes",
     "parse_range",
     "print_table",
     "progress",
@@ -171,6 +172,20 @@ def progress(description: str, total: int, *, done: int = 0, unit: str = "shower
         lines = _Lines(description, total, done=done, unit=unit)
         yield lines.advance
         lines.finish()
+
+
+@contextmanager
+def megabytes(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Progress in MB of what is counted in bytes; arguments as ``caloforge.downloads.Progress`` has them."""
+    bytes_done = done
+    with progress(what, total // 10**6, done=done // 10**6, unit="MB") as advance:
+
+        def count(n: int) -> None:
+            nonlocal bytes_done
+            before, bytes_done = bytes_done, bytes_done + n
+            advance(bytes_done // 10**6 - before // 10**6)
+
+        yield count
 
 
 def _bar(unit: str) -> Progress:

@@ -52,19 +52,19 @@ def _completion(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]
     return complete
 
 
-def _shipped() -> list[str]:
-    from caloforge.zoo.shipped import shipped_models
+def _trained() -> list[str]:
+    from caloforge.zoo.shipped import known_models
 
-    return shipped_models()
+    return known_models()
 
 
 geometry = _completion(geometry_names)
 preset = _completion(preset_names)
 particle = _completion(lambda: PARTICLES)
 writable = _completion(lambda: WRITABLE)
-trained_model = _completion(_shipped)
-trained_name = _completion(lambda: sorted({name.split(":")[0] for name in _shipped()}))
-any_model = _completion(lambda: [*model_names(), *preset_names(), *_shipped()])
+trained_model = _completion(_trained)
+trained_name = _completion(lambda: sorted({name.split(":")[0] for name in _trained()}))
+any_model = _completion(lambda: [*model_names(), *preset_names(), *_trained()])
 data_set = _completion(lambda: DATA_SETS)
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.common import print_table, progress
+from caloforge.cli.common import megabytes, print_table
 from caloforge.cli.helptext import help_text
 from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.files import check_folder, check_output, replacing
 from caloforge.names import DATA_SETS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["data"]
 
@@ -138,7 +134,7 @@ def _fetch_public(name: str, folder: Path, names: list[str], mirror: str | None,
     check_folder(folder)
     known = files_of(record)
     files = choose_files(record, known.files, names)
-    paths = fetch_files(record, files, folder, progress=_megabytes, mirror=mirror, force=force)
+    paths = fetch_files(record, files, folder, progress=megabytes, mirror=mirror, force=force)
     for path in paths:
         typer.echo(f"{path}: {path.stat().st_size / 1e6:,.1f} MB, MD5 as the record says")
     typer.echo(f"Cite {record.place}, licence: {known.licence or record.licence_text}. What is in it:")
@@ -161,24 +157,10 @@ def _fetch_geant4(out: Path | None, mirror: str | None) -> None:
 
     folder = out or own_folder()
     check_folder(folder)
-    fetch_data(folder, url=mirror or URL, progress=_megabytes)
+    fetch_data(folder, url=mirror or URL, progress=megabytes)
     typer.echo(f"Geant4's data sets are in {folder}")
     if out is not None:
         typer.echo(f"caloforge simulate finds them with --geant4-data {folder}, or {DATA_VARIABLE}={folder}")
-
-
-@contextmanager
-def _megabytes(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """Progress in MB of what is counted in bytes."""
-    bytes_done = done
-    with progress(what, total // 10**6, done=done // 10**6, unit="MB") as advance:
-
-        def count(n: int) -> None:
-            nonlocal bytes_done
-            before, bytes_done = bytes_done, bytes_done + n
-            advance(bytes_done // 10**6 - before // 10**6)
-
-        yield count
 
 
 def _geant4_place() -> str:

@@ -13,6 +13,7 @@ from caloforge.cli import complete
 from caloforge.cli.common import print_table, progress
 from caloforge.errors import ConfigError, did_you_mean, shown
 from caloforge.names import EVALUATION
+from caloforge.optional import REPORT, absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,10 +91,11 @@ def demo(
         with evaluation_folder(out, force=force) as folder:
             files = {sample.name: sample.path for sample in samples}
             result = evaluate(reference, files, count=count, seed=seed)
-            write_files(result, folder)
+            page = write_files(result, folder, vectors=False)  # which takes half the time
     _print(result, speeds, seconds=time.monotonic() - started)
-    typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
-    typer.echo(f"report, open it in a browser: {(out / 'report.html').resolve().as_uri()}")
+    if display.exists():
+        typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
+    typer.echo(f"report, open it in a browser: {(out / page).resolve().as_uri()}")
 
 
 def _shipped() -> list[str]:
@@ -159,7 +161,9 @@ def _generate(sample: _Sample, reference: Path, *, count: int, seed: int, force:
 
 
 def _draw(samples: Sequence[_Sample], reference: Path, display: Path, *, count: int, force: bool) -> float:
-    """Draw the shower nearest to the energy to look at, beside Geant4's, unless an interrupted demo did.
+    """Draw the shower nearest to the energy to look at, beside Geant4's.
+
+    An interrupted demo may have done it; without the packages of the extra ``report`` nobody does.
 
     Returns:
         Its energy [GeV].
@@ -168,20 +172,21 @@ def _draw(samples: Sequence[_Sample], reference: Path, display: Path, *, count: 
 
     from caloforge.formats import open_showers
     from caloforge.geometry import load_geometry
-    from caloforge.report.display import save_display
     from caloforge.units import GEV
 
     with open_showers(reference) as reader:
         energies = reader.incident().energy[:count]
     event = int(np.argmin(np.abs(energies - _ENERGY)))
     energy = float(energies[event] / GEV)
-    if display.exists() and not force:
+    if absent(*REPORT) or (display.exists() and not force):
         return energy
     geometry = load_geometry(_GEOMETRY)
     panels = []
     for name, path in [("Geant4", reference), *((s.name, s.path) for s in samples)]:
         with open_showers(path) as reader:
             panels.append((name, reader.read(event, event + 1), geometry))
+    from caloforge.report.display import save_display
+
     save_display(panels, display, force=force)
     return energy
 

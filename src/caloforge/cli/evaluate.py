@@ -50,7 +50,8 @@ def evaluate(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder for metrics.json, report.html and figures/.")
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for metrics.json, summary.md, report.html and figures/."),
     ],
     generated: Annotated[
         list[str] | None,
@@ -134,6 +135,9 @@ def evaluate(
             min=1, metavar="N", help="CPU threads, of reading and of one classifier each; default all."
         ),
     ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf/--no-pdf", help="Write every figure as PDF too, beside its PNG.")
+    ] = True,
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
@@ -142,7 +146,8 @@ def evaluate(
     r"""Compare generated showers with a reference: metrics with errors and floors, and a report.
 
     Every number stands beside its floor, which is Geant4 against Geant4 at the same number of
-    showers. The summary is printed; metrics.json and report.html hold everything.
+    showers. The summary is printed; metrics.json and report.html hold everything;
+    the page and the figures need the extra `report`.
 
     \b
     caloforge evaluate --reference geant4.h5 --generated mine=showers.h5 \
@@ -186,8 +191,8 @@ def evaluate(
             executor=executor,
         )
         _print(result)
-        write_files(result, folder)
-    typer.echo(f"report: {out / 'report.html'}")
+        page = write_files(result, folder, vectors=pdf)
+    typer.echo(f"report: {out / page}")
 
 
 def _models(entries: list[str]) -> dict[str, list[Path]]:
@@ -204,20 +209,15 @@ def _print(result: Evaluation) -> None:
     from caloforge.cli.common import print_table
     from caloforge.report import summary
     from caloforge.report.answers import QUESTION, answers
+    from caloforge.report.plain import BEST, shown_rows
 
     columns = ["", *(sample.name for sample in result.generated), "Geant4 floor"]
     for section in summary(result):
-        known = [row for row in section.rows if any(c.value is not None for c in row.cells)]
-        rows = [[row.title, *(_mark(c.text, c.best) for c in row.cells), row.floor] for row in known]
-        if rows:
+        if rows := shown_rows(section):
             print_table(columns, rows, title=section.title)
             typer.echo("")
-    typer.echo("*: no model is better by more than the combined error; none where that holds for all")
+    typer.echo(BEST)
     typer.echo("")
     typer.echo(QUESTION)
     for answer in answers(result):
         typer.echo(f"{answer.model}: {answer.word}{answer.reason}")
-
-
-def _mark(text: str, best: bool) -> str:
-    return f"{text} *" if best else text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 from typer.core import TyperGroup
 
+from caloforge.cli.ranks import is_first, tells
 from caloforge.errors import CaloForgeError, bad, clipped
 from caloforge.signals import exit_code, interruption, received
 
@@ -64,7 +65,8 @@ def _one_sentence() -> Iterator[None]:
         if received():  # on its way through others' code an interruption became another error
             raise _interrupted(interruption(received())) from None
         _logger.debug("The traceback of the error below:", exc_info=True)
-        complain(f"error: {sentence(error)}")
+        if tells():
+            complain(f"error: {sentence(error)}")
         raise typer.Exit(BAD_INPUT) from None
     except ModuleNotFoundError as error:
         if (name := str(error.name).partition(".")[0]) not in _OF_NETWORKS:
@@ -76,13 +78,15 @@ def _one_sentence() -> Iterator[None]:
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
-        complain(f"error: {_usage(error)}")
+        if tells():
+            complain(f"error: {_usage(error)}")
         raise typer.Exit(BAD_INPUT) from None
 
 
 def _interrupted(stop: KeyboardInterrupt) -> typer.Exit:
     with suppress(OSError):  # the terminal may be gone
-        complain(f"interrupted; {stop}" if str(stop) else "interrupted")
+        if is_first():
+            complain(f"interrupted; {stop}" if str(stop) else "interrupted")
     return typer.Exit(exit_code(stop))
 
 

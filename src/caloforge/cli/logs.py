@@ -7,6 +7,8 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from caloforge.cli.ranks import is_first
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,8 +28,10 @@ def configure_logging(*, verbose: bool = False, quiet: bool = False) -> None:
 
     Args:
         verbose: Details, too.
-        quiet: Errors only; progress is shown where messages are, so that it is left out as well.
+        quiet: Errors only; progress is shown where messages are, so that it is left out as well. So are all
+            processes of a launch but the first.
     """
+    quiet = quiet or not is_first()
     logger = logging.getLogger("caloforge")
     for handler in [h for h in logger.handlers if h.get_name() == __name__]:
         logger.removeHandler(handler)

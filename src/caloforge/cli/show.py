@@ -10,6 +10,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.units import EnergyUnit, reading_in
 from caloforge.errors import ConfigError, DataError, GeometryError, bad
+from caloforge.optional import REPORT, check_installed
 
 if TYPE_CHECKING:
     from caloforge.geometry import Geometry
@@ -59,6 +60,7 @@ def show(
       --out event.png
     """
     files = _checked(file, compare or [], label or [], out, force=force)
+    check_installed(*REPORT, extra="report", what="Pictures of showers")
     from caloforge.geometry import load_geometry
     from caloforge.report.display import save_display
 

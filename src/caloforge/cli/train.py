@@ -12,6 +12,7 @@ from caloforge.cli import complete
 from caloforge.cli.checks import check_model, check_showers
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
+from caloforge.cli.ranks import is_first, is_one_of_several
 from caloforge.cli.stage_progress import JointProgress, StageProgress
 from caloforge.errors import ConfigError
 from caloforge.files import check_folder
@@ -137,6 +138,8 @@ def train(
                 simulator = train_job(job, processes=stages, executor=executor, on_progress=show)
         else:
             missing = train_stage(job, stage, on_progress=show)
+    if not is_first():
+        return
     if stage is None:
         _summarise(simulator, out)
     else:
@@ -157,6 +160,11 @@ def _check_stages(stage: str | None, stages: int, cluster: str | None) -> None:
     if stage is not None and (stages > 1 or cluster is not None):
         other = f"--stages {stages}" if stages > 1 else f"--cluster {cluster}"
         msg = f"--stage {stage} trains one stage, {other} several at a time: leave out one of them."
+        raise ConfigError(msg)
+    if is_one_of_several() and (stages > 1 or cluster is not None):
+        msg = (
+            "Processes of torchrun train each stage together: leave out torchrun, or --stages and --cluster."
+        )
         raise ConfigError(msg)
     if stages > 1 and cluster is not None:
         raise ConfigError("--stages are trained here, with --cluster there: leave out one of them.")

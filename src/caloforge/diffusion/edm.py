@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from caloforge import shares
+
 __all__ = ["Scalings", "edm_scalings", "karras_sigmas", "log_normal_sigmas"]
 
 
@@ -40,4 +42,4 @@ def karras_sigmas(steps: int, *, sigma_min: float, sigma_max: float, rho: float 
 
 def log_normal_sigmas(n: int, *, mean: float, std: float, rng: torch.Generator) -> Tensor:
     """Noise levels for training, ln sigma ~ N(mean, std), ``(n,)``."""
-    return (mean + std * torch.randn(n, generator=rng, device=rng.device)).exp()
+    return (mean + std * shares.normal((n,), rng, device=rng.device)).exp()

@@ -45,7 +45,8 @@ def _metrics(sample: SampleData, samples: Samples) -> Iterator[MetricResult]:
             yield _too_few(metric, pair)
             continue
         _logger.info("%s: %s", sample.name, metric.name)
-        values, floors = metric.values(pair), samples.floors.floors(metric, pair.sizes[1], shared=shared)
+        values, made = metric.values(pair), samples.floors
+        floors = made.floors(metric, pair.sizes[1], shared=shared) if made else {}
         for note in dict.fromkeys(value.note for value in values if value.value is None):
             _logger.info("%s: %s: %s", sample.name, metric.name, note)
         for value in values:

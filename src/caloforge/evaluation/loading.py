@@ -60,6 +60,7 @@ class Options:
         workers: Threads that read and compute, and trainings at once.
         training: File that the models were trained on.
         executor: Of a cluster, whose workers read and compute in place of threads.
+        floors: Whether floors are wanted, which other showers of the reference's file are read for.
     """
 
     geometry: Geometry | None
@@ -75,6 +76,7 @@ class Options:
     workers: int | None = None
     training: Path | None = None
     executor: Executor | None = None
+    floors: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Samples:
     frame: Frame
     reference: SampleData
     generated: tuple[SampleData, ...]
-    floors: FloorMaker
+    floors: FloorMaker | None
 
 
 def load_samples(sources: list[Source], options: Options, *, training: Training | None = None) -> Samples:
@@ -154,6 +156,8 @@ def load_samples(sources: list[Source], options: Options, *, training: Training 
         workers=options.workers,
         training=training,
     )
+    if not options.floors:
+        return Samples(frame, reference, tuple(generated), None)
     spare = _spare(first, frame, options, _SPARE_SAMPLES * max(len(s.table) for s in generated))
     floors = FloorMaker(frame, reference.observed, spare)
     return Samples(frame, reference, tuple(generated), floors)

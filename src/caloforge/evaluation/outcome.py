@@ -97,7 +97,9 @@ class Evaluation:
         return sorted(judged, key=lambda result: -(result.excess or 0.0))[:count]
 
     def save(self, out: str | Path, *, force: bool = False) -> None:
-        """Write ``metrics.json``, ``report.html`` and ``figures/`` into a folder, all of it or nothing.
+        """Write ``metrics.json``, ``summary.md``, ``report.html`` and ``figures/`` into a folder, or nothing.
+
+        The page and the figures need the packages of the extra ``report``.
 
         Args:
             out: The folder; it is made.

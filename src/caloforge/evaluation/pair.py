@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "Frame", "Level", "Observed", "Pair"]
 
-Level = Literal["fast", "standard", "official"]
+Level = Literal["quick", "fast", "standard", "official"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
@@ -35,7 +35,7 @@ class Frame:
         reference: All showers of the reference: windows and scales come from them.
         seed: Of all random choices.
         level: How much work is asked for. "official" wants the CaloChallenge's own sizes and
-            precision, the others what fits the number of showers.
+            precision, the others what fits the number of showers; "quick" has boosted trees alone.
         device: Where networks are trained, see ``caloforge.devices.find_device``.
         workers: Trainings at once, by default one a core; numbers do not depend on it.
         training: The showers that models were trained on, for what asks whether they are copied.

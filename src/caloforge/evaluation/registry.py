@@ -132,7 +132,7 @@ def _network(
 METRICS: tuple[Metric, ...] = (
     Metric("separation", "separation", separation_metric, "fast", "1", 100, 5, None),
     Metric("wasserstein", "wasserstein", wasserstein_metric, "fast", "1", 50, 5, 0.5),
-    Metric("boosted", "classifier", boosted_metric, "fast", "2", 200, 3, 0.0),
+    Metric("boosted", "classifier", boosted_metric, "quick", "2", 200, 3, 0.0),
     _network("cloud_mlp", "standard", "1", function="cloud_metric"),
     _network("high", "standard", "1"),
     _network("low", "standard", "1", cells=True),

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from caloforge.formats import ShowerReader
 from caloforge.formats.joined import JoinedReader
 from caloforge.geometry import Geometry, load_geometry
 from caloforge.geometry.challenge import cut_geometry
+from caloforge.optional import versions
 from caloforge.showers import Showers
 from caloforge.split import Split, check_part
 
@@ -75,6 +75,7 @@ def evaluate(
     device: str = "cpu",
     threads: int | None = None,
     executor: Executor | None = None,
+    floors: bool = True,
 ) -> Evaluation:
     """Compare generated showers with a reference; ``caloforge.report.write_evaluation`` writes it down.
 
@@ -82,7 +83,7 @@ def evaluate(
         reference: File, open reader, or showers; several files are read as one.
         generated: Models by name, each given like the reference. At most as many showers of each are
             used as the reference has.
-        metrics: Level, "fast", "standard" or "official".
+        metrics: Level, "quick" (boosted trees alone), "fast", "standard" or "official".
         geometry: Name, file or geometry of the read-out; by default what the reference tells.
         offset: Points are shifted by this before they are projected [mm], in all samples.
         part: Part of the reference: "all", "train", "tune" or "report" (70, 10, 20 %, see ``Split``).
@@ -101,6 +102,7 @@ def evaluate(
             depend on it.
         executor: Of a cluster, whose workers read files and compute features in place of threads; they must
             share the disk. Numbers do not depend on it. See ``caloforge.cluster``.
+        floors: Also compare Geant4 with Geant4; several evaluations with one reference need that once.
 
     Raises:
         ConfigError: Nothing to compare, an unknown level, part, geometry or device, or no cut.
@@ -123,6 +125,7 @@ def evaluate(
         workers=threads,
         training=None if training is None else Path(training),
         executor=executor,
+        floors=floors,
     )
     return _evaluation(reference, generated, baseline, options)
 
@@ -277,10 +280,7 @@ def _settings(sources: list[Source], options: Options, samples: Samples) -> dict
         "seed": options.seed,
         "device": options.device,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "caloforge": __version__,
-            **{name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")},
-        },
+        "versions": {"caloforge": __version__, **versions("numpy", "scipy", "torch")},
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from caloforge.errors import MissingDependencyError
 from caloforge.geant4.datasets import DATA_SETS, ELECTROMAGNETIC, HADRONIC
+from caloforge.places import data_folder, home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,19 +79,13 @@ def _usual_place(data_set: DataSet, environment: Mapping[str, str]) -> Path | No
         return path if path.is_dir() else None
     if "GEANT4_DATA_DIR" in environment:
         return _inside(Path(environment["GEANT4_DATA_DIR"]), data_set)
-    places = (own_folder(environment), _home(environment) / ".geant4_pybind")
+    places = (own_folder(environment), home_folder(environment) / ".geant4_pybind")
     return next(filter(None, (_inside(place, data_set) for place in places)), None)
 
 
 def own_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where ``caloforge data fetch geant4`` puts the data sets of a user."""
-    environment = os.environ if environment is None else environment
-    shared = environment.get("XDG_DATA_HOME") or _home(environment) / ".local" / "share"
-    return Path(shared) / "caloforge" / "geant4"
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("HOME", "~")).expanduser()
+    return data_folder(environment) / "geant4"
 
 
 def _inside(folder: Path, data_set: DataSet) -> Path | None:

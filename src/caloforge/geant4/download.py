@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from caloforge.downloads import download
+from caloforge.downloads import Advice, download
 from caloforge.errors import FormatError, OutputError
 from caloforge.files import filling, locked, part_path
 from caloforge.geant4.datasets import DATA_SETS, ELECTROMAGNETIC, HADRONIC, URL
@@ -66,8 +66,8 @@ def fetch_data(
 
 def _fetch(data_set: DataSet, folder: Path, url: str, progress: Progress) -> None:
     part = part_path(folder / data_set.archive)
-    by_hand = f"unpack it in {folder}"
-    download(f"{url}/{data_set.archive}", part, progress, name=data_set.archive, by_hand=by_hand)
+    advice = Advice(f"unpack it in {folder}")
+    download(f"{url}/{data_set.archive}", part, progress, name=data_set.archive, advice=advice)
     _check(part, data_set)
     _logger.info("unpacking %s", data_set.archive)
     with filling(folder) as unpacked:

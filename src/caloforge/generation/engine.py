@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.zoo.shipped import load_simulator, weights_of
+from caloforge.zoo.shipped import check_weights, load_simulator, unique_name, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class Generation:
     Beam(gamma, 50 GeV)
 
     Attributes:
-        model: A shipped model's name or a saved model's folder.
+        model: A trained model's name or a saved model's folder.
         particles: Beam, or the particles of a file.
         seed: Shower i depends on (seed, i) alone.
         batch_size: Showers computed together; results agree to rounding between batch sizes.
@@ -91,11 +91,13 @@ class Generation:
 
 @dataclass(frozen=True)
 class _Worker:
-    """Loads the model once in every process."""
+    """Loads the model once in every process, where it must be the same one."""
 
     generation: Generation
+    weights: str
 
     def __call__(self) -> Callable[[int, int], Showers]:
+        check_weights(self.generation.model, self.weights)
         simulator = self.generation.simulator()
         simulator.model.work_on(self.generation.device, threads=self.generation.threads)
         return partial(_make, self.generation, simulator)
@@ -125,6 +127,7 @@ def production_of(
         ConfigError: The device is not there.
         DataError: As of ``Simulator.check``.
     """
+    generation = replace(generation, model=unique_name(generation.model))
     simulator = generation.simulator()
     particles = extremes(generation.particles)
     simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
@@ -133,7 +136,7 @@ def production_of(
         count=count,
         size=generation.block,
         request=request,
-        worker=_Worker(generation),
+        worker=_Worker(generation, request["weights"]),
         writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
         geometry=simulator.geometry,
         incident=None if isinstance(generation.particles, LikeFile) else partial(_incident, generation),

@@ -16,7 +16,7 @@ class FastSettings:
     """A model by name and what it replaces; see ``FastSimulation``.
 
     Attributes:
-        model: A shipped model's name or a saved model's folder.
+        model: A trained model's name or a saved model's folder.
         particles: Names or codes; None is all that it was trained on.
         energies: [MeV]; None is the range of the training.
         margin: To the border of the read-out [mm].

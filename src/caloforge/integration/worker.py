@@ -16,6 +16,7 @@ from caloforge.geant4.data import check_package, find_data, require
 from caloforge.geant4.worker import Geant4Worker
 from caloforge.integration.catching import Catcher
 from caloforge.integration.collecting import collect
+from caloforge.zoo.shipped import check_weights, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +44,12 @@ class FastWorker:
     Attributes:
         simulation: The events.
         settings: The model.
+        weights: Of the model, as ``weights_of`` tells them; empty is any.
     """
 
     simulation: Simulation
     settings: FastSettings
+    weights: str = ""
 
     def __call__(self) -> Callable[[int, int], Showers]:
         """Set both up.
@@ -56,6 +59,8 @@ class FastWorker:
             GeometryError: The model is one of another read-out, or as of ``Geant4Worker``.
             MissingDependencyError: Geant4 or its data are not there.
         """
+        if self.weights:
+            check_weights(self.settings.model, self.weights)
         fast = self.settings.load()
         _check_geometry(self.simulation, fast)
         catcher = Catcher(fast.reason)
@@ -102,13 +107,14 @@ def fast_production_of(simulation: Simulation, settings: FastSettings, count: in
     """
     check_package()
     require(find_data(simulation.data), hadrons=simulation.hadrons)
+    settings = replace(settings, model=unique_name(settings.model))
     _check_geometry(simulation, settings.load())
     request = {**simulation.request(), "fast": settings.request()}
     return Production(
         count=count,
         size=_BLOCKS * simulation.block,
         request=request,
-        worker=FastWorker(simulation, settings),
+        worker=FastWorker(simulation, settings, request["fast"].get("weights", "")),
         isolate=True,
         writer=partial(NativeWriter, provenance=request),
         geometry=simulation.geometry,

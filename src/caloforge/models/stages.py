@@ -54,6 +54,9 @@ class StageConfig(OptimiserConfig):
     """Cycles of its turns, up to 1e9: steps of the optimiser where there is one turn."""
     batch_size: int = Field(default=64, ge=1, le=10**6)
     """Showers per step, up to 1e6."""
+    accumulate: int = Field(default=1, ge=1, le=10**6)
+    """Pieces in which a batch goes through the networks, one after the other, where there is no room for all
+    of it at once: gradients are those of the whole batch. ``batch_size`` is a multiple of it."""
     points: int = Field(default=0, ge=0, le=10**6)
     """Points drawn per shower and step, with replacement: points are independent given the condition, so any
     number estimates the same loss. 0 for stages without points."""

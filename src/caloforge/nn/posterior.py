@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
+from caloforge import shares
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 __all__ = ["Posterior"]
@@ -28,7 +29,7 @@ class Posterior:
 
     def draw(self, rng: torch.Generator) -> Tensor:
         """One latent vector per shower ``(B, latent)``, differentiable in mean and width."""
-        noise = torch.empty_like(self.mean).normal_(generator=rng)
+        noise = shares.normal(self.mean.shape, rng, dtype=self.mean.dtype, device=self.mean.device)
         return self.mean + noise * (0.5 * self.log_variance).exp()
 
     @property

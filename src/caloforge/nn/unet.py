@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
+from caloforge.nn.batch_norm import BatchNorm2d
 from caloforge.nn.initial import shrink_convolution
 from caloforge.records import Record, Width
 
@@ -89,5 +90,5 @@ class UNet(nn.Module):
 
 def _block(inputs: int, inner: int, outputs: int, *, circular: bool, ends: bool = False) -> nn.Sequential:
     first = Convolution(inputs, inner, circular=circular)
-    layers = [first, nn.BatchNorm2d(inner), nn.LeakyReLU(), Convolution(inner, outputs, circular=circular)]
-    return nn.Sequential(*layers) if ends else nn.Sequential(*layers, nn.BatchNorm2d(outputs), nn.LeakyReLU())
+    layers = [first, BatchNorm2d(inner), nn.LeakyReLU(), Convolution(inner, outputs, circular=circular)]
+    return nn.Sequential(*layers) if ends else nn.Sequential(*layers, BatchNorm2d(outputs), nn.LeakyReLU())

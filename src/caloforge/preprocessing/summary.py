@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from caloforge import shares
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
 from caloforge.preprocessing.whitening import Axes, filled, principal_axes
@@ -283,7 +284,7 @@ def make_summary_transform(
 
 def _dequantised(counts: Tensor, energies: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Logarithms of both totals ``(B, 2)`` and roots of the counts ``(B, L)``, with uniform noise."""
-    noise = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
+    noise = shares.uniform(counts.shape, rng, dtype=torch.float64, device=counts.device)
     total = (counts.sum(1, keepdim=True) + noise[:, :1]).clamp_min(0.5).log()
     visible = energies.sum(1, keepdim=True).clamp_min(1e-6).log()
     return torch.cat([total, visible], dim=1), (counts + noise).sqrt()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from caloforge import shares
+
 __all__ = ["Axes", "filled", "principal_axes"]
 
 _FLOOR = 0.03  # smallest standard deviation that is stretched to one
@@ -44,5 +46,5 @@ def principal_axes(scaled: Tensor) -> Axes:
 
 def filled(scaled: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
     """Numbers ``(B, F)`` with normal noise in the place of those that are not known."""
-    noise = torch.randn(scaled.shape, generator=rng, dtype=scaled.dtype, device=scaled.device)
+    noise = shares.normal(scaled.shape, rng, dtype=scaled.dtype, device=scaled.device)
     return torch.where(known, scaled, noise)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from caloforge.downloads import download
+from caloforge.downloads import Advice, download
 from caloforge.errors import ConfigError, FormatError, OutputError, did_you_mean, shown
 from caloforge.files import locked, made, part_path
 from caloforge.optional import needed
@@ -151,7 +151,7 @@ def _refuse_others(store: Any, file: PublicFile, path: Path) -> None:
 def _resume(url: str, output: str, _: object, *, name: str, folder: Path, progress: Progress) -> None:
     """What pooch calls to download: complete the beginning that is kept, then hand it over."""
     part = part_path(folder / name)
-    download(url, part, progress, name=name, by_hand=f"put it into {folder}")
+    download(url, part, progress, name=name, advice=Advice(f"put it into {folder}"))
     shutil.move(part, output)
 
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caloforge.report.lines import REFERENCE
 from caloforge.report.numbers import number
-from caloforge.report.style import REFERENCE
 from caloforge.report.tables import model_results
 
 if TYPE_CHECKING:

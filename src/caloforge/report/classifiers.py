@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caloforge.report.legends import below, legend_height
+from caloforge.report.lines import model_styles
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
 from caloforge.report.samples import array
-from caloforge.report.style import model_styles, new_figure
+from caloforge.report.style import new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from caloforge.evaluation.physics.layers import layer_residuals
+from caloforge.report.lines import REFERENCE
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
 from caloforge.report.samples import recorded
-from caloforge.report.style import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from caloforge.report.legends import above, legend_height
+from caloforge.report.lines import model_styles
 from caloforge.report.plot import Plot
-from caloforge.report.style import model_styles, new_figure
+from caloforge.report.style import new_figure
 from caloforge.report.tables import model_results
 
 if TYPE_CHECKING:

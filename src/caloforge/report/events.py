@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from matplotlib.collections import Collection
 
 from caloforge.report.interactive import turn_table
+from caloforge.report.lines import REFERENCE
 from caloforge.report.physics import BROKEN
 from caloforge.report.plot import Plot
 from caloforge.report.scene import row_length
 from caloforge.report.still import draw_event
-from caloforge.report.style import REFERENCE
 from caloforge.units import GEV
 
 if TYPE_CHECKING:

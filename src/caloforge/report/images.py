@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from caloforge.geometry import BoxGrid
+from caloforge.report.lines import REFERENCE
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
-from caloforge.report.style import REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from caloforge.evaluation.papers.gan_kinds import kinds_of
 from caloforge.particles import particle_name
 from caloforge.report.curves import Curve, energy_bins, histogram, mean_in_bins
 from caloforge.report.gan import SECTION
+from caloforge.report.lines import REFERENCE, model_styles
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
 from caloforge.report.samples import common_edges
-from caloforge.report.style import REFERENCE, model_styles
 from caloforge.units import GEV
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from caloforge.report.lines import model_styles
 from caloforge.report.numbers import compact, number
-from caloforge.report.style import model_styles
 from caloforge.report.tables import model_results
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from caloforge.report.drawing import draw_all
 from caloforge.report.events import event_table
 from caloforge.report.interactive import plotly_library
 from caloforge.report.leaderboard import challenge_boards, cloud_boards, leaderboard, official_set
+from caloforge.report.lines import model_styles
 from caloforge.report.pages import render
-from caloforge.report.style import model_styles
 from caloforge.report.tables import summary
 from caloforge.report.verdicts import headline, verdict
 

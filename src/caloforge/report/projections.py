@@ -11,9 +11,9 @@ from caloforge.features.projections import has_projections
 from caloforge.geometry import to_dense
 from caloforge.particles import particle_name
 from caloforge.report.gan import SECTION
+from caloforge.report.lines import REFERENCE
 from caloforge.report.panels import make_panels
 from caloforge.report.plot import Plot
-from caloforge.report.style import REFERENCE
 from caloforge.units import DEGREE, GEV
 
 if TYPE_CHECKING:

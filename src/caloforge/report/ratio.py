@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.report.legends import above, legend_height, row_height
+from caloforge.report.lines import REFERENCE, model_styles
 from caloforge.report.ratio_panel import draw_band, draw_ratios, places_in_bins
-from caloforge.report.style import REFERENCE, model_styles, new_figure
+from caloforge.report.style import new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from caloforge.report.curves import Curve
-from caloforge.report.style import REFERENCE, model_styles
+from caloforge.report.lines import REFERENCE, model_styles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,24 +1,20 @@
-"""How figures look: mplhep's style, colours that colour-blind readers can tell apart, no pyplot state."""
+"""How figures look: mplhep's style, no pyplot state."""
 
 from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-__all__ = ["REFERENCE", "Line", "model_styles", "new_figure", "pdf", "png", "style"]
+__all__ = ["new_figure", "pdf", "png", "style"]
 
-REFERENCE = "Geant4"
-
-_COLOURS = ("#3f90da", "#bd1f01", "#ffa90e", "#832db6", "#a96b59", "#e76300", "#717581", "#92dadd")
-_LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 _OVERRIDES = {
     "font.size": 17,
     "axes.linewidth": 1.3,
@@ -40,13 +36,6 @@ _MESH_DPI = 150
 _COMPRESSION = 4
 
 
-class Line(NamedTuple):
-    """Colour and dashes of a model."""
-
-    colour: str
-    dashes: Any
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """Use the style of the report for all figures made and saved inside of the ``with`` block."""
@@ -62,11 +51,6 @@ def new_figure(width: float, height: float, *, layout: Literal["constrained"] | 
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
-
-
-def model_styles(names: Sequence[str]) -> dict[str, Line]:
-    """Colour and line of every model; the same in all figures."""
-    return {name: Line(_COLOURS[i % len(_COLOURS)], _LINES[i % len(_LINES)]) for i, name in enumerate(names)}
 
 
 def png(figure: Figure) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from caloforge.devices import usable_cores
+from caloforge.optional import versions
 
 __all__ = ["describe_machine", "load"]
 
@@ -31,7 +31,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
         "memory_gib": _memory(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("caloforge", "torch", "numpy")},
+        **versions("caloforge", "torch", "numpy"),
         **({} if device == "cpu" else _gpu(device)),
     }
 

@@ -52,6 +52,8 @@ class _Crew:
     """The processes at work, and why they stop."""
 
     work: Work
+    on_end: Callable[[str, CaloForgeError | None], None] | None = None
+    what: str = "stage"
     children: list[_Child] = field(default_factory=list)
     error: CaloForgeError | None = None
     signal: int = 0
@@ -67,7 +69,7 @@ class _Crew:
         context = mp.get_context("spawn")
         ours, theirs = context.Pipe()
         threads = torch.get_num_threads()
-        process = context.Process(target=_child, args=(theirs, self.work, name, threads))
+        process = context.Process(target=_child, args=(theirs, self.work, name, threads, self.what))
         with spawning(threads=threads):
             process.start()
         theirs.close()  # so that its death reads as the end of the pipe
@@ -85,9 +87,11 @@ class _Crew:
         self.signal = number
         self.stop()
 
-    def fail(self, error: CaloForgeError) -> None:
-        """Stop after the failure of one, of which the first is told."""
-        if self.error is None:
+    def fail(self, name: str, error: CaloForgeError) -> None:
+        """Stop after the failure of one, of which the first is told; or let the others go on."""
+        if self.on_end is not None:
+            self.on_end(name, error)
+        elif self.error is None:
             self.error = error
             self.stop()
 
@@ -106,7 +110,13 @@ class _Crew:
 
 
 def run_apart(
-    needs: Mapping[str, Sequence[str]], work: Work, *, processes: int, on_progress: Progress | None
+    needs: Mapping[str, Sequence[str]],
+    work: Work,
+    *,
+    processes: int,
+    on_progress: Progress | None,
+    on_end: Callable[[str, CaloForgeError | None], None] | None = None,
+    what: str = "stage",
 ) -> None:
     """Do the ``work`` of every stage in a process of its own.
 
@@ -115,16 +125,19 @@ def run_apart(
         work: Picklable; called with the stage's name and with what shows progress.
         processes: At a time.
         on_progress: Shows progress.
+        on_end: Called with the name of each that is done, or has failed with an error. With it, a failure
+            ends this one alone; those that need it are left out.
+        what: What the names are of.
 
     Raises:
         CaloForgeError: That of the first process that failed, or one died.
         KeyboardInterrupt: After a signal (of its kind); the states are saved.
     """
     waiting, done = dict(needs), set[str]()
-    crew = _Crew(work)
+    crew = _Crew(work, on_end=on_end, what=what)
     try:
         with handled(crew.handle):
-            while crew.children or (waiting and not crew.is_stopping):
+            while crew.children or _ready(crew, waiting, done):
                 _start_ready(crew, waiting, done, processes)
                 for connection in wait([child.connection for child in crew.children]):
                     child = next(c for c in crew.children if c.connection is connection)
@@ -166,9 +179,14 @@ def run_on_cluster(
             on_done(name)
 
 
+def _ready(crew: _Crew, waiting: dict[str, Sequence[str]], done: set[str]) -> list[str]:
+    """Those that can be started."""
+    return [] if crew.is_stopping else [name for name, n in waiting.items() if done.issuperset(n)]
+
+
 def _start_ready(crew: _Crew, waiting: dict[str, Sequence[str]], done: set[str], processes: int) -> None:
-    for name in [name for name, needed in waiting.items() if done.issuperset(needed)]:
-        if len(crew.children) < processes and not crew.is_stopping:
+    for name in _ready(crew, waiting, done):
+        if len(crew.children) < processes:
             del waiting[name]
             crew.start(name)
 
@@ -186,17 +204,19 @@ def _listen(crew: _Crew, child: _Child, done: set[str], on_progress: Progress | 
     if message is None and not crew.is_stopping:
         how = cause_of_death(child.process)
         message = CaloForgeError(
-            f"The process that trained the stage {child.name} died ({how}): run the same command again to go "
-            "on from its last checkpoint."
+            f"The process that trained the {crew.what} {child.name} died ({how}): run the same command again "
+            "to go on from its last checkpoint."
         )
+    crew.dismiss(child)
     if isinstance(message, CaloForgeError):
-        crew.fail(message)
+        crew.fail(child.name, message)
     if message == "done":
         done.add(child.name)
-    crew.dismiss(child)
+        if crew.on_end is not None:
+            crew.on_end(child.name, None)
 
 
-def _child(connection: Connection, work: Work, name: str, threads: int) -> None:
+def _child(connection: Connection, work: Work, name: str, threads: int, what: str) -> None:
     follow_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     torch.set_num_threads(threads)
     answer: str | CaloForgeError = "done"
@@ -209,7 +229,7 @@ def _child(connection: Connection, work: Work, name: str, threads: int) -> None:
         answer = error
     except Exception as error:  # noqa: BLE001 (everything is reported to the parent)
         traceback.print_exc()
-        answer = CaloForgeError(f"The stage {name} failed with {type(error).__name__}: {error}.")
+        answer = CaloForgeError(f"The {what} {name} failed with {type(error).__name__}: {error}.")
     with suppress(OSError):  # the parent is gone
         connection.send(answer)
 

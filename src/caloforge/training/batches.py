@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caloforge.errors import DataError
+from caloforge.errors import ConfigError, DataError, bad
 from caloforge.training.prefetch import prefetched
 from caloforge.units import GEV
 
@@ -37,6 +37,8 @@ class Batches:
         model: It says what it trains on.
         symmetry: Of the showers, as the configuration has it.
         device: Where batches go.
+        rank: Number of this process.
+        ranks: Processes that share every batch.
     """
 
     def __init__(
@@ -47,9 +49,12 @@ class Batches:
         *,
         symmetry: str,
         device: torch.device | str,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.data, self.draws, self.model = data, draws, model
         self.symmetry, self.device = symmetry, device
+        self._rank, self._ranks = rank, ranks
         self._rows: dict[tuple[Part, tuple[float, float] | None], NDArray[np.int64]] = {}
 
     def sample(self) -> Batch:
@@ -66,30 +71,67 @@ class Batches:
         Raises:
             DataError: The part has no shower with hits in the stage's range of energies.
         """
-        rows = self.draws.rows(self._rows_of(part, config.energy_range), purpose, number, size)
-        rng = self.draws.numpy(purpose, number)
-        return self._assembled(rows, config.points, rng).to(self.device)
+        return self._drawn(part, purpose, number, config, size=size)
+
+    def size(self, stage: str, config: StageConfig) -> int:
+        """Showers of a stage's batches of the train part.
+
+        Raises:
+            ConfigError: They cannot be divided among processes and pieces.
+            DataError: As ``draw``.
+        """
+        size = min(config.batch_size, len(self._rows_of("train", config.energy_range)))
+        ways = self._ranks * config.accumulate
+        if size % ways:
+            parts = [f"{self._ranks} processes"] if self._ranks > 1 else []
+            parts += [f"{config.accumulate} pieces"] if config.accumulate > 1 else []
+            what, expected = f"training.{stage}.batch_size", f"a multiple of {ways}, for {' of '.join(parts)}"
+            few = "" if size == config.batch_size else f"{size} (as many as there are to train on)"
+            raise ConfigError(bad(what, got=few or size, expected=expected))
+        return size
 
     def ahead(
         self, purpose: str, config: StageConfig, numbers: range
-    ) -> AbstractContextManager[Iterator[Batch]]:
-        """Batches of the train part, one after the other, made in a thread while others are trained on.
+    ) -> AbstractContextManager[Iterator[list[Batch]]]:
+        """The pieces of this process of batches of the train part, made in a thread ahead of time.
 
         Args:
             purpose: As of ``draw``.
             config: Of the stage.
             numbers: Of the batches.
         """
+        size, pieces = self.size(purpose, config), config.accumulate
+        own = size // (self._ranks * pieces)
 
-        def make(number: int) -> Batch:
-            return self.draw("train", purpose, number, config, size=config.batch_size)
+        def make(number: int) -> list[Batch]:
+            starts = [(self._rank * pieces + piece) * own for piece in range(pieces)]
+            return [
+                self._drawn("train", purpose, number, config, size=size, own=slice(start, start + own))
+                for start in starts
+            ]
 
         return prefetched(make, numbers)
 
-    def _assembled(self, rows: NDArray[np.int64], points: int, rng: np.random.Generator) -> Batch:
+    def _drawn(
+        self,
+        part: Part,
+        purpose: str,
+        number: int,
+        config: StageConfig,
+        *,
+        size: int,
+        own: slice = slice(None),
+    ) -> Batch:
+        rows = self.draws.rows(self._rows_of(part, config.energy_range), purpose, number, size)
+        rng = self.draws.numpy(purpose, number)
+        return self._assembled(rows, config.points, rng, own).to(self.device)
+
+    def _assembled(
+        self, rows: NDArray[np.int64], points: int, rng: np.random.Generator, own: slice = slice(None)
+    ) -> Batch:
         cells = self.model.trains_on == "cells"
         return self.data.batch(
-            rows, points=points, cells=cells, summary=not cells, rng=rng, symmetry=self.symmetry
+            rows, points=points, cells=cells, summary=not cells, rng=rng, symmetry=self.symmetry, own=own
         )
 
     def _rows_of(self, part: Part, energies: tuple[float, float] | None) -> NDArray[np.int64]:

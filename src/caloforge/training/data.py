@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from caloforge.errors import CaloForgeError, DataError, OutputError, bad
+from caloforge.errors import CaloForgeError, ConfigError, DataError, OutputError, bad
 from caloforge.files import write_text
 from caloforge.formats import open_showers
 from caloforge.formats.selected import SelectedReader
-from caloforge.geometry import SQUARE_TURNS, cell_symmetries, project, symmetry_turns, to_points
+from caloforge.geometry import (
+    SQUARE_TURNS,
+    cell_symmetries,
+    load_geometry,
+    project,
+    symmetry_turns,
+    to_points,
+)
 from caloforge.models import Batch, CellSet, Particles
 from caloforge.preprocessing import Summary
 from caloforge.showers import Incident, Showers
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.split import Part
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "read_out_of"]
 
 _LOGGER = logging.getLogger(__name__)
 _COLUMNS = ("x", "y", "layer", "energy")
@@ -83,6 +90,8 @@ class TrainingData:
         if whole_facts(folder / _FACTS).get("origin") != origin:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _FACTS).unlink(missing_ok=True)
+            for old in folder.glob("*.npy"):  # other runs may share these files: they keep them
+                old.unlink()
             with ExitStack() as stack, _writing(folder):
                 opened = [stack.enter_context(open_showers(p, geometry=geometry)) for p in sources]
                 _check_positions(opened)
@@ -153,6 +162,7 @@ class TrainingData:
         cells: bool = False,
         summary: bool = True,
         symmetry: str = "none",
+        own: slice = slice(None),
     ) -> Batch:
         """Assemble showers.
 
@@ -166,16 +176,19 @@ class TrainingData:
                 the read-out then, instead of those of a square.
             summary: Whether summaries come along.
             symmetry: ``square`` turns and mirrors every shower at random; ``none`` leaves them.
+            own: Those of the ``rows`` that are assembled, as they are in the batch of all.
         """
         turns = self._turns if cells else SQUARE_TURNS
         choice = rng.integers(len(turns), size=len(rows))
         if symmetry == "none":
             choice[:] = 0
         turn = turns[choice]
+        drawn = self._draw(rows, points, turn, rng, own) if points else None
+        rows, choice, turn = rows[own], choice[own], turn[own]
         return Batch(
             particles=self._particles(rows, turn),
             summary=self._summary(rows, turn) if summary else None,
-            points=torch.from_numpy(self._draw(rows, points, turn, rng)) if points else None,
+            points=None if drawn is None else torch.from_numpy(drawn),
             cells=self._cells(rows, choice) if cells else None,
         )
 
@@ -214,17 +227,45 @@ class TrainingData:
         return CellSet(*(torch.from_numpy(v) for v in (counts, cell.astype(np.int64), energy)))
 
     def _draw(
-        self, rows: NDArray[np.int64], points: int, turn: NDArray[np.float32], rng: np.random.Generator
+        self,
+        rows: NDArray[np.int64],
+        points: int,
+        turn: NDArray[np.float32],
+        rng: np.random.Generator,
+        own: slice,
     ) -> NDArray[np.float32]:
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        chosen = self.offsets[rows][:, None] + (rng.random((len(rows), points)) * lengths[:, None]).astype(
-            np.int64
-        )
+        """Points of the ``own`` rows; random numbers are drawn for all."""
+        shape = (len(rows), points)
+        place = rng.random(shape)[own]
+        aside = rng.random((*shape, 2), dtype=np.float32)[own]
+        deeper = rng.random(shape, dtype=np.float32)[own]
+        first, behind = self.offsets[rows[own]], self.offsets[rows[own] + 1]
+        chosen = first[:, None] + (place * (behind - first)[:, None]).astype(np.int64)
         x, y, layer, energy = (self._columns[name][chosen].astype(np.float32) for name in _COLUMNS)
         lateral = np.stack([x, y], axis=-1)
-        lateral += self.pitch * (rng.random(lateral.shape, dtype=np.float32) - np.float32(0.5))
-        depth = layer + rng.random(layer.shape, dtype=np.float32)
-        return np.concatenate([_turned(turn, lateral), np.stack([depth, energy], axis=-1)], axis=-1)
+        lateral += self.pitch * (aside - np.float32(0.5))
+        depth = layer + deeper
+        return np.concatenate([_turned(turn[own], lateral), np.stack([depth, energy], axis=-1)], axis=-1)
+
+
+def read_out_of(name: str, data: Path) -> Geometry:
+    """The read-out that is trained on.
+
+    Args:
+        name: In the catalogue, or a file; "" takes that of the showers.
+        data: A file of them.
+
+    Raises:
+        ConfigError: The file does not tell its own.
+        GeometryError: There is no such read-out.
+    """
+    if name:
+        return load_geometry(name)
+    with open_showers(data) as reader:
+        if reader.geometry is None:
+            msg = f"{data} does not tell its geometry: give geometry=NAME."
+            raise ConfigError(msg)
+        return reader.geometry
 
 
 def _turned(turn: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:

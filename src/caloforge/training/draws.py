@@ -16,19 +16,19 @@ __all__ = ["Draws"]
 class Draws:
     """Random numbers by (seed, purpose, number): a resumed run draws those of an uninterrupted one.
 
+    They do not know of processes that train together: all draw what one would, and each takes its share.
+
     Args:
         seed: The run's seed.
-        rank: Of this process among ``ranks``; each has its own numbers, and takes its turn in the rows.
-        ranks: Processes that train together.
     """
 
-    def __init__(self, seed: int, *, rank: int = 0, ranks: int = 1) -> None:
-        self._seed, self._rank, self._ranks = seed, rank, ranks
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
 
     def numpy(self, purpose: str, number: int) -> np.random.Generator:
         """The numpy generator of a step."""
-        return _generator([self._seed, *purpose.encode(), number, self._rank])
+        return _generator([self._seed, *purpose.encode(), number, 0])  # not as an epoch's
 
     def torch(self, purpose: str, number: int, *, device: torch.device | str) -> torch.Generator:
         """The torch generator of a step."""
@@ -48,9 +48,9 @@ class Draws:
             The rows, rising.
         """
         size = min(size, len(rows))
-        per_epoch = max(1, len(rows) // (size * self._ranks))
+        per_epoch = max(1, len(rows) // size)
         epoch, place = divmod(number, per_epoch)
-        start = (place * self._ranks + self._rank) * size
+        start = place * size
         return np.sort(self._order(rows, purpose, epoch)[start : start + size])
 
     def _order(self, rows: NDArray[np.int64], purpose: str, epoch: int) -> NDArray[np.int64]:

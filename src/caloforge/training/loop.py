@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caloforge.training.average import Average, assign, tensors_of
+from caloforge.training.gradients import Gradients, Step
 from caloforge.training.modes import Modes
+from caloforge.training.pieces import check_pieces
 from caloforge.training.renewal import start_anew
 from caloforge.training.sections import make_sections
 from caloforge.training.terms import Terms
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from caloforge.models import Batch, GenerativeModel, Stage, Turn
     from caloforge.training.batches import Batches
     from caloforge.training.config import TrainConfig
-    from caloforge.training.sections import Section
+    from caloforge.training.together import Together
 
 __all__ = ["Loop", "Watcher", "cycle_of"]
 
@@ -41,8 +44,17 @@ class Watcher(Protocol):
         ...
 
     @property
+    def signals(self) -> list[int]:
+        """How often this process was asked to stop, by kinds of signals."""
+        ...
+
+    def heard(self, signals: list[int]) -> None:
+        """The same of all processes together."""
+        ...
+
+    @property
     def stop_requested(self) -> bool:
-        """Whether a signal asked to stop."""
+        """Whether a signal asked to stop: all processes agree."""
         ...
 
 
@@ -58,7 +70,11 @@ class Loop:
         config: How.
         batches: What it is trained on.
         fabric: Device and precision.
+        together: The processes.
         watcher: Is told of progress.
+
+    Raises:
+        ConfigError: Batches cannot be divided as they are to be.
     """
 
     def __init__(
@@ -69,17 +85,26 @@ class Loop:
         *,
         batches: Batches,
         fabric: Fabric,
+        together: Together,
         watcher: Watcher,
     ) -> None:
         self._model, self._stage, self._whole = model, stage, config
         self._config = config.training[stage.settings]
         self._batches, self._fabric, self._watcher = batches, fabric, watcher
-        self._sections = make_sections(model, stage, self._config)
-        self._module = _set_up(fabric, model, self._sections)
+        check_pieces(model, stage, self._config.accumulate)
+        self._size = batches.size(stage.settings, self._config)
+        self._sections = make_sections(model.to(fabric.device), stage, self._config)
+        self._gradients = Gradients(model, fabric=fabric, together=together)
         self._tensors = tensors_of(model, stage.trained)  # where the weights are now
         self._average = Average(self._tensors, self._config.ema)
         self._validation = Validation(
-            self._module, stage, self._config, batches=batches, average=self._average, fabric=fabric
+            model,
+            stage,
+            self._config,
+            batches=batches,
+            average=self._average,
+            fabric=fabric,
+            together=together,
         )
         self._modes = Modes(model, stage)
         self._plan = cycle_of(stage.turns)
@@ -114,10 +139,10 @@ class Loop:
         """Of the batches that are still to come."""
         return range(self._step * self._draws, self._config.steps * self._draws)
 
-    def _run_cycle(self, fresh: Iterator[Batch]) -> None:
+    def _run_cycle(self, fresh: Iterator[list[Batch]]) -> None:
         self._renew()
         moved = False
-        batches: dict[int, Batch] = {}
+        batches: dict[int, list[Batch]] = {}
         for place, (turn, draw) in enumerate(self._plan):
             self._modes.train(turn)
             if draw not in batches:
@@ -135,17 +160,18 @@ class Loop:
                 start_anew(self._model, self._stage.trained_by(turn), int(seed.integers(2**63)))
                 self._sections[turn.settings].forget()
 
-    def _run_turn(self, turn: Turn, batch: Batch, number: int) -> bool:
+    def _run_turn(self, turn: Turn, pieces: list[Batch], number: int) -> bool:
         """One step of an optimiser; whether it moved its parameters."""
         section = self._sections[turn.settings]
         section.begin(self._step)
-        rng = self._batches.draws.torch(self._stage.name, number, device=self._fabric.device)
-        with self._fabric.autocast():  # on one device fabric leaves that to the caller
-            terms = self._module.loss(batch, turn=turn.name, rng=rng)
-        self._fabric.backward(terms["loss"])
+        draws, device = self._batches.draws, self._fabric.device
+        rng = partial(draws.torch, self._stage.name, number, device=device)
+        step = Step(turn.name, pieces, self._size, rng)
+        found = self._gradients.follow(step, section.parameters, self._watcher.signals)
+        self._watcher.heard(found.signals)
         if moved := section.step(self._step):
             self._model.after_step(turn.name)
-        self._terms.add(terms, prefix=self._prefix(turn.name))
+        self._terms.add(found.terms, prefix=self._prefix(turn.name))
         return moved
 
     def _prefix(self, name: str) -> str:
@@ -190,13 +216,3 @@ def cycle_of(turns: Sequence[Turn]) -> tuple[tuple[Turn, int], ...]:
             steps.append((turn, drawn if is_new else 0))
             drawn += is_new
     return tuple(steps)
-
-
-def _set_up(fabric: Fabric, model: GenerativeModel, sections: dict[str, Section]) -> Any:
-    """The model on the device, and its optimisers."""
-    module, *optimisers = fabric.setup(model, *(section.optimiser for section in sections.values()))
-    for section, optimiser in zip(sections.values(), optimisers, strict=True):
-        section.optimiser = optimiser
-    for method in ("loss", "validation", "health"):
-        module.mark_forward_method(method)
-    return module

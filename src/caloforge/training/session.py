@@ -6,24 +6,22 @@ import logging
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from caloforge.devices import find_device
 from caloforge.errors import ConfigError
-from caloforge.formats import open_showers
-from caloforge.geometry import load_geometry
 from caloforge.models import build_model
 from caloforge.simulator import Simulator, TrainedRange
 from caloforge.training.apart import run_apart, run_on_cluster
 from caloforge.training.card import facts_of, training_card
-from caloforge.training.config import TrainConfig
-from caloforge.training.data import TrainingData
+from caloforge.training.data import TrainingData, read_out_of
+from caloforge.training.launched import Launched, open_fabric
 from caloforge.training.run import RunDirectory
 from caloforge.training.suited import check_suited
 from caloforge.training.takeover import take_over
+from caloforge.training.together import Together
 from caloforge.training.trainer import Trainer, check_stages, needs_of
 from caloforge.units import DEGREE, GEV
 from caloforge.zoo.shipped import model_folder
@@ -35,13 +33,11 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from caloforge.geometry import Geometry
     from caloforge.training.config import TrainConfig
+    from caloforge.training.launched import Precision
     from caloforge.training.trainer import Progress
 
-__all__ = ["Job", "Precision", "train", "train_job", "train_stage"]
-
-Precision = Literal["32-true", "bf16-mixed"]
+__all__ = ["Job", "train", "train_job", "train_stage"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -139,17 +135,24 @@ def train_job(
     on_progress: Progress | None = None,
 ) -> Simulator:
     """Train as ``train`` does."""
-    run = RunDirectory(job.out)
-    with run.claimed():
-        started = _start(job, run, on_progress)
+    if (processes > 1 or executor is not None) and Launched.read().ranks > 1:
+        msg = (
+            "Processes of torchrun train each stage together: leave out torchrun, or --stages and --cluster."
+        )
+        raise ConfigError(msg)
+    fabric = open_fabric(job.device, job.precision)
+    together, run = Together(fabric), RunDirectory(job.out)
+    with together.entered(run.claimed()):
+        started = _start(job, run, fabric, together, on_progress)
         trainer = started.trainer
-        if run.is_finished(stage.name for stage in trainer.model.stages()):
+        if together.said(run.is_finished(stage.name for stage in trainer.model.stages())):
             _LOGGER.info("The training in %s is finished: there is nothing left to do.", job.out)
             return Simulator.load(run.model)
         if processes > 1 or executor is not None:
             _train_apart(job, trainer, executor or processes, on_progress)
         trainer.train()
-        return _saved(job, run, started)
+        with together.before_others():
+            return _saved(job, run, started) if together.is_first else Simulator.load(run.model)
 
 
 def train_stage(job: Job, name: str, *, on_progress: Progress | None = None) -> list[str]:
@@ -170,9 +173,10 @@ def train_stage(job: Job, name: str, *, on_progress: Progress | None = None) -> 
         ConfigError: There is no such stage, one that it needs is not trained, or as ``train``.
         DataError, KeyboardInterrupt, OutputError, TrainingError: As ``train``.
     """
-    run = RunDirectory(job.out)
-    with run.entered():
-        trainer = _start(job, run, on_progress).trainer
+    fabric = open_fabric(job.device, job.precision)
+    together, run = Together(fabric), RunDirectory(job.out)
+    with together.entered(run.entered()):
+        trainer = _start(job, run, fabric, together, on_progress).trainer
         trainer.train_stage(name)
         return [stage.name for stage in trainer.missing]
 
@@ -186,21 +190,34 @@ class _Started:
     source: Simulator | None
 
 
-def _start(job: Job, run: RunDirectory, on_progress: Progress | None) -> _Started:
+def _start(
+    job: Job, run: RunDirectory, fabric: Fabric, together: Together, on_progress: Progress | None
+) -> _Started:
     """Build the model and fit its preprocessing, or load that of a run that goes on."""
     config, seed = job.config, job.seed
-    geometry = _geometry(config, job.data[0])
-    fabric = _fabric(job.device, job.precision)
+    geometry = read_out_of(config.geometry, job.data[0])
     model = build_model(config.model_name, config.model, geometry, seed=seed)
     check_stages(model, config)
     source = _source(job)
     kept = take_over(model, source.networks, job.retrain, job.fine_tune) if source else ()
-    with run.starting():
-        showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
+    with together.before_others(), run.starting():
+        if together.is_first:
+            showers = TrainingData.prepare(job.data, geometry, run.cache, seed=seed)
+        else:
+            showers = TrainingData(run.cache, job.data, geometry)
         check_suited(config, showers)
+        trainer = Trainer(
+            model,
+            showers,
+            config,
+            run,
+            seed=seed,
+            fabric=fabric,
+            together=together,
+            on_progress=on_progress,
+        )
         facts = facts_of(showers, seed=seed, start=_start_of(job))
         run.start(config, facts)
-        trainer = Trainer(model, showers, config, run, seed=seed, fabric=fabric, on_progress=on_progress)
         trainer.prepare(finished=kept)
     return _Started(trainer, facts, source)
 
@@ -246,14 +263,6 @@ def _work_there(job: Job, threads: int) -> Callable[[str], None]:
     return work
 
 
-def _fabric(device: str, precision: Precision) -> Fabric:
-    from lightning_fabric import Fabric
-
-    place = find_device(device)
-    numbers: list[int] | int = 1 if place.type == "cpu" else [place.index]
-    return Fabric(accelerator=place.type, devices=numbers, precision=precision)
-
-
 def _source(job: Job) -> Simulator | None:
     if job.init_from is not None:
         return Simulator.load(model_folder(job.init_from))
@@ -268,16 +277,6 @@ def _start_of(job: Job) -> dict[str, Any]:
     """What the training starts from."""
     init_from = job.init_from.name if job.init_from else ""
     return {"init_from": init_from, "retrain": list(job.retrain), "fine_tune": list(job.fine_tune)}
-
-
-def _geometry(config: TrainConfig, data: Path) -> Geometry:
-    if config.geometry:
-        return load_geometry(config.geometry)
-    with open_showers(data) as reader:
-        if reader.geometry is None:
-            msg = f"{data} does not tell its geometry: give geometry=NAME."
-            raise ConfigError(msg)
-        return reader.geometry
 
 
 def _trained_range(data: TrainingData, config: TrainConfig) -> TrainedRange:

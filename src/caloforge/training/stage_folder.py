@@ -69,12 +69,20 @@ class StageFolder:
         Raises:
             TrainingError: It cannot be read.
         """
-        state = read_checkpoint(self._state)
+        state = self.read_state()
         if state is None:
             self._log.unlink(missing_ok=True)
         elif self._log.exists():
             os.truncate(self._log, state["log_bytes"])
         return state
+
+    def read_state(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None; the log stays as it is.
+
+        Raises:
+            TrainingError: It cannot be read.
+        """
+        return read_checkpoint(self._state)
 
     def save_weights(self, weights: dict[str, Tensor], shared: dict[str, Tensor]) -> None:
         """Write what the stage has made, and the tensors of no stage that it was trained with."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caloforge.errors import ConfigError, did_you_mean, shown
-from caloforge.signals import handled, interruption
 from caloforge.training.batches import Batches
 from caloforge.training.draws import Draws
 from caloforge.training.loop import Loop
 from caloforge.training.stage_weights import load_stage, of_no_stage, of_stage, save_stage
+from caloforge.training.stopping import StopSignals
+from caloforge.training.together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import FrameType
+    from collections.abc import Iterable
 
     from lightning_fabric import Fabric
 
@@ -78,7 +77,12 @@ class Trainer:
         run: Where everything is written.
         seed: The run's seed.
         fabric: Device and precision.
+        together: The processes that train it; by default those of ``fabric``.
         on_progress: Shows progress.
+
+    Raises:
+        ConfigError: Stages have no settings, or batches that cannot be divided among processes and pieces.
+        DataError: There is no shower in a stage's range of energies.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Trainer:
         *,
         seed: int,
         fabric: Fabric,
+        together: Together | None = None,
         on_progress: Progress | None = None,
     ) -> None:
         self.model = model
@@ -99,11 +104,22 @@ class Trainer:
         self.seed = seed
         self.fabric = fabric
         self._progress = on_progress
-        self._draws = Draws(seed, rank=fabric.global_rank, ranks=fabric.world_size)
-        self._batches = Batches(data, self._draws, model, symmetry=config.symmetry, device=fabric.device)
+        self.together = together or Together(fabric)
+        self._draws = Draws(seed)
+        self._batches = Batches(
+            data,
+            self._draws,
+            model,
+            symmetry=config.symmetry,
+            device=fabric.device,
+            rank=self.together.rank,
+            ranks=self.together.ranks,
+        )
         self._here: set[str] = set()  # stages whose weights the model has
-        self._stop_signal = 0
+        self._stop = StopSignals(self.together)
         check_stages(model, config)
+        for stage in (stage for stage in model.stages() if stage.turns):
+            self._batches.size(stage.settings, config.training[stage.settings])  # a sentence at once
         run.sections = {stage.name: stage.settings for stage in model.stages()}
 
     def prepare(self, *, finished: tuple[str, ...] = ()) -> None:
@@ -119,8 +135,7 @@ class Trainer:
         if prepared is None:
             self.model.prepare(self._batches.sample(), self._draws.torch("prepare", 0, device="cpu"))
             prepared = {"model": self.model.state_dict(), "kept": list(finished)}
-            if self.fabric.is_global_zero:
-                self.run.save_prepared(prepared)
+            self.run.save_prepared(prepared)
         else:
             self.model.load_state_dict(prepared["model"])
         self._here = set(prepared["kept"])
@@ -167,10 +182,10 @@ class Trainer:
 
     def _complete(self, stage: Stage) -> None:
         """Load a stage's weights, or train it."""
-        folder = self.run.stage(stage.name)
-        if stage.name not in self._here and not folder.is_done:
-            with folder.claimed():
-                if not folder.is_done:  # another process may just have ended
+        folder, said = self.run.stage(stage.name), self.together.said
+        if stage.name not in self._here and not said(folder.is_done):
+            with self.together.entered(folder.claimed()):
+                if not said(folder.is_done):  # another process may just have ended
                     self._run_stage(stage, folder)
                     return
         if stage.name not in self._here:
@@ -178,18 +193,28 @@ class Trainer:
             self._here.add(stage.name)
 
     def _run_stage(self, stage: Stage, folder: StageFolder) -> None:
-        state = folder.load_state()
+        with self.together.before_others():
+            state = folder.load_state() if self.together.is_first else folder.read_state()
+        self.together.wait()  # until all have read it
         self.model.begin_stage(stage.name)
         if state is not None:
             self.model.load_state_dict({**self.model.state_dict(), **state["model"]})
         if stage.turns:
-            with self._signals():
+            with self._stop.awaited():
                 if not self._loop(stage).train(state["loop"] if state else None):
-                    self.stop_if_asked()
+                    self._stop.act()
+                self.model.end_stage(stage.name)
                 self._finish(stage, folder)
-        else:
-            self.log(stage.name, **self._fit(stage))
-            self._finish(stage, folder)
+            return
+        with self.together.before_others():
+            if self.together.is_first:
+                self.log(stage.name, **self._fit(stage))
+                self.model.end_stage(stage.name)
+                save_stage(self.model, stage, folder)
+        if not self.together.is_first:
+            load_stage(self.model, folder)
+        self._here.add(stage.name)
+        self._stop.act()
 
     def _fit(self, stage: Stage) -> dict[str, float]:
         started = time.perf_counter()
@@ -206,55 +231,50 @@ class Trainer:
         self.show(stage, done, total, math.nan)
 
     def _loop(self, stage: Stage) -> Loop:
-        return Loop(self.model, stage, self.config, batches=self._batches, fabric=self.fabric, watcher=self)
+        return Loop(
+            self.model,
+            stage,
+            self.config,
+            batches=self._batches,
+            fabric=self.fabric,
+            together=self.together,
+            watcher=self,
+        )
 
     def _finish(self, stage: Stage, folder: StageFolder) -> None:
-        self.model.end_stage(stage.name)
         self._here.add(stage.name)
-        if self.fabric.is_global_zero:
-            save_stage(self.model, stage, folder)
-        self.fabric.barrier()
-        self.stop_if_asked()
+        with self.together.before_others():
+            if self.together.is_first:
+                save_stage(self.model, stage, folder)
+        self._stop.act()
 
     def save(self, stage: Stage, loop: dict[str, Any]) -> None:
         """Write a checkpoint from inside of a stage, without the weights of those beside it."""
-        if self.fabric.is_global_zero:
-            tensors = {**of_stage(self.model, stage), **of_no_stage(self.model)}
-            self.run.stage(stage.name).save_state({"model": tensors, "loop": loop})
-        self.fabric.barrier()
+        with self.together.before_others():
+            if self.together.is_first:
+                tensors = {**of_stage(self.model, stage), **of_no_stage(self.model)}
+                self.run.stage(stage.name).save_state({"model": tensors, "loop": loop})
 
     def log(self, stage: str, **values: Any) -> None:
         """Append a line to the log."""
-        if self.fabric.is_global_zero:
+        if self.together.is_first:
             self.run.stage(stage).log(stage=stage, **values)
 
     def show(self, stage: str, done: int, total: int, loss: float) -> None:
         """Report progress."""
-        if self._progress is not None and self.fabric.is_global_zero:
+        if self._progress is not None and self.together.is_first:
             self._progress(stage, done, total, loss)
 
     @property
+    def signals(self) -> list[int]:
+        """How often this process was asked to stop, by kinds of signals."""
+        return self._stop.received
+
+    def heard(self, signals: list[int]) -> None:
+        """The same of all processes together."""
+        self._stop.heard(signals)
+
+    @property
     def stop_requested(self) -> bool:
-        """Whether a signal asked to stop."""
-        return bool(self._stop_signal)
-
-    def stop_if_asked(self) -> None:
-        """Stop when a signal asked to.
-
-        Raises:
-            KeyboardInterrupt: Of the kind of the signal.
-        """
-        if self._stop_signal:
-            raise interruption(self._stop_signal)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let a step come to its end: a signal stops after it, a second one at once."""
-
-        def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
-            if self._stop_signal:
-                raise interruption(number)
-            self._stop_signal = number
-
-        with handled(handle):
-            yield
+        """Whether a signal asked to stop: all processes agree."""
+        return self._stop.is_asked

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from caloforge.models import Batch, GenerativeModel, Stage, StageConfig
     from caloforge.training.average import Average
     from caloforge.training.batches import Batches
+    from caloforge.training.together import Together
 
 __all__ = ["Validation"]
 
@@ -32,6 +33,7 @@ class Validation:
         batches: Showers of the tune part.
         average: The weights that are looked at.
         fabric: Device and precision.
+        together: The processes, each of which looks at some of the batches.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class Validation:
         batches: Batches,
         average: Average,
         fabric: Fabric,
+        together: Together,
     ) -> None:
         self._model, self._stage, self._config = model, stage, config
-        self._batches, self._average, self._fabric = batches, average, fabric
+        self._batches, self._average, self._fabric, self._together = batches, average, fabric, together
         self.best: list[Tensor] = []
         self.best_merit = math.inf
         self.best_step = 0
@@ -92,20 +95,27 @@ class Validation:
         return self._batches.draws.torch(self._purpose, number, device=self._fabric.device)
 
     def _terms(self) -> dict[str, float]:
-        """Means over the batches."""
-        found = []
-        for number in range(self._config.validation_batches):
-            batch, rng = self._batch(number), self._rng(number)
-            with self._fabric.autocast():
-                terms = self._model.validation(batch, stage=self._stage.name, rng=rng)
-            found.append({name: term.detach() for name, term in terms.items()})
-        means = {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
-        return {name: float(self._reduced(mean)) for name, mean in means.items()}
+        """Means over the batches, whichever process looks at them: each takes its turn."""
+        count, together = self._config.validation_batches, self._together
+        numbers = range(together.rank, count, together.ranks)
+        found = {number: self._terms_of(number) for number in numbers or [0]}
+        names = next(iter(found.values()))
+        table = torch.zeros(count, len(names), dtype=torch.float64)
+        for number in numbers:
+            table[number] = torch.stack([found[number][name].double().cpu() for name in names])
+        means = together.summed(table).mean(0)
+        return dict(zip(names, means.tolist(), strict=True))
 
-    def _reduced(self, mean: Tensor) -> Tensor:
-        return torch.as_tensor(self._fabric.all_reduce(mean, reduce_op="mean"))
+    def _terms_of(self, number: int) -> dict[str, Tensor]:
+        batch, rng = self._batch(number), self._rng(number)
+        with self._fabric.autocast():
+            terms = self._model.validation(batch, stage=self._stage.name, rng=rng)
+        return {name: term.detach() for name, term in terms.items()}
 
     def _health(self) -> str:
+        return self._together.said(self._found_wrong() if self._together.is_first else "")
+
+    def _found_wrong(self) -> str:
         batch, rng = self._batch(0), self._rng(0)
         with self._fabric.autocast(), torch.no_grad():
             return self._model.health(batch, stage=self._stage.name, rng=rng)

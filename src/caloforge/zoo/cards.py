@@ -1,12 +1,12 @@
-"""What a trained model tells of itself; that of a model in the package is read without loading networks."""
+"""What a trained model tells of itself; that of a model with a name is read without loading networks."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from caloforge.trained.stored import SavedRange
-from caloforge.zoo.shipped import load_simulator, model_folder, shipped_models
+from caloforge.trained.card import read_card as read_saved_card
+from caloforge.trained.configuration import CONFIG, read_config
+from caloforge.zoo.shipped import find_installed, load_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caloforge.geometry import Geometry
     from caloforge.simulator import Simulator
 
-__all__ = ["ModelCard", "card_of", "read_card"]
+__all__ = ["ModelCard", "card_of", "read_card", "read_folder"]
 
 
 class ModelCard(NamedTuple):
@@ -43,14 +43,15 @@ class ModelCard(NamedTuple):
 
 
 def read_card(name_or_folder: str | Path) -> ModelCard:
-    """The card of a model in the package, or of a saved one, which is loaded for it.
+    """The card of a model with a name, or of a saved one, which is loaded for it.
 
     Raises:
         ConfigError: The name is unknown.
         FormatError: The folder is not a saved model.
     """
-    if str(name_or_folder) in shipped_models():
-        return _shipped(model_folder(name_or_folder))
+    found = find_installed(str(name_or_folder))
+    if found is not None:
+        return read_folder(found.folder)
     return card_of(load_simulator(name_or_folder))
 
 
@@ -69,18 +70,20 @@ def card_of(simulator: Simulator) -> ModelCard:
     )
 
 
-def _shipped(folder: Path) -> ModelCard:
-    from caloforge.geometry import Geometry
+def read_folder(folder: Path) -> ModelCard:
+    """The card of a published model, which tells what else its networks would be loaded for.
 
-    # both are our own: what networks need is checked when they are loaded
-    config, card = (
-        json.loads((folder / f"{n}.json").read_text(encoding="utf-8")) for n in ("config", "card")
-    )
-    trained = SavedRange.model_validate(config["trained"])
+    Raises:
+        FormatError: It is damaged.
+    """
+    from caloforge.geometry import geometry_from_dict
+
+    config, card = read_config(folder), read_saved_card(folder)
+    trained = config.trained
     return ModelCard(
-        config["model_name"],
+        config.model_name,
         card["parameters"],
-        Geometry.model_validate(config["geometry"]),
+        geometry_from_dict(config.geometry, source=str(folder / CONFIG)),
         trained.energy,
         trained.theta,
         trained.particles,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import expit
 from scipy.stats import chi2
-from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import roc_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ROC_POINTS",
+    "area",
     "auc_error",
     "calibrated",
     "divergence",
@@ -43,9 +43,34 @@ def calibrated(
     Returns:
         Probabilities between 1e-6 and 1 - 1e-6, ``(n,)``.
     """
-    model = IsotonicRegression(out_of_bounds="clip", y_min=_CERTAIN, y_max=1.0 - _CERTAIN)
-    model.fit(expit(tune), labels)
-    return np.asarray(model.predict(expit(scores)))
+    places, place, counts = np.unique(expit(tune), return_inverse=True, return_counts=True)
+    shares = np.bincount(place, weights=labels) / counts
+    rising = isotonic_regression(shares, weights=counts).x
+    return np.interp(expit(scores), places, np.clip(rising, _CERTAIN, 1.0 - _CERTAIN))
+
+
+def area(labels: NDArray[np.number], scores: NDArray[np.floating]) -> float:
+    """Area under the ROC curve: of pairs of both labels, the share in which label 1 has the higher score.
+
+    Equal scores count one half.
+
+    Args:
+        labels: 0 or 1, ``(n,)``.
+        scores: Any numbers, ``(n,)``.
+    """
+    positive, negative = _by_score(labels, scores)
+    below = np.cumsum(negative) - negative / 2
+    return float(positive @ below / (positive.sum() * negative.sum()))
+
+
+def _by_score(
+    labels: NDArray[np.number], scores: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How many of label 1 and of label 0 have each score, from the lowest score on."""
+    distinct, place = np.unique(scores, return_inverse=True)
+    chosen, size = labels == 1, len(distinct)
+    positive, negative = (np.bincount(place[rows], minlength=size) for rows in (chosen, ~chosen))
+    return positive.astype(np.float64), negative.astype(np.float64)
 
 
 def divergence(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
@@ -108,10 +133,20 @@ def untied(scores: NDArray[np.floating]) -> float:
 
 def roc_points(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, list[float]]:
     """At most 101 points of the ROC curve, evenly along it: label 1 accepted against label 0 accepted."""
-    false, true, _ = roc_curve(labels, scores)
+    false, true = _corners(*_by_score(labels, scores))
     length = np.concatenate([[0.0], np.cumsum(np.diff(false) + np.diff(true))])
     chosen = np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], ROC_POINTS) - 1e-12))
     return {
         "false_positive": false[chosen].round(5).tolist(),
         "true_positive": true[chosen].round(5).tolist(),
     }
+
+
+def _corners(
+    positive: NDArray[np.float64], negative: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Label 0 and label 1 accepted where the ROC curve turns, from (0, 0) to (1, 1)."""
+    false, true = (np.concatenate([[0.0], np.cumsum(counts[::-1])]) for counts in (negative, positive))
+    inner = (np.diff(false, 2) != 0) | (np.diff(true, 2) != 0)
+    turns = np.concatenate([[True], inner, [True]])
+    return false[turns] / false[-1], true[turns] / true[-1]

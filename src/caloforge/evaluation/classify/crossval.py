@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
-from caloforge.evaluation.classify.calibration import mean_auc_error
+from caloforge.evaluation.classify.calibration import area, mean_auc_error
 from caloforge.evaluation.classify.workers import parallel
 
 if TYPE_CHECKING:
@@ -117,14 +116,14 @@ def cross_validate(
         rows = np.concatenate([parts[i] for i in chosen])
         return Sample(generated[rows], reference[rows])
 
-    def area(job: tuple[int, int], stop: Event) -> float:
+    def tested_area(job: tuple[int, int], stop: Event) -> float:
         k, seed = job
         tune = (k + 1) % folds.number
         rest = [i for i in range(folds.number) if i not in {k, tune}]
         score, test = fit(sample(rest), sample([tune]), seed, stop), sample([k])
-        return float(roc_auc_score(test.labels, score(test.inputs)))
+        return area(test.labels, score(test.inputs))
 
-    areas = parallel(area, jobs, workers=workers)
+    areas = parallel(tested_area, jobs, workers=workers)
     tested = sum(len(parts[k]) for k in range(folds.used))
     each = tested // folds.used
     error = mean_auc_error(areas, tested=each, trained=len(reference) - each)

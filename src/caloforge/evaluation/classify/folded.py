@@ -50,7 +50,8 @@ def boosted_metric(pair: Pair) -> list[Value]:
         return np.column_stack([inputs(table, hits=True), shower_vector(table)])
 
     shower = Folded("boosted_shower", "boosted trees: layers, shapes of the shower", shapes, BOOSTED, folds)
-    return [folded_value(pair, entry, sizes=True) for entry in (plain, hits, shower)]
+    sizes = pair.frame.level != "quick"
+    return [folded_value(pair, entry, sizes=sizes) for entry in (plain, hits, shower)]
 
 
 class Folded(NamedTuple):

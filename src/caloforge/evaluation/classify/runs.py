@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
-from caloforge.evaluation.classify.calibration import calibrated, divergence
+from caloforge.evaluation.classify.calibration import area, calibrated, divergence
 from caloforge.evaluation.classify.examples import labels_of
 from caloforge.evaluation.classify.networks import initialised
 from caloforge.evaluation.classify.recipes import View, classifier_named
@@ -79,12 +78,12 @@ class Verdict:
     @property
     def auc(self) -> float:
         """Area under the ROC curve of the calibrated probabilities, as the CaloChallenge reports it."""
-        return float(roc_auc_score(self.labels, self.probabilities))
+        return area(self.labels, self.probabilities)
 
     @property
     def uncalibrated_auc(self) -> float:
         """Area under the ROC curve of the scores."""
-        return float(roc_auc_score(self.labels, self.scores))
+        return area(self.labels, self.scores)
 
     @property
     def divergence(self) -> tuple[float, float]:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from caloforge.evaluation.classify.boosting import boost, logistic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,28 +53,21 @@ class BoostedTrees:
         self, train: Sample, tune: Sample, seed: int, stop: Event | None = None
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
         """Train on both samples (nothing is tuned); see ``caloforge.evaluation.classify.Fit``."""
-        model = HistGradientBoostingClassifier(
-            max_iter=self.trees,
-            max_leaf_nodes=self.leaves,
-            learning_rate=self.learning_rate,
-            max_features=self.feature_share,
-            max_bins=self.bins,
-            early_stopping=False,
-            random_state=seed,
-        )
         inputs, labels = (
             np.concatenate([getattr(s, n) for s in (train, tune)]) for n in ("inputs", "labels")
         )
-        # its threads wait in busy loops when cores are shared; the limit holds for this thread alone
-        with threadpool_limits(limits=1, user_api="openmp"):
-            if stop is None or not stop.is_set():
-                model.fit(inputs, labels)
-
-        def score(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-            with threadpool_limits(limits=1, user_api="openmp"):
-                return np.asarray(model.predict_proba(inputs)[:, 1])
-
-        return score
+        trees = boost(
+            inputs,
+            labels,
+            trees=self.trees,
+            leaves=self.leaves,
+            bins=self.bins,
+            rate=self.learning_rate,
+            share=self.feature_share,
+            seed=seed,
+            stop=stop,
+        )
+        return lambda inputs: logistic(trees.logits(inputs))
 
 
 BOOSTED = BoostedTrees()

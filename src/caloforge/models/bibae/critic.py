@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from caloforge import shares
 from caloforge.models.bibae.blocks import SLOPE, Convolutions, dense
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class _Statistics(nn.Module):
     four networks are not used, those of the other images are: here every one has its own.
     """
 
+    compares_showers = True  # of a whole batch: see training.pieces
+
     def __init__(self, config: CriticConfig) -> None:
         super().__init__()
         self.networks = nn.ModuleList(_embedding(config.embedding) for _ in range(2))
@@ -104,7 +107,7 @@ class _Statistics(nn.Module):
         flat = images.flatten(1)
         found: list[Tensor] = []
         for network, numbers in zip(self.networks, (_width(flat), flat.sum(1)), strict=True):
-            embedded = network((numbers[None, :] - numbers[:, None])[..., None])
+            embedded = network((shares.everyone(numbers)[None, :] - numbers[:, None])[..., None])
             found += [_width(embedded), embedded.mean(1)]
         features: Tensor = self.dense(torch.cat(found, dim=1))
         return features

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from caloforge import shares
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from caloforge.models.base import Noise
@@ -27,11 +28,11 @@ class Drawing:
 
     def normal(self, name: str, width: int) -> Tensor:  # noqa: ARG002
         """Standard normal numbers ``(B, width)``."""
-        return torch.randn(self._count, width, generator=self.rng, device=self.rng.device)
+        return shares.normal((self._count, width), self.rng, device=self.rng.device)
 
     def uniform(self, name: str, width: int) -> Tensor:  # noqa: ARG002
         """Numbers in [0, 1), ``(B, width)``."""
-        return torch.rand(self._count, width, generator=self.rng, device=self.rng.device)
+        return shares.uniform((self._count, width), self.rng, device=self.rng.device)
 
 
 class Streamed:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +39,7 @@ def gradient_penalty(
 ) -> Tensor:
     """Mean of (|gradient| - 1)^2 at random places between ``real`` and ``fake``, a norm a sample."""
     shape = (len(real), *[1] * (real.dim() - 1))
-    share = torch.rand(shape, generator=rng, device=real.device, dtype=real.dtype)
+    share = shares.uniform(shape, rng, device=real.device, dtype=real.dtype)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)

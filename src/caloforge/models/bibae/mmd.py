@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +27,7 @@ def latent_discrepancy(latent: Tensor, normal: Tensor, scales: Sequence[float]) 
         normal: As many of normal numbers.
         scales: Of the kernels.
     """
+    latent, normal = shares.everyone(latent), shares.everyone(normal)
     both = torch.cat([latent, normal])
     square = both.square().sum(1)
     distance = (square[:, None] + square[None, :] - 2 * both @ both.T).clamp_min(0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.errors import ConfigError, bad
 from caloforge.geometry import BoxGrid
 from caloforge.models.base import GenerativeModel
@@ -143,7 +144,7 @@ class BIBAENetworks(GenerativeModel):
         dense = self._cells_of(batch).dense(self.geometry.n_cells).float()
         image = dense.reshape(-1, *self.geometry.dense_shape)
         if mirrors is not None:
-            turned = torch.rand(len(image), generator=mirrors, device=image.device) < 0.5
+            turned = shares.uniform((len(image),), mirrors, device=image.device) < 0.5
             image = torch.where(turned[:, None, None, None], image.flip(2), image)
         conditions, lean = self._conditions(batch.particles), self._lean(batch.particles)
         return RealShowers(image, batch.energy, conditions, lean, image.sum((1, 2, 3)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
 from caloforge.models.bibae.mmd import sorted_discrepancy, sorted_energies
 
 if TYPE_CHECKING:
@@ -35,11 +36,9 @@ def post_terms(
     }
     weights = {f"kernel_{kernel.scale:g}": kernel.weight for kernel in config.kernels}
     off = made.flatten(1).sort(dim=1).values - real.flatten(1).sort(dim=1).values
-    further = {
-        "sorted_squared": off.square().mean(),
-        "sorted_absolute": off.abs().mean(),
-        "batch": (made.sum(0) - real.sum(0)).square().mean(),
-    }
+    further = {"sorted_squared": off.square().mean(), "sorted_absolute": off.abs().mean()}
+    if config.batch:  # images of all shares are much to send for nothing
+        further["batch"] = shares.all_sum(made.sum(0) - real.sum(0)).square().mean()
     for name, term in further.items():
         if getattr(config, name):
             terms[name], weights[name] = term, getattr(config, name)

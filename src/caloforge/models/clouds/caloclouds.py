@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.models.assembly import rescale
 from caloforge.models.base import ModelConfig
 from caloforge.models.clouds.point_cloud import PointCloudConfig, PointCloudModel
@@ -144,7 +145,7 @@ class CaloClouds(PointCloudModel):
         encoded, learnt = _halves(features)
         posterior = Posterior(*self.encoder(encoded, context, number))
         error = self.points.loss(learnt, torch.cat([posterior.draw(rng), context], dim=1), rng)
-        divergence = posterior.divergence.mean()
+        divergence = shares.all_sum(posterior.divergence.mean()) / shares.ways()
         loss = error + config.weight * divergence.clamp_min(config.free)
         return {"loss": loss, "noise_error": error, "divergence": divergence}
 

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from caloforge import shares
 from caloforge.diffusion import consistency_pair, karras_sigmas
 from caloforge.models.clouds.caloclouds2 import CaloClouds2, CaloClouds2Config
 from caloforge.models.clouds.point_diffusion import PointDiffusion
@@ -96,8 +97,8 @@ class CaloClouds2CM(CaloClouds2):
         sigmas = karras_sigmas(
             self.config.levels, sigma_min=sampler.sigma_min, sigma_max=sampler.sigma_max, rho=sampler.rho
         ).to(features)
-        step = torch.randint(len(sigmas) - 1, (len(features),), generator=rng, device=features.device)
-        noise = torch.randn(features.shape, generator=rng, device=features.device)
+        step = shares.integers(len(sigmas) - 1, (len(features),), rng, device=features.device)
+        noise = shares.normal(features.shape, rng, device=features.device)
         return {"loss": self._distance(features, noise, context, sigmas[step], sigmas[step + 1])}
 
     def _distance(self, x: Tensor, noise: Tensor, context: Tensor, upper: Tensor, lower: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from caloforge import shares
 from caloforge.diffusion import ancestral, noised, quadratic_betas, signal_shares
 from caloforge.models.assembly import own_rows, rows_of, tiles
 from caloforge.models.base import ModelConfig
@@ -97,8 +98,8 @@ class PointDDPM(nn.Module):
             rng: Draws steps and noise.
         """
         device = features.device
-        step = torch.randint(len(self.betas), (len(features),), generator=rng, device=device)
-        noise = torch.randn(features.shape, generator=rng, device=device)
+        step = shares.integers(len(self.betas), (len(features),), rng, device=device)
+        noise = shares.normal(features.shape, rng, device=device)
         share = self.shares[step].to(features.dtype)[:, None, None]
         return (self.predict(noised(features, noise, share), step, condition) - noise).square().mean()
 

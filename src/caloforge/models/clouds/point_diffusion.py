@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from caloforge import shares
 from caloforge.diffusion import (
     consistency_scalings,
     edm_scalings,
@@ -121,7 +122,7 @@ class PointDiffusion(nn.Module):
         """
         config = self.config
         sigma = log_normal_sigmas(len(features), mean=config.noise_mean, std=config.noise_std, rng=rng)
-        noise = torch.randn(features.shape, generator=rng, device=features.device)
+        noise = shares.normal(features.shape, rng, device=features.device)
         level = sigma[:, None, None]
         estimate = self.denoise(features + level * noise, sigma, condition)
         weight = edm_scalings(level, config.sigma_data).out.square().reciprocal()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
 from caloforge.models.gan import losses
 
 if TYPE_CHECKING:
@@ -71,5 +72,5 @@ def _spread(mine: Tensor, theirs: Tensor, labels: Tensor, weight: Tensor) -> Ten
     """Distance of sums ``(B,)`` or ``(B, n)`` over the energy, in percent of the real whole."""
     label = labels.reshape(-1, *[1] * (mine.dim() - 1))
     whole = (theirs / label).flatten(1).sum(1) if mine.dim() > 1 else theirs / label
-    scale = (whole * weight).sum() / weight.sum().clamp_min(1)
+    scale = shares.all_sum((whole * weight).sum()) / shares.all_sum(weight.sum()).clamp_min(1)
     return 100 * losses.sorted_difference(mine / label, theirs / label, weight) / scale.clamp_min(1e-7)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from caloforge import shares
 from caloforge.errors import ConfigError, bad
 from caloforge.models.gan.layers import Convolution, batch_norm, padding_of
 from caloforge.models.gan.places import Places
@@ -95,7 +96,7 @@ class _Block(nn.Module):
         active: Tensor = self.norm(functional.leaky_relu(self.convolution(image), self._slope))
         if not (self.training and self._dropout and rng is not None):
             return active
-        kept = torch.empty_like(active).bernoulli_(1 - self._dropout, generator=rng)
+        kept = shares.bernoulli_like(active, 1 - self._dropout, rng)
         return active * kept / (1 - self._dropout)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
 from caloforge.errors import ConfigError, bad
 from caloforge.geometry import BoxGrid
 from caloforge.units import GEV
@@ -88,7 +89,7 @@ def polar_angle(direction: Tensor) -> Tensor:
 
 def mirrored(images: Tensor, polar: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mirror showers at random: in x, and in y together with the angle."""
-    choice = torch.rand(2, len(images), generator=rng, device=images.device) < 0.5
+    choice = shares.uniform((2, len(images)), rng, dim=1, device=images.device) < 0.5
     in_x, in_y = choice[:, :, None, None, None, None]
     images = torch.where(in_x, images.flip(2), images)
     return torch.where(in_y, images.flip(3), images), torch.where(choice[1], torch.pi - polar, polar)

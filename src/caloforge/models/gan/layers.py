@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from caloforge.nn.batch_norm import BatchNorm3d
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,7 +36,7 @@ def batch_norm(block: Block) -> nn.Module:
     """Behind the activation, or nothing."""
     if not block.norm:
         return nn.Identity()
-    return nn.BatchNorm3d(block.channels, eps=_EPSILON, momentum=_MOMENTUM)
+    return BatchNorm3d(block.channels, eps=_EPSILON, momentum=_MOMENTUM)
 
 
 class Convolution(nn.Module):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from caloforge import shares
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,7 +28,7 @@ _SMALLEST = 1e-7  # of what an error is relative to, as in Keras
 
 def flipped(label: float, like: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Labels 0 or 1, a ``share`` of them wrong, ``(B,)``."""
-    wrong = torch.rand(len(like), generator=rng, device=like.device) < share
+    wrong = shares.uniform((len(like),), rng, device=like.device) < share
     return torch.where(wrong, 1.0 - label, label)
 
 
@@ -52,6 +54,7 @@ def sorted_difference(found: Tensor, expected: Tensor, weight: Tensor) -> Tensor
 
     Showers that do not count are taken out of both samples. Of ``(B, n)`` the mean over the columns.
     """
+    found, expected, weight = (shares.everyone(values) for values in (found, expected, weight))
     counts = (weight > 0).reshape(-1, *[1] * (found.dim() - 1))
     ends = torch.finfo(found.dtype).max
     first, second = (torch.where(counts, values, ends).sort(0).values for values in (found, expected))
@@ -70,4 +73,4 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tens
 
 
 def _mean(terms: Tensor, weight: Tensor) -> Tensor:
-    return (terms * weight).sum() / weight.sum().clamp_min(1)
+    return shares.ratio((terms * weight).sum(), weight.sum())

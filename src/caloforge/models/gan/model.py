@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import torch
 
+from caloforge import shares
 from caloforge.models.base import CellSet, GenerativeModel
 from caloforge.models.bounds import Bounds
 from caloforge.models.gan import losses
@@ -290,7 +291,7 @@ class ThreeDGAN(GenerativeModel):
         """Logits and estimated energies of images of the batch's particles."""
         seen, width = self._seen(image, real.energy), self.config.loss.instance_noise
         if width:
-            seen = seen + width * torch.randn(seen.shape, generator=rng, device=seen.device)
+            seen = seen + width * shares.normal(seen.shape, rng, device=seen.device)
         found: tuple[Tensor, Tensor | None] = self.discriminator(seen, real.conditions, rng)
         return found
 
@@ -328,7 +329,7 @@ class ThreeDGAN(GenerativeModel):
 
 def _drawn(rng: torch.Generator, count: int) -> Draw:
     """Normal numbers of one generator for ``count`` showers."""
-    return lambda name, width: torch.randn(count, width, generator=rng, device=rng.device)  # noqa: ARG005
+    return lambda name, width: shares.normal((count, width), rng, device=rng.device)  # noqa: ARG005
 
 
 def _weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.nn import MaskedFlow, MaskedFlowConfig
 from caloforge.preprocessing.base import Fitted
 from caloforge.records import Record
@@ -61,7 +62,7 @@ class EnergyFlow(Fitted):
     def loss(self, energies: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Negative log-likelihood per layer of energies [MeV], ``(B, L)``."""
         self._require_fitted()
-        noise = torch.randn(energies.shape, generator=rng, device=energies.device)
+        noise = shares.normal(energies.shape, rng, device=energies.device)
         share = (energies.float() + _NOISE[0] + _NOISE[1] * noise) / self.unit
         value = torch.logit(_ALPHA + (1 - 2 * _ALPHA) * share.clamp(0, 1))
         return -self.flow.log_prob(value, condition).mean() / self.n_layers

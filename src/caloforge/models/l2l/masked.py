@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.geometry.windows import cell_windows
 from caloforge.models.l2l.config import MaskedLayersConfig
 from caloforge.models.l2l.masked_layer import MaskedLayer
@@ -67,7 +68,7 @@ class L2LFlows(LayerToLayer):
         number = 0 if self.config.shared else int(turn.removeprefix("student-"))
         dense = self._cells_of(batch).dense(self.geometry.n_cells)
         x, seen = self._rows_of(number, dense, self.conditions(batch.particles), rng)
-        noise = torch.randn(x.shape, generator=rng, device=x.device)
+        noise = shares.normal(x.shape, rng, device=x.device)
         student, teacher = self.students[number], self.layers[number]
         assert isinstance(student, MaskedLayer)  # for the type checker: a ModuleList forgets
         assert isinstance(teacher, MaskedLayer)

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.errors import ConfigError, bad
 from caloforge.geometry import project
 from caloforge.models.base import CellSet, GenerativeModel
@@ -203,7 +204,7 @@ class LayerToLayer(GenerativeModel):
     def _some_layers(self, showers: int, rng: torch.Generator) -> Tensor:
         """Numbers of layers that a step sees, ``(B, K)``, other ones of every shower."""
         count = self.config.layers_per_step or self.geometry.n_layers
-        uniform = torch.rand(showers, self.geometry.n_layers, generator=rng, device=rng.device)
+        uniform = shares.uniform((showers, self.geometry.n_layers), rng, device=rng.device)
         return uniform.argsort(1)[:, :count]
 
     def _seen(self, layer: int, cells: Tensor, told: Tensor, condition: Tensor) -> Seen:

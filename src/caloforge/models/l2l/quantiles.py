@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.preprocessing.base import Fitted
 from caloforge.records import Record
 
@@ -85,7 +86,7 @@ class Quantiles(Fitted):
 
     def drawn(self, dense: Tensor, rng: torch.Generator) -> Tensor:
         """What flows are to draw: numbers of energies ``(B, n_cells)``, with noise for empty cells."""
-        n = torch.randn(dense.shape, generator=rng, device=dense.device)
+        n = shares.normal(dense.shape, rng, device=dense.device)
         empty = self.width * torch.where(n > -self.end, -n, n) - 1
         return torch.where(dense < self.threshold, empty, self.encode(dense))
 

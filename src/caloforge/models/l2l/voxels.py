@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.preprocessing.base import Fitted
 from caloforge.records import Record
 
@@ -70,8 +71,8 @@ class Voxels(Fitted):
 
     def noisy(self, dense: Tensor, rng: torch.Generator) -> Tensor:
         """Energies ``(B, n_cells)`` with noise on all, and noise below threshold in empty cells."""
-        uniform = torch.rand(dense.shape, generator=rng, device=dense.device)
-        filler = torch.randn(dense.shape, generator=rng, device=dense.device)
+        uniform = shares.uniform(dense.shape, rng, device=dense.device)
+        filler = shares.normal(dense.shape, rng, device=dense.device)
         filled = self.config.filler * 10 ** (self.config.filler_width * filler)
         added = uniform * min(self.config.noise, self.threshold)
         return torch.where(dense < _EMPTY, filled.clamp(max=self.threshold), dense) + added

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.models.assembly import own_rows, rows_of, tiles
 from caloforge.models.base import CellSet, Cloud, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
@@ -240,13 +241,13 @@ class CaloPointFlow(GenerativeModel):
 
 def _raw_totals(cells: CellSet, energy: Tensor, rng: torch.Generator) -> Tensor:
     visible = torch.zeros_like(energy, dtype=torch.float64).index_add(0, cells.index, cells.energy.double())
-    uniform = torch.rand(len(energy), generator=rng, device=energy.device, dtype=torch.float64)
+    uniform = shares.uniform((len(energy),), rng, device=energy.device, dtype=torch.float64)
     return Totals.raw(cells.counts, visible, energy, uniform)
 
 
 def _some_rows(counts: Tensor, number: int, rng: torch.Generator) -> Tensor:
     """``number`` elements of every set, with replacement, set by set."""
-    share = torch.rand(len(counts), number, generator=rng, device=counts.device, dtype=torch.float64)
+    share = shares.uniform((len(counts), number), rng, device=counts.device, dtype=torch.float64)
     start = counts.cumsum(0) - counts
     return (start[:, None] + (share * counts[:, None]).long()).flatten()
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.geometry.grids import BoxGrid
 from caloforge.models.pointflow.places import find_in_graph
 from caloforge.preprocessing.base import Fitted
@@ -104,7 +105,7 @@ class CellPoints(Fitted):
         return torch.from_numpy(self.geometry.find_cells(x, y, layer)).to(values.device)
 
     def _values(self, cell: Tensor, energy: Tensor, rng: torch.Generator) -> Tensor:
-        share = torch.rand(len(cell), 3, generator=rng, device=cell.device, dtype=torch.float64)
+        share = shares.uniform((len(cell), 3), rng, ragged=True, device=cell.device, dtype=torch.float64)
         low, high = self.low.index_select(0, cell), self.high.index_select(0, cell)
         place = low + (high - low) * share
         lateral = _cartesian(place[:, :2], self.polar.index_select(0, cell))

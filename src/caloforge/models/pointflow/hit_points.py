@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from caloforge import shares
 from caloforge.geometry.grids import PolarGrid
 from caloforge.geometry.rings import find_rings, uniform_grid
 from caloforge.models.pointflow.hit_energy import HitEnergy
@@ -76,7 +77,7 @@ class HitPoints(Fitted, ABC):
             rng: Of the dequantisation.
         """
         self._require_fitted()
-        uniform = torch.rand((len(cell), self.features - 1), generator=rng, device=cell.device)
+        uniform = shares.uniform((len(cell), self.features - 1), rng, ragged=True, device=cell.device)
         return torch.cat([self._places(cell, uniform), self.energy(energy, total)[:, None]], dim=1)
 
     def inverse(self, points: Tensor, shower: Tensor, total: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import least_squares, powers
 
@@ -92,7 +93,7 @@ def _offsets(energy: Tensor) -> Tensor:
 
 
 def _raw(counts: Tensor, total: Tensor, energy: Tensor, rng: torch.Generator) -> Tensor:
-    uniform = torch.rand(len(counts), generator=rng, dtype=torch.float64, device=counts.device)
+    uniform = shares.uniform((len(counts),), rng, dtype=torch.float64, device=counts.device)
     hits = (counts + uniform).clamp_min(0.5).log()
     visible = total.double().clamp_min(1e-6).log()
     return torch.stack([hits, visible], dim=1) - _offsets(energy)

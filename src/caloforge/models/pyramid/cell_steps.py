@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.models.pyramid.depth import layer_order
 from caloforge.models.pyramid.groups import group_of_cell
 from caloforge.models.pyramid.lots import chosen, hits_of_step
@@ -164,7 +165,7 @@ class CellSteps(nn.Module):
         hit[hits.shower, hits.number] = True
         left, free = self._left_over(block, hit)
         shower, cell = self._open(block)
-        chosen = torch.randint(len(shower), (self.rows,), generator=rng, device=shower.device)
+        chosen = self._chosen(len(shower), rng)
         shower, cell = shower[chosen], cell[chosen]
         key = self._key(shower, cell) * _COLOURS + self.step[cell] % _COLOURS
         truth = torch.where(hit, _HIT, _MISS).to(torch.int8)
@@ -173,7 +174,16 @@ class CellSteps(nn.Module):
         certain = (left[key] <= 0) | (left[key] >= free[key])
         target = hit[shower, cell].to(logit.dtype)
         losses = nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="none")
-        return losses.masked_fill(certain, 0.0).sum() / (~certain).sum().clamp_min(1)
+        return shares.ratio(losses.masked_fill(certain, 0.0).sum(), (~certain).sum())
+
+    def _chosen(self, cells: int, rng: torch.Generator) -> Tensor:
+        """Which of a share's cells are among those of the step, chosen from the cells of all shares."""
+        place = shares.place_of(cells)
+        chosen = torch.randint(place.total, (self.rows,), generator=rng, device=rng.device)
+        if place.count == place.total:
+            return chosen
+        own = chosen - place.first
+        return own[(own >= 0) & (own < place.count)]
 
     def sample(self, totals: Totals, condition: Tensor, side: Tensor, noise: Noise) -> Parents:
         """The hit cells of showers; arguments as of ``loss``."""

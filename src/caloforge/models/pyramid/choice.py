@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.nn import SplineFlow, gumbel_targets, top_k_mask
 from caloforge.preprocessing import CDFDequantiser
 
@@ -76,7 +77,8 @@ class ChoiceFlow(nn.Module):
     def log_prob(self, hit: Tensor, kind: Tensor | None, context: SetContext, rng: torch.Generator) -> Tensor:
         """Log-densities ``(M,)`` of dequantised patterns ``(M, n)``."""
         shape = (len(hit), self.parts + 1)
-        uniform = torch.rand(shape, generator=rng, dtype=torch.float64, device=hit.device).clamp_min(1e-12)
+        uniform = shares.uniform(shape, rng, ragged=True, dtype=torch.float64, device=hit.device)
+        uniform = uniform.clamp_min(1e-12)
         number = self.number(hit.sum(1, keepdim=True), uniform[:, :1], kind)
         scores = (gumbel_targets(hit, uniform[:, 1:], miss=_MISS) - _MIDDLE) / _SCALE
         return self.flow.log_prob(torch.cat([number, scores.to(number.dtype)], dim=1), context)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caloforge import shares
 from caloforge.nn import SplineFlow
 from caloforge.preprocessing.base import Fitted
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
@@ -123,7 +124,7 @@ class FlowTotals(Fitted):
         return 2 * self.n_layers + 1
 
     def _logarithms(self, counts: Tensor, energies: Tensor, rng: torch.Generator) -> Tensor:
-        share = torch.rand(counts.shape, generator=rng, dtype=torch.float64, device=counts.device)
+        share = shares.uniform(counts.shape, rng, dtype=torch.float64, device=counts.device)
         excess = energies.double() / counts.clamp_min(1) - self.threshold
         visible = energies.double().sum(1, keepdim=True).clamp_min(_SMALLEST)
         parts = [visible, (counts + share).clamp_min(1.0), excess.clamp_min(_SMALLEST)]

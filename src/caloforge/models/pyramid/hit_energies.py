@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.geometry.neighbours import neighbours
 from caloforge.models.pyramid.groups import group_of_cell, group_sums
 from caloforge.models.pyramid.left_over import LeftOver, left_before
@@ -118,7 +119,7 @@ class HitEnergies(nn.Module):
         latent = self.side.latent(hits, energy, condition, rng)
         energy = self.side.tilted(hits, energy, -latent, condition)
         target = self.scale(self._log(energy))
-        first = torch.randint(_COLOURS, (len(condition),), generator=rng, device=energy.device)
+        first = shares.integers(_COLOURS, (len(condition),), rng, device=energy.device)
         step = (self.colour[hits.number] + first[hits.shower]) % _COLOURS
         totals = self.sums(hits, energy)
         left = left_before(hits, self.group[hits.number], step, energy - self.threshold, self._steps)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from caloforge import shares
 from caloforge.models.base import CellSet, GenerativeModel, ModelConfig
 from caloforge.models.bounds import Bounds
 from caloforge.models.pyramid.hit_energies import HitEnergies
@@ -124,7 +125,7 @@ class Pyramid(GenerativeModel):
         hits, energy = self._hits_of(batch)
         if turn == "energies":
             density = self.energies.log_prob(hits, energy, condition, rng)
-            return {"loss": -density.sum() / max(len(density), 1)}
+            return {"loss": -shares.ratio(density.sum(), density.new_tensor(len(density)))}
         totals = self.energies.sums(hits, energy)
         side = self.energies.side.latent(hits, energy, condition, rng)
         return {"loss": self.hits.loss(hits, totals, condition, side, turn=turn, rng=rng)}

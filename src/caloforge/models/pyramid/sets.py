@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from caloforge import shares
 from caloforge.models.pyramid.choice import ChoiceFlow
 from caloforge.models.pyramid.flow_totals import FlowTotals
 from caloforge.models.pyramid.tree import Parents, PyramidTree, Totals
@@ -137,15 +138,15 @@ class SetHits(nn.Module):
         if turn == "cells":
             context = self.tree.cluster_context(clusters, totals, condition)
             log_prob = self.cells.log_prob(cell_hit, self.tree.kinds_of(clusters), context, rng)
-            return -log_prob.mean() / (self.tree.size + 1)
+            return -shares.mean(log_prob) / (self.tree.size + 1)
         layers, cluster_hit = self.tree.hit_layers(clusters)
         if turn == "clusters":
             context = self.tree.layer_context(layers, totals, condition)
             log_prob = self.clusters.log_prob(cluster_hit, layers.number, context, rng)
-            return -log_prob.mean() / (self.tree.per_layer + 1)
+            return -shares.mean(log_prob) / (self.tree.per_layer + 1)
         pattern = self.tree.layer_pattern(layers)
         log_prob = self.layers.log_prob(pattern, None, SetContext(condition), rng)
-        return -log_prob.mean() / (self.tree.n_layers + 1)
+        return -shares.mean(log_prob) / (self.tree.n_layers + 1)
 
     def draw_totals(
         self,

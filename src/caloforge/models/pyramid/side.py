@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from caloforge import shares
 from caloforge.models.pyramid.groups import group_of_cell
 from caloforge.models.pyramid.tree import sums_by_layer
 from caloforge.preprocessing.trend import MEAN_LOG_NORMAL, least_squares, powers
@@ -82,7 +83,7 @@ class ShowerSide(nn.Module):
             rng: Random numbers.
         """
         centre = self._moments(hits, energy).sum(1) / self._scale(condition)
-        noise = torch.randn(centre.shape, generator=rng, dtype=centre.dtype, device=centre.device)
+        noise = shares.normal(centre.shape, rng, dtype=centre.dtype, device=centre.device)
         return (self.common.sqrt() * centre + (1 - self.common).sqrt() * noise).to(energy.dtype)
 
     def tilted(self, hits: Parents, energy: Tensor, latent: Tensor, condition: Tensor) -> Tensor:

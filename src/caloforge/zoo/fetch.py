@@ -1,0 +1,264 @@
+"""Download models into the cache: resumed, compared with their sums, there whole or not at all.
+
+The cache is ``models/<model>/<tag>/<version>`` in caloforge's cache folder. A file that is under way is
+``models/.downloads/<its sum>.part``: whichever mirror it came from, another one goes on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple
+
+from caloforge.downloads import Advice, download
+from caloforge.errors import ConfigError, FormatError, MissingDependencyError, OutputError, did_you_mean
+from caloforge.files import locked, publish, write_text
+from caloforge.trained.card import read_card
+from caloforge.trained.configuration import read_config
+from caloforge.zoo.index import Index, sum_of
+from caloforge.zoo.installed import ENTRY, Installed, entry_of, models_cache, too_new
+from caloforge.zoo.titles import Title, parse_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from caloforge.downloads import Progress
+    from caloforge.zoo.index import Entry, ZooFile
+    from caloforge.zoo.sources import Offer
+
+__all__ = ["Fetched", "choose", "fetch_models", "remove_model"]
+
+_DOWNLOADS = ".downloads"
+_SHOWN = 10**6  # bytes; less takes no time
+
+_logger = logging.getLogger(__name__)
+
+
+class Fetched(NamedTuple):
+    """A model that was asked for.
+
+    Attributes:
+        title: Name and version.
+        folder: Where it is.
+        size: Bytes that were fetched for it; 0 when it was there.
+    """
+
+    title: Title
+    folder: Path
+    size: int
+
+
+def choose(names: Sequence[str], offers: Sequence[Offer]) -> list[Offer]:
+    """What is meant by names: a version when it is told, else the newest that this caloforge loads.
+
+    Args:
+        names: ``model:tag``, ``model:tag@1.2``, or ``all``, the newest of every model.
+        offers: All that there are.
+
+    Raises:
+        ConfigError: A name is unknown, or needs a newer caloforge.
+    """
+    if "all" in names:
+        titles = [Title(name) for name in sorted({offer.entry.name for offer in offers})]
+        newest = [_newest(title, offers) for title in titles]
+        return [offer for offer in newest if offer is not None]
+    chosen = [_chosen(parse_title(name), offers) for name in names]
+    return list({offer.entry.title: offer for offer in chosen}.values())
+
+
+def _chosen(title: Title, offers: Sequence[Offer]) -> Offer:
+    found = _newest(title, offers)
+    if found is not None:
+        return found
+    same = [offer.entry for offer in offers if offer.entry.name == title.name]
+    unfit = [entry for entry in same if title.version in (None, entry.title.version)]
+    if unfit:
+        msg = f"{unfit[0].title} needs caloforge {unfit[0].caloforge} or newer: upgrade it."
+    elif same:
+        versions = ", ".join(sorted(entry.version for entry in same))
+        msg = f"The zoo has no {title}: its versions are {versions}."
+    else:
+        msg = f"The zoo has no {title}: {did_you_mean(title.name, {o.entry.name for o in offers})}."
+    raise ConfigError(msg)
+
+
+def _newest(title: Title, offers: Sequence[Offer]) -> Offer | None:
+    fitting = [o for o in offers if o.entry.name == title.name and not too_new(o.entry)]
+    if title.version is not None:
+        fitting = [offer for offer in fitting if offer.entry.title == title]
+    return max(fitting, key=lambda offer: offer.entry.title, default=None)
+
+
+def fetch_models(
+    offers: Sequence[Offer], *, installed: Sequence[Installed], home: Path, progress: Progress
+) -> list[Fetched]:
+    """Bring models into the cache, except those that are on this machine with the right sums.
+
+    Args:
+        offers: Which ones.
+        installed: Those of this machine.
+        home: Folder of the package's zoo.
+        progress: Shows how far a download is.
+
+    Raises:
+        ConfigError: There is no home folder for the cache.
+        FormatError: A file is not what the index says, nothing of it is kept; or the model is not one.
+        MissingDependencyError: A file cannot be reached, or the connection broke: the same call goes on
+            where it stopped.
+        OutputError: Another model has the name and the version, the cache cannot be written, or another
+            process fetches into it.
+    """
+    with _owned_cache() as cache:
+        return [_fetch(offer, cache, {m.title: m for m in installed}, home, progress) for offer in offers]
+
+
+@contextmanager
+def _owned_cache() -> Iterator[Path]:
+    cache = models_cache()
+    busy = f"Another process is fetching models into {cache}: wait for it, or set another CALOFORGE_CACHE."
+    try:
+        (cache / _DOWNLOADS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Cannot make the folder {cache}: {error.strerror}; set CALOFORGE_CACHE to another."
+        raise OutputError(msg) from error
+    with locked(cache / ".lock", busy=busy, of=cache):
+        yield cache
+
+
+def _fetch(
+    offer: Offer, cache: Path, installed: dict[Title, Installed], home: Path, progress: Progress
+) -> Fetched:
+    entry = offer.entry
+    there = installed.get(entry.title)
+    if there is not None:
+        _refuse_others(entry, entry_of(there, home), there)
+        if there.place == "package" or not differing(entry, there.folder):
+            return Fetched(entry.title, there.folder, 0)
+    parts: dict[str, Path] = {file.name: _fetch_file(offer, file, cache, progress) for file in entry.files}
+    return Fetched(entry.title, _place(entry, parts, cache), entry.size)
+
+
+def _refuse_others(entry: Entry, known: Entry, there: Installed) -> None:
+    if known.sums == entry.sums:
+        return
+    fix = "it came with caloforge, the zoo should give its own another version"
+    if there.place == "cache":
+        fix = f"remove it first (caloforge models --remove {entry.title}) if you want the zoo's"
+    msg = f"Another {entry.title} is in {there.folder}: {fix}."
+    raise OutputError(msg)
+
+
+def differing(entry: Entry, folder: Path) -> list[str]:
+    """Files of a folder that are not those of the index."""
+    return [
+        file.name
+        for file in entry.files
+        if not (folder / file.name).is_file() or sum_of(folder / file.name) != file.sha256
+    ]
+
+
+def _fetch_file(offer: Offer, file: ZooFile, cache: Path, progress: Progress) -> Path:
+    """From the first place that has it, and has it right."""
+    part = cache / _DOWNLOADS / f"{file.sha256}.part"
+    if part.is_symlink():  # in a cache that several people share, it could lead anywhere
+        part.unlink()
+    places = offer.addresses(file)
+    for number, address in enumerate(places, start=1):
+        try:
+            _fetch_from(address, part, offer.entry, file, progress)
+        except (FormatError, MissingDependencyError) as error:
+            if number == len(places):
+                raise
+            _logger.warning("%s Trying %s.", error, places[number])
+        else:
+            break
+    return part
+
+
+def _fetch_from(address: str, part: Path, entry: Entry, file: ZooFile, progress: Progress) -> None:
+    by_hand = f"put the zoo into a folder and give it as --from ({file.path} is missing)"
+    advice = Advice(by_hand, elsewhere="give another --from", room="set CALOFORGE_CACHE to another folder")
+    name = f"{entry.title} ({file.name})"
+    watch = progress if file.size >= _SHOWN else _unwatched
+    download(address, part, watch, name=name, advice=advice, size=file.size)
+    found = sum_of(part)
+    if found != file.sha256:
+        part.unlink()
+        msg = (
+            f"{address}: got SHA-256 {found[:16]}..., expected {file.sha256[:16]}..., which the index lists; "
+            "it was removed, run the command again, or give another --from."
+        )
+        raise FormatError(msg)
+
+
+def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Callable[[int], None]]:  # noqa: ARG001
+    return nullcontext(lambda n: None)  # noqa: ARG005
+
+
+def _place(entry: Entry, parts: dict[str, Path], cache: Path) -> Path:
+    """Give complete files their folder."""
+    target = cache.joinpath(*entry.title.words, entry.version)
+    staged = cache / _DOWNLOADS / "new"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        staged.mkdir()
+        for name, part in parts.items():
+            publish(part, staged / name)
+        _check(entry, staged)
+        write_text(staged / ENTRY, Index(models=(entry,)).text())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _drop(target, cache)
+        staged.rename(target)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        msg = f"Cannot write {target}: {error.strerror or error}."
+        raise OutputError(msg) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return target
+
+
+def _check(entry: Entry, folder: Path) -> None:
+    """Whether the files are a model of that name, as far as can be told without its networks."""
+    config = read_config(folder)
+    read_card(folder)
+    if config.model_name != entry.title.model:
+        msg = f"The zoo offers a model {config.model_name!r:.40} as {entry.title}: nothing of it is kept."
+        raise FormatError(msg)
+
+
+def remove_model(title: Title, installed: Sequence[Installed]) -> list[Title]:
+    """Remove a model from the cache, all versions when none is told; returns what was removed.
+
+    Raises:
+        ConfigError: It is not in the cache.
+        OutputError: It cannot be removed, or another process fetches into the cache.
+    """
+    of_name = [m for m in installed if m.title.name == title.name]
+    of_name = [m for m in of_name if title.version in {None, m.title.version}]
+    chosen = [m.title for m in of_name if m.place == "cache"]
+    if not chosen:
+        why = "comes with caloforge and stays" if of_name else "is not in the cache"
+        msg = f"{title} {why}: `caloforge models` lists what is where."
+        raise ConfigError(msg)
+    with _owned_cache() as cache:
+        for one in chosen:
+            _drop(cache.joinpath(*one.words, str(one.version)), cache)
+    return chosen
+
+
+def _drop(folder: Path, cache: Path) -> None:
+    """Remove a model's folder: at once for those who look for it."""
+    old = cache / _DOWNLOADS / "old"
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        try:
+            folder.rename(old)
+        except OSError as error:
+            msg = f"Cannot remove {folder}: {error.strerror}."
+            raise OutputError(msg) from error
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,48 @@
+"""Whether the models of this machine are still what their index says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from caloforge.errors import FormatError
+from caloforge.zoo.fetch import differing
+from caloforge.zoo.installed import entry_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from caloforge.zoo.installed import Installed
+
+__all__ = ["Verdict", "verify_models"]
+
+
+class Verdict(NamedTuple):
+    """What was found of a model.
+
+    Attributes:
+        model: Which one.
+        problem: In words; empty when all files are right.
+    """
+
+    model: Installed
+    problem: str
+
+
+def verify_models(models: Iterable[Installed], home: Path) -> Iterator[Verdict]:
+    """Compare the sums of all files.
+
+    Args:
+        models: Those of this machine.
+        home: Folder of the package's zoo.
+    """
+    for model in models:
+        yield Verdict(model, _problem(model, home))
+
+
+def _problem(model: Installed, home: Path) -> str:
+    try:
+        wrong = differing(entry_of(model, home), model.folder)
+    except FormatError as error:
+        return str(error)
+    return f"not what the index says: {', '.join(wrong)}" if wrong else ""
