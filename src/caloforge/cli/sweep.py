@@ -160,7 +160,7 @@ def sweep(
     number = judging(judge=judge, showers=showers)
     found = sweep_of(asked, out)
     numbers = chosen(found, point, every)
-    check_sweep(found)
+    check_sweep(found, numbers)
     if (end := sweep_ending()) is not None:
         end(found, number)
         return
