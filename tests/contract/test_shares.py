@@ -34,7 +34,7 @@ FLOW = "{transforms: 1, conditioner: {hidden: [8]}}"
 SETS = f"{{kind: sets, layers: {FLOW}, clusters: {FLOW}, cells: {FLOW}, totals: {FLOW}}}"
 SORTED = "{matching: sorted, centres: 1.0, layers: 1.0, gradient_penalty: 1.0, instance_noise: 0.1}"
 BRANCHES = [  # what smoke presets leave out
-    ("3dgan", f"model.loss={SORTED}", "model.lowest_sum=600.0", "model.mirrored=true"),
+    ("3dgan", f"model.loss={SORTED}", "model.lowest_sum=50.0", "model.mirrored=true"),
     ("pyramid", f"model.hits={SETS}"),
     (
         "l2lflows",
@@ -43,9 +43,11 @@ BRANCHES = [  # what smoke presets leave out
         "model.voxels={kind: noise}",
         "model.seen=drawn",
     ),
-    ("caloclouds", "model.shower_flow.scaling=paper", "model.encoder.free=1000.0"),
+    ("caloclouds", "model.shower_flow.scaling=paper", "model.encoder.free=0.1", "model.encoder.weight=10"),
 ]
 ROUNDING = 2e-6  # of the largest gradient
+# relative, of losses and gradients; torch's own normalisation of images rounds more than ours of shares
+EXACT, NORMALISED = (1e-5, 2e-4), (1e-4, 2e-3)
 WHOLE = {"3dgan", "bibae", "bibae-angles", "conv-l2lflows"}  # batches cannot go through them in pieces
 
 
@@ -100,15 +102,16 @@ def state_of(model: GenerativeModel) -> dict[str, torch.Tensor]:
 
 
 def assert_same(found: tuple[Any, Any], expected: tuple[Any, Any], case: Case, where: str) -> None:
+    loss, gradient = NORMALISED if case.model.name == "3dgan" else EXACT
     for key, value in expected[0].items():
-        assert float(found[0][key]) == pytest.approx(value, rel=2e-5, abs=1e-6), (where, key)
+        assert float(found[0][key]) == pytest.approx(value, rel=loss, abs=1e-6), (where, key)
     parameters = dict(case.model.named_parameters())
     gradients = [float(tensor.norm()) for key, tensor in expected[1].items() if key in parameters]
     for key, tensor in expected[1].items():
         error, size = float((found[1][key] - tensor).norm()), float(tensor.norm())
         # in front of a normalisation biases change nothing, and their gradients are rounding
         rounding = ROUNDING * max(gradients) if key in parameters else 1e-6
-        assert error <= 4e-4 * size + rounding, (where, key, error, size, rounding)
+        assert error <= gradient * size + rounding, (where, key, error, size, rounding)
 
 
 @pytest.mark.parametrize("ways", [pytest.param(2, marks=pytest.mark.slow), 3])
