@@ -37,6 +37,11 @@ _BLOCK = 100
 class Generation:
     """What to generate.
 
+    >>> from caloforge import Beam
+    >>> from caloforge.generation import Generation
+    >>> Generation("mosaic:siw-ecal", Beam(energy=(50e3, 50e3)), seed=1).particles
+    Beam(gamma, 50 GeV)
+
     Attributes:
         model: A trained model's name or a saved model's folder.
         particles: Beam, or the particles of a file.
