@@ -233,6 +233,9 @@ def test_a_download_that_takes_the_place_of_a_model_of_the_package_is_told(
         assert weights_of(name) != before
     assert f"{name} is version 1.5, which was downloaded" in caplog.text
     assert weights_of(f"{name}@1.0") == before
+    old = production_of(Generation(f"{name}@1.0", PHOTONS, seed=1), 3)
+    assert (old.request["model"], old.request["weights"]) == (name, before)
+    old.worker()  # the same one, though the name alone is another now
     assert load_simulator(f"{name}@1.5").card["name"] == name
 
 
