@@ -93,6 +93,15 @@ def test_a_broken_download_goes_on_even_at_a_mirror(zoo: Path, cache: Path) -> N
     assert list((cache / DOWNLOADS).iterdir()) == []
 
 
+def test_a_mirror_that_the_index_names(zoo: Path, cache: Path, tmp_path: Path) -> None:
+    with serving(Server.of(zoo)) as mirror:
+        there = Server.of(changed(zoo, tmp_path, lambda c: c.update(mirrors=[mirror.rstrip("/")])))
+        there.files = {INDEX: there.files[INDEX]}
+        with serving(there) as url:
+            fetch(NAME, url)
+    assert model_folder(NAME).name == "2.0"
+
+
 def test_an_interrupted_download_goes_on(zoo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, content = weights(zoo, "2.0")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["download", "print_models", "print_place", "publish", "remove", "verify"]
 
+_LOGGER = logging.getLogger(__name__)
 _COLUMNS = ("trained model", "version", "where", "size", "of", "trained on")
 
 
@@ -59,9 +62,6 @@ def _here() -> list[_Listed]:
 
 def _elsewhere(places: Sequence[str]) -> list[_Listed]:
     """What zoos have and this machine has not; nothing when no zoo is set."""
-    import logging
-    import os
-
     from caloforge.zoo.shipped import installed
     from caloforge.zoo.sources import ZOO_VARIABLE, offers_of, sources
 
@@ -72,7 +72,7 @@ def _elsewhere(places: Sequence[str]) -> list[_Listed]:
     except CaloForgeError as error:
         if places:
             raise
-        logging.getLogger(__name__).warning("%s", error)
+        _LOGGER.warning("%s", error)
         return []
     here = {model.title for model in installed()}
     entries = [offer.entry for offer in offers if offer.entry.title not in here]
