@@ -168,19 +168,30 @@ def verify(names: Sequence[str]) -> None:
         raise FormatError(msg)
 
 
-def publish(zoo: Path, models: Sequence[str], *, licence: str, mirrors: Sequence[str]) -> None:
+def publish(
+    zoo: Path, models: Sequence[str], *, licence: str, mirrors: Sequence[str], judged: Path | None
+) -> None:
     """Add models to a zoo in a folder."""
     from caloforge.zoo.index import INDEX
     from caloforge.zoo.publish import publish_models
 
     if not models:
         raise ConfigError("--publish: got no model, expected MODEL:TAG=FOLDER, or names of trained models.")
-    publications = [_publication(text, licence) for text in models]
+    publications = [_judged(_publication(text, licence), judged) for text in models]
     entries = publish_models(zoo, publications, mirrors=mirrors)
     rows = [(str(e.title), f"{e.size / 1e6:.1f} MB", e.licence or "not told") for e in entries]
     print_table(("trained model", "size", "licence"), rows, title=str(zoo / INDEX))
     digest = hashlib.sha256((zoo / INDEX).read_bytes()).hexdigest()
     typer.echo(f"caloforge models --download {entries[0].title} --from {zoo}#sha256={digest}")
+
+
+def _judged(publication: Publication, folder: Path | None) -> Publication:
+    """With the numbers of an evaluation."""
+    from caloforge.zoo.judged import evaluation_of
+
+    if folder is None:
+        return publication
+    return publication._replace(evaluation=evaluation_of(folder, publication.title.name))
 
 
 def _publication(text: str, licence: str) -> Publication:
