@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+# notebooks run the commands of this environment
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["CALOFORGE_DOCS"] = str(Path(__file__).parent)
 
-from cards import write_cards
+from cards import list_cards, write_cards
 from commands import list_commands, write_commands
-from links import links_to_pages
+from links import links_to_pages, quote_readme
+from plotly.offline import get_plotlyjs
 from reference import leave_out, sentences, short_signature
 
 from caloforge import __version__
+from tables import write
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+
+# pages with events to turn share it; nothing is loaded from elsewhere
+write(Path(__file__).parent / "_static" / "plotly.min.js", get_plotlyjs())
 
 project = "caloforge"
 author = "The caloforge developers"
@@ -60,7 +69,9 @@ def setup(app: Sphinx) -> None:
     """Hook into the build."""
     app.connect("builder-inited", write_cards)
     app.connect("builder-inited", write_commands)
+    app.connect("source-read", list_cards)
     app.connect("source-read", list_commands)
+    app.connect("source-read", quote_readme)
     app.connect("source-read", links_to_pages)
     app.connect("autodoc-skip-member", leave_out)
     app.connect("autodoc-process-docstring", sentences, priority=400)  # before napoleon

@@ -103,6 +103,13 @@ EXAMPLES = (
         "A toy, to see that everything works; `small` in place of `smoke` is a model.",
         "caloforge train mosaic/smoke --data geant4.h5 --out runs/toy",
     ),
+    Example(
+        "sweep",
+        "Two learning rates, two seeds each; what differs by more than seeds do is a difference.",
+        "caloforge sweep calopointflow-2/smoke --vary training.points.learning_rate=1e-3,1e-2 --seeds 1,2 "
+        "--data geant4.h5 --out rates",
+        pictures=(("rates/results.png", "Validation losses of both rates"),),
+    ),
     Example("models", "Trained models and presets.", "caloforge models"),
     Example(
         "models", "The card of one, with its limits and its numbers.", "caloforge models mosaic:siw-ecal"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-__all__ = ["TEXTS", "links_to_pages"]
+__all__ = ["TEXTS", "links_to_pages", "quote_readme"]
 
 ROOT = Path(__file__).parents[2]
 # pages whose text is a file beside the pages
@@ -28,6 +28,17 @@ PAGES = {path: f"{page}.md" for page, path in TEXTS.items()} | {
 }
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
+
+
+def quote_readme(_: Sphinx, page: str, content: list[str]) -> None:
+    """Results stand once, in the README: `<!-- results of NAME -->` on the first page quotes them."""
+    if page == "index":
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        content[0] = re.sub(
+            r"<!-- (results of [\w-]+) -->",
+            lambda found: readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0],
+            content[0],
+        )
 
 
 def links_to_pages(_: Sphinx, page: str, content: list[str]) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from caloforge.errors import ConfigError
+from caloforge.particles import particle_name
 from caloforge.showers import Incident
 from caloforge.streams import Streams
+from caloforge.units import GEV
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["Beam"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Beam:
     """Particles of one kind with energies and angles drawn from ranges.
 
     Shower i depends on (seed, i) alone. Simulation and generation with the same seed and beam
     start from the same particles.
+
+    >>> from caloforge import Beam
+    >>> photons = Beam(energy=(10e3, 100e3), theta=(0.0, 0.5))
+    >>> photons
+    Beam(gamma, 10 to 100 GeV, 0 to 28.6 degrees)
+    >>> photons.sample(seed=1, start=0, stop=3)
+    Incident(3 of gamma, 20.4 to 59 GeV)
 
     Attributes:
         energy: Lowest and highest kinetic energy [MeV]; one value when they are equal.
@@ -52,6 +61,12 @@ class Beam:
         good = low <= self.theta[0] and -half < self.theta[0] and self.theta[1] < half
         _check("theta [rad]", self.theta, good, told)
         _check("phi [rad]", self.azimuths, good=True, expected="a rising range")
+
+    def __repr__(self) -> str:
+        low, high = np.degrees(self.theta)
+        angles = f", {low:.3g} to {high:.3g} degrees" if high > low else f", {low:.3g} degrees" if low else ""
+        energies = dict.fromkeys(f"{end / GEV:.3g}" for end in self.energy)
+        return f"Beam({particle_name(self.pdg)}, {' to '.join(energies)} GeV{angles})"
 
     @property
     def azimuths(self) -> tuple[float, float]:

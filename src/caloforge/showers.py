@@ -144,6 +144,18 @@ class ShowerMeta:
 class Showers:
     """Showers: incident particles and their hits in flat arrays.
 
+    >>> import caloforge
+    >>> particles = caloforge.Incident.of([20e3, 50e3])
+    >>> showers = caloforge.Showers(particles, offsets=[0, 2, 3], energy=[1.0, 2.0, 4.0], cells=[5, 7, 5])
+    >>> showers
+    Showers(2 of gamma, 20 to 50 GeV, 3 hits in cells)
+    >>> showers.n_hits, showers.visible_energy
+    (array([2, 1]), array([3., 4.]))
+    >>> [float(one.energy.max()) for one in showers]  # a shower is showers, too
+    [2.0, 4.0]
+    >>> showers[showers.visible_energy > 3]
+    Showers(1 of gamma, 50 GeV, 1 hits in cells)
+
     The hits of shower ``i`` are rows ``offsets[i]:offsets[i + 1]``. A hit is either a continuous
     point or a cell of a geometry: exactly one of ``points`` and ``cells`` is given.
 

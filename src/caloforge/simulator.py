@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from caloforge.errors import ConfigError, DataError, bad, shown
 from caloforge.geometry import place, to_cells, to_points
 from caloforge.models.reach import FAR
+from caloforge.particles import particle_name
 from caloforge.records import first_problem
 from caloforge.showers import Incident, Showers
 from caloforge.trained.range import TrainedRange, refuse_absurd
 from caloforge.trained.stored import SavedRange
+from caloforge.units import GEV
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,13 @@ _PROBES = 4  # showers that tell the visible fraction at an end of the trained r
 class Simulator:
     """A trained model as a function from incident particles to showers.
 
+    >>> import caloforge
+    >>> model = caloforge.load("mosaic:siw-ecal")
+    >>> model
+    Simulator(mosaic, gamma, 10 to 100 GeV, siw-ecal)
+    >>> model(caloforge.Incident.of([50e3]), seed=1).n_hits
+    array([551])
+
     Attributes:
         model: The networks with preprocessing and calibration, or what generates in their place.
         trained: Where it was trained.
@@ -50,6 +59,12 @@ class Simulator:
     trained: TrainedRange
     card: dict[str, Any] = field(default_factory=dict)
     _usual: dict[tuple[float, int], float] = field(default_factory=dict, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        low, high = (end / GEV for end in self.trained.energy)
+        kinds = ", ".join(map(particle_name, self.trained.particles))
+        energies = f"{low:.3g} to {high:.3g} GeV"
+        return f"{type(self).__name__}({self.model.name}, {kinds}, {energies}, {self.geometry.name})"
 
     @property
     def geometry(self) -> Geometry:

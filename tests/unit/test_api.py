@@ -121,6 +121,8 @@ def test_an_evaluation_in_words(tmp_path: Path, showers: caloforge.Showers) -> N
     result = caloforge.evaluate(showers, {"mine": showers}, geometry=geometry)
     assert repr(result).startswith("Evaluation(mine: ")
     assert repr(result).endswith(" numbers)")
+    worst = result.worst("mine", 4)
+    assert [number.excess for number in worst] == sorted((n.excess for n in worst), reverse=True)
     (tmp_path / "metrics.json").write_text("{}")
     with pytest.raises(
         OutputError, match=r"has metrics\.json already"

@@ -17,7 +17,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and leave with its exit code.
 
-    0 done, 1 a defect, 2 bad input, 130 after Ctrl-C, 143 after SIGTERM.
+    0 done, 1 a defect, 2 bad input, 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
     """
     _show_what_can_be_shown()
     try:

@@ -87,6 +87,15 @@ class Evaluation:
         """
         return {result.name: result for result in self.results[model]}[metric].value
 
+    def worst(self, model: str, count: int = 5) -> list[MetricResult]:
+        """The numbers furthest from their floors, in errors of both, the worst first.
+
+        Raises:
+            KeyError: There is no such model.
+        """
+        judged = [result for result in self.results[model] if result.excess is not None]
+        return sorted(judged, key=lambda result: -(result.excess or 0.0))[:count]
+
     def save(self, out: str | Path, *, force: bool = False) -> None:
         """Write ``metrics.json``, ``summary.md``, ``report.html`` and ``figures/`` into a folder, or nothing.
 

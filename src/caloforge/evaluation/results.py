@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Better", "Group", "MetricResult", "Value", "sound"]
+__all__ = ["Better", "Group", "MetricResult", "Value", "excess", "sound"]
 
 Group = Literal[
     "separation",
@@ -102,6 +102,31 @@ class MetricResult:
     note: str = ""
     better: Better = "lower"
 
+    @property
+    def excess(self) -> float | None:
+        """How many errors of both it is worse than its floor; None without a floor or errors."""
+        return excess(asdict(self))
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready content."""
         return {**asdict(self), "settings": dict(self.settings)}
+
+
+def excess(number: Mapping[str, Any]) -> float | None:
+    """How many errors of both a number of ``metrics.json`` is worse than its floor.
+
+    >>> excess({"value": 0.7, "error": 0.03, "floor": 0.5, "floor_error": 0.04, "better": "lower"})
+    4.0
+
+    Numbers without a better end count by their distance from the floor. None where there is no number, no
+    floor, or no error.
+    """
+    value, floor = number["value"], number["floor"]
+    if value is None or floor is None:
+        return None
+    error = math.hypot(number["error"] or 0.0, number["floor_error"] or 0.0)
+    if error == 0:
+        return None
+    better = number.get("better", "lower")
+    worse = {"lower": value - floor, "higher": floor - value, "floor": abs(value - floor)}[better]
+    return round(float(worse / error), 9)

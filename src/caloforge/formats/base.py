@@ -38,6 +38,12 @@ BLOCK = 500
 class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     """A shower file opened for reading; blocks are read on demand.
 
+    >>> import caloforge
+    >>> from caloforge.zoo import reference_path
+    >>> with caloforge.open_showers(reference_path()) as file:
+    ...     print(len(file), file.read(0, 2), sum(len(block) for block in file.blocks(400)))
+    1000 Showers(2 of gamma, 58.8 to 59.4 GeV, 1077 hits in cells of siw-ecal) 1000
+
     Attributes:
         path: The file.
         meta: What the hits mean.
@@ -53,6 +59,10 @@ class ShowerReader(AbstractContextManager["ShowerReader"], ABC):
     foreign: bool = False
     hit_unit: float = MEV
     incident_unit: float = MEV
+
+    def __repr__(self) -> str:
+        of = f" of {self.geometry.name}" if self.geometry else ""
+        return f"{type(self).__name__}({self.path.name}, {len(self)} showers{of})"
 
     @abstractmethod
     def __len__(self) -> int:

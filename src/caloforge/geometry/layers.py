@@ -81,6 +81,15 @@ class Geometry(Record):
 
     Cells are numbered layer by layer; inside a layer the last axis of its grid runs fastest
     (box: x, y; polar: alpha, r).
+
+    >>> import caloforge
+    >>> ecal = caloforge.load_geometry("siw-ecal")
+    >>> ecal
+    Geometry(siw-ecal, 30 layers, 27000 cells)
+    >>> ecal.dense_shape
+    (30, 30, 30)
+    >>> ecal.cell_positions[0]  # x, y, depth [mm] of the first cell
+    array([-73.78035, -73.78035,   2.35   ], dtype=float32)
     """
 
     model_config = ConfigDict(ignored_types=(cached_property,))
@@ -144,6 +153,9 @@ class Geometry(Record):
             "layers": [{"repeat": repeat, "slabs": [list(slab) for slab in slabs]}],
         }
         return geometry_from_dict(content, source=f"the stack {name}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, {len(self.layers)} layers, {self.n_cells} cells)"
 
     @field_validator("particle", mode="before")
     @classmethod

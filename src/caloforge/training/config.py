@@ -22,7 +22,12 @@ _Config = TypeVar("_Config", bound=Record)
 
 
 class TrainConfig(Record):
-    """All that determines a training run beside the data and the seed."""
+    """All that determines a training run beside the data and the seed.
+
+    >>> from caloforge.training import load_config
+    >>> load_config("pyramid/smoke", ["training.cells.steps=20"])
+    TrainConfig(pyramid, cells 20 steps, energies 50 steps)
+    """
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -41,6 +46,10 @@ class TrainConfig(Record):
     """Steps between two lines of the log."""
     checkpoint_steps: int = Field(default=500, ge=1, le=10**9)
     """Steps between two checkpoints; a multiple of ``log_steps``."""
+
+    def __repr__(self) -> str:
+        stages = (f"{name} {stage.steps} steps" for name, stage in self.training.items())
+        return f"{type(self).__name__}({', '.join([self.model_name, *stages])})"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as a YAML file holds them."""
