@@ -85,3 +85,9 @@ def test_what_is_not_installed_is_told() -> None:
     assert set(versions("numpy", "no-such-package")) == {"numpy"}
     with pytest.raises(ImportError, match=r"Hats need the package no_such_package: .*'caloforge\[hats\]'"):
         check_installed("numpy", "no_such_package", extra="hats", what="Hats")
+
+
+def test_a_machine_without_git_trains_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pytest.importorskip("caloforge.training.run")
+    monkeypatch.setenv("PATH", "")
+    assert run._git_state() == "not known"
