@@ -103,6 +103,11 @@ EXAMPLES = (
         "A toy, to see that everything works; `small` in place of `smoke` is a model.",
         "caloforge train mosaic/smoke --data geant4.h5 --out runs/toy",
     ),
+    Example(
+        "sweep",
+        "One key with two values; tables and a picture of many points lie in the folder.",
+        "caloforge sweep mosaic/smoke --data geant4.h5 --vary model.donors=1,4 --out sweeps/donors",
+    ),
     Example("models", "Trained models and presets.", "caloforge models"),
     Example(
         "models", "The card of one, with its limits and its numbers.", "caloforge models mosaic:siw-ecal"
