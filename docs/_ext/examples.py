@@ -105,8 +105,10 @@ EXAMPLES = (
     ),
     Example(
         "sweep",
-        "One key with two values; tables and a picture of many points lie in the folder.",
-        "caloforge sweep mosaic/smoke --data geant4.h5 --vary model.donors=1,4 --out sweeps/donors",
+        "Two learning rates, two seeds each; what differs by more than seeds do is a difference.",
+        "caloforge sweep calopointflow-2/smoke --vary training.points.learning_rate=1e-3,1e-2 --seeds 1,2 "
+        "--data geant4.h5 --out rates",
+        pictures=(("rates/results.png", "Validation losses of both rates"),),
     ),
     Example("models", "Trained models and presets.", "caloforge models"),
     Example(

@@ -66,14 +66,12 @@ def download(url: str, part: Path, progress: Progress, *, name: str, advice: Adv
         MissingDependencyError: The server cannot be reached or refuses, or the connection broke.
         OutputError: The disk has no room, or ``part`` cannot be written.
     """
-    with _opened(url, part, advice) as body:
+    with _opened(url, part, advice, size) as body:
         if body is None:
             return
-        if size and body.size and body.size != size:
-            raise FormatError(bad(url, got=f"{body.size} bytes", expected=f"{size}", fix=advice.elsewhere))
         _check_room(part, body, name, advice)
-        with progress(f"fetching {name}", body.size or size, body.start) as advance:
-            _fill(part, body._replace(size=body.size or size), name, advance)
+        with progress(f"fetching {name}", body.size, body.start) as advance:
+            _fill(part, body, name, advance)
 
 
 def read_url(
@@ -114,7 +112,7 @@ def _read(answer: Any, most: int, url: str) -> bytes:
 
 
 @contextmanager
-def _opened(url: str, part: Path, advice: Advice) -> Iterator[_Body | None]:
+def _opened(url: str, part: Path, advice: Advice, size: int) -> Iterator[_Body | None]:
     """Ask for what ``part`` lacks; None when it lacks nothing."""
     have = part.stat().st_size if part.exists() else 0
     with _answered(url, have, f"fetch {url} elsewhere and {advice.by_hand}", advice, _TIMEOUT) as answer:
@@ -124,7 +122,10 @@ def _opened(url: str, part: Path, advice: Advice) -> Iterator[_Body | None]:
         start = have if answer.status == http.client.PARTIAL_CONTENT else 0
         _check_start(answer, start, url, advice)
         length = int(answer.headers.get("Content-Length") or 0)
-        yield _Body(start, start + length if length else 0, answer)
+        total = start + length if length else size
+        if size and total != size:
+            raise FormatError(bad(url, got=f"{total} bytes", expected=f"{size}", fix=advice.elsewhere))
+        yield _Body(start, total, answer)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -9,7 +10,7 @@ import sys
 import threading
 import weakref
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 from caloforge.errors import BusyError, OutputError
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 _logger = logging.getLogger(__name__)
+
+_LOCKS = sys.platform != "win32"  # which neither renames nor removes what is open: nothing is held open there
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -264,12 +267,13 @@ class _Lock:
 
     path: Path
     file: IO[bytes]
+    entry: os.stat_result
     thread: int
     depth: int = 0
 
     def free(self) -> None:
         """Let others lock what is no longer ours."""
-        if sys.platform != "win32":
+        if _LOCKS:
             import fcntl
 
             with suppress(OSError):
@@ -280,7 +284,7 @@ class _Lock:
         if self.file.closed:
             return
         with suppress(OSError):
-            if _is_named(self.file, self.path):
+            if _is_named(self.entry, self.path):
                 self.path.unlink()
         self.file.close()
 
@@ -293,7 +297,8 @@ def locked(path: Path, *, busy: str, of: Path | None = None) -> Iterator[Path]:
     """Hold the file ``path`` locked and remove it in the end; the system frees it when the process is killed.
 
     It is made when it is not there, and never emptied. A thread may lock it several times. A file
-    system that knows no locks (some on clusters) is taken as it is.
+    system that knows no locks (some on clusters) is taken as it is; on Windows only threads of one process
+    exclude each other.
 
     Args:
         path: The lock file.
@@ -319,10 +324,12 @@ def _take(path: Path, busy: str, of: Path) -> _Lock:
     key, thread = path.absolute(), threading.get_ident()
     lock = _locks.get(key)
     if lock is None or lock.thread != thread:
+        if lock is not None and not _LOCKS:
+            raise BusyError(busy)
         with _naming(of):
-            lock = _locks[key] = _Lock(key, _open_locked(key, busy), thread)
+            lock = _locks[key] = _Lock(key, *_open_locked(key, busy), thread)
         # for a block that never comes to its end, such as after a signal on the way into it
-        weakref.finalize(lock, _Lock.release, _Lock(key, lock.file, thread))
+        weakref.finalize(lock, _Lock.release, replace(lock))
     lock.depth += 1
     return lock
 
@@ -334,13 +341,17 @@ def _give_back(lock: _Lock) -> None:
         lock.release()
 
 
-def _open_locked(path: Path, busy: str) -> IO[bytes]:
+def _open_locked(path: Path, busy: str) -> tuple[IO[bytes], os.stat_result]:
     while True:
         file = path.open("ab")
         try:
             _lock_file(file, busy)
-            if _is_named(file, path):  # not renamed or removed since it was opened, by who held it
-                return file
+            entry = os.fstat(file.fileno())
+            if not _LOCKS:
+                file.close()
+                return io.BytesIO(), entry
+            if _is_named(entry, path):  # not renamed or removed since it was opened, by who held it
+                return file, entry
         except BaseException:
             file.close()
             raise
@@ -348,7 +359,7 @@ def _open_locked(path: Path, busy: str) -> IO[bytes]:
 
 
 def _lock_file(file: IO[bytes], busy: str) -> None:
-    if sys.platform == "win32":
+    if not _LOCKS:
         return
     import fcntl
 
@@ -360,9 +371,9 @@ def _lock_file(file: IO[bytes], busy: str) -> None:
         _logger.debug("%s cannot be locked: %s", file.name, error.strerror)
 
 
-def _is_named(file: IO[bytes], path: Path) -> bool:
+def _is_named(entry: os.stat_result, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(entry, path.stat())
     except FileNotFoundError:
         return False
 

@@ -30,7 +30,7 @@ def cache_folder(environment: Mapping[str, str] | None = None, *, platform: str 
     """
     environment = os.environ if environment is None else environment
     if given := environment.get(CACHE_VARIABLE):
-        return Path(given).absolute()
+        return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 (without a home it stays as it is)
     if platform == "win32":
         return _local(environment) / _NAME / "Cache"
     if platform == "darwin":

@@ -67,14 +67,14 @@ def run(model: Path, out: Path, *options: str) -> Result:
     return CliRunner().invoke(app, ["generate", str(model), "--out", str(out), *options])
 
 
-def test_the_showers_do_not_depend_on_processes_and_blocks(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_showers_do_not_depend_on_processes_and_blocks(model: Path, tmp_path: Path) -> None:
     one = make(model, tmp_path / "one.h5", batch_size=300, count=700)
     two = make(model, tmp_path / "two.h5", batch_size=300, count=700, processes=2)
     assert_same(one, two)
-    monkeypatch.setattr("caloforge.generation.engine._BLOCK", 300)
-    assert_same(make(model, tmp_path / "three.h5", batch_size=300, count=700), one)
+    # whole batches: 600
+    assert Generation(str(model), BEAM, seed=4, batch_size=300, block_size=301).block == 600
+    assert_same(make(model, tmp_path / "three.h5", batch_size=300, count=700, block_size=301), one)
+    assert (tmp_path / "three.h5").read_bytes() == (tmp_path / "one.h5").read_bytes()
     np.testing.assert_array_equal(one.incident.energy, BEAM.sample(4, 0, 700).energy)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.h5", "three.h5", "two.h5"]
 

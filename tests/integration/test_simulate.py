@@ -50,13 +50,11 @@ def shoot(simulation: Simulation, logs: Path, *ranges: tuple[int, int]) -> list[
     return [showers for _, showers in run_tasks(tasks, Geant4Worker(simulation), processes=1, logs=logs)]
 
 
-def test_one_and_two_processes_write_the_same_showers(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Simulation, "block", 5)
+def test_processes_and_blocks_write_the_same_showers(data: Path, tmp_path: Path) -> None:
     options = ("--energy", "0.5:1", "--theta", "0:60", "--count", "18", "--seed", "7")
-    for processes in "12":
-        result = run(data, *options, "--out", str(tmp_path / f"{processes}.h5"), "--processes", processes)
+    for processes, size in (("1", "5"), ("2", "7")):
+        how = ("--processes", processes, "--block-size", size)
+        result = run(data, *options, "--out", str(tmp_path / f"{processes}.h5"), *how)
         assert result.exit_code == 0, result.output
         assert "ms per shower" in result.stdout
     one, two = load(tmp_path / "1.h5"), load(tmp_path / "2.h5")

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from caloforge.errors import BusyError
 from caloforge.formats import open_showers
+from caloforge.names import PRESETS
 from caloforge.sweeps import gather, read_sweep
 from command_line import done, refused, run
+from support.dask_here import dask_here, fake_sbatch
 from toy_training import write
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
     from caloforge.geometry import Geometry
     from caloforge.showers import Showers
+    from caloforge.simulator import Simulator
+    from caloforge.training import Job
 
 PRESET = "calopointflow-2/smoke"
 RATE = "training.points.learning_rate"
@@ -209,6 +214,33 @@ def test_a_point_that_fails_ends_alone(photons: Path, tmp_path: Path) -> None:
     assert f"Point 1 failed: {rows[1].sentence}" in said
 
 
+def test_points_that_others_train_are_left_to_them(
+    photons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from caloforge.sweeps import work
+
+    def train_job(job: Job, **options: object) -> Simulator:
+        if "0000" in job.out.name:
+            raise BusyError("Another process is training.")
+        return alone(job, **options)
+
+    alone = work.train_job
+    monkeypatch.setattr(work, "train_job", train_job)
+    result = run("sweep", *VARIED, "--data", photons, "--out", tmp_path / "sweep")
+    assert result.exit_code == 0
+    assert "other processes train the points 0" in result.stderr
+    assert [row.state for row in gather(read_sweep(tmp_path / "sweep"))] == ["waiting", "trained"]
+
+
+def test_a_file_that_changed_is_another_sweep(photons: Path, tmp_path: Path) -> None:
+    mine, out = tmp_path / "mine.yaml", tmp_path / "sweep"
+    mine.write_text((PRESETS / f"{PRESET}.yaml").read_text())
+    vary = ("--vary", "training.points.steps=10", "--data", photons, "--out", out)
+    done("sweep", mine, "training.totals.steps=10", *vary)
+    mine.write_text(mine.read_text() + "symmetry: none\n")
+    assert "has changed since the sweep was begun" in refused("sweep", "--out", out)
+
+
 def start(*arguments: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "caloforge", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -225,18 +257,27 @@ def wait_for(there: Callable[[], object], process: subprocess.Popen[bytes]) -> N
 LONG = (PRESET, "training.totals.steps=20", "log_steps=5", "checkpoint_steps=5")
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_killed_and_interrupted_it_goes_on_to_the_same(photons: Path, tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize(
+    ("processes", "signals"),
+    [
+        (1, [signal.SIGINT]),
+        pytest.param(1, [signal.SIGKILL, signal.SIGTERM], marks=pytest.mark.slow),
+        pytest.param(2, [signal.SIGKILL, signal.SIGINT], marks=pytest.mark.slow),
+    ],
+)
+def test_killed_and_interrupted_it_goes_on_to_the_same(
+    photons: Path, tmp_path: Path, processes: int, signals: list[signal.Signals]
+) -> None:
     out, whole = tmp_path / "sweep", tmp_path / "whole"
     steps = 70 * processes**2  # enough that none ends before all have begun
     options = (*LONG, f"training.points.steps={steps}", "--vary", f"{RATE}=1e-3,1e-2", "--data", photons)
-    for stop in (signal.SIGKILL, signal.SIGINT):
+    for stop in signals:
         began = time.time_ns()
         process = start("sweep", *options, "--out", out, "--processes", processes)
         wait_for(lambda n=began: saved_since(out, n) == processes, process)
         process.send_signal(stop)
         errors = process.communicate(timeout=120)[1].decode()
-    assert process.returncode == 130
+    assert process.returncode == 128 + signals[-1]
     assert "of 2 points are trained: run the same command again to go on" in errors
     assert "Traceback" not in errors
     done("sweep", *options, "--out", out)
@@ -249,3 +290,46 @@ def saved_since(out: Path, time_ns: int) -> int:
     """Points that have a checkpoint that is newer."""
     states = out.glob("*/stages/points/state.pt")
     return sum(path.stat().st_mtime_ns > time_ns for path in states)
+
+
+@pytest.mark.slow
+def test_jobs_of_an_array_train_the_points(swept: Path, photons: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sweep"
+    command = ("sweep", *VARIED, "--seeds", "1,2", "--data", photons, "--out", out)
+    told = done("plan", "--submit", "slurm", "--jobs", "3", *command)
+    assert f"sbatch {out}/jobs.sbatch" in told
+    assert not folders(out)
+    sbatch = fake_sbatch(tmp_path / "bin")
+    subprocess.run([sbatch, out / "jobs.sbatch"], check=True, timeout=300)
+    assert "4 points" in done("sweep", "--out", out)
+    assert [weights(path) for path in folders(out)] == [weights(path) for path in folders(swept)][:4]
+
+
+@pytest.mark.slow
+def test_workers_of_dask_train_the_points(swept: Path, photons: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    out = tmp_path / "sweep"
+    options = (*VARIED, "--seeds", "1,2", "--data", photons, "--out", out)
+    vary = ("training.points.energy_range=null,[500,600]",)
+    with dask_here(tmp_path / "dask") as dask:
+        done("sweep", *options, "--cluster", dask.address)
+        failing = (PRESET, *SHORT, "--vary", *vary, "--data", photons, "--out", tmp_path / "other")
+        result = run("sweep", *failing, "--cluster", dask.address)
+    assert "1 of 2 points failed" in result.stderr
+    assert [weights(path) for path in folders(out)] == [weights(path) for path in folders(swept)][:4]
+
+
+def test_a_plan_of_a_sweep_trains_nothing(photons: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a sweep"
+    command = ("sweep", *VARIED, "--data", photons, "--out", out, "--threads", "2", "--judge")
+    told = done("plan", "--submit", "slurm", "--jobs", "5", *command)
+    assert "2 points" not in told
+    script = (out / "jobs.sbatch").read_text()
+    assert "#SBATCH --array=0-1\n" in script
+    assert "#SBATCH --cpus-per-task=2\n" in script
+    job = '--point "$SLURM_ARRAY_TASK_ID" --every 2 --judge --showers 1000\n'
+    assert script.endswith(f"sweep --out '{out}' {job}")
+    assert not folders(out)
+    assert "--point says where and when" in refused("plan", *command, "--point", "1")
+    done("plan", "--submit", "condor", *command)
+    assert f"""sweep --out '{out}' --point $(Process) --every 2""" in (out / "jobs.submit").read_text()

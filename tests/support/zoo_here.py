@@ -12,11 +12,10 @@ from safetensors.numpy import load_file, save_file
 
 from caloforge.trained.card import CARD
 from caloforge.trained.configuration import CONFIG, WEIGHTS
-from caloforge.zoo.fetch import Fetched, choose, fetch_models
+from caloforge.zoo.fetch import Fetched, download_models
 from caloforge.zoo.index import INDEX
 from caloforge.zoo.publish import Publication, Terms, publish_models
-from caloforge.zoo.shipped import installed, model_folder, zoo_home
-from caloforge.zoo.sources import offers_of, sources
+from caloforge.zoo.shipped import model_folder
 from caloforge.zoo.titles import parse_title
 from web import Watched
 
@@ -71,8 +70,7 @@ def changed(zoo: Path, folder: Path, change: Any) -> Path:
 
 def fetch(name: str, *places: object) -> list[Fetched]:
     """Download as the command does."""
-    offers = choose([name], offers_of(sources([str(place) for place in places])))
-    return fetch_models(offers, installed=installed(), home=zoo_home(), progress=Watched())
+    return download_models([name], places=[str(place) for place in places], progress=Watched())
 
 
 def refusal(name: str, *places: object, kind: type[CaloForgeError], match: str) -> None:

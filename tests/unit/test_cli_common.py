@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 import math
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caloforge.cli import common
+from caloforge.cli import common, main
 from caloforge.cli.common import (
     Range,
     angle_range,
@@ -187,3 +188,15 @@ def test_tables_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_table(["model"], [["a[b]"]])
     assert "a[b]" in capsys.readouterr().out
+
+
+def test_what_a_console_has_no_letter_for_is_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="koi8-r"))
+    monkeypatch.setattr("sys.argv", ["caloforge", "--version"])
+    monkeypatch.setattr("caloforge.cli.app.__version__", "1 ± 2")
+    monkeypatch.setattr("caloforge.cli.catch_signals", lambda: None)
+    monkeypatch.setattr("caloforge.cli.ignore_signals", lambda: None)
+    with pytest.raises(SystemExit):
+        main()
+    assert shown.getvalue() == b"caloforge 1 ? 2\n"

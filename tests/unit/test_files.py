@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from caloforge.errors import OutputError
@@ -27,6 +28,7 @@ from caloforge.files import (
     staying,
     write_text,
 )
+from caloforge.formats.output_file import OutputFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,3 +243,54 @@ def test_a_folder_made_in_vain_goes_away_again(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt), made(tmp_path / name):
             raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.fixture
+def strict_renames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: no locks, and nothing that is open is renamed, replaced or removed."""
+    monkeypatch.setattr("caloforge.files._LOCKS", False)
+    methods = {name: getattr(Path, name) for name in ("replace", "unlink")}
+
+    def refuse(name: str, path: Path, *others: Any) -> Any:
+        held = {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
+        if {str(p) for p in (path, *others)} & held:
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        return methods[name](path, *others)
+
+    for name in methods:
+        monkeypatch.setattr(Path, name, lambda *paths, name=name: refuse(name, *paths))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system does not tell what is open")
+@pytest.mark.usefixtures("strict_renames")
+def test_nothing_that_is_open_is_renamed_where_the_system_refuses(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        write_text(tmp_path / "a.txt", text)
+        file = OutputFile(tmp_path / "a.h5")
+        file.h5["x"] = np.arange(4)
+        file.finish()
+        with owned(tmp_path), filling(tmp_path) as part:
+            write_text(part / "b.txt", text)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "a.txt", "b.txt"]
+    assert (tmp_path / "b.txt").read_text(encoding="utf-8") == "two"
+    with contextlib.suppress(RuntimeError), claimed(tmp_path / "c.txt"):
+        raise RuntimeError
+    assert not part_path(tmp_path / "c.txt").exists()
+
+
+@pytest.mark.usefixtures("strict_renames")
+def test_threads_exclude_each_other_without_locks_of_files(tmp_path: Path) -> None:
+    found: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            with claimed(tmp_path / "a.txt"):
+                pass
+        except OutputError as error:
+            found.append(error)
+
+    with claimed(tmp_path / "a.txt"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert "Another process is writing" in str(found[0])

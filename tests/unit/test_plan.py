@@ -43,9 +43,9 @@ class Planned:
         )
         return seen
 
-    def join(self, **options: Any) -> None:
+    def join(self, *, keep: bool = False, **options: Any) -> None:
         production = self.job.production(**options) if options else self.production
-        join_blocks(production, read_plan(self.folder), self.out)
+        join_blocks(production, read_plan(self.folder), self.out, keep=keep)
 
 
 @pytest.fixture
@@ -166,6 +166,40 @@ def test_a_plan_of_other_showers_is_not_replaced(planned: Planned, job: ModuleTy
     assert list(planned.folder.glob("0*.h5")) == []
 
 
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_join_that_is_stopped_loses_no_block(
+    planned: Planned, job: ModuleType, tmp_path: Path, stop: signal.Signals
+) -> None:
+    planned.make(*range(14))
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import blocks_job as job; from caloforge.blocks.plan import join_blocks, read_plan\n"
+        "from caloforge.blocks.store import BlockStore\n"
+        "f = Path(sys.argv[2]); read = BlockStore.read\n"
+        "def slow(self, task):\n"
+        "    (f.parent / 'reading').touch(); time.sleep(0.1); return read(self, task)\n"
+        "BlockStore.read = slow; join_blocks(job.production(), read_plan(f), f.with_suffix(''))"
+    )
+    command = [sys.executable, "-c", program, str(JOBS), str(planned.folder)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_for((tmp_path / "reading").exists)
+        process.send_signal(stop)
+    assert process.returncode != 0
+    assert not planned.out.exists()
+    assert len(list(planned.folder.glob("0*.h5"))) == 14
+    planned.join()
+    job.run(tmp_path / "b.h5")
+    assert planned.out.read_bytes() == (tmp_path / "b.h5").read_bytes()
+    assert not planned.folder.exists()
+
+
+def test_blocks_may_stay_when_they_are_joined(planned: Planned) -> None:
+    planned.make(*range(14))
+    planned.join(keep=True)
+    assert len(list(planned.folder.glob("0*.h5"))) == 14
+    assert planned.out.exists()
+
+
 def test_numbers_as_batch_systems_write_them() -> None:
     assert told_numbers([3, 17, 18, 19]) == "3,17-19"
     assert told_numbers(range(0, 60, 2)).endswith("22 and 18 other ranges")
@@ -188,7 +222,7 @@ def test_job_files_say_what_is_asked_for() -> None:
 
 
 def test_what_cannot_be_planned() -> None:
-    assert "got 'inspect', expected simulate or generate" in refused("plan", "inspect", "a.h5")
+    assert "got 'inspect', expected simulate, generate or sweep" in refused("plan", "inspect", "a.h5")
     assert "--append says where and when" in refused("plan", *GENERATE, "--append", "--out", "a.h5")
     limited = ("plan", "--submit", "slurm", "--walltime", "2 days", *GENERATE, "--out", "a.h5")
     assert "walltime of the cluster slurm: got '2 days', expected hours:minutes" in refused(*limited)
@@ -206,6 +240,16 @@ def test_an_array_of_jobs_makes_what_one_process_makes(tmp_path: Path) -> None:
     assert done("join", f"{out}.parts").endswith("a.h5 has 205 showers of 3 blocks\n")
     assert out.read_bytes() == alone.read_bytes()
     np.testing.assert_array_equal(load(out).offsets, load(alone).offsets)
+
+
+def test_larger_blocks_are_fewer_files_with_the_same_showers(tmp_path: Path) -> None:
+    out, alone = tmp_path / "a.h5", tmp_path / "alone.h5"
+    done(*GENERATE, "--out", alone)
+    text = done("plan", *GENERATE, "--block-size", "150", "--out", out)
+    assert "2 of 200, 0 to 1" in text  # whole batches
+    done("make-block", "0-1", "--plan", f"{out}.parts")
+    done("join", f"{out}.parts")
+    assert out.read_bytes() == alone.read_bytes()
 
 
 def test_a_killed_job_leaves_no_block_and_is_started_again(planned: Planned, tmp_path: Path) -> None:

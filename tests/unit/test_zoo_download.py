@@ -15,7 +15,7 @@ from caloforge.files import locked
 from caloforge.zoo import load_simulator, model_folder, read_card, weights_of
 from caloforge.zoo.fetch import remove_model
 from caloforge.zoo.index import INDEX, index_in, sums_of
-from caloforge.zoo.shipped import installed, known_models, zoo_home
+from caloforge.zoo.shipped import known_models, zoo_home
 from caloforge.zoo.sources import offers_of, sources
 from caloforge.zoo.titles import Title, Version
 from support.zoo_here import NAME, changed, fetch, newest, refusal
@@ -309,14 +309,14 @@ def test_without_room_or_right_nothing_is_fetched(
 def test_removing(zoo: Path, cache: Path) -> None:
     fetch(NAME, zoo)
     fetch(f"{NAME}@1.0", zoo)
-    assert remove_model(Title(NAME, Version(2, 0)), installed()) == [Title(NAME, Version(2, 0))]
+    assert remove_model(Title(NAME, Version(2, 0))) == [Title(NAME, Version(2, 0))]
     assert model_folder(NAME).name == "1.0"
-    remove_model(Title(NAME), installed())
+    remove_model(Title(NAME))
     assert left(cache) == []
     with pytest.raises(ConfigError, match="is not in the cache"):
-        remove_model(Title(NAME), installed())
+        remove_model(Title(NAME))
     with pytest.raises(ConfigError, match="comes with caloforge and stays"):
-        remove_model(Title("mosaic:siw-ecal"), installed())
+        remove_model(Title("mosaic:siw-ecal"))
 
 
 def test_what_lies_about_in_the_cache_is_no_model(zoo: Path, cache: Path) -> None:

@@ -69,8 +69,15 @@ class Blocks:
         """A last block that was shorter is made again: showers agree to rounding only in other batches."""
         return self.kept is not None and task[1] <= len(self.kept)
 
-    def join(self, file: ShowerWriter) -> None:
-        """Write all blocks in order, complete ``file`` and remove the folder, these two at once."""
+    def join(self, file: ShowerWriter, *, keep: bool = False) -> None:
+        """Write all blocks in order, complete ``file`` and remove the folder, these two at once.
+
+        Until then all blocks stay: what interrupts loses none.
+
+        Args:
+            file: Written to.
+            keep: Leave the folder.
+        """
         try:
             for showers in gathered(self.stream()):
                 file.append(showers)
@@ -79,7 +86,8 @@ class Blocks:
             raise
         with deferred():
             file.close()
-            self.remove()
+            if not keep:
+                self.remove()
 
     def stream(self) -> Iterator[Showers]:
         """The blocks in order."""

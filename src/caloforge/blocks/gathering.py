@@ -20,17 +20,16 @@ def gathered(blocks: Iterable[Showers]) -> Iterator[Showers]:
     Memory holds a block more than a chunk of the file at most.
     """
     waiting: list[Showers] = []
+    showers = hits = 0
     for block in blocks:
-        if waiting and (_is_full(waiting) or _kind(block) != _kind(waiting[0])):
+        full = showers >= _SHOWERS or hits >= _HITS
+        if waiting and (full or _kind(block) != _kind(waiting[0])):
             yield Showers.concatenate(waiting)
-            waiting = []
+            waiting, showers, hits = [], 0, 0
         waiting.append(block)
+        showers, hits = showers + len(block), hits + len(block.energy)
     if waiting:
         yield Showers.concatenate(waiting)
-
-
-def _is_full(blocks: list[Showers]) -> bool:
-    return sum(map(len, blocks)) >= _SHOWERS or sum(len(block.energy) for block in blocks) >= _HITS
 
 
 def _kind(block: Showers) -> tuple[object, ...]:

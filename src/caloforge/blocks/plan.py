@@ -160,7 +160,9 @@ def _block(production: Production, number: int) -> Task:
     return production.block(number)
 
 
-def join_blocks(production: Production, plan: Plan, out: Path, *, force: bool = False) -> None:
+def join_blocks(
+    production: Production, plan: Plan, out: Path, *, force: bool = False, keep: bool = False
+) -> None:
     """Join the blocks of a plan, all of them and nothing else; then its folder goes away.
 
     Args:
@@ -168,6 +170,7 @@ def join_blocks(production: Production, plan: Plan, out: Path, *, force: bool = 
         plan: As it was planned.
         out: The file; its blocks are in the folder ``<out>.parts``.
         force: Replace ``out``.
+        keep: Leave the folder.
 
     Raises:
         ConfigError: The production is not what was planned.
@@ -179,7 +182,7 @@ def join_blocks(production: Production, plan: Plan, out: Path, *, force: bool = 
     _check_complete(blocks)
     with blocks.claimed(force=force):
         try:
-            blocks.join(production.writer(out, geometry=production.geometry, force=force))
+            blocks.join(production.writer(out, geometry=production.geometry, force=force), keep=keep)
         except FormatError as error:
             msg = f"{str(error).rstrip('.')}: remove that file, make its block again, then join."
             raise FormatError(msg) from error

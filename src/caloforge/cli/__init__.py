@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
 import threading
@@ -16,8 +17,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and leave with its exit code.
 
-    0 done, 1 a defect, 2 bad input, 130 after Ctrl-C, 143 after SIGTERM.
+    0 done, 1 a defect, 2 bad input, 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
     """
+    _show_what_can_be_shown()
     try:
         catch_signals()
         from caloforge.cli.app import app
@@ -37,6 +39,13 @@ def main() -> None:
         _leave(_code())
     finally:
         ignore_signals()
+
+
+def _show_what_can_be_shown() -> None:
+    """Let what a terminal or a file has no letter for (± in ASCII) become a question mark, not a failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _code() -> int:

@@ -8,7 +8,19 @@ import typer
 
 from caloforge.cli import complete
 
-__all__ = ["TrainedModel"]
+__all__ = ["BlockSize", "TrainedModel"]
+
+BlockSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100_000,
+        metavar="N",
+        help="Showers made and kept together in OUT.parts, for fewer files of long productions; the showers "
+        "stay the same.",
+    ),
+]
+"""What is lost by an interruption, and held in memory."""
 
 TrainedModel = Annotated[
     str,

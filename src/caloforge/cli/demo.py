@@ -114,11 +114,22 @@ def _fast() -> list[str]:
     """The models that do not keep a newcomer waiting; tells which are left out."""
     from caloforge.zoo import recorded_time
 
-    times = {name: recorded_time(f"{name}:{_GEOMETRY}") or 0.0 for name in _shipped()}
+    times = {name: recorded_time(f"{name}:{_GEOMETRY}") or 0.0 for name in _that_run(_shipped())}
     for name, milliseconds in times.items():
         if milliseconds > _SLOW:
             typer.echo(f"left out, {milliseconds:.0f} ms a shower: {name} (--model {name} takes it)")
     return [name for name, milliseconds in times.items() if milliseconds <= _SLOW]
+
+
+def _that_run(names: Sequence[str]) -> list[str]:
+    """All of them with torch, else those that generate without; tells which are left out."""
+    if not absent("torch"):
+        return list(names)
+    from caloforge.models.samplers import sampler_class
+
+    rest = [name for name in names if sampler_class(name) is None]
+    typer.echo(f"left out, networks need torch (pip install 'caloforge[train]'): {', '.join(rest)}")
+    return [name for name in names if name not in rest]
 
 
 def _samples(out: Path, names: Sequence[str]) -> list[_Sample]:

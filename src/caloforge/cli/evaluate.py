@@ -27,6 +27,7 @@ __all__ = ["Level", "Part", "evaluate"]
 class Level(StrEnum):
     """Levels of metrics, as ``caloforge.evaluation.LEVELS``."""
 
+    QUICK = "quick"
     FAST = "fast"
     STANDARD = "standard"
     OFFICIAL = "official"
@@ -63,8 +64,8 @@ def evaluate(
     metrics: Annotated[
         Level,
         typer.Option(
-            help="fast (seconds), standard (adds networks, minutes) or official (the CaloChallenge's own "
-            "sizes, hours).",
+            help="quick (trees alone), fast (seconds), standard (adds networks, minutes) or official (the "
+            "CaloChallenge's own sizes, hours).",
         ),
     ] = Level.FAST,
     geometry: Annotated[

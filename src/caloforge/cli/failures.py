@@ -49,7 +49,7 @@ class CommandGroup(TyperGroup):
         """Run the command of ``ctx``.
 
         Raises:
-            typer.Exit: With code 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM.
+            typer.Exit: With code 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
         """
         with _one_sentence():
             return super().invoke(ctx)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from caloforge.cli import complete
-from caloforge.cli.arguments import TrainedModel  # noqa: TC001 (typer reads the annotations)
+from caloforge.cli.arguments import BlockSize, TrainedModel  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.beams import beam_of
 from caloforge.cli.checks import check_model
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
@@ -84,6 +84,7 @@ def generate(
     ] = "cpu",
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of every process.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Showers computed together.")] = 100,
+    block_size: BlockSize = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Noise levels of the sampler, instead of the model's own."),
@@ -165,6 +166,7 @@ def generate(
         sampler={"steps": steps} if steps else {},
         threads=threads,
         device=device,
+        block_size=block_size,
     )
     writer = None if format_name == "native" else chosen.writer
     extent = {"strict": strict, "allow_extrapolation": allow_extrapolation}

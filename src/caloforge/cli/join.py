@@ -24,12 +24,15 @@ def join(
         Path, typer.Argument(metavar="FOLDER", help="That of the plan, such as photons.h5.parts.")
     ],
     *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the folder with its blocks, to be archived, say.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
     r"""Join the blocks of a plan in the file that it is for, beside its folder, which then goes away.
 
     All blocks must be there, whole, and of this plan: otherwise it says which are not, and writes
-    nothing.
+    nothing. Interrupted, it leaves all blocks and no file.
 
     \b
     caloforge join photons.h5.parts
@@ -43,7 +46,7 @@ def join(
     out = place.with_suffix("")
 
     def end(production: Production, _: Path) -> None:
-        join_blocks(production, plan, out, force=force)
+        join_blocks(production, plan, out, force=force, keep=keep)
 
     run_planned(ctx, plan, end)
     typer.echo(f"{folder.with_suffix('')} has {plan.showers} showers of {plan.blocks} blocks")

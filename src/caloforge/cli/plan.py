@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from caloforge.cli.common import print_table
-from caloforge.cli.planning import run_ended
+from caloforge.cli.planning import run_ended, run_sweep_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from caloforge.blocks import Production
     from caloforge.blocks.submit import Jobs
+    from caloforge.sweeps import Sweep
 
 __all__ = ["plan"]
 
@@ -33,7 +37,7 @@ def plan(
         list[str],
         typer.Argument(
             metavar="COMMAND",
-            help="simulate or generate with its options, --out too; those of plan stand before it.",
+            help="simulate, generate or sweep with its options, --out too; those of plan stand before it.",
         ),
     ],
     *,
@@ -66,11 +70,20 @@ def plan(
     caloforge plan --submit condor generate mosaic:siw-ecal --energy 50 \
       --count 1000000 --seed 1 --out many.h5
     condor_submit many.h5.parts/jobs.submit
+    caloforge plan --submit slurm --walltime 8:00:00 sweep pyramid/small \
+      --vary training.energies.learning_rate=1e-3,3e-3 --data p.h5 --out rates
+    sbatch rates/jobs.sbatch
     """
+    from caloforge.blocks.submit import Jobs
+
     if submit is not None:
         from caloforge.cluster.settings import cluster_named
 
         cluster_named(submit.value, walltime=walltime)  # which says what is wrong with it
+    asked = partial(Jobs, walltime=walltime, memory=memory, queue=queue, account=account)
+    if command and command[0] == "sweep":
+        _plan_sweep(ctx, command, submit, asked, jobs)
+        return
     folders: list[tuple[Path, Production]] = []
 
     def write(production: Production, out: Path) -> None:
@@ -82,25 +95,41 @@ def plan(
 
     run_ended(ctx, command, write)
     [(folder, production)] = folders
-    from caloforge.blocks.submit import Jobs
-
     count = min(jobs or _MOST_JOBS, production.blocks)
-    asked = Jobs(
-        folder=folder.absolute(),
-        jobs=count,
-        walltime=walltime,
-        memory=memory,
-        queue=queue,
-        account=account,
-    )
     rows = [
         ("showers", f"{production.count}"),
         ("blocks", f"{production.blocks} of {production.size}, 0 to {production.blocks - 1}"),
         ("make one", f"caloforge make-block 0 --plan {folder}"),
-        *_submitted(submit, asked),
+        *_submitted(submit, asked(folder=folder.absolute(), jobs=count)),
         ("then", f"caloforge join {folder}"),
     ]
     print_table(("", ""), rows, title=f"{folder}/plan.json")
+
+
+def _plan_sweep(
+    ctx: typer.Context,
+    command: list[str],
+    submit: Submit | None,
+    asked: Callable[..., Jobs],
+    jobs: int | None,
+) -> None:
+    found: list[tuple[Sweep, int]] = []
+    run_sweep_ended(ctx, command, lambda sweep, showers: found.append((sweep, showers)))
+    from caloforge.blocks.submit import points_work
+    from caloforge.sweeps import begin
+
+    [(sweep, showers)] = found
+    begin(sweep)
+    count = min(jobs or _MOST_JOBS, len(sweep.points))
+    judged = ("--judge", f"--showers {showers}") if showers else ()
+    work, threads = points_work(*judged), sweep.request.threads
+    rows = [
+        ("points", f"{len(sweep.points)}, 0 to {len(sweep.points) - 1}"),
+        ("train one", " ".join((f"caloforge sweep --out {sweep.out} --point 0", *judged))),
+        *_submitted(submit, asked(folder=sweep.out.absolute(), jobs=count, work=work, threads=threads)),
+        ("then", f"caloforge sweep --out {sweep.out}"),
+    ]
+    print_table(("", ""), rows, title=f"{sweep.out}/sweep.json")
 
 
 def _submitted(system: Submit | None, jobs: Jobs) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import chdir, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from caloforge.errors import ConfigError, clipped
 
@@ -17,16 +17,33 @@ if TYPE_CHECKING:
 
     from caloforge.blocks import Production
     from caloforge.blocks.plan import Plan
+    from caloforge.sweeps import Sweep
 
-__all__ = ["PLANNED", "Ending", "ending", "run_ended", "run_planned"]
+__all__ = [
+    "PLANNED",
+    "Ending",
+    "SweepEnding",
+    "ending",
+    "run_ended",
+    "run_planned",
+    "run_sweep_ended",
+    "sweep_ending",
+]
 
 PLANNED = ("simulate", "generate")
 """Commands whose showers are made in blocks."""
 
+_Ending = TypeVar("_Ending")
+
 Ending = Callable[["Production", Path], None]
 """Gets what is to be made and the output file's name, as it was given."""
 
+SweepEnding = Callable[["Sweep", int], None]
+"""Gets the points, and how many showers each model is to be judged with."""
+
 _ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+_sweep_ending: ContextVar[SweepEnding | None] = ContextVar("sweep_ending", default=None)
+_HERE = ("--append", "--cluster", "--processes", "--point", "--every", "--show", "--dry-run")
 
 
 def ending() -> Ending | None:
@@ -34,13 +51,18 @@ def ending() -> Ending | None:
     return _ending.get()
 
 
+def sweep_ending() -> SweepEnding | None:
+    """What to do with the points of a sweep, when they are not to be trained here and now."""
+    return _sweep_ending.get()
+
+
 @contextmanager
-def _ended_by(end: Ending) -> Iterator[None]:
-    token = _ending.set(end)
+def _ended_by(variable: ContextVar[_Ending | None], end: _Ending) -> Iterator[None]:
+    token = variable.set(end)
     try:
         yield
     finally:
-        _ending.reset(token)
+        variable.reset(token)
 
 
 def run_ended(ctx: typer.Context, command: Sequence[str], end: Ending) -> None:
@@ -56,15 +78,26 @@ def run_ended(ctx: typer.Context, command: Sequence[str], end: Ending) -> None:
     """
     if not command or command[0] not in PLANNED:
         got = f"{clipped(command[0], 40)!r}" if command else "nothing"
-        msg = f"The command to plan: got {got}, expected simulate or generate with their options."
+        msg = f"The command to plan: got {got}, expected simulate, generate or sweep with their options."
         raise ConfigError(msg)
-    if given := [option for option in ("--append", "--cluster", "--processes") if option in command]:
-        msg = f"{given[0]} says where and when blocks are made, and so do the jobs of a plan: leave it out."
+    with _ended_by(_ending, end):
+        _run(ctx, command)
+
+
+def run_sweep_ended(ctx: typer.Context, command: Sequence[str], end: SweepEnding) -> None:
+    """Run ``caloforge sweep`` up to its points, and do ``end`` with them; arguments as of ``run_ended``."""
+    with _ended_by(_sweep_ending, end):
+        _run(ctx, command)
+
+
+def _run(ctx: typer.Context, command: Sequence[str]) -> None:
+    if given := [option for option in _HERE if option in command]:
+        msg = f"{given[0]} says where and when work is done, and so do the jobs of a plan: leave it out."
         raise ConfigError(msg)
     assert ctx.parent is not None  # the application
     group: Any = ctx.parent.command
     inner = group.get_command(ctx.parent, command[0])
-    with _ended_by(end), inner.make_context(command[0], list(command[1:]), parent=ctx.parent) as context:
+    with inner.make_context(command[0], list(command[1:]), parent=ctx.parent) as context:
         inner.invoke(context)
 
 

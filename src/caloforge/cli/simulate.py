@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from caloforge.cli import complete
+from caloforge.cli.arguments import BlockSize  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.planning import ending
@@ -90,6 +91,7 @@ def simulate(
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
+    block_size: BlockSize = None,
     scoring: Annotated[
         Score,
         typer.Option(help="steps: points on a fine grid; cells: read-out cells, summed in C++, faster."),
@@ -171,6 +173,7 @@ def simulate(
         readout=readout or fast is not None,
         data=geant4_data,
         upstream=Upstream(upstream),
+        block_size=block_size,
     )
     if end is not None:
         end(_production(simulation, settings, total), out)

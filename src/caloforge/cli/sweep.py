@@ -9,6 +9,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
+from caloforge.cli.planning import sweep_ending
 from caloforge.cli.sweeping import (
     SHOWERS,
     Asked,
@@ -159,7 +160,10 @@ def sweep(
     number = judging(judge=judge, showers=showers)
     found = sweep_of(asked, out)
     numbers = chosen(found, point, every)
-    check_sweep(found)
+    check_sweep(found, numbers)
+    if (end := sweep_ending()) is not None:
+        end(found, number)
+        return
     if dry_run:
         list_points(found, numbers)
         return

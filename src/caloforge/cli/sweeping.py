@@ -13,8 +13,9 @@ import typer
 from caloforge.cli.checks import check_model, check_showers
 from caloforge.cli.common import print_table
 from caloforge.cli.sweep_progress import SweepProgress
-from caloforge.errors import CaloForgeError, ConfigError, bad
-from caloforge.files import locked
+from caloforge.errors import CaloForgeError, ConfigError, MissingDependencyError, bad
+from caloforge.files import locked, replacing
+from caloforge.optional import REPORT, check_installed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def sweep_of(asked: Asked, out: Path) -> Sweep:
 
     Raises:
         ConfigError: Something is wrong or missing.
-        FormatError: A file of the data is not one of showers.
+        FormatError: A file of the data is none of showers.
         OutputError: The folder holds another sweep.
     """
     from caloforge.sweeps import Request, grid, parse_axis, parse_seeds, planned, read_sweep
@@ -75,7 +76,9 @@ def sweep_of(asked: Asked, out: Path) -> Sweep:
     if asked.preset is None:
         if asked != Asked(preset=None):
             raise ConfigError("The preset is missing: name it, or give --out FOLDER alone to go on there.")
-        return read_sweep(out)
+        found = read_sweep(out)
+        found.request.check()
+        return found
     axes = [parse_axis(text) for text in asked.vary]
     points = grid(axes, parse_seeds(asked.seeds), drawn=asked.random, draw_seed=asked.draw_seed)
     _check_apart(asked, [axis.key for axis in axes])
@@ -132,7 +135,7 @@ def chosen(sweep: Sweep, point: int | None, every: int | None) -> list[int]:
     return list(range(point, total, every or total))
 
 
-def check_sweep(sweep: Sweep) -> None:
+def check_sweep(sweep: Sweep, numbers: Sequence[int]) -> None:
     """What is wrong with a key or a value of any point is told before anything starts.
 
     Raises:
@@ -140,7 +143,7 @@ def check_sweep(sweep: Sweep) -> None:
     """
     from caloforge.sweeps import check_points
 
-    check_points(sweep)
+    check_points(sweep, numbers)
 
 
 def list_points(sweep: Sweep, numbers: Sequence[int]) -> None:
@@ -254,11 +257,14 @@ def _finish(sweep: Sweep, numbers: Sequence[int]) -> None:
 
 
 def _draw(sweep: Sweep, rows: Sequence[Row]) -> None:
-    from caloforge.files import replacing
+    try:
+        check_installed(*REPORT, extra="report", what="The picture of the sweep")
+    except MissingDependencyError as error:
+        _logger.warning("%s", error)
+        return
     from caloforge.report.sweeps import sweep_picture
 
-    picture = sweep_picture(sweep, rows)
-    if picture is not None:
+    if (picture := sweep_picture(sweep, rows)) is not None:
         with replacing(sweep.out / "results.png") as part:
             part.write_bytes(picture)
 

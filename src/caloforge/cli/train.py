@@ -13,6 +13,7 @@ from caloforge.cli.checks import check_model, check_showers
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
 from caloforge.cli.ranks import is_first, is_one_of_several
+from caloforge.cli.requeue import requeueing
 from caloforge.cli.stage_progress import JointProgress, StageProgress
 from caloforge.errors import ConfigError
 from caloforge.files import check_folder
@@ -89,6 +90,12 @@ def train(
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic: 32 bits, or mixed with bfloat16.")
     ] = Precision.FULL,
+    compiles: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks: minutes first, then faster steps.")
+    ] = False,
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="In a job of SLURM: put it back into the queue after SIGUSR1.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="CPU threads of a stage; default all, shared.")
     ] = None,
@@ -111,6 +118,10 @@ def train(
       --stage energies
     caloforge train l2lflows/small --data photons.h5 --out runs/flows \
       --cluster dask://scheduler:8786 --threads 1
+    torchrun --nproc-per-node 4 -m caloforge train caloclouds-2/paper \
+      --data photons.h5 --out runs/four --device cuda
+    caloforge train caloclouds-2/paper --data photons.h5 --out runs/one \
+      training.point_diffusion.accumulate=4
     """
     _check(preset, data, out, init_from)
     where = read_cluster(cluster, jobs=jobs, walltime=walltime)
@@ -130,9 +141,10 @@ def train(
         fine_tune=tuple(fine_tune or ()),
         device=device,
         precision=precision.value,
+        compiles=compiles,
     )
     apart = stages > 1 or where is not None
-    with JointProgress() if apart else StageProgress() as show:
+    with requeueing(asked=requeue), JointProgress() if apart else StageProgress() as show:
         if stage is None:
             with executor_of(where) as executor:
                 simulator = train_job(job, processes=stages, executor=executor, on_progress=show)

@@ -123,15 +123,11 @@ def print_place(name: str) -> None:
 
 def download(names: Sequence[str], places: Sequence[str]) -> None:
     """Bring models into the cache."""
-    from caloforge.zoo.fetch import choose, fetch_models
-    from caloforge.zoo.shipped import installed, zoo_home
-    from caloforge.zoo.sources import offers_of, sources
+    from caloforge.zoo.fetch import download_models
 
     if not names:
         raise ConfigError("--download: got no model, expected names MODEL:TAG, MODEL:TAG@VERSION, or all.")
-    chosen = choose(names, offers_of(sources(places)))
-    fetched = fetch_models(chosen, installed=installed(), home=zoo_home(), progress=megabytes)
-    for model in fetched:
+    for model in download_models(names, places=places, progress=megabytes):
         size = f"{model.size / 1e6:.1f} MB, SHA-256 as the index says" if model.size else "is there"
         typer.echo(f"{model.title}: {size}, {model.folder}")
 
@@ -139,13 +135,12 @@ def download(names: Sequence[str], places: Sequence[str]) -> None:
 def remove(names: Sequence[str]) -> None:
     """Free the cache of models."""
     from caloforge.zoo.fetch import remove_model
-    from caloforge.zoo.shipped import installed
     from caloforge.zoo.titles import parse_title
 
     if not names:
         raise ConfigError("--remove: got no model, expected names MODEL:TAG or MODEL:TAG@VERSION.")
     for name in names:
-        for title in remove_model(parse_title(name), installed()):
+        for title in remove_model(parse_title(name)):
             typer.echo(f"{title}: removed")
 
 
@@ -155,7 +150,7 @@ def verify(names: Sequence[str]) -> None:
     Raises:
         FormatError: Some are wrong.
     """
-    from caloforge.zoo.shipped import installed, zoo_home
+    from caloforge.zoo.shipped import installed
     from caloforge.zoo.titles import parse_title
     from caloforge.zoo.verify import verify_models
 
@@ -164,7 +159,7 @@ def verify(names: Sequence[str]) -> None:
     if not models:
         msg = f"There is no model {', '.join(names)} on this machine: `caloforge models` lists them."
         raise ConfigError(msg)
-    verdicts = list(verify_models(models, zoo_home()))
+    verdicts = list(verify_models(models))
     rows = [(str(v.model.title), v.model.place, v.problem or "as the index says") for v in verdicts]
     print_table(("trained model", "where", "files"), rows)
     if wrong := [verdict.model for verdict in verdicts if verdict.problem]:

@@ -44,8 +44,11 @@ class Checksums:
         self._sums[name] = zlib.crc32(little.reshape(-1).data, self._sums.get(name, 0))
 
     def add_all(self, file: h5py.File, name: str) -> None:
-        """Take a dataset in from its file, in place of what was added before; a few megabytes at a time."""
-        data = dataset(file, name)
+        """Take a dataset in from its file, in place of what was added before."""
+        self.add_data(dataset(file, name), name)
+
+    def add_data(self, data: h5py.Dataset, name: str) -> None:
+        """Take a whole dataset in, in place of what was added before; a few megabytes at a time."""
         size = max(1, _BYTES // max(data.dtype.itemsize * math.prod(data.shape[1:]), 1))
         self._sums[name] = 0
         for rows in slices(len(data), min(size, _ROWS)):
@@ -110,16 +113,22 @@ def stored_sums(file: h5py.File) -> dict[str, Any]:
     return stored
 
 
-def verify(file: h5py.File, stored: dict[str, Any]) -> int:
+def verify(file: h5py.File, stored: dict[str, Any], known: Mapping[str, h5py.Dataset] | None = None) -> int:
     """Compare all datasets that have a sum, a few megabytes at a time; how many there are.
+
+    Args:
+        file: The open file.
+        stored: Its sums.
+        known: Datasets that are open.
 
     Raises:
         FormatError: One is missing or not what was written.
     """
+    there = known or {}
     sums = Checksums()
     for name in stored:
         if not name.startswith("@"):
-            sums.add_all(file, name)
+            sums.add_data(there[name] if name in there else dataset(file, name), name)
             sums.compare(file, stored)
     return len(stored)
 

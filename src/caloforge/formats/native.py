@@ -76,27 +76,34 @@ class NativeReader(ShowerReader):
         self._check_datasets()
 
     def _check_datasets(self) -> None:
-        """Kinds and shapes of all datasets against each other, the offsets, and the particles."""
+        """Kinds and shapes of all datasets against each other, the offsets, and the particles.
+
+        The datasets stay open: of many small files, to look them up again takes longer than to read them.
+        """
         file = self._file
-        self._place = "points" if group(file, "hits") and "points" in file["hits"] else "cells"
-        hits = len(numbers(file, "hits/energy", (None,)))
+        there = set(group(file, "hits") or ())
+        self._place = "points" if "points" in there else "cells"
+        self._data = {"hits/energy": numbers(file, "hits/energy", (None,))}
+        hits = len(self._data["hits/energy"])
         self._offsets = read_offsets(file, "hits/offsets", hits)
         for name in _INCIDENT:
-            numbers(file, f"incident/{name}", (len(self),), integers=name == "pdg")
+            self._open(f"incident/{name}", (len(self),), integers=name == "pdg")
         if self._place == "points":
-            numbers(file, "hits/points", (hits, 3))
-            if "cells" in file["hits"]:
+            self._open("hits/points", (hits, 3))
+            if "cells" in there:
                 what = f"hits of {file.filename}"
                 raise FormatError(bad(what, got="points and cells", expected="one of the two"))
         else:
-            numbers(file, "hits/cells", (hits,), integers=True)
-        self._has_source = "source" in file["hits"]
-        if self._has_source:
-            numbers(file, "hits/source", (hits,), integers=True)
+            self._open("hits/cells", (hits,), integers=True)
+        if "source" in there:
+            self._open("hits/source", (hits,), integers=True)
         self._extras = tuple(group(file, "extras") or ())
         for name in self._extras:
-            numbers(file, f"extras/{name}", (len(self),))
+            self._open(f"extras/{name}", (len(self),))
         check_incident(self._incident, len(self))
+
+    def _open(self, name: str, shape: tuple[int, ...], *, integers: bool = False) -> None:
+        self._data[name] = numbers(self._file, name, shape, integers=integers)
 
     def _check_version(self) -> None:
         version = integer_attribute(self._file, "version", VERSION)
@@ -129,8 +136,7 @@ class NativeReader(ShowerReader):
             return self._incident(slice(None))
 
     def _incident(self, rows: slice) -> Incident:
-        group = self._file["incident"]
-        return Incident(*(group[name][rows] for name in _INCIDENT))
+        return Incident(*(self._data[f"incident/{name}"][rows] for name in _INCIDENT))
 
     def read(self, start: int, stop: int) -> Showers:
         """Read showers ``start`` to ``stop`` (exclusive)."""
@@ -145,16 +151,13 @@ class NativeReader(ShowerReader):
     def verify(self) -> int:
         """Compare the stored content with its checksums, in one pass; how many the file has."""
         with reading(self.path, "its content"):
-            return verify(self._file, self._sums)
+            return verify(self._file, self._sums, self._data)
 
     def _stored(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """The rows of all datasets but the offsets, as they are stored."""
         hits = slice(int(self._offsets[start]), int(self._offsets[stop]))
-        rows = {f"incident/{name}": slice(start, stop) for name in _INCIDENT}
-        rows |= {"hits/energy": hits, f"hits/{self._place}": hits}
-        rows |= {"hits/source": hits} if self._has_source else {}
-        rows |= {f"extras/{name}": slice(start, stop) for name in self._extras}
-        return {name: self._file[name][part] for name, part in rows.items()}
+        rows = slice(start, stop)
+        return {n: data[hits if n.startswith("hits/") else rows] for n, data in self._data.items()}
 
     def _showers(self, start: int, stop: int, stored: Mapping[str, NDArray[Any]]) -> Showers:
         return Showers(

@@ -48,6 +48,8 @@ class Simulation:
         readout: Whether points are projected to the read-out cells.
         data: Folder of Geant4's data sets; see ``find_data``.
         upstream: A plate in front of the calorimeter; none by default.
+        block_size: Showers a block: what a process holds in memory, and what an interruption loses; by
+            default as many as take some seconds.
     """
 
     geometry: Geometry
@@ -57,6 +59,7 @@ class Simulation:
     readout: bool = False
     data: Path | None = None
     upstream: Upstream = field(default_factory=Upstream)
+    block_size: int | None = None
 
     def __post_init__(self) -> None:
         """Check the scoring and the geometry."""
@@ -113,7 +116,9 @@ class Simulation:
 
     @property
     def block(self) -> int:
-        """Showers a block, so that a block takes seconds."""
+        """Showers a block, by default so that it takes seconds."""
+        if self.block_size is not None:
+            return self.block_size
         beam = self.beam
         energy = beam.mean_energy if isinstance(beam, Beam) else float(self._listed.energy.sum() / len(beam))
         return int(np.clip(_BLOCK_ENERGY / energy, 1, 200))

@@ -52,6 +52,8 @@ class Generation:
         sampler: Changes to the model's sampler, such as ``{"steps": 1}``.
         threads: Threads of a process.
         device: Where the networks run: ``cpu``, ``cuda`` or ``auto``; results agree to rounding.
+        block_size: Showers a block at least, 100 by default: what a process holds in memory, and what an
+            interruption loses.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Generation:
     sampler: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
     device: str = "cpu"
+    block_size: int | None = None
 
     def simulator(self) -> Simulator:
         """The model with the sampler asked for, on the CPU; without torch where it needs none."""
@@ -72,7 +75,7 @@ class Generation:
     @property
     def block(self) -> int:
         """Showers a block: whole batches, so that batches do not depend on blocks."""
-        return self.batch_size * max(1, -(-_BLOCK // self.batch_size))
+        return self.batch_size * max(1, -(-(self.block_size or _BLOCK) // self.batch_size))
 
     def request(self) -> dict[str, Any]:
         """Everything that determines the showers."""

@@ -112,7 +112,7 @@ def fast_production_of(simulation: Simulation, settings: FastSettings, count: in
     request = {**simulation.request(), "fast": settings.request()}
     return Production(
         count=count,
-        size=_BLOCKS * simulation.block,
+        size=simulation.block_size or _BLOCKS * simulation.block,
         request=request,
         worker=FastWorker(simulation, settings, request["fast"].get("weights", "")),
         isolate=True,

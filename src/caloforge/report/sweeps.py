@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from caloforge.report.lines import REFERENCE, model_styles
 from caloforge.report.style import new_figure, png, style
@@ -25,9 +26,12 @@ __all__ = ["sweep_figure", "sweep_picture"]
 
 _WIDTH, _HEIGHT = 6.0, 5.2  # inches of a panel
 _COLUMNS = 3
+_MOST_TICKS = 6
 _MOST_LINES = 8  # configurations of the other keys that get a colour each
-_RATIO = 5.0  # from there on an axis of numbers is logarithmic
+_RATIO = 3.0  # from there on an axis of numbers is logarithmic
 _UNEVEN = 5.0  # times the smallest gap that the largest one may have
+_AREA_TICKS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+_BAD = 0.9  # areas from there on are told apart on an axis of their odds
 _GREY = "#717581"
 
 
@@ -55,7 +59,20 @@ def sweep_figure(sweep: Sweep, rows: Sequence[Row], judged: Judged) -> Figure:
         panel.set_xlabel(name)
         if place % columns == 0:
             panel.set_ylabel(judged.title)
+    if first is not None and judged.errors and max(judged.values.values()) > _BAD:
+        _show_odds(first, judged)
     return figure
+
+
+def _show_odds(panel: Axes, judged: Judged) -> None:
+    """Areas near one and the floor on one axis: that of the odds, which is straight near one half."""
+    low, high = panel.get_ylim()
+    inside = [tick for tick in _AREA_TICKS if low < tick < max(judged.values.values())]
+    panel.set_yscale("logit")
+    panel.set_ylim(max(low, _AREA_TICKS[0]), min(high, max(1 - (1 - max(judged.values.values())) / 2, 0.95)))
+    panel.yaxis.set_major_locator(FixedLocator(inside))
+    panel.yaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in inside]))
+    panel.yaxis.set_minor_locator(NullLocator())
 
 
 def _panel(panel: Axes, key: str, names: dict[str, str], groups: list[Group], judged: Judged) -> None:
@@ -74,7 +91,7 @@ def _panel(panel: Axes, key: str, names: dict[str, str], groups: list[Group], ju
         panel.axhline(value, color="black", ls="--", lw=1.3, label=f"{REFERENCE} against {REFERENCE}")
         panel.axhspan(value - error, value + error, color="black", alpha=0.1, lw=0)
     if panel.get_legend_handles_labels()[1]:
-        panel.legend(fontsize=11, title=None)
+        panel.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=12, borderaxespad=0.2)
 
 
 def _others(group: Group, key: str, names: dict[str, str]) -> str:
@@ -109,13 +126,21 @@ def _places(panel: Axes, values: list[str]) -> dict[str, float]:
     low, high = (min(numbers.values()), max(numbers.values())) if numbers else (0.0, 0.0)
     if low > 0 and high / low >= _RATIO and _even(np.log(list(numbers.values()))):
         panel.set_xscale("log")
-        return numbers
+        return _ticked(panel, numbers)
     if numbers and _even(np.array(list(numbers.values()))):
-        return numbers
+        return _ticked(panel, numbers)
     ordered = sorted(set(values), key=lambda value: (numbers.get(value, 0.0), value))
-    panel.set_xticks(range(len(ordered)), ordered)
-    panel.tick_params(axis="x", which="minor", bottom=False, top=False)
-    return {value: float(place) for place, value in enumerate(ordered)}
+    return _ticked(panel, {value: float(place) for place, value in enumerate(ordered)})
+
+
+def _ticked(panel: Axes, places: dict[str, float]) -> dict[str, float]:
+    """Values as they were typed at their places, of many some."""
+    ordered = sorted(places, key=lambda value: places[value])
+    shown = ordered[:: -(-len(ordered) // _MOST_TICKS)]
+    panel.xaxis.set_major_locator(FixedLocator([places[value] for value in shown]))
+    panel.xaxis.set_major_formatter(FixedFormatter(shown))
+    panel.xaxis.set_minor_locator(NullLocator())
+    return places
 
 
 def _numbers(values: list[str]) -> dict[str, float]:

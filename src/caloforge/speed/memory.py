@@ -26,7 +26,8 @@ class Memory(NamedTuple):
 def peak_memory() -> int:
     """Largest resident memory of this process so far [bytes].
 
-    Linux's own record is read where there is one: ``getrusage`` remembers the memory of the parent.
+    Linux's own record is read where there is one: ``getrusage`` remembers the memory of the parent. 0 where
+    the system does not tell (Windows).
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -34,7 +35,9 @@ def peak_memory() -> int:
         kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "")
         if kilobytes:
             return 1024 * int(kilobytes)
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

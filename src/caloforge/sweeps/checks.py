@@ -13,6 +13,8 @@ from caloforge.training.data import read_out_of
 from caloforge.training.trainer import check_stages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from caloforge.models import GenerativeModel
     from caloforge.sweeps.record import Sweep
     from caloforge.training import TrainConfig
@@ -30,15 +32,15 @@ def config_of(sweep: Sweep, number: int) -> TrainConfig:
     return load_config(request.preset, (*request.overrides, *point.overrides))
 
 
-def check_points(sweep: Sweep) -> None:
-    """Make sure that all points have a configuration that fits their model.
+def check_points(sweep: Sweep, numbers: Iterable[int]) -> None:
+    """Make sure that points have a configuration that fits their model.
 
     Raises:
         ConfigError: A key or a value is wrong, or there is no such stage.
         GeometryError: There is no such read-out.
     """
     seen: set[str] = set()
-    for number in range(len(sweep.points)):
+    for number in numbers:
         config = config_of(sweep, number)
         told = config.as_dict()
         sections = {name: sorted(section["turns"]) for name, section in told["training"].items()}

@@ -33,6 +33,11 @@ class Point(Record):
     """Of the training."""
 
     @property
+    def identity(self) -> tuple[frozenset[tuple[str, str]], int]:
+        """Equal for the same point."""
+        return frozenset(self.values.items()), self.seed
+
+    @property
     def overrides(self) -> tuple[str, ...]:
         """As ``caloforge train`` takes them."""
         return tuple(f"{key}={value}" for key, value in self.values.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -56,14 +57,34 @@ class Request(Record):
             ConfigError: There is no such preset.
         """
         check_preset(preset)
-        if Path(preset).suffix in {".yaml", ".yml"}:
+        if _is_file(preset):
             preset = str(Path(preset).absolute())
-            text = read_text(Path(preset), what="configuration", error=ConfigError)
-        else:
-            text = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8")
         start = "" if init_from is None else str(init_from.absolute() if init_from.exists() else init_from)
-        content = {"preset": preset, "sha256": hashlib.sha256(text.encode()).hexdigest(), "init_from": start}
+        content = {"preset": preset, "sha256": _sum_of(preset), "init_from": start}
         return Request.model_validate({**content, "data": [str(p.absolute()) for p in data], **rest})
+
+    def check(self) -> None:
+        """Make sure that the preset is what it was.
+
+        Raises:
+            ConfigError: It is gone, or has changed.
+        """
+        check_preset(self.preset)
+        if _sum_of(self.preset) != self.sha256:
+            msg = f"{self.preset} has changed since the sweep was begun: restore it, or name a new folder."
+            raise ConfigError(msg)
+
+
+def _is_file(preset: str) -> bool:
+    return Path(preset).suffix in {".yaml", ".yml"}
+
+
+def _sum_of(preset: str) -> str:
+    if _is_file(preset):
+        text = read_text(Path(preset), what="configuration", error=ConfigError)
+    else:
+        text = (PRESETS / f"{preset}.yaml").read_text(encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _File(Record):
@@ -92,7 +113,7 @@ class Sweep:
     request: Request
     points: tuple[Point, ...]
 
-    @property
+    @cached_property
     def keys(self) -> dict[str, str]:
         """What is varied, with the names that tables have for it."""
         return short_names(list(dict.fromkeys(key for point in self.points for key in point.values)))
@@ -120,7 +141,8 @@ def planned(out: Path, request: Request, points: Sequence[Point]) -> Sweep:
             msg = f"{out} holds another sweep ({different}): go on with that, or name a new folder."
             raise OutputError(msg)
         there = old.points
-    return Sweep(out, request, (*there, *(point for point in points if point not in there)))
+    known = {point.identity for point in there}
+    return Sweep(out, request, (*there, *(point for point in points if point.identity not in known)))
 
 
 def begin(sweep: Sweep) -> None:

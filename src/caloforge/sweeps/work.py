@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from caloforge.errors import BusyError, CaloForgeError
+from caloforge.files import locked, made
+from caloforge.simulator import Simulator
 from caloforge.sweeps.cache import lend_cache
 from caloforge.sweeps.checks import config_of
 from caloforge.sweeps.judging import judge_model
@@ -20,13 +22,10 @@ from caloforge.training import Job, train_job
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from caloforge.simulator import Simulator
     from caloforge.sweeps.record import Sweep
     from caloforge.training.trainer import Progress
 
 __all__ = ["PointWork", "job_of"]
-
-_MODEL = Path("model", "config.json")
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,9 @@ class PointWork:
 
     def is_done(self, number: int) -> bool:
         """Whether there is nothing left to do for a point."""
-        outcome = read_outcome(self.sweep.record(number))
-        trained = outcome.state == "trained" and (self.sweep.folder(number) / _MODEL).is_file()
-        judged = not self.showers or (outcome.verdict is not None and outcome.verdict.asked == self.showers)
-        return trained and judged
+        verdict = read_outcome(self.sweep.record(number)).verdict
+        judged = not self.showers or (verdict is not None and verdict.asked == self.showers)
+        return judged and self._is_trained(number)
 
     def there(self) -> Callable[[int], None]:
         """Set a worker's process up; what does a point there."""
@@ -72,8 +70,17 @@ class PointWork:
 
     def _train(self, number: int, on_progress: Progress | None) -> Simulator:
         job = job_of(self.sweep, number)
-        lend_cache(self.sweep.out, job.out, job.config, job.data, seed=job.seed)
-        return train_job(job, on_progress=on_progress)
+        if self._is_trained(number):
+            return Simulator.load(job.out / "model")
+        busy = f"Another process is training in {job.out}."
+        with made(job.out), locked(job.out / "lock", busy=busy, of=job.out):
+            lend_cache(self.sweep.out, job.out, job.config, job.data, seed=job.seed)
+            return train_job(job, on_progress=on_progress)
+
+    def _is_trained(self, number: int) -> bool:
+        """Also without its model it has to be trained again."""
+        there = (self.sweep.folder(number) / "model" / "config.json").is_file()
+        return there and read_outcome(self.sweep.record(number)).state == "trained"
 
 
 def job_of(sweep: Sweep, number: int) -> Job:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from caloforge.shares import dividing
+from caloforge.training.compiling import compiled
 from caloforge.training.pieces import Pieces
 from caloforge.training.together import ProcessShare
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Gradients", "Step"]
 
 _Terms = dict[str, "Tensor"]
+
+_MOST_PASSES = 6
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,15 @@ class Gradients:
         model: The model.
         fabric: Precision.
         together: The processes.
+        compiles: Whether losses are compiled.
     """
 
-    def __init__(self, model: GenerativeModel, *, fabric: Fabric, together: Together) -> None:
-        self._model, self._fabric, self._together = model, fabric, together
-        self._talks: dict[str, bool] = {}  # whether the shares of a turn must hear of each other
+    def __init__(
+        self, model: GenerativeModel, *, fabric: Fabric, together: Together, compiles: bool = False
+    ) -> None:
+        self._fabric, self._together = fabric, together
+        self._call = compiled(model.loss, device=fabric.device.type) if compiles else model.loss
+        self._passes: dict[str, int] = {}  # in which the pieces of a turn hear of each other
 
     def follow(self, step: Step, parameters: Sequence[nn.Parameter], signals: Sequence[int]) -> Found:
         """Add the gradients of a step's loss to the parameters.
@@ -70,30 +77,41 @@ class Gradients:
         Returns:
             The terms of the loss of the whole batch, and the signals of all processes together.
         """
-        terms = self._terms(step)
+        terms = self._terms(step, parameters)
         means = {name: _sum_of(found[name] for found in terms) / len(terms) for name in terms[0]}
         if self._together.ranks == 1:
             return Found(means, list(signals))
         return self._averaged(parameters, means, signals)
 
-    def _terms(self, step: Step) -> list[_Terms]:
-        number = len(step.batches)
-        if number == 1:
+    def _terms(self, step: Step, parameters: Sequence[nn.Parameter]) -> list[_Terms]:
+        if len(step.batches) == 1:
             whole = ProcessShare(self._together, step.total) if self._together.ranks > 1 else None
             return [self._backward(step, step.batches[0], whole)]
-        pieces = Pieces(self._together, number, step.total)
-        if self._talks.get(step.turn, True):
-            with torch.no_grad():
-                for share, batch in zip(pieces.shares(), step.batches, strict=True):
-                    self._loss(step, batch, share)
-            self._talks[step.turn] = pieces.end_first_pass()
-        else:
-            pieces.skip_first_pass()
-        return [self._backward(step, b, s) for s, b in zip(pieces.shares(), step.batches, strict=True)]
+        for passes in range(self._passes.get(step.turn, 0), _MOST_PASSES):
+            self._passes[step.turn] = passes
+            pieces = Pieces(self._together, len(step.batches), step.total)
+            self._listen(step, pieces, passes)
+            both = zip(pieces.shares(), step.batches, strict=True)
+            terms = [self._backward(step, batch, share) for share, batch in both]
+            if not pieces.end_pass():  # they have heard what they say now
+                return terms
+            for parameter in parameters:
+                parameter.grad = None
+        msg = f"what the pieces of {step.turn} ask of each other depends on too many other answers"
+        raise RuntimeError(msg)
+
+    @torch.no_grad()
+    def _listen(self, step: Step, pieces: Pieces, passes: int) -> None:
+        """Let all pieces say what others must know."""
+        for _ in range(passes):
+            for share, batch in zip(pieces.shares(), step.batches, strict=True):
+                self._loss(step, batch, share)
+            pieces.end_pass()
 
     def _loss(self, step: Step, batch: Batch, share: Share | None) -> _Terms:
         with dividing(share), self._fabric.autocast():
-            return self._model.loss(batch, turn=step.turn, rng=step.rng())
+            terms: _Terms = self._call(batch, turn=step.turn, rng=step.rng())
+            return terms
 
     def _backward(self, step: Step, batch: Batch, share: Share | None) -> _Terms:
         terms = self._loss(step, batch, share)

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+import torch
+from torch import distributed
+
 from caloforge.devices import find_device
-from caloforge.errors import ConfigError, bad
+from caloforge.errors import ConfigError, TrainingError, bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +85,6 @@ def open_fabric(device: str, precision: Precision) -> Fabric:
 
 
 def _launched(kind: str, device: str, precision: Precision, launched: Launched) -> Fabric:
-    import torch
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.strategies.ddp import DDPStrategy
@@ -100,8 +102,32 @@ def _launched(kind: str, device: str, precision: Precision, launched: Launched) 
         plugins=TorchElasticEnvironment(),
     )
     with _quiet():
-        fabric.launch()
+        try:
+            _connect(kind, launched)
+            fabric.launch()
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            msg = f"The processes of this training cannot reach each other ({reason}): start it again."
+            raise TrainingError(msg) from error
     return fabric
+
+
+def _connect(kind: str, launched: Launched) -> None:
+    """Meet the other processes; those of a launcher that starts them again not where the last ones met."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or distributed.is_initialized():
+        return  # fabric does
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(host, port, is_master=False, timeout=_PATIENCE)  # type: ignore[attr-defined]
+    place = f"caloforge/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if kind == "cuda" else None
+    distributed.init_process_group(
+        "gloo" if gpu is None else "nccl",
+        store=distributed.PrefixStore(place, store),  # type: ignore[attr-defined]
+        rank=launched.rank,
+        world_size=launched.ranks,
+        timeout=_PATIENCE,
+        device_id=gpu,
+    )
 
 
 @contextmanager

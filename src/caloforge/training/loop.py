@@ -72,6 +72,7 @@ class Loop:
         fabric: Device and precision.
         together: The processes.
         watcher: Is told of progress.
+        compiles: Whether losses are compiled.
 
     Raises:
         ConfigError: Batches cannot be divided as they are to be.
@@ -87,6 +88,7 @@ class Loop:
         fabric: Fabric,
         together: Together,
         watcher: Watcher,
+        compiles: bool = False,
     ) -> None:
         self._model, self._stage, self._whole = model, stage, config
         self._config = config.training[stage.settings]
@@ -94,7 +96,7 @@ class Loop:
         check_pieces(model, stage, self._config.accumulate)
         self._size = batches.size(stage.settings, self._config)
         self._sections = make_sections(model.to(fabric.device), stage, self._config)
-        self._gradients = Gradients(model, fabric=fabric, together=together)
+        self._gradients = Gradients(model, fabric=fabric, together=together, compiles=compiles)
         self._tensors = tensors_of(model, stage.trained)  # where the weights are now
         self._average = Average(self._tensors, self._config.ema)
         self._validation = Validation(

@@ -56,6 +56,7 @@ class Job:
         fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``.
         precision: Of the arithmetic.
+        compiles: Whether losses are compiled by ``torch.compile``.
     """
 
     config: TrainConfig
@@ -67,6 +68,7 @@ class Job:
     fine_tune: tuple[str, ...] = ()
     device: str = "cpu"
     precision: Precision = "32-true"
+    compiles: bool = False
 
 
 def train(
@@ -80,11 +82,15 @@ def train(
     fine_tune: Sequence[str] = (),
     device: str = "cpu",
     precision: Precision = "32-true",
+    compiles: bool = False,
     processes: int = 1,
     executor: Executor | None = None,
     on_progress: Progress | None = None,
 ) -> Simulator:
     """Train a model; goes on where an interrupted run in ``out`` stopped.
+
+    Processes that ``torchrun`` has started, each of which calls this, train it together: see
+    ``docs/devices.md``.
 
     Args:
         config: The model and its stages.
@@ -97,6 +103,7 @@ def train(
         fine_tune: Stages to train further, from the weights that ``init_from`` brings along.
         device: ``cpu``, ``cuda`` or ``auto``, see ``caloforge.devices.find_device``.
         precision: Precision of lightning-fabric: ``32-true`` or ``bf16-mixed``.
+        compiles: Whether losses are compiled by ``torch.compile``: some minutes first, then faster steps.
         processes: Stages that are trained at a time, each in a process of its own with as many threads
             as this one has; with more than one, the main module must be importable.
         executor: Trains the stages in place of processes of this machine, each with as many threads as this
@@ -123,6 +130,7 @@ def train(
         fine_tune=tuple(fine_tune),
         device=device,
         precision=precision,
+        compiles=compiles,
     )
     return train_job(job, processes=processes, executor=executor, on_progress=on_progress)
 
@@ -214,6 +222,7 @@ def _start(
             seed=seed,
             fabric=fabric,
             together=together,
+            compiles=job.compiles,
             on_progress=on_progress,
         )
         facts = facts_of(showers, seed=seed, start=_start_of(job))

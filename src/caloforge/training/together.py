@@ -35,7 +35,8 @@ class Together:
     def __init__(self, fabric: Fabric) -> None:
         self.rank, self.ranks = fabric.global_rank, fabric.world_size
         # words go by the CPU, also where gradients go from GPU to GPU
-        self._words: Any = distributed.new_group(backend="gloo") if self.ranks > 1 else None
+        with _talking():
+            self._words: Any = distributed.new_group(backend="gloo") if self.ranks > 1 else None
 
     @property
     def is_first(self) -> bool:

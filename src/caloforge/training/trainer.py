@@ -78,6 +78,7 @@ class Trainer:
         seed: The run's seed.
         fabric: Device and precision.
         together: The processes that train it; by default those of ``fabric``.
+        compiles: Whether losses are compiled.
         on_progress: Shows progress.
 
     Raises:
@@ -95,6 +96,7 @@ class Trainer:
         seed: int,
         fabric: Fabric,
         together: Together | None = None,
+        compiles: bool = False,
         on_progress: Progress | None = None,
     ) -> None:
         self.model = model
@@ -103,7 +105,7 @@ class Trainer:
         self.run = run
         self.seed = seed
         self.fabric = fabric
-        self._progress = on_progress
+        self._progress, self._compiles = on_progress, compiles
         self.together = together or Together(fabric)
         self._draws = Draws(seed)
         self._batches = Batches(
@@ -239,6 +241,7 @@ class Trainer:
             fabric=self.fabric,
             together=self.together,
             watcher=self,
+            compiles=self._compiles,
         )
 
     def _finish(self, stage: Stage, folder: StageFolder) -> None:

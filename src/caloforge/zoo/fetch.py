@@ -17,19 +17,22 @@ from caloforge.files import locked, publish, write_text
 from caloforge.trained.card import read_card
 from caloforge.trained.configuration import read_config
 from caloforge.zoo.index import Index, sum_of
-from caloforge.zoo.installed import ENTRY, Installed, entry_of, models_cache, too_new
+from caloforge.zoo.installed import ENTRY, entry_of, models_cache, too_new
+from caloforge.zoo.shipped import installed, zoo_home
+from caloforge.zoo.sources import offers_of, sources
 from caloforge.zoo.titles import Title, parse_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from caloforge.downloads import Progress
     from caloforge.zoo.index import Entry, ZooFile
+    from caloforge.zoo.installed import Installed
     from caloforge.zoo.sources import Offer
 
-__all__ = ["Fetched", "choose", "fetch_models", "remove_model"]
+__all__ = ["Fetched", "choose", "download_models", "fetch_models", "remove_model"]
 
 _DOWNLOADS = ".downloads"
 _SHOWN = 10**6  # bytes; less takes no time
@@ -51,6 +54,26 @@ class Fetched(NamedTuple):
     size: int
 
 
+def download_models(
+    names: Sequence[str], *, places: Sequence[str] = (), progress: Progress | None = None
+) -> list[Fetched]:
+    """Bring models into the cache, where they are found by their names; arguments as of the command.
+
+    Args:
+        names: As of ``choose``.
+        places: Zoos, as of ``caloforge.zoo.sources.sources``.
+        progress: Shows how far a download is.
+
+    Raises:
+        ConfigError: As of ``sources`` and ``choose``.
+        FormatError: As of ``offers_of`` and ``fetch_models``.
+        MissingDependencyError: As of ``offers_of`` and ``fetch_models``.
+        OutputError: As of ``fetch_models``.
+    """
+    chosen = choose(names, offers_of(sources(places)))
+    return fetch_models(chosen, progress=progress or _unwatched)
+
+
 def choose(names: Sequence[str], offers: Sequence[Offer]) -> list[Offer]:
     """What is meant by names: a version when it is told, else the newest that this caloforge loads.
 
@@ -61,19 +84,22 @@ def choose(names: Sequence[str], offers: Sequence[Offer]) -> list[Offer]:
     Raises:
         ConfigError: A name is unknown, or needs a newer caloforge.
     """
+    by_name: dict[str, list[Offer]] = {}
+    for offer in offers:
+        by_name.setdefault(offer.entry.name, []).append(offer)
     if "all" in names:
-        titles = [Title(name) for name in sorted({offer.entry.name for offer in offers})]
-        newest = [_newest(title, offers) for title in titles]
+        newest = [_newest(Title(name), by_name[name]) for name in sorted(by_name)]
         return [offer for offer in newest if offer is not None]
-    chosen = [_chosen(parse_title(name), offers) for name in names]
+    chosen = [_chosen(parse_title(name), by_name) for name in names]
     return list({offer.entry.title: offer for offer in chosen}.values())
 
 
-def _chosen(title: Title, offers: Sequence[Offer]) -> Offer:
+def _chosen(title: Title, by_name: Mapping[str, Sequence[Offer]]) -> Offer:
+    offers = by_name.get(title.name, ())
     found = _newest(title, offers)
     if found is not None:
         return found
-    same = [offer.entry for offer in offers if offer.entry.name == title.name]
+    same = [offer.entry for offer in offers]
     unfit = [entry for entry in same if title.version in (None, entry.title.version)]
     if unfit:
         msg = f"{unfit[0].title} needs caloforge {unfit[0].caloforge} or newer: upgrade it."
@@ -81,26 +107,22 @@ def _chosen(title: Title, offers: Sequence[Offer]) -> Offer:
         versions = ", ".join(sorted(entry.version for entry in same))
         msg = f"The zoo has no {title}: its versions are {versions}."
     else:
-        msg = f"The zoo has no {title}: {did_you_mean(title.name, {o.entry.name for o in offers})}."
+        msg = f"The zoo has no {title}: {did_you_mean(title.name, by_name)}."
     raise ConfigError(msg)
 
 
 def _newest(title: Title, offers: Sequence[Offer]) -> Offer | None:
-    fitting = [o for o in offers if o.entry.name == title.name and not too_new(o.entry)]
+    fitting = [offer for offer in offers if not too_new(offer.entry)]
     if title.version is not None:
         fitting = [offer for offer in fitting if offer.entry.title == title]
     return max(fitting, key=lambda offer: offer.entry.title, default=None)
 
 
-def fetch_models(
-    offers: Sequence[Offer], *, installed: Sequence[Installed], home: Path, progress: Progress
-) -> list[Fetched]:
+def fetch_models(offers: Sequence[Offer], *, progress: Progress) -> list[Fetched]:
     """Bring models into the cache, except those that are on this machine with the right sums.
 
     Args:
         offers: Which ones.
-        installed: Those of this machine.
-        home: Folder of the package's zoo.
         progress: Shows how far a download is.
 
     Raises:
@@ -112,7 +134,8 @@ def fetch_models(
             process fetches into it.
     """
     with _owned_cache() as cache:
-        return [_fetch(offer, cache, {m.title: m for m in installed}, home, progress) for offer in offers]
+        there = {model.title: model for model in installed()}
+        return [_fetch(offer, cache, there.get(offer.entry.title), progress) for offer in offers]
 
 
 @contextmanager
@@ -128,13 +151,10 @@ def _owned_cache() -> Iterator[Path]:
         yield cache
 
 
-def _fetch(
-    offer: Offer, cache: Path, installed: dict[Title, Installed], home: Path, progress: Progress
-) -> Fetched:
+def _fetch(offer: Offer, cache: Path, there: Installed | None, progress: Progress) -> Fetched:
     entry = offer.entry
-    there = installed.get(entry.title)
     if there is not None:
-        _refuse_others(entry, entry_of(there, home), there)
+        _refuse_others(entry, entry_of(there, zoo_home()), there)
         if there.place == "package" or not differing(entry, there.folder):
             return Fetched(entry.title, there.folder, 0)
     parts: dict[str, Path] = {file.name: _fetch_file(offer, file, cache, progress) for file in entry.files}
@@ -231,14 +251,14 @@ def _check(entry: Entry, folder: Path) -> None:
         raise FormatError(msg)
 
 
-def remove_model(title: Title, installed: Sequence[Installed]) -> list[Title]:
+def remove_model(title: Title) -> list[Title]:
     """Remove a model from the cache, all versions when none is told; returns what was removed.
 
     Raises:
         ConfigError: It is not in the cache.
         OutputError: It cannot be removed, or another process fetches into the cache.
     """
-    of_name = [m for m in installed if m.title.name == title.name]
+    of_name = [m for m in installed() if m.title.name == title.name]
     of_name = [m for m in of_name if title.version in {None, m.title.version}]
     chosen = [m.title for m in of_name if m.place == "cache"]
     if not chosen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
@@ -176,8 +177,8 @@ class Index(_Told):
 
     @model_validator(mode="after")
     def _once(self) -> Index:
-        titles = [entry.title for entry in self.models]
-        if twice := [title for title in set(titles) if titles.count(title) > 1]:
+        counts = Counter(entry.title for entry in self.models)
+        if twice := [title for title, count in counts.items() if count > 1]:
             raise inconsistent(got=f"{twice[0]} twice", expected="every version once")
         return self
 

@@ -121,8 +121,10 @@ def _unknown(text: str) -> str:
             f"{clipped(text, 60)} is not on this machine, which has {', '.join(there)}: "
             f"fetch it with `caloforge models --download {clipped(text, 60)}`."
         )
-    known = f"{did_you_mean(text, known_models())}, or give the folder of a saved model or of a finished run"
-    return f"There is no model {clipped(text, 60)!r}: {known}."
+    hint = did_you_mean(text, known_models())
+    other = "give the folder of a saved model or of a finished run"
+    zoo = ", or fetch it from a zoo (`caloforge models --download`)" if ":" in text else ""
+    return f"There is no model {clipped(text, 60)!r}: {hint}, or {other}{zoo}."
 
 
 def weights_of(name_or_folder: str | Path) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from caloforge.errors import FormatError
 from caloforge.zoo.fetch import differing
 from caloforge.zoo.installed import entry_of
+from caloforge.zoo.shipped import zoo_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from caloforge.zoo.installed import Installed
 
@@ -29,20 +29,15 @@ class Verdict(NamedTuple):
     problem: str
 
 
-def verify_models(models: Iterable[Installed], home: Path) -> Iterator[Verdict]:
-    """Compare the sums of all files.
-
-    Args:
-        models: Those of this machine.
-        home: Folder of the package's zoo.
-    """
+def verify_models(models: Iterable[Installed]) -> Iterator[Verdict]:
+    """Compare the sums of all files of models of this machine."""
     for model in models:
-        yield Verdict(model, _problem(model, home))
+        yield Verdict(model, _problem(model))
 
 
-def _problem(model: Installed, home: Path) -> str:
+def _problem(model: Installed) -> str:
     try:
-        wrong = differing(entry_of(model, home), model.folder)
+        wrong = differing(entry_of(model, zoo_home()), model.folder)
     except FormatError as error:
         return str(error)
     return f"not what the index says: {', '.join(wrong)}" if wrong else ""
