@@ -94,14 +94,24 @@ class Generation:
 
 @dataclass(frozen=True)
 class _Worker:
-    """Loads the model once in every process, where it must be the same one."""
+    """Loads the model once in every process, where it must be the same one.
+
+    Attributes:
+        generation: What to generate.
+        weights: Hash of the model.
+        loaded: The model, in the process that has it already.
+    """
 
     generation: Generation
     weights: str
+    loaded: Simulator | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[type[_Worker], tuple[Generation, str]]:
+        return _Worker, (self.generation, self.weights)
 
     def __call__(self) -> Callable[[int, int], Showers]:
         check_weights(self.generation.model, self.weights)
-        simulator = self.generation.simulator()
+        simulator = self.loaded or self.generation.simulator()
         simulator.model.work_on(self.generation.device, threads=self.generation.threads)
         return partial(_make, self.generation, simulator)
 
@@ -139,7 +149,7 @@ def production_of(
         count=count,
         size=generation.block,
         request=request,
-        worker=_Worker(generation, request["weights"]),
+        worker=_Worker(generation, request["weights"], simulator),
         writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
         geometry=simulator.geometry,
         incident=None if isinstance(generation.particles, LikeFile) else partial(_incident, generation),
