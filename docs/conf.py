@@ -17,7 +17,7 @@ from cards import list_cards, write_cards
 from commands import list_commands, write_commands
 from links import links_to_pages, quote_readme
 from plotly.offline import get_plotlyjs
-from reference import leave_out, sentences, short_signature
+from reference import leave_out, list_names, sentences, short_signature
 
 from caloforge import __version__
 from tables import write
@@ -71,6 +71,7 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", write_commands)
     app.connect("source-read", list_cards)
     app.connect("source-read", list_commands)
+    app.connect("source-read", list_names)
     app.connect("source-read", quote_readme)
     app.connect("source-read", links_to_pages)
     app.connect("autodoc-skip-member", leave_out)

@@ -115,3 +115,19 @@ def test_what_is_long_is_cut(extension: Extension) -> None:
     assert module._short("a\nb") == "a\nb"
     cut = module._short("\n".join(map(str, range(100)))).splitlines()
     assert (cut[0], cut[15], cut[-1], len(cut)) == ("0", "... 77 lines more", "99", 24)
+
+
+def test_numbers_at_the_top_of_the_readme_are_those_of_its_tables() -> None:
+    """``python benchmarks/results.py`` writes the tables; what is said of them above must follow."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    top, tables = text.split("## Install")[0], text.split("<!-- results of siw-ecal -->")[1]
+    told = re.findall(r"\d\.\d+ ± \d\.\d+", top)
+    assert len(told) >= 2
+    assert [number for number in told if number not in tables] == []
+
+
+def test_the_first_page_quotes_the_results(extension: Extension) -> None:
+    content = ["a <!-- results of siw-ecal --> b"]
+    extension("links").quote_readme(None, "index", content)
+    assert content[0].startswith("a \n|  | AUC, texture |")
+    assert content[0].endswith("|\n b")

@@ -15,7 +15,7 @@ from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.zoo.shipped import check_weights, load_simulator, unique_name, weights_of
+from caloforge.zoo.shipped import check_weights, exact_name, load_simulator, recorded_name, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ class Generation:
         settings = {name: _plain(getattr(self, name)) for name in rest}
         settings["device"] = device_type(self.device)
         return {
-            "model": self.model,
+            "model": recorded_name(self.model),
             "weights": weights_of(self.model),
             "particles": _plain(described),
             **settings,
@@ -140,7 +140,7 @@ def production_of(
         ConfigError: The device is not there.
         DataError: As of ``Simulator.check``.
     """
-    generation = replace(generation, model=unique_name(generation.model))
+    generation = replace(generation, model=exact_name(generation.model))
     simulator = generation.simulator()
     particles = extremes(generation.particles)
     simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
