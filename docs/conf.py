@@ -15,6 +15,7 @@ os.environ["CALOFORGE_DOCS"] = str(Path(__file__).parent)
 
 from cards import list_cards, write_cards
 from commands import list_commands, write_commands
+from execution import notebook_settings
 from links import links_to_pages, quote_readme
 from plotly.offline import get_plotlyjs
 from reference import leave_out, list_names, sentences, short_signature
@@ -25,6 +26,7 @@ from tables import write
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+os.environ["IPYTHONDIR"] = notebook_settings()
 # pages with events to turn share it; nothing is loaded from elsewhere
 write(Path(__file__).parent / "_static" / "plotly.min.js", get_plotlyjs())
 
@@ -47,7 +49,6 @@ html_show_sourcelink = False
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
-smartquotes_action = "qe"  # two hyphens are an option's
 
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True

@@ -27,6 +27,14 @@ PAGES = {path: f"{page}.md" for page, path in TEXTS.items()} | {
     "benchmarks": "benchmarks.md",
 }
 
+_QUOTED = {
+    "AUC, texture",
+    "AUC, whole showers",
+    "AUC, layers",
+    "resolution, worst bin",
+    "broken showers",
+    "CPU ms, batch 100",
+}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
@@ -34,11 +42,16 @@ def quote_readme(_: Sphinx, page: str, content: list[str]) -> None:
     """Results stand once, in the README: `<!-- results of NAME -->` on the first page quotes them."""
     if page == "index":
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        content[0] = re.sub(
-            r"<!-- (results of [\w-]+) -->",
-            lambda found: readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0],
-            content[0],
-        )
+        content[0] = re.sub(r"<!-- (results of [\w-]+) -->", partial(_quoted, readme), content[0])
+
+
+def _quoted(readme: str, found: re.Match[str]) -> str:
+    """Some columns of a table of the README; a number and its error stay in one line."""
+    lines = readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    kept = [number for number, title in enumerate(rows[0]) if not title or title in _QUOTED]
+    text = "\n".join("| " + " | ".join(row[number] for number in kept) + " |" for row in rows)
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def links_to_pages(_: Sphinx, page: str, content: list[str]) -> None:
