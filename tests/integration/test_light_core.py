@@ -34,13 +34,30 @@ sys.meta_path.insert(0, Blocked())
 """
 
 
+LINES = """
+import shlex, sys
+from caloforge.cli import main
+for line in sys.stdin.read().splitlines():
+    sys.argv = ["caloforge", *shlex.split(line)]
+    try:
+        main()
+    except SystemExit as end:
+        print(f"END {end.code}", file=sys.stderr, flush=True)
+"""
+
+
 def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return _python(folder, "-m", "caloforge", *words)
+
+
+def _python(folder: Path, *words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
     (folder / "sitecustomize.py").write_text(BLOCK)
     paths = [str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.run(
-        [sys.executable, "-m", "caloforge", *words],
+        [sys.executable, *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        input=lines,
         capture_output=True,
         text=True,
         check=False,
@@ -66,15 +83,34 @@ def test_showers_are_judged(tmp_path: Path) -> None:
 
 
 def test_what_needs_neither_networks_nor_pictures(tmp_path: Path) -> None:
-    reference = str(reference_path())
-    assert call(tmp_path, "inspect", reference).returncode == 0
-    assert call(tmp_path, "convert", reference, "a.h5", "--format", "native").returncode == 0
-    shown = call(tmp_path, "show", reference, "--out", "a.png")
-    assert shown.returncode == 2
-    assert shown.stderr == (
+    lines = [
+        "data fetch siw-ecal-photons --out photons.h5",
+        "inspect photons.h5",
+        "convert photons.h5 converted.h5 --format native",
+        "geometries",
+        "models",
+        "models mosaic:siw-ecal",
+        "show photons.h5 --out a.png",
+        "demo --model caloclouds-2 --out demo",
+    ]
+    done = _python(tmp_path, "-c", LINES, lines="\n".join(lines))
+    codes = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("END")]
+    assert codes == ["0"] * 6 + ["2"] * 2, done.stderr
+    assert (
         "caloforge: error: Pictures of showers need the package matplotlib: "
         "install it with pip install 'caloforge[report]'.\n"
-    )
+    ) in done.stderr
+    assert "Networks need the package torch" in done.stderr.splitlines()[-2]
+
+
+@pytest.mark.slow
+def test_the_demo_has_what_generates_without_torch(tmp_path: Path) -> None:
+    done = call(tmp_path, "demo", "--count", "60", "--out", "demo")
+    assert done.returncode == 0, done.stderr
+    assert "networks need torch (pip install 'caloforge[train]')" in done.stdout
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
+        *("mosaic.h5", "metrics.json", "summary.md"),
+    }
 
 
 @pytest.mark.parametrize(

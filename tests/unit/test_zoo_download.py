@@ -93,6 +93,15 @@ def test_a_broken_download_goes_on_even_at_a_mirror(zoo: Path, cache: Path) -> N
     assert list((cache / DOWNLOADS).iterdir()) == []
 
 
+def test_a_mirror_that_the_index_names(zoo: Path, cache: Path, tmp_path: Path) -> None:
+    with serving(Server.of(zoo)) as mirror:
+        there = Server.of(changed(zoo, tmp_path, lambda c: c.update(mirrors=[mirror.rstrip("/")])))
+        there.files = {INDEX: there.files[INDEX]}
+        with serving(there) as url:
+            fetch(NAME, url)
+    assert model_folder(NAME).name == "2.0"
+
+
 def test_an_interrupted_download_goes_on(zoo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, content = weights(zoo, "2.0")
 
@@ -281,6 +290,8 @@ def test_a_damaged_model_is_fetched_again(zoo: Path, cache: Path) -> None:
     (there,) = fetch(NAME, zoo)
     (there.folder / "model.safetensors").write_bytes(b"nonsense")
     assert fetch(NAME, zoo)[0].size
+    (there.folder / "entry.json").write_text("{")
+    assert fetch(NAME, zoo)[0].size
     caloforge.load(NAME)
 
 
@@ -325,6 +336,6 @@ def test_what_lies_about_in_the_cache_is_no_model(zoo: Path, cache: Path) -> Non
         (cache / name).mkdir(parents=True)
     assert model_folder(NAME).name == "2.0"
     (cache / "caloclouds-2-cm" / "toy" / "2.1" / "entry.json").write_text("{")
-    with pytest.raises(FormatError, match="is not valid JSON"):
+    with pytest.raises(FormatError, match=r"toy@2\.1 is damaged \(.*JSON.*--download .*toy@2\.1 mends it"):
         model_folder(NAME)
     assert model_folder("mosaic:siw-ecal").is_dir()

@@ -153,17 +153,24 @@ def _owned_cache() -> Iterator[Path]:
 
 def _fetch(offer: Offer, cache: Path, there: Installed | None, progress: Progress) -> Fetched:
     entry = offer.entry
-    if there is not None:
-        _refuse_others(entry, entry_of(there, zoo_home()), there)
-        if there.place == "package" or not differing(entry, there.folder):
-            return Fetched(entry.title, there.folder, 0)
+    if there is not None and _is_whole(entry, there):
+        return Fetched(entry.title, there.folder, 0)
     parts: dict[str, Path] = {file.name: _fetch_file(offer, file, cache, progress) for file in entry.files}
     return Fetched(entry.title, _place(entry, parts, cache), entry.size)
 
 
-def _refuse_others(entry: Entry, known: Entry, there: Installed) -> None:
+def _is_whole(entry: Entry, there: Installed) -> bool:
+    """Whether what is there is what is offered, with all files as they should be.
+
+    Raises:
+        OutputError: Something else is offered under that name and version.
+    """
+    try:
+        known = entry_of(there, zoo_home())
+    except FormatError:
+        return False
     if known.sums == entry.sums:
-        return
+        return there.place == "package" or not differing(entry, there.folder)
     fix = "it came with caloforge, the zoo should give its own another version"
     if there.place == "cache":
         fix = f"remove it first (caloforge models --remove {entry.title}) if you want the zoo's"

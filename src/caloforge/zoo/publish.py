@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from caloforge import __version__
 from caloforge.errors import ConfigError, OutputError, clipped
@@ -67,11 +67,13 @@ class Publication(NamedTuple):
         title: Its name; without a version it gets the next one.
         folder: The saved model.
         terms: Of its use.
+        evaluation: For its card, as ``evaluation_of`` gives it; None leaves what the card has.
     """
 
     title: Title
     folder: Path
     terms: Terms = Terms()
+    evaluation: Mapping[str, Any] | None = None
 
 
 def publish_models(zoo: Path, models: Sequence[Publication], *, mirrors: Sequence[str] = ()) -> list[Entry]:
@@ -200,9 +202,11 @@ def _complete(model: Publication, target: Path) -> ModelCard:
     for name in (CONFIG, WEIGHTS):
         shutil.copyfile(model.folder / name, target / name)
     card = read_card(model.folder)
-    told = {"name": model.title.name, "parameters": simulator.model.learnt_numbers}
+    told: dict[str, Any] = {"name": model.title.name, "parameters": simulator.model.learnt_numbers}
     if simulator.model.stored_numbers:
         told["stored_numbers"] = simulator.model.stored_numbers
+    if model.evaluation:
+        told["evaluation"] = model.evaluation
     if card | told == card:
         shutil.copyfile(model.folder / CARD, target / CARD)
     else:
