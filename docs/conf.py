@@ -15,6 +15,7 @@ os.environ["CALOFORGE_DOCS"] = str(Path(__file__).parent)
 
 from cards import list_cards, write_cards
 from commands import list_commands, write_commands
+from examples import code_key
 from execution import notebook_settings
 from links import links_to_pages, quote_readme
 from plotly.offline import get_plotlyjs
@@ -51,6 +52,8 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
 
 nb_execution_mode = "cache"
+# other code, other outputs
+nb_execution_cache_path = str(Path(__file__).parent / "_build" / f"notebooks-{code_key()[:12]}")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True

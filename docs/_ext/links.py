@@ -50,15 +50,20 @@ def _quoted(readme: str, found: re.Match[str]) -> str:
     lines = readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0].strip().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     kept = [number for number, title in enumerate(rows[0]) if not title or title in _QUOTED]
-    text = "\n".join("| " + " | ".join(row[number] for number in kept) + " |" for row in rows)
-    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+    return "\n".join("| " + " | ".join(row[number] for number in kept) + " |" for row in rows)
 
 
 def links_to_pages(_: Sphinx, page: str, content: list[str]) -> None:
     """Take the texts beside the pages, and turn the repository's links into links of the site."""
     path = ROOT / TEXTS[page] if page in TEXTS else ROOT / "docs" / f"{page}.md"
     text = path.read_text(encoding="utf-8") if page in TEXTS else content[0]
-    content[0] = _LINK.sub(partial(_link, path.parent, page), text)
+    text = _LINK.sub(partial(_link, path.parent, page), text)
+    content[0] = re.sub(r"^\|.*±.*$", _unbroken, text, flags=re.MULTILINE)
+
+
+def _unbroken(line: re.Match[str]) -> str:
+    """A line of a table in which a number and its error stay together."""
+    return line[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _link(folder: Path, page: str, found: re.Match[str]) -> str:
