@@ -90,6 +90,9 @@ def test_links_of_the_repository_become_those_of_the_site(extension: Extension) 
     content = ["[speed.md](speed.md#all), [how](../benchmarks/README.md), [code](../pyproject.toml)"]
     extension("links").links_to_pages(None, "models", content)
     assert content == ["[](./speed.md#all), [how](./benchmarks.md), `pyproject.toml`"]
+    content = ["1 ± 2\n| a | 1 ± 2 |\n"]
+    extension("links").links_to_pages(None, "models", content)
+    assert content == ["1 ± 2\n| a | 1\u00a0±\u00a02 |\n"]
 
 
 def test_every_command_has_an_example(extension: Extension) -> None:
@@ -129,5 +132,10 @@ def test_numbers_at_the_top_of_the_readme_are_those_of_its_tables() -> None:
 def test_the_first_page_quotes_the_results(extension: Extension) -> None:
     content = ["a <!-- results of siw-ecal --> b"]
     extension("links").quote_readme(None, "index", content)
-    assert content[0].startswith("a \n|  | AUC, texture |")
-    assert content[0].endswith("|\n b")
+    head, _, first, *_ = content[0].removeprefix("a ").splitlines()
+    assert head == (
+        "|  | AUC, texture | AUC, whole showers | AUC, layers | resolution, worst bin | broken showers "
+        "| CPU ms, batch 100 |"
+    )
+    assert first.startswith("| CaloClouds | 1.000 ± 0.000 |")
+    assert content[0].endswith(" | b")
