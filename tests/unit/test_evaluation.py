@@ -206,6 +206,19 @@ def test_evaluation_of_a_copy_is_perfect(make_toy_showers: Callable[..., Showers
     assert again.results == result.results
 
 
+def test_the_quick_level_has_trees_alone_and_floors_only_when_they_are_wanted(
+    make_toy_showers: Callable[..., Showers], siw: Geometry
+) -> None:
+    real, made = make_toy_showers(240), make_toy_showers(240, seed=1)
+    found = [evaluate(real, {"m": made}, geometry=siw, metrics="quick", floors=f) for f in (True, False)]
+    with_floor, without = (result.results["m"] for result in found)
+    names = ["auc.boosted", "auc.boosted_hits", "auc.boosted_shower"]
+    assert [r.name for r in with_floor] == [r.name for r in without] == names
+    assert [(r.value, r.error) for r in with_floor] == [(r.value, r.error) for r in without]
+    assert all(r.floor is not None and "by_size" not in r.settings for r in with_floor)
+    assert all(r.floor is None for r in without)
+
+
 def test_too_few_showers_give_words_instead_of_numbers(toy_showers: Showers, siw: Geometry) -> None:
     result = evaluate(toy_showers, {"few": toy_showers}, geometry=siw)
     assert all(r.value is None for r in result.results["few"])

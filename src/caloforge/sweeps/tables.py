@@ -56,7 +56,7 @@ def point_table(sweep: Sweep, rows: Sequence[Row], judged: Judged | None) -> Tab
     values = judged.values if judged else {}
     ordered = sorted(rows, key=lambda row: (row.number not in values, values.get(row.number, 0.0)))
     stages = _stages(rows)
-    columns = ("point", *sweep.keys.values(), "seed", "", "parameters", "steps", "CPU", "wall clock")
+    columns = ("point", *sweep.keys.values(), "seed", "state", "parameters", "steps", "CPU", "wall clock")
     shown = f"sorted by {judged.title}" if judged else "none is finished"
     return Table(
         f"{len(rows)} points, {shown}",
