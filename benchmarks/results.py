@@ -58,7 +58,7 @@ Made by `benchmarks/zoo.sh` and `benchmarks/results.py`. Every model was trained
 of Geant4 showers and calibrated on the next 10 %; here it is judged against the last 20 %, with as many
 showers of the same incident particles. The floor is Geant4 against other Geant4 showers at the same
 number. How to read the numbers: [evaluation.md](evaluation.md); what the models are:
-[models.md](models.md).
+[models.md](models.md). Every model has [a card](reports.md) with figures and its worst numbers.
 
 *Resampled points* is no model. It keeps the number and energy of points, or of cells, per layer of each
 Geant4 shower and draws these themselves from other showers of like energy, independently of each other.

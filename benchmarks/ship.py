@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from caloforge.simulator import Simulator
 from caloforge.units import DEGREE, GEV
 from caloforge.zoo.index import INDEX
+from caloforge.zoo.judged import evaluation_of
 from caloforge.zoo.publish import Terms, package_entries
 
 if TYPE_CHECKING:
@@ -134,15 +135,6 @@ def with_flatness(card: dict[str, Any]) -> dict[str, Any]:
     return {**card, "stages": stages}
 
 
-def metrics_of(evaluation: Path, model: str) -> dict[str, Any]:
-    """The results of one model, and how they were made; files by their names alone."""
-    content = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
-    settings = content["settings"]
-    for sample in (settings["reference"], *settings["generated"].values()):
-        sample["path"] = Path(sample["path"]).name
-    return {"settings": settings, "metrics": content["models"][model]}
-
-
 def folder_of(name: str) -> Path:
     """Where the package keeps a model."""
     model, tag = name.split(":")
@@ -195,7 +187,7 @@ def ship_evaluation(evaluation: Path, label: str, name: str) -> None:
     """Write the results of ``label`` in an evaluation into the card."""
     path = folder_of(name) / "card.json"
     card = json.loads(path.read_text(encoding="utf-8"))
-    found = metrics_of(evaluation, label)
+    found = evaluation_of(evaluation, label)
     # without indentation: a third of the size
     path.write_text(json.dumps({**card, "evaluation": found}), encoding="utf-8")
     write_index()

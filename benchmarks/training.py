@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("stages", nargs="+", help="MODEL/PRESET:STAGE")
     parser.add_argument("--data", type=Path, required=True, help="showers")
     parser.add_argument("--folder", type=Path, required=True, help="for the runs")
-    parser.add_argument("--steps", type=int, default=40, help="of a variant")
+    parser.add_argument("--steps", type=int, default=40, help="of a variant, 20 or more")
     parser.add_argument("--rounds", type=int, default=2, help="times that every variant runs")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
@@ -77,7 +77,8 @@ def run(name: str, variant: str, options: argparse.Namespace) -> dict[str, float
     keys += [f"training.{stage}.{word}" if "=" in word else word for word in further]
     line = [*launcher, "-m", "caloforge", "--quiet", "train", preset, *keys, f"log_steps={LOGGED}"]
     line += ["checkpoint_steps=1000000000", "--data", str(options.data), "--out", str(out), "--stage", stage]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    fresh = {**os.environ, "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}  # the compiler's whole time
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=fresh)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{variant} of {name} ended with {os.waitstatus_to_exitcode(status)}")

@@ -15,9 +15,11 @@ os.environ["CALOFORGE_DOCS"] = str(Path(__file__).parent)
 
 from cards import list_cards, write_cards
 from commands import list_commands, write_commands
+from examples import code_key
+from execution import notebook_settings
 from links import links_to_pages, quote_readme
 from plotly.offline import get_plotlyjs
-from reference import leave_out, sentences, short_signature
+from reference import leave_out, list_names, sentences, short_signature
 
 from caloforge import __version__
 from tables import write
@@ -25,6 +27,7 @@ from tables import write
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+os.environ["IPYTHONDIR"] = notebook_settings()
 # pages with events to turn share it; nothing is loaded from elsewhere
 write(Path(__file__).parent / "_static" / "plotly.min.js", get_plotlyjs())
 
@@ -47,9 +50,10 @@ html_show_sourcelink = False
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
-smartquotes_action = "qe"  # two hyphens are an option's
 
 nb_execution_mode = "cache"
+# other code, other outputs
+nb_execution_cache_path = str(Path(__file__).parent / "_build" / f"notebooks-{code_key()[:12]}")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -71,6 +75,7 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", write_commands)
     app.connect("source-read", list_cards)
     app.connect("source-read", list_commands)
+    app.connect("source-read", list_names)
     app.connect("source-read", quote_readme)
     app.connect("source-read", links_to_pages)
     app.connect("autodoc-skip-member", leave_out)

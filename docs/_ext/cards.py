@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from caloforge.cli.cards import card_rows, evaluation_rows
 from caloforge.evaluation.results import excess
+from caloforge.particles import particle_name
+from caloforge.units import GEV
 from caloforge.zoo import read_card, shipped_models
 from tables import table, write
 
@@ -39,16 +41,17 @@ def list_cards(_: Sphinx, page: str, content: list[str]) -> None:
     """Put a table of all trained models, with the worst number of each, where the page of them wants it."""
     if page == "reports":
         rows = [_line(name) for name in shipped_models()]
-        head = ("model", "read-out", "particles", "its worst number", "value", "floor")
+        head = ("model", "particles", "its worst number", "value", "floor")
         content[0] = content[0].replace(_MARK, table(head, rows))
 
 
 def _line(name: str) -> tuple[str, ...]:
     model = read_card(name)
     worst = _worst((model.card.get("evaluation") or {}).get("metrics", []), 1) or [("", "not judged", "", "")]
-    particles = dict(card_rows(model))["particles"]
+    kinds, low, high = ", ".join(map(particle_name, model.particles)), *(e / GEV for e in model.energy)
+    particles = f"{kinds}, {low:.3g} to {high:.3g} GeV"
     link = f"[`{name}`](cards/{name.replace(':', '-')}.md)"
-    return link, model.geometry.name, particles, *worst[0][1:]
+    return link, particles, *worst[0][1:]
 
 
 def _card(name: str) -> str:
@@ -66,7 +69,7 @@ def _card(name: str) -> str:
 
 
 def _use(name: str) -> list[str]:
-    line = f"caloforge generate {name} --energy 50 --count 100 --seed 1 --out showers.h5"
+    line = f"caloforge generate {name} --energy 50 --count 100 --out showers.h5"
     return [f"```bash\n{line}\n```"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from examples import EXAMPLES, Example, Outcome, outcomes
-from options import usage
+from options import as_typed, usage
 
 from caloforge.cli.app import COMMANDS, app
 from tables import table, write
@@ -50,7 +50,7 @@ def _list(folder: str) -> str:
 def _page(name: str, shown: dict[Example, Outcome]) -> str:
     command = _root().commands[name]
     words, examples = _words(command, name)
-    parts = [f"# caloforge {name}", words, "## Example"]
+    parts = [f"# caloforge {name}", as_typed(words), "## Example"]
     for example in (e for e in EXAMPLES if e.command == name):
         parts += [example.words, _terminal(example, shown[example])]
         parts += [_picture(f"{name}-{Path(file).name}", alt) for file, alt in example.pictures]
@@ -62,7 +62,7 @@ def _page(name: str, shown: dict[Example, Outcome]) -> str:
 
 def _picture(file: str, alt: str) -> str:
     width = "100%" if "event" in file else "65%"
-    return f"![{alt}]({file}){{width={width}}}"
+    return f'![{alt}]({file}){{width="{width}"}}'
 
 
 def _terminal(example: Example, outcome: Outcome) -> str:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import caloforge
 
-__all__ = ["EXAMPLES", "Example", "Outcome", "outcomes"]
+__all__ = ["EXAMPLES", "Example", "Outcome", "code_key", "outcomes"]
 
 Outcome = str
 """What a terminal shows."""
@@ -167,7 +167,7 @@ def outcomes(folder: Path) -> dict[Example, Outcome]:
     Raises:
         RuntimeError: A line failed.
     """
-    stamp, key = folder / "outcomes.json", _key()
+    stamp, key = folder / "outcomes.json", code_key()
     kept = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
     if kept.get("key") != key:
         (folder / "files").mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,8 @@ def _typed(line: str, place: Path) -> str:
     if done.returncode:
         msg = f"{line} ended with {done.returncode}:\n{done.stdout}"
         raise RuntimeError(msg)
-    return _NOISE.sub("", done.stdout).replace(str(place), "").rstrip()
+    package = str(Path(caloforge.__file__).parent)
+    return _NOISE.sub("", done.stdout).replace(str(place), "").replace(package, ".../caloforge").rstrip()
 
 
 def _short(text: str) -> str:
@@ -210,9 +211,10 @@ def _short(text: str) -> str:
     return "\n".join([*lines[: _LONGEST - 9], f"... {len(lines) - _LONGEST + 1} lines more", *lines[-8:]])
 
 
-def _key() -> str:
-    """Hash of what the outcomes depend on: the package's code, and the examples."""
+def code_key() -> str:
+    """Hash of what outcomes depend on: the package's code, and how it is called here."""
     digest = hashlib.sha256(repr(EXAMPLES).encode())
-    for path in [Path(__file__), *sorted(Path(caloforge.__file__).parent.rglob("*.py"))]:
+    here, package = Path(__file__).parent, Path(caloforge.__file__).parent
+    for path in [here / "examples.py", here / "execution.py", *sorted(package.rglob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

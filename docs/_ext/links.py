@@ -27,6 +27,14 @@ PAGES = {path: f"{page}.md" for page, path in TEXTS.items()} | {
     "benchmarks": "benchmarks.md",
 }
 
+_QUOTED = {
+    "AUC, texture",
+    "AUC, whole showers",
+    "AUC, layers",
+    "resolution, worst bin",
+    "broken showers",
+    "CPU ms, batch 100",
+}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
@@ -34,18 +42,28 @@ def quote_readme(_: Sphinx, page: str, content: list[str]) -> None:
     """Results stand once, in the README: `<!-- results of NAME -->` on the first page quotes them."""
     if page == "index":
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        content[0] = re.sub(
-            r"<!-- (results of [\w-]+) -->",
-            lambda found: readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0],
-            content[0],
-        )
+        content[0] = re.sub(r"<!-- (results of [\w-]+) -->", partial(_quoted, readme), content[0])
+
+
+def _quoted(readme: str, found: re.Match[str]) -> str:
+    """Some columns of a table of the README; a number and its error stay in one line."""
+    lines = readme.partition(found[0])[2].partition(f"<!-- end of {found[1]} -->")[0].strip().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    kept = [number for number, title in enumerate(rows[0]) if not title or title in _QUOTED]
+    return "\n".join("| " + " | ".join(row[number] for number in kept) + " |" for row in rows)
 
 
 def links_to_pages(_: Sphinx, page: str, content: list[str]) -> None:
     """Take the texts beside the pages, and turn the repository's links into links of the site."""
     path = ROOT / TEXTS[page] if page in TEXTS else ROOT / "docs" / f"{page}.md"
     text = path.read_text(encoding="utf-8") if page in TEXTS else content[0]
-    content[0] = _LINK.sub(partial(_link, path.parent, page), text)
+    text = _LINK.sub(partial(_link, path.parent, page), text)
+    content[0] = re.sub(r"^\|.*±.*$", _unbroken, text, flags=re.MULTILINE)
+
+
+def _unbroken(line: re.Match[str]) -> str:
+    """A line of a table in which a number and its error stay together."""
+    return line[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _link(folder: Path, page: str, found: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ from tables import table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["usage"]
+__all__ = ["as_typed", "usage"]
 
 
 def usage(function: Callable[..., Any], called: str) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _rows(function: Callable[..., Any]) -> Iterator[tuple[str, str, str]]:
                 n for n in (info.default, *(info.param_decls or ())) if isinstance(n, str) and n[:1] == "-"
             ]
             names = named or [f"--{name.replace('_', '-')}"]
-            words = f"{_as_typed(info.help or '')} {_default(parameter.default, info)}".strip()
+            words = f"{as_typed(info.help or '')} {_default(parameter.default, info)}".strip()
             yield ", ".join(f"`{n}`" for n in names), _value(info, kind), words
 
 
@@ -49,7 +49,7 @@ def _names(info: OptionInfo) -> list[str]:
     return [name for name in given if isinstance(name, str) and name.startswith("-")]
 
 
-def _as_typed(words: str) -> str:
+def as_typed(words: str) -> str:
     """Names of options as code."""
     return re.sub(r"(?<![`\w-])--[a-z][\w-]*", r"`\g<0>`", words)
 

@@ -56,7 +56,7 @@ class MyModel(GenerativeModel):
         self.conditions.fit(sample.particles)
         image = self._cells_of(sample).dense(self.geometry.n_cells)
         hit = image > 0
-        self.typical[0] = torch.logit((hit.sum(0) + 0.5) / (len(image) + 1))
+        self.typical[0] = torch.logit((hit.sum(0) + 0.01) / (len(image) + 0.02))
         self.typical[1] = image.where(hit, 1.0).log().sum(0) / hit.sum(0).clamp(min=1)
 
     def loss(self, batch: Batch, *, turn: str, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002

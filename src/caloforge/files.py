@@ -170,7 +170,7 @@ def write_text(path: Path, text: str) -> None:
         OutputError: Another process writes it, or it cannot be written.
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")  # scripts are for machines of another kind, too
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_the_showers_do_not_depend_on_processes_and_blocks(model: Path, tmp_path
     assert (tmp_path / "three.h5").read_bytes() == (tmp_path / "one.h5").read_bytes()
     np.testing.assert_array_equal(one.incident.energy, BEAM.sample(4, 0, 700).energy)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one.h5", "three.h5", "two.h5"]
+
+
+def test_one_process_loads_the_model_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+    monkeypatch.setattr(engine, "load_simulator", lambda name: loads.append(name) or load_simulator(name))
+    make(model, tmp_path / "a.h5", count=2)
+    assert len(loads) == 1
+    worker = engine.production_of(Generation(str(model), BEAM, seed=1), 2).worker
+    assert worker.loaded is not None
+    assert pickle.loads(pickle.dumps(worker)).loaded is None  # other processes read its files
 
 
 def test_the_file_has_what_the_simulator_makes(model: Path, tmp_path: Path, siw: Geometry) -> None:

@@ -60,7 +60,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("words", CALLS, ids=lambda words: words[0])
 def test_command_lines_have_known_options(words: list[str]) -> None:
-    planned = [word for word in words[1:] if words[0] == "plan" and word in {"simulate", "generate"}]
+    planned = [word for word in words[1:] if words[0] == "plan" and word in {"simulate", "generate", "sweep"}]
     params = [p for called in (words, planned, []) for p in command_of(called).params]
     known = {option for parameter in params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known

@@ -122,3 +122,16 @@ def test_areas_and_calibration_are_those_of_scikit_learn() -> None:
     model = IsotonicRegression(out_of_bounds="clip", y_min=1e-6, y_max=1 - 1e-6)
     expected = model.fit(logistic(scores), labels).predict(logistic(3 * scores))
     np.testing.assert_allclose(calibrated(scores, labels, 3 * scores), expected, atol=1e-12)
+
+
+@compiled
+def test_an_older_engine_is_said_and_numpy_grows_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    x, y = samples(4, 80)
+    settings = {"trees": 3, "leaves": 4, "bins": 9, "rate": 0.1, "share": 1.0, "seed": 1}
+    expected = boost(x, y, **settings).logits(x)
+    monkeypatch.delattr("caloforge._engine.boost_tree")
+    found = boost(x, y, **settings).logits(x)
+    assert np.array_equal(found, expected)
+    assert "run `make venv`" in caplog.text

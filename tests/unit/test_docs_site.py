@@ -90,6 +90,9 @@ def test_links_of_the_repository_become_those_of_the_site(extension: Extension) 
     content = ["[speed.md](speed.md#all), [how](../benchmarks/README.md), [code](../pyproject.toml)"]
     extension("links").links_to_pages(None, "models", content)
     assert content == ["[](./speed.md#all), [how](./benchmarks.md), `pyproject.toml`"]
+    content = ["1 ± 2\n| a | 1 ± 2 |\n"]
+    extension("links").links_to_pages(None, "models", content)
+    assert content == ["1 ± 2\n| a | 1\u00a0±\u00a02 |\n"]
 
 
 def test_every_command_has_an_example(extension: Extension) -> None:
@@ -115,3 +118,24 @@ def test_what_is_long_is_cut(extension: Extension) -> None:
     assert module._short("a\nb") == "a\nb"
     cut = module._short("\n".join(map(str, range(100)))).splitlines()
     assert (cut[0], cut[15], cut[-1], len(cut)) == ("0", "... 77 lines more", "99", 24)
+
+
+def test_numbers_at_the_top_of_the_readme_are_those_of_its_tables() -> None:
+    """``python benchmarks/results.py`` writes the tables; what is said of them above must follow."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    top, tables = text.split("## Install")[0], text.split("<!-- results of siw-ecal -->")[1]
+    told = re.findall(r"\d\.\d+ ± \d\.\d+", top)
+    assert len(told) >= 2
+    assert [number for number in told if number not in tables] == []
+
+
+def test_the_first_page_quotes_the_results(extension: Extension) -> None:
+    content = ["a <!-- results of siw-ecal --> b"]
+    extension("links").quote_readme(None, "index", content)
+    head, _, first, *_ = content[0].removeprefix("a ").splitlines()
+    assert head == (
+        "|  | AUC, texture | AUC, whole showers | AUC, layers | resolution, worst bin | broken showers "
+        "| CPU ms, batch 100 |"
+    )
+    assert first.startswith("| CaloClouds | 1.000 ± 0.000 |")
+    assert content[0].endswith(" | b")

@@ -29,7 +29,15 @@ def test_continuous_integration_has_the_engine() -> None:
 def test_the_installation_does_without_a_compiler() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
     failed = [override for override in settings["overrides"] if override["if"] == {"failed": True}]
-    assert [override["wheel"] for override in failed] == [{"cmake": False}]
+    assert [override["wheel"] for override in failed] == [{"cmake": False, "py-api": "py3"}]
+
+
+def test_one_module_is_for_all_versions_of_python_from_the_stable_interface_on() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
+    cmake = (ROOT / "engine" / "src" / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert settings["wheel"]["py-api"] == "cp312"
+    assert "STABLE_ABI" in cmake
+    assert "${SKBUILD_SABI_COMPONENT}" in cmake
 
 
 def test_headers_need_the_standard_library_alone() -> None:

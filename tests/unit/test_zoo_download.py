@@ -13,7 +13,7 @@ from caloforge import downloads
 from caloforge.errors import ConfigError, FormatError, MissingDependencyError, OutputError
 from caloforge.files import locked
 from caloforge.zoo import load_simulator, model_folder, read_card, weights_of
-from caloforge.zoo.fetch import remove_model
+from caloforge.zoo.cache import DOWNLOADS, remove_model
 from caloforge.zoo.index import INDEX, index_in, sums_of
 from caloforge.zoo.shipped import known_models, zoo_home
 from caloforge.zoo.sources import offers_of, sources
@@ -23,8 +23,6 @@ from web import Server, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DOWNLOADS = ".downloads"
 
 
 def left(cache: Path) -> list[str]:
@@ -73,6 +71,16 @@ def test_versions_are_exact_and_without_one_the_newest_that_can_be_loaded(zoo: P
     refusal("caloclouds-2-cm:toys", zoo, kind=ConfigError, match="did you mean 'caloclouds-2-cm:toy'")
 
 
+def test_what_another_version_has_is_not_downloaded(zoo: Path, cache: Path) -> None:
+    there = Server.of(zoo)
+    with serving(there) as url:
+        fetch(f"{NAME}@1.0", url)
+        there.asked.clear()
+        fetch(f"{NAME}@1.1", url)
+    assert [name.split("-")[-2] for name, _ in there.asked if name != INDEX] == ["card"]
+    assert load_simulator(f"{NAME}@1.1").card["note"] == "judged"
+
+
 def test_all_is_the_newest_of_every_model(zoo: Path, cache: Path) -> None:
     assert [str(f.title) for f in fetch("all", zoo)] == [f"{NAME}@2.0"]
 
@@ -93,6 +101,15 @@ def test_a_broken_download_goes_on_even_at_a_mirror(zoo: Path, cache: Path) -> N
     assert list((cache / DOWNLOADS).iterdir()) == []
 
 
+def test_a_mirror_that_the_index_names(zoo: Path, cache: Path, tmp_path: Path) -> None:
+    with serving(Server.of(zoo)) as mirror:
+        there = Server.of(changed(zoo, tmp_path, lambda c: c.update(mirrors=[mirror.rstrip("/")])))
+        there.files = {INDEX: there.files[INDEX]}
+        with serving(there) as url:
+            fetch(NAME, url)
+    assert model_folder(NAME).name == "2.0"
+
+
 def test_an_interrupted_download_goes_on(zoo: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, content = weights(zoo, "2.0")
 
@@ -102,7 +119,7 @@ def test_an_interrupted_download_goes_on(zoo: Path, cache: Path, monkeypatch: py
     there = Server.of(zoo)
     with serving(there) as url:
         with monkeypatch.context() as patch:
-            patch.setattr("caloforge.zoo.fetch.publish", stop)
+            patch.setattr("caloforge.zoo.cache.publish", stop)
             with pytest.raises(KeyboardInterrupt):
                 fetch(NAME, url)
         parts = {p.stat().st_size for p in (cache / DOWNLOADS).iterdir()}
@@ -281,6 +298,8 @@ def test_a_damaged_model_is_fetched_again(zoo: Path, cache: Path) -> None:
     (there,) = fetch(NAME, zoo)
     (there.folder / "model.safetensors").write_bytes(b"nonsense")
     assert fetch(NAME, zoo)[0].size
+    (there.folder / "entry.json").write_text("{")
+    assert fetch(NAME, zoo)[0].size
     caloforge.load(NAME)
 
 
@@ -325,6 +344,6 @@ def test_what_lies_about_in_the_cache_is_no_model(zoo: Path, cache: Path) -> Non
         (cache / name).mkdir(parents=True)
     assert model_folder(NAME).name == "2.0"
     (cache / "caloclouds-2-cm" / "toy" / "2.1" / "entry.json").write_text("{")
-    with pytest.raises(FormatError, match="is not valid JSON"):
+    with pytest.raises(FormatError, match=r"toy@2\.1 is damaged \(.*JSON.*--download .*toy@2\.1 mends it"):
         model_folder(NAME)
     assert model_folder("mosaic:siw-ecal").is_dir()

@@ -52,6 +52,7 @@ def test_a_zoo_has_all_versions_side_by_side(zoo: Path) -> None:
     assert {path.name for path in zoo.iterdir()} == {*paths, INDEX}
     for entry in index.models:
         assert all(sum_of(zoo / f.path) == f.sha256 and f.sha256[:16] in f.path for f in entry.files)
+    assert len(paths) == 1 + 2 + 3  # configurations, cards and weights
     first, second, third, _ = index.models
     assert first.sums[WEIGHTS] == second.sums[WEIGHTS] != third.sums[WEIGHTS]
     assert first.sums[CARD] != second.sums[CARD]
@@ -180,6 +181,29 @@ def test_publishing_by_command(tmp_path: Path, cache: Path) -> None:
     assert "got no model" in refused("models", "--publish", zoo)
 
 
+def test_a_new_evaluation_is_a_minor_version(tmp_path: Path) -> None:
+    run_, zoo, judged = small_model(tmp_path / "run"), tmp_path / "zoo", tmp_path / "judged"
+    known = json.loads((model_folder("caloclouds-2-cm:siw-ecal") / CARD).read_text())["evaluation"]
+    settings = {**known["settings"], "generated": {"mine": {"path": "/secret/mine.h5", "showers": 10}}}
+    judged.mkdir()
+    done("models", "--publish", zoo, f"{NAME}={run_}")
+    told = {"settings": settings, "models": {"mine": known["metrics"], "other": []}}
+    (judged / "metrics.json").write_text(json.dumps(told))
+    given = ("models", "--publish", zoo, f"{NAME}={run_}", "--judged", judged)
+    assert f"has no model '{NAME}': choose one of mine, other" in refused(*given)
+    told["models"].pop("other")
+    (judged / "metrics.json").write_text(json.dumps(told))
+    assert f"{NAME}@1.1" in done(*given)
+    first, second = index_in(zoo).models
+    assert first.sums[WEIGHTS] == second.sums[WEIGHTS]
+    texture = next(m["value"] for m in known["metrics"] if m["name"] == "auc.texture")
+    assert (first.summary.auc, second.summary.auc["texture"]) == ({}, round(texture, 4))
+    card = next(zoo / file.path for file in second.files if file.name == CARD)
+    assert "secret" not in card.read_text()
+    (judged / "metrics.json").write_text('{"settings": 1}')
+    assert "not what `caloforge evaluate` writes" in refused(*given)
+
+
 def test_showers_tell_the_version_that_made_them(zoo: Path, cache: Path, tmp_path: Path) -> None:
     fetch(f"{NAME}@1.0", zoo)
     out = tmp_path / "a.h5"
@@ -233,6 +257,9 @@ def test_a_download_that_takes_the_place_of_a_model_of_the_package_is_told(
         assert weights_of(name) != before
     assert f"{name} is version 1.5, which was downloaded" in caplog.text
     assert weights_of(f"{name}@1.0") == before
+    old = production_of(Generation(f"{name}@1.0", PHOTONS, seed=1), 3)
+    assert (old.request["model"], old.request["weights"]) == (name, before)
+    old.worker()  # the same one, though the name alone is another now
     assert load_simulator(f"{name}@1.5").card["name"] == name
 
 

@@ -61,6 +61,14 @@ def models(
         ),
     ] = None,
     licence: Annotated[str, typer.Option(metavar="NAME", help="Of the weights to publish.")] = "",
+    judged: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Evaluation for the cards of models to publish: of the model that it calls MODEL:TAG, or "
+            "its only one.",
+        ),
+    ] = None,
     mirror: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", help="Where the published folder will be, too; may be repeated."),
@@ -85,8 +93,9 @@ def models(
     _check_actions(download=download, remove=remove, verify=verify, publish=publish is not None)
     if zoos and not download and (given or remove or verify or only_names or publish):
         raise ConfigError("--from tells where to download from: give it with --download, or for the list.")
-    if publish is None and (licence or mirror):
-        raise ConfigError("--licence and --mirror are of models to publish: give --publish FOLDER, too.")
+    if publish is None and (licence or mirror or judged):
+        msg = "--licence, --judged and --mirror are of models to publish: give --publish FOLDER, too."
+        raise ConfigError(msg)
     if download:
         zoo.download(given, zoos)
     elif remove:
@@ -94,7 +103,7 @@ def models(
     elif verify:
         zoo.verify(given)
     elif publish is not None:
-        zoo.publish(publish, given, licence=licence, mirrors=mirror or [])
+        zoo.publish(publish, given, licence=licence, mirrors=mirror or [], judged=judged)
     elif only_names:
         _print_names()
     elif not given:

@@ -88,9 +88,9 @@ def plan(
 
     def write(production: Production, out: Path) -> None:
         from caloforge.blocks.plan import write_plan
-        from caloforge.zoo.shipped import unique_name
+        from caloforge.zoo.shipped import exact_name
 
-        words = [unique_name(word) for word in command]  # a download must not change what jobs make
+        words = [exact_name(word) for word in command]  # a download must not change what jobs make
         folders.append((write_plan(production, out, words, force=force), production))
 
     run_ended(ctx, command, write)

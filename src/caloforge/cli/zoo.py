@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["download", "print_models", "print_place", "publish", "remove", "verify"]
 
+_LOGGER = logging.getLogger(__name__)
 _COLUMNS = ("trained model", "version", "where", "size", "of", "trained on")
 
 
@@ -59,9 +62,6 @@ def _here() -> list[_Listed]:
 
 def _elsewhere(places: Sequence[str]) -> list[_Listed]:
     """What zoos have and this machine has not; nothing when no zoo is set."""
-    import logging
-    import os
-
     from caloforge.zoo.shipped import installed
     from caloforge.zoo.sources import ZOO_VARIABLE, offers_of, sources
 
@@ -72,7 +72,7 @@ def _elsewhere(places: Sequence[str]) -> list[_Listed]:
     except CaloForgeError as error:
         if places:
             raise
-        logging.getLogger(__name__).warning("%s", error)
+        _LOGGER.warning("%s", error)
         return []
     here = {model.title for model in installed()}
     entries = [offer.entry for offer in offers if offer.entry.title not in here]
@@ -134,7 +134,7 @@ def download(names: Sequence[str], places: Sequence[str]) -> None:
 
 def remove(names: Sequence[str]) -> None:
     """Free the cache of models."""
-    from caloforge.zoo.fetch import remove_model
+    from caloforge.zoo.cache import remove_model
     from caloforge.zoo.titles import parse_title
 
     if not names:
@@ -168,19 +168,30 @@ def verify(names: Sequence[str]) -> None:
         raise FormatError(msg)
 
 
-def publish(zoo: Path, models: Sequence[str], *, licence: str, mirrors: Sequence[str]) -> None:
+def publish(
+    zoo: Path, models: Sequence[str], *, licence: str, mirrors: Sequence[str], judged: Path | None
+) -> None:
     """Add models to a zoo in a folder."""
     from caloforge.zoo.index import INDEX
     from caloforge.zoo.publish import publish_models
 
     if not models:
         raise ConfigError("--publish: got no model, expected MODEL:TAG=FOLDER, or names of trained models.")
-    publications = [_publication(text, licence) for text in models]
+    publications = [_judged(_publication(text, licence), judged) for text in models]
     entries = publish_models(zoo, publications, mirrors=mirrors)
     rows = [(str(e.title), f"{e.size / 1e6:.1f} MB", e.licence or "not told") for e in entries]
     print_table(("trained model", "size", "licence"), rows, title=str(zoo / INDEX))
     digest = hashlib.sha256((zoo / INDEX).read_bytes()).hexdigest()
     typer.echo(f"caloforge models --download {entries[0].title} --from {zoo}#sha256={digest}")
+
+
+def _judged(publication: Publication, folder: Path | None) -> Publication:
+    """With the numbers of an evaluation."""
+    from caloforge.zoo.judged import evaluation_of
+
+    if folder is None:
+        return publication
+    return publication._replace(evaluation=evaluation_of(folder, publication.title.name))
 
 
 def _publication(text: str, licence: str) -> Publication:

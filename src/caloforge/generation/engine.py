@@ -15,7 +15,7 @@ from caloforge.files import claimed
 from caloforge.formats import NativeReader, NativeWriter, detect_format
 from caloforge.formats.native import NATIVE
 from caloforge.generation.particles import LikeFile, extremes
-from caloforge.zoo.shipped import check_weights, load_simulator, unique_name, weights_of
+from caloforge.zoo.shipped import check_weights, exact_name, load_simulator, recorded_name, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ class Generation:
         settings = {name: _plain(getattr(self, name)) for name in rest}
         settings["device"] = device_type(self.device)
         return {
-            "model": self.model,
+            "model": recorded_name(self.model),
             "weights": weights_of(self.model),
             "particles": _plain(described),
             **settings,
@@ -94,14 +94,24 @@ class Generation:
 
 @dataclass(frozen=True)
 class _Worker:
-    """Loads the model once in every process, where it must be the same one."""
+    """Loads the model once in every process, where it must be the same one.
+
+    Attributes:
+        generation: What to generate.
+        weights: Hash of the model.
+        loaded: The model, in the process that has it already.
+    """
 
     generation: Generation
     weights: str
+    loaded: Simulator | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[type[_Worker], tuple[Generation, str]]:
+        return _Worker, (self.generation, self.weights)
 
     def __call__(self) -> Callable[[int, int], Showers]:
         check_weights(self.generation.model, self.weights)
-        simulator = self.generation.simulator()
+        simulator = self.loaded or self.generation.simulator()
         simulator.model.work_on(self.generation.device, threads=self.generation.threads)
         return partial(_make, self.generation, simulator)
 
@@ -130,7 +140,7 @@ def production_of(
         ConfigError: The device is not there.
         DataError: As of ``Simulator.check``.
     """
-    generation = replace(generation, model=unique_name(generation.model))
+    generation = replace(generation, model=exact_name(generation.model))
     simulator = generation.simulator()
     particles = extremes(generation.particles)
     simulator.check(particles, strict=strict, allow_extrapolation=allow_extrapolation)
@@ -139,7 +149,7 @@ def production_of(
         count=count,
         size=generation.block,
         request=request,
-        worker=_Worker(generation, request["weights"]),
+        worker=_Worker(generation, request["weights"], simulator),
         writer=writer or partial(NativeWriter, provenance={"generated": request, "cost": simulator.cost}),
         geometry=simulator.geometry,
         incident=None if isinstance(generation.particles, LikeFile) else partial(_incident, generation),

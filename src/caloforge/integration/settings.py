@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caloforge.integration.fast import FastSimulation
-from caloforge.zoo import load_simulator, weights_of
+from caloforge.zoo.shipped import load_simulator, recorded_name, weights_of
 
 __all__ = ["FastSettings"]
 
@@ -52,7 +52,7 @@ class FastSettings:
     def request(self) -> dict[str, Any]:
         """All that determines the model's part, as JSON types."""
         return {
-            "model": self.model,
+            "model": recorded_name(self.model),
             "weights": weights_of(self.model),
             "particles": None if self.particles is None else list(self.particles),
             "energies": None if self.energies is None else list(self.energies),

@@ -16,7 +16,7 @@ from caloforge.geant4.data import check_package, find_data, require
 from caloforge.geant4.worker import Geant4Worker
 from caloforge.integration.catching import Catcher
 from caloforge.integration.collecting import collect
-from caloforge.zoo.shipped import check_weights, unique_name
+from caloforge.zoo.shipped import check_weights, exact_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,7 @@ def fast_production_of(simulation: Simulation, settings: FastSettings, count: in
     """
     check_package()
     require(find_data(simulation.data), hadrons=simulation.hadrons)
-    settings = replace(settings, model=unique_name(settings.model))
+    settings = replace(settings, model=exact_name(settings.model))
     _check_geometry(simulation, settings.load())
     request = {**simulation.request(), "fast": settings.request()}
     return Production(

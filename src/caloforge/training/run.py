@@ -191,5 +191,8 @@ class RunDirectory:
 def _git_state() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     folder = os.path.dirname(caloforge.__file__)  # noqa: PTH120 (a str is all that is needed)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    except OSError:  # there is no git
+        return "not known"
     return done.stdout.strip() if done.returncode == 0 else "not a git checkout"

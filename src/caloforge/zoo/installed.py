@@ -47,11 +47,6 @@ class Installed(NamedTuple):
     place: Place
     folder: Path
 
-    @property
-    def unique_name(self) -> str:
-        """A name that no download changes the meaning of: a release has its models once."""
-        return self.title.name if self.place == "package" else str(self.title)
-
 
 def models_cache() -> Path:
     """Where downloaded models are kept.
@@ -92,7 +87,13 @@ def entry_of(model: Installed, home: Path) -> Entry:
     Raises:
         FormatError: Nothing, or what a download noted is damaged.
     """
-    index = index_in(home) if model.place == "package" else index_in(model.folder, ENTRY)
+    packaged = model.place == "package"
+    try:
+        index = index_in(home) if packaged else index_in(model.folder, ENTRY)
+    except FormatError as error:
+        fix = "install caloforge again" if packaged else f"caloforge models --download {model.title} mends it"
+        msg = f"{model.title} is damaged ({str(error).rstrip('.')}): {fix}."
+        raise FormatError(msg) from error
     entries = [entry for entry in index.models if entry.title == model.title]
     if not entries:
         msg = f"The index does not know {model.title} in {model.folder}: remove the model and fetch it again."

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_weights",
+    "exact_name",
     "find_installed",
     "installed",
     "known_models",
     "load_simulator",
     "model_folder",
+    "recorded_name",
     "recorded_time",
     "reference_path",
     "shipped_models",
-    "unique_name",
     "weights_of",
     "zoo_home",
 ]
@@ -84,10 +85,21 @@ def isfind_installed(name_or_folder: str | Path) -> bool:
     return find_installed(str(name_or_folder)) is not None
 
 
-def unique_name(name_or_folder: str) -> str:
-    """The model's name with its version, if it was downloaded: what another download does not change."""
+def exact_name(name_or_folder: str) -> str:
+    """A model's name with its version, which no download changes the meaning of; a folder as it is."""
     found = find_installed(name_or_folder)
-    return name_or_folder if found is None else found.unique_name
+    return name_or_folder if found is None else str(found.title)
+
+
+def recorded_name(name_or_folder: str) -> str:
+    """The name that is noted beside showers: with its version for a downloaded model.
+
+    Those of the package belong to a version of caloforge, which is noted, too.
+    """
+    found = find_installed(name_or_folder)
+    if found is None:
+        return name_or_folder
+    return found.title.name if found.place == "package" else str(found.title)
 
 
 def find_installed(text: str) -> Installed | None:

@@ -6,15 +6,18 @@ one leaves of their parent's (LightGBM, Ke et al., NeurIPS 2017; gains as of equ
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["ENGINE", "Growth", "Table", "Tree", "grow", "grow_in_numpy"]
@@ -23,6 +26,8 @@ ENGINE = "CALOFORGE_TREES_ENGINE"
 """Environment variable: ``numpy`` leaves the compiled engine out."""
 
 _TINY = 1e-15
+
+log = logging.getLogger(__name__)
 
 
 class Table(NamedTuple):
@@ -87,10 +92,29 @@ class Tree(NamedTuple):
 
 def grow(table: Table, masks: NDArray[np.bool_], growth: Growth) -> Tree:
     """Grow a tree, with the compiled engine where there is one; arguments as of ``grow_in_numpy``."""
-    if os.environ.get(ENGINE) == "numpy" or find_spec("caloforge._engine") is None:
+    compiled = _compiled()
+    if compiled is None:
         return grow_in_numpy(table, masks, growth)
-    engine = import_module("caloforge._engine")
-    return Tree(*engine.boost_tree(*table, masks.view(np.uint8), *growth))
+    return Tree(*compiled(*table, masks.view(np.uint8), *growth))
+
+
+def _compiled() -> Callable[..., tuple[Any, ...]] | None:
+    if os.environ.get(ENGINE) == "numpy":
+        return None
+    try:
+        engine = import_module("caloforge._engine")
+    except ImportError:
+        return None
+    found: Callable[..., tuple[Any, ...]] | None = getattr(engine, "boost_tree", None)
+    if found is None:
+        _say_old()
+    return found
+
+
+@cache
+def _say_old() -> None:
+    """Once a process."""
+    log.warning("The compiled engine is older than the package, trees grow in numpy: run `make venv`.")
 
 
 def grow_in_numpy(table: Table, masks: NDArray[np.bool_], growth: Growth) -> Tree:

@@ -43,16 +43,19 @@ class Block:
     @property
     def shape(self) -> tuple[int, int]:
         """Of the rectangle round its cells."""
-        low, high = np.min(self.cells, axis=0), np.max(self.cells, axis=0)
-        first, second = (high - low + 1).tolist()
-        return first, second
+        (i0, j0), (i1, j1) = self._corners()
+        return i1 - i0 + 1, j1 - j0 + 1
 
     def window(self, margin: int) -> Iterator[tuple[int, int]]:
         """Places of the rectangle round its cells, ``margin`` more on all sides, its own among them."""
-        (i0, j0), (i1, j1) = np.min(self.cells, axis=0).tolist(), np.max(self.cells, axis=0).tolist()
+        (i0, j0), (i1, j1) = self._corners()
         for i in range(i0 - margin, i1 + margin + 1):
             for j in range(j0 - margin, j1 + margin + 1):
                 yield i, j
+
+    def _corners(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        i, j = zip(*self.cells, strict=True)
+        return (min(i), min(j)), (max(i), max(j))
 
 
 Tree = Block | tuple["Tree", "Tree"]
@@ -130,9 +133,15 @@ class BoxLattice(Lattice):
         self._half = grid.nx // 2
         self.cells = grid.n_cells
         self._blocks = -(-self._half // _SIDE)
+        self._known: dict[tuple[int, int], Block] = {}
         self.rings = tuple(self._rings())
 
     def _block(self, place: tuple[int, int]) -> Block:
+        if place not in self._known:
+            self._known[place] = self._new_block(place)
+        return self._known[place]
+
+    def _new_block(self, place: tuple[int, int]) -> Block:
         low, most = (_SIDE * place[0], _SIDE * place[1]), self._half
         cells = [(low[0] + i, low[1] + j) for i in range(_SIDE) for j in range(_SIDE)]
         return Block(place, tuple(c for c in cells if c != (0, 0) and max(c) < most))

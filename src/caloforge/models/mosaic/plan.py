@@ -13,7 +13,7 @@ from caloforge.models.mosaic.lattice import Block, blocks_of
 from caloforge.models.mosaic.nodes import Nodes
 from caloforge.models.mosaic.program import COPY, PATTERN, SPLIT, SUM, Program
 from caloforge.models.mosaic.runs import firsts
-from caloforge.models.mosaic.touching import TOUCHES, touching
+from caloforge.models.mosaic.touching import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -309,13 +309,10 @@ class _Planner:
         context += self._both(*(nodes.in_layer(layer, r, sector) for r in beyond))
         others = [q for q in range(nodes.sectors) if q != sector] if ring < 2 else []
         context += [nodes.in_layer(layer, r, q) for r in beyond for q in others]
-        around = [place for place in block.window(1) if place not in block.cells]
-        touch = (
-            *touching(around, block, len(context), TOUCHES[:2]),
-            *touching([*block.window(1)], block, len(context) + len(around), TOUCHES[2:]),
-        )
+        around, window, touches = near(block)
+        touch = tuple((len(context) + place, child, way) for place, child, way in touches)
         context += [nodes.cell(layer, sector, *place) for place in around]
-        context += [nodes.cell(layer - 1, sector, *place) for place in block.window(1)]
+        context += [nodes.cell(layer - 1, sector, *place) for place in window]
         context += [nodes.cell(layer - 2, sector, *place) for place in block.window(0)]
         ahead = range(beyond[0] + 1) if ring < 2 and beyond else [ring]
         context += self._both(*(nodes.in_layer(layer + 1, r, sector) for r in ahead))
