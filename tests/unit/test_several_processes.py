@@ -134,6 +134,11 @@ def test_a_launch_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     for name, value in {**there, "MASTER_ADDR": "node", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     assert Launched.read() == Launched(5, 8, 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(
+        ConfigError, match="8 processes of torchrun: got 3 on this one, expected as many on each"
+    ):
+        Launched.read()
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(ConfigError, match="must be whole numbers"):
         Launched.read()

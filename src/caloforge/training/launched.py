@@ -47,7 +47,7 @@ class Launched:
         """What a launcher's variables say; without any the process is alone.
 
         Raises:
-            ConfigError: They say half of it.
+            ConfigError: They say half of it, or machines have different numbers of processes.
         """
         if os.environ.get("WORLD_SIZE", "1") == "1":
             return cls()
@@ -60,6 +60,11 @@ class Launched:
         except ValueError as error:
             msg = "The variables of torchrun (RANK, WORLD_SIZE, LOCAL_WORLD_SIZE) must be whole numbers."
             raise ConfigError(msg) from error
+        if here < 1 or ranks % here:
+            expected = "as many on each machine"
+            raise ConfigError(
+                bad(f"{ranks} processes of torchrun", got=f"{here} on this one", expected=expected)
+            )
         return cls(rank, ranks, here)
 
 
