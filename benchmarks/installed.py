@@ -1,7 +1,7 @@
 """Install caloforge into an empty environment and write what it took into docs/installation.md.
 
 python benchmarks/installed.py                     # the core alone, with its licences
-python benchmarks/installed.py --extras report train
+python benchmarks/installed.py --extras report     # and what these add
 python benchmarks/installed.py --from dist/caloforge-0.1.0-cp313-cp313-linux_x86_64.whl
 
 Counted are the bytes of all files, with what Python compiled, without pip and without what is only linked.
@@ -80,15 +80,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--from", dest="source", default=str(ROOT), help="a wheel, or a folder with sources")
-    parser.add_argument("--extras", nargs="*", default=[], help="measure these extras, too; not written down")
+    parser.add_argument("--extras", nargs="*", default=[], help="measure these, too")
     options = parser.parse_args()
     core = installed(options.source)
     where = f"Python {platform.python_version()} on {platform.system()}, {platform.machine()}"
-    replace(PAGE, "installed", "\n".join([f"{where}:", "", *sizes(core)]))
-    print(f"{PAGE}: {total(core):.0f} MB")
+    lines = [f"{where}:", "", *sizes(core)]
     for extra in options.extras:
-        more = installed(f"{options.source}[{extra}]")
-        print(f"[{extra}] {total(more):.0f} MB: {', '.join(e['name'] for e in more[:8])}")
+        more = [
+            e for e in installed(f"{options.source}[{extra}]") if e["name"] not in {c["name"] for c in core}
+        ]
+        first = ", ".join(f"{e['name']} {e['bytes'] / 1e6:.0f}" for e in more[:6])
+        lines.append(f"`{extra}` adds {total(more):.0f} MB: {first} and {len(more) - 6} more.")
+    replace(PAGE, "installed", "\n".join(lines) + "\n")
+    print(f"{PAGE}: {total(core):.0f} MB")
     if total(core) > MOST:
         sys.exit(f"The core takes more than {MOST} MB.")
 

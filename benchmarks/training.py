@@ -3,9 +3,10 @@
 python benchmarks/training.py --data photons.h5 --folder /tmp/training --out training.json \
   caloclouds-2/small:point_diffusion pyramid/small:cells
 
-Every variant trains the same stage on the same batches for some steps, in processes of its own and in turns,
-all in one run: on a shared machine only what is measured side by side can be compared. Steps are timed by the
-log: the median of the second half of them, when all is compiled.
+Every variant trains the same stage on the same batches for some steps, in processes of its own, all in one
+run: on a shared machine only what is measured side by side can be compared. The wall clock of a step is the
+median of the second half of them. Its CPU time is the difference of two trainings, a long and a short one, of
+all processes together; what one of two processes needs is half of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ PAIR = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-
 ONE = (sys.executable,)
 VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "one process, one thread": (ONE, ("--threads", "1")),
-    "one process, two threads": (ONE, ("--threads", "2")),
     "two processes of one thread": (PAIR, ("--threads", "1")),
     "four pieces, one thread": (ONE, ("--threads", "1", "accumulate=4")),
     "compiled, one thread": (ONE, ("--threads", "1", "--compile")),
@@ -51,28 +51,33 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="showers")
     parser.add_argument("--folder", type=Path, required=True, help="for the runs")
     parser.add_argument("--steps", type=int, default=40, help="of a variant, 20 or more")
-    parser.add_argument("--rounds", type=int, default=2, help="times that every variant runs")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     return parser.parse_args()
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Numbers of every variant: the best of the rounds."""
-    rounds: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
-    for _ in range(options.rounds):
-        for variant in VARIANTS:
-            rounds[variant].append(run(name, variant, options))
-    return {variant: min(found, key=lambda numbers: numbers["ms"]) for variant, found in rounds.items()}
+    """Numbers of every variant."""
+    found = {}
+    for variant in VARIANTS:
+        short, long = (run(name, variant, options, steps) for steps in (options.steps // 3, options.steps))
+        cpu = (long["cpu"] - short["cpu"]) / (options.steps - options.steps // 3)
+        found[variant] = {
+            **long,
+            "cpu of a step": 1000 * cpu,
+            "before": short["cpu"] - cpu * (options.steps // 3),
+        }
+    return found
 
 
-def run(name: str, variant: str, options: argparse.Namespace) -> dict[str, float]:
-    """Train once; milliseconds a step, seconds of starting, CPU seconds, megabytes of the largest process."""
+def run(name: str, variant: str, options: argparse.Namespace, steps: int) -> dict[str, float]:
+    """Train once; milliseconds a step, CPU seconds, megabytes of the largest process."""
     preset, stage = name.split(":")
     out = options.folder / "run"
     shutil.rmtree(out, ignore_errors=True)
     launcher, further = VARIANTS[variant]
-    settings = {"steps": options.steps, "batch_size": options.batch_size, "validate_every": 10**6}
+    settings = {"steps": steps, "batch_size": options.batch_size, "validate_every": 10**6}
+    settings |= {"validation_batches": 1}
     keys = [f"training.{stage}.{key}={value}" for key, value in settings.items()]
     keys += [f"training.{stage}.{word}" if "=" in word else word for word in further]
     line = [*launcher, "-m", "caloforge", "--quiet", "train", preset, *keys, f"log_steps={LOGGED}"]
@@ -82,15 +87,14 @@ def run(name: str, variant: str, options: argparse.Namespace) -> dict[str, float
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{variant} of {name} ended with {os.waitstatus_to_exitcode(status)}")
-    return {**_of_log(out / "stages" / stage / "log.jsonl"), **_of_usage(usage)}
+    return {"ms": _of_log(out / "stages" / stage / "log.jsonl"), **_of_usage(usage)}
 
 
-def _of_log(path: Path) -> dict[str, float]:
+def _of_log(path: Path) -> float:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     times = [line["seconds"] for line in lines if "seconds" in line]
     steps = [1000 * (b - a) / LOGGED for a, b in pairwise(times)]
-    usual = statistics.median(steps[len(steps) // 2 :])
-    return {"ms": usual, "first": times[-1] - usual * LOGGED * len(times) / 1000}
+    return statistics.median(steps[len(steps) // 2 :])
 
 
 def _of_usage(usage: Any) -> dict[str, float]:
@@ -98,13 +102,15 @@ def _of_usage(usage: Any) -> dict[str, float]:
 
 
 def _print(name: str, rows: dict[str, dict[str, float]]) -> None:
-    base = next(iter(rows.values()))["ms"]
-    lines = [
-        [variant, f"{n['ms']:.1f}", f"{base / n['ms']:.2f}", f"{n['first']:.1f}", f"{n['mb']:.0f}"]
-        for variant, n in rows.items()
-    ]
+    lines, base = [], 0.0
+    for variant, numbers in rows.items():
+        each = numbers["cpu of a step"] / (2 if VARIANTS[variant][0] is PAIR else 1)
+        base = base or each
+        wall, before, size = (f"{numbers[key]:.0f}" for key in ("ms", "before", "mb"))
+        lines.append([variant, f"{each:.0f}", f"{base / each:.2f}", wall, before, size])
+    head = ("", "CPU ms a step, of a process", "times as fast", "wall clock, ms", "CPU s before", "MB")
     print(f"\n{name}\n")
-    print("\n".join(table(("", "ms a step", "times as fast", "s before that", "MB"), lines)))
+    print("\n".join(table(head, lines)))
 
 
 if __name__ == "__main__":

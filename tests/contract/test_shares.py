@@ -34,7 +34,7 @@ FLOW = "{transforms: 1, conditioner: {hidden: [8]}}"
 SETS = f"{{kind: sets, layers: {FLOW}, clusters: {FLOW}, cells: {FLOW}, totals: {FLOW}}}"
 SORTED = "{matching: sorted, centres: 1.0, layers: 1.0, gradient_penalty: 1.0, instance_noise: 0.1}"
 BRANCHES = [  # what smoke presets leave out
-    ("3dgan", f"model.loss={SORTED}", "model.lowest_sum=600.0", "model.mirrored=true"),
+    ("3dgan", f"model.loss={SORTED}", "model.lowest_sum=50.0", "model.mirrored=true"),
     ("pyramid", f"model.hits={SETS}"),
     (
         "l2lflows",
@@ -43,8 +43,11 @@ BRANCHES = [  # what smoke presets leave out
         "model.voxels={kind: noise}",
         "model.seen=drawn",
     ),
-    ("caloclouds", "model.shower_flow.scaling=paper", "model.encoder.free=1000.0"),
+    ("caloclouds", "model.shower_flow.scaling=paper", "model.encoder.free=0.1", "model.encoder.weight=10"),
 ]
+ROUNDING = 2e-6  # of the largest gradient
+# relative, of losses and gradients; torch's own normalisation of images rounds more than ours of shares
+EXACT, NORMALISED = (1e-5, 2e-4), (1e-4, 2e-3)
 WHOLE = {"3dgan", "bibae", "bibae-angles", "conv-l2lflows"}  # batches cannot go through them in pieces
 
 
@@ -98,14 +101,17 @@ def state_of(model: GenerativeModel) -> dict[str, torch.Tensor]:
     return found | {name: b for name, b in model.named_buffers() if b.is_floating_point()}
 
 
-def assert_same(found: tuple[Any, Any], expected: tuple[Any, Any], where: str) -> None:
+def assert_same(found: tuple[Any, Any], expected: tuple[Any, Any], case: Case, where: str) -> None:
+    loss, gradient = NORMALISED if case.model.name == "3dgan" else EXACT
     for key, value in expected[0].items():
-        assert float(found[0][key]) == pytest.approx(value, rel=2e-4, abs=1e-5), (where, key)
-    # in front of a normalisation biases change nothing, and their gradients are rounding
-    rounding = 2e-5 * max(float(tensor.norm()) for tensor in expected[1].values())
+        assert float(found[0][key]) == pytest.approx(value, rel=loss, abs=1e-6), (where, key)
+    parameters = dict(case.model.named_parameters())
+    gradients = [float(tensor.norm()) for key, tensor in expected[1].items() if key in parameters]
     for key, tensor in expected[1].items():
-        error = float((found[1][key] - tensor).norm())
-        assert error < 1e-3 * float(tensor.norm()) + rounding, (where, key, error, float(tensor.norm()))
+        error, size = float((found[1][key] - tensor).norm()), float(tensor.norm())
+        # in front of a normalisation biases change nothing, and their gradients are rounding
+        rounding = ROUNDING * max(gradients) if key in parameters else 1e-6
+        assert error <= gradient * size + rounding, (where, key, error, size, rounding)
 
 
 @pytest.mark.parametrize("ways", [pytest.param(2, marks=pytest.mark.slow), 3])
@@ -120,7 +126,7 @@ def test_processes_have_the_gradients_of_one(case: Case, ways: int) -> None:
         terms, tensors = zip(*in_shares(work, ways=ways, showers=SHOWERS), strict=True)
         mean_terms = {key: sum(term[key] for term in terms) / ways for key in expected[0]}
         means = {key: torch.stack([part[key] for part in tensors]).mean(0) for key in expected[1]}
-        assert_same((mean_terms, means), expected, turn.name)
+        assert_same((mean_terms, means), expected, case, turn.name)
 
 
 def test_pieces_have_the_gradients_of_the_whole(case: Case) -> None:
@@ -138,5 +144,5 @@ def test_pieces_have_the_gradients_of_the_whole(case: Case) -> None:
         pieces = [case.batch(slice(k, k + SHOWERS // 3)) for k in range(0, SHOWERS, SHOWERS // 3)]
         gradients = Gradients(mine, fabric=fabric, together=Together(fabric))
         found = gradients.follow(Step(turn.name, pieces, SHOWERS, rng), list(mine.parameters()), [])
-        assert_same((found.terms, state_of(mine)), expected, turn.name)
+        assert_same((found.terms, state_of(mine)), expected, case, turn.name)
     assert bool(refused) == (model.name in WHOLE)

@@ -20,14 +20,14 @@ EXTRAS = {
     *("geant4_pybind", "showerdata", "uproot", "awkward", "pyarrow", "pooch"),
     *("distributed", "dask", "dask_jobqueue", "mpi4py", "IPython", "pandas", "numba", "sympy"),
 }
-BLOCK = f"""
+BLOCK = """
 import sys
 
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {EXTRAS!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.split(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 sys.meta_path.insert(0, Blocked())
@@ -46,12 +46,14 @@ for line in sys.stdin.read().splitlines():
 """
 
 
-def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return _python(folder, "-m", "caloforge", *words)
+def call(folder: Path, *words: str, absent: set[str] = EXTRAS) -> subprocess.CompletedProcess[str]:
+    return _python(folder, "-m", "caloforge", *words, absent=absent)
 
 
-def _python(folder: Path, *words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
-    (folder / "sitecustomize.py").write_text(BLOCK)
+def _python(
+    folder: Path, *words: str, lines: str = "", absent: set[str] = EXTRAS
+) -> subprocess.CompletedProcess[str]:
+    (folder / "sitecustomize.py").write_text(f"ABSENT = {absent!r}\n{BLOCK}")
     paths = [str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.run(
         [sys.executable, *words],
@@ -66,7 +68,8 @@ def _python(folder: Path, *words: str, lines: str = "") -> subprocess.CompletedP
 
 
 def test_mosaic_generates(tmp_path: Path) -> None:
-    made = call(tmp_path, "generate", "mosaic:siw-ecal", "--energy", "50", "--count", "3", "--out", "a.h5")
+    words = ("generate", "mosaic:siw-ecal", "--energy", "50", "--count", "3", "--out", "a.h5")
+    made = call(tmp_path, *words, absent=EXTRAS | {"scipy", "sklearn"})
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "a.h5").is_file()
 
@@ -129,3 +132,34 @@ def test_networks_are_missed_in_one_sentence(tmp_path: Path, words: tuple[str, .
         "caloforge: error: Networks need the package torch: install it with pip install 'caloforge[train]'; "
         "mosaic generates, and `evaluate --metrics fast` judges, without it."
     )
+
+
+OF_ANOTHER_SYSTEM = """
+import multiprocessing.connection, os, shlex, signal, subprocess, sys, tempfile
+import h5py, numpy, pydantic, rich.console, rich.table, scipy.stats, sysconfig, typer, typer.rich_utils
+import zoneinfo
+sysconfig.get_config_vars()
+for name in ("SIGHUP", "SIGUSR1", "SIGALRM", "SIGKILL", "setitimer", "pthread_sigmask"):
+    delattr(signal, name)
+for name in ("sched_getaffinity", "fork", "killpg", "getuid"):
+    delattr(os, name)
+sys.modules.update(dict.fromkeys(["fcntl", "resource", "pwd", "grp"]))
+sys.platform = "win32"
+"""
+
+
+@pytest.mark.slow
+def test_the_core_needs_nothing_that_only_unix_has(tmp_path: Path) -> None:
+    lines = [
+        "data fetch siw-ecal-photons --out photons.h5",
+        "inspect photons.h5",
+        "generate mosaic:siw-ecal --like photons.h5 --count 30 --out made.h5",
+        "generate mosaic:siw-ecal --like photons.h5 --count 30 --out made.h5 --force",
+        "convert made.h5 converted.h5 --format native",
+        "evaluate --reference photons.h5 --generated a=made.h5 --count 30 --out judged",
+        "--help",
+    ]
+    done = _python(tmp_path, "-c", OF_ANOTHER_SYSTEM + LINES, lines="\n".join(lines))
+    codes = [line for line in done.stderr.splitlines() if line.startswith("END")]
+    assert codes == ["END 0"] * len(lines), done.stderr
+    assert not list(tmp_path.glob("*.part"))

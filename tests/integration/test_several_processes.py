@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +217,18 @@ def test_processes_that_torchrun_starts_again_go_on_to_the_bit(
     os.kill(workers(launch)[1], signal.SIGKILL)
     assert ended(launch)[0] == 0
     assert curves(out) == curves(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
+def test_compiled_losses_are_those_of_the_program(files: Callable[[str], Path], tmp_path: Path) -> None:
+    overrides, data = short(EDM), files("caloclouds-2")
+    words = ("train", EDM, *overrides, "--compile", "--data", str(data), "--out", str(tmp_path / "compiled"))
+    line = (sys.executable, "-m", "caloforge", *words)
+    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    assert "torch cannot compile" not in done.stderr
+    train(load_config(EDM, overrides), [data], tmp_path / "plain", seed=1)
+    assert_same_curves(tmp_path / "compiled", tmp_path / "plain")
 
 
 @pytest.mark.slow

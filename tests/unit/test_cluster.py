@@ -272,3 +272,9 @@ def test_mpi_without_workers() -> None:
 def test_the_file_of_a_cluster_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in Cluster.model_fields)
+
+
+def test_windows_has_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="Linux and macOS"), opened(cluster_named("slurm")):
+        pass

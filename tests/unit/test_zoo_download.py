@@ -13,7 +13,7 @@ from caloforge import downloads
 from caloforge.errors import ConfigError, FormatError, MissingDependencyError, OutputError
 from caloforge.files import locked
 from caloforge.zoo import load_simulator, model_folder, read_card, weights_of
-from caloforge.zoo.fetch import remove_model
+from caloforge.zoo.cache import DOWNLOADS, remove_model
 from caloforge.zoo.index import INDEX, index_in, sums_of
 from caloforge.zoo.shipped import known_models, zoo_home
 from caloforge.zoo.sources import offers_of, sources
@@ -23,8 +23,6 @@ from web import Server, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DOWNLOADS = ".downloads"
 
 
 def left(cache: Path) -> list[str]:
@@ -73,6 +71,16 @@ def test_versions_are_exact_and_without_one_the_newest_that_can_be_loaded(zoo: P
     refusal("caloclouds-2-cm:toys", zoo, kind=ConfigError, match="did you mean 'caloclouds-2-cm:toy'")
 
 
+def test_what_another_version_has_is_not_downloaded(zoo: Path, cache: Path) -> None:
+    there = Server.of(zoo)
+    with serving(there) as url:
+        fetch(f"{NAME}@1.0", url)
+        there.asked.clear()
+        fetch(f"{NAME}@1.1", url)
+    assert [name.split("-")[-2] for name, _ in there.asked if name != INDEX] == ["card"]
+    assert load_simulator(f"{NAME}@1.1").card["note"] == "judged"
+
+
 def test_all_is_the_newest_of_every_model(zoo: Path, cache: Path) -> None:
     assert [str(f.title) for f in fetch("all", zoo)] == [f"{NAME}@2.0"]
 
@@ -111,7 +119,7 @@ def test_an_interrupted_download_goes_on(zoo: Path, cache: Path, monkeypatch: py
     there = Server.of(zoo)
     with serving(there) as url:
         with monkeypatch.context() as patch:
-            patch.setattr("caloforge.zoo.fetch.publish", stop)
+            patch.setattr("caloforge.zoo.cache.publish", stop)
             with pytest.raises(KeyboardInterrupt):
                 fetch(NAME, url)
         parts = {p.stat().st_size for p in (cache / DOWNLOADS).iterdir()}

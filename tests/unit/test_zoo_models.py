@@ -52,6 +52,7 @@ def test_a_zoo_has_all_versions_side_by_side(zoo: Path) -> None:
     assert {path.name for path in zoo.iterdir()} == {*paths, INDEX}
     for entry in index.models:
         assert all(sum_of(zoo / f.path) == f.sha256 and f.sha256[:16] in f.path for f in entry.files)
+    assert len(paths) == 1 + 2 + 3  # configurations, cards and weights
     first, second, third, _ = index.models
     assert first.sums[WEIGHTS] == second.sums[WEIGHTS] != third.sums[WEIGHTS]
     assert first.sums[CARD] != second.sums[CARD]

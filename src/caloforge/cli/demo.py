@@ -95,7 +95,9 @@ def demo(
     _print(result, speeds, seconds=time.monotonic() - started)
     if display.exists():
         typer.echo(f"event of {energy:.3g} GeV, to turn: {display.resolve().as_uri()}")
-    typer.echo(f"report, open it in a browser: {(out / page).resolve().as_uri()}")
+        typer.echo(f"report, open it in a browser: {(out / page).resolve().as_uri()}")
+    else:
+        typer.echo(f"report: {out / page}")
 
 
 def _shipped() -> list[str]:

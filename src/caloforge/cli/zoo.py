@@ -134,7 +134,7 @@ def download(names: Sequence[str], places: Sequence[str]) -> None:
 
 def remove(names: Sequence[str]) -> None:
     """Free the cache of models."""
-    from caloforge.zoo.fetch import remove_model
+    from caloforge.zoo.cache import remove_model
     from caloforge.zoo.titles import parse_title
 
     if not names:

@@ -37,9 +37,11 @@ def opened(cluster: Cluster) -> Iterator[Executor]:
 
     Raises:
         CaloForgeError: The cluster does not answer, or the batch system refuses.
-        ConfigError: MPI has no workers, or the batch system is not here.
+        ConfigError: MPI has no workers, the batch system is not here, or this is Windows.
         MissingDependencyError: The package for it is not installed.
     """
+    if sys.platform == "win32":  # pipes to processes of workers are inherited as in Unix
+        raise ConfigError("Workers of clusters run on Linux and macOS: leave out --cluster.")
     with _mpi() if cluster.kind == "mpi" else _dask(cluster) as executor:
         yield executor
 

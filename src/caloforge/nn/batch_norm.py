@@ -24,10 +24,10 @@ class _Shared(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         dims = [0, *range(2, x.dim())]
         number = shares.ways() * x.numel() / x.shape[1]
-        wide = x.float()
-        mean = shares.all_sum(wide.sum(dims)) / number
-        centred = wide - _per_channel(mean, x)
-        variance = shares.all_sum(centred.square().sum(dims)) / number
+        wide = x if x.dtype == torch.float64 else x.float()
+        mean = shares.all_sum(_sum(wide, dims)) / number
+        centred = wide - _per_channel(mean.to(wide.dtype), x)
+        variance = (shares.all_sum(_sum(centred.square(), dims)) / number).to(wide.dtype)
         self._follow(mean, variance * (number / max(number - 1, 1)))
         normalised = centred * _per_channel((variance + self.eps).rsqrt(), x)
         return (normalised * _per_channel(self.weight, x) + _per_channel(self.bias, x)).to(x.dtype)
@@ -48,6 +48,11 @@ class BatchNorm2d(_Shared, nn.BatchNorm2d):
 
 class BatchNorm3d(_Shared, nn.BatchNorm3d):
     """Of images ``(B, channels, x, y, z)``."""
+
+
+def _sum(values: Tensor, dims: list[int]) -> Tensor:
+    """Sums as exact as torch's own normalisation has them: in double precision on a CPU."""
+    return values.sum(dims, dtype=torch.float64 if values.device.type == "cpu" else values.dtype)
 
 
 def _per_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from caloforge.downloads import Advice, download
 from caloforge.errors import ConfigError, FormatError, MissingDependencyError, OutputError, did_you_mean
-from caloforge.files import locked, publish, write_text
-from caloforge.trained.card import read_card
-from caloforge.trained.configuration import read_config
-from caloforge.zoo.index import Index, sum_of
-from caloforge.zoo.installed import ENTRY, entry_of, models_cache, too_new
+from caloforge.zoo.cache import DOWNLOADS, owned_cache, place_model
+from caloforge.zoo.index import differing, sum_of
+from caloforge.zoo.installed import entry_of, too_new
 from caloforge.zoo.shipped import installed, zoo_home
 from caloforge.zoo.sources import offers_of, sources
 from caloforge.zoo.titles import Title, parse_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -32,9 +30,8 @@ if TYPE_CHECKING:
     from caloforge.zoo.installed import Installed
     from caloforge.zoo.sources import Offer
 
-__all__ = ["Fetched", "choose", "download_models", "fetch_models", "remove_model"]
+__all__ = ["Fetched", "choose", "download_models", "fetch_models"]
 
-_DOWNLOADS = ".downloads"
 _SHOWN = 10**6  # bytes; less takes no time
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +43,7 @@ class Fetched(NamedTuple):
     Attributes:
         title: Name and version.
         folder: Where it is.
-        size: Bytes that were fetched for it; 0 when it was there.
+        size: Bytes of its files; 0 when it was there.
     """
 
     title: Title
@@ -133,30 +130,24 @@ def fetch_models(offers: Sequence[Offer], *, progress: Progress) -> list[Fetched
         OutputError: Another model has the name and the version, the cache cannot be written, or another
             process fetches into it.
     """
-    with _owned_cache() as cache:
-        there = {model.title: model for model in installed()}
-        return [_fetch(offer, cache, there.get(offer.entry.title), progress) for offer in offers]
+    with owned_cache() as cache:
+        return [_fetch(offer, cache, progress) for offer in offers]
 
 
-@contextmanager
-def _owned_cache() -> Iterator[Path]:
-    cache = models_cache()
-    busy = f"Another process is fetching models into {cache}: wait for it, or set another CALOFORGE_CACHE."
-    try:
-        (cache / _DOWNLOADS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Cannot make the folder {cache}: {error.strerror}; set CALOFORGE_CACHE to another."
-        raise OutputError(msg) from error
-    with locked(cache / ".lock", busy=busy, of=cache):
-        yield cache
-
-
-def _fetch(offer: Offer, cache: Path, there: Installed | None, progress: Progress) -> Fetched:
+def _fetch(offer: Offer, cache: Path, progress: Progress) -> Fetched:
     entry = offer.entry
-    if there is not None and _is_whole(entry, there):
-        return Fetched(entry.title, there.folder, 0)
-    parts: dict[str, Path] = {file.name: _fetch_file(offer, file, cache, progress) for file in entry.files}
-    return Fetched(entry.title, _place(entry, parts, cache), entry.size)
+    versions = [model for model in installed() if model.title.name == entry.name]
+    for there in versions:
+        if there.title == entry.title and _is_whole(entry, there):
+            return Fetched(entry.title, there.folder, 0)
+    parts: dict[str, Path] = {}
+    for file in entry.files:
+        part = parts[file.name] = cache / DOWNLOADS / f"{file.sha256}.part"
+        if part.is_symlink():  # in a cache that several people share, it could lead anywhere
+            part.unlink()
+        if not _copied(file, versions, part):
+            _fetch_file(offer, file, part, progress)
+    return Fetched(entry.title, place_model(entry, parts, cache), entry.size)
 
 
 def _is_whole(entry: Entry, there: Installed) -> bool:
@@ -178,20 +169,17 @@ def _is_whole(entry: Entry, there: Installed) -> bool:
     raise OutputError(msg)
 
 
-def differing(entry: Entry, folder: Path) -> list[str]:
-    """Files of a folder that are not those of the index."""
-    return [
-        file.name
-        for file in entry.files
-        if not (folder / file.name).is_file() or sum_of(folder / file.name) != file.sha256
-    ]
+def _copied(file: ZooFile, versions: Sequence[Installed], part: Path) -> bool:
+    """Take a file from another version that has it: often a new one has the same weights."""
+    for path in (version.folder / file.name for version in versions):
+        if path.is_file() and path.stat().st_size == file.size and sum_of(path) == file.sha256:
+            shutil.copyfile(path, part)
+            return True
+    return False
 
 
-def _fetch_file(offer: Offer, file: ZooFile, cache: Path, progress: Progress) -> Path:
+def _fetch_file(offer: Offer, file: ZooFile, part: Path, progress: Progress) -> None:
     """From the first place that has it, and has it right."""
-    part = cache / _DOWNLOADS / f"{file.sha256}.part"
-    if part.is_symlink():  # in a cache that several people share, it could lead anywhere
-        part.unlink()
     places = offer.addresses(file)
     for number, address in enumerate(places, start=1):
         try:
@@ -201,8 +189,7 @@ def _fetch_file(offer: Offer, file: ZooFile, cache: Path, progress: Progress) ->
                 raise
             _logger.warning("%s Trying %s.", error, places[number])
         else:
-            break
-    return part
+            return
 
 
 def _fetch_from(address: str, part: Path, entry: Entry, file: ZooFile, progress: Progress) -> None:
@@ -223,69 +210,3 @@ def _fetch_from(address: str, part: Path, entry: Entry, file: ZooFile, progress:
 
 def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Callable[[int], None]]:  # noqa: ARG001
     return nullcontext(lambda n: None)  # noqa: ARG005
-
-
-def _place(entry: Entry, parts: dict[str, Path], cache: Path) -> Path:
-    """Give complete files their folder."""
-    target = cache.joinpath(*entry.title.words, entry.version)
-    staged = cache / _DOWNLOADS / "new"
-    shutil.rmtree(staged, ignore_errors=True)
-    try:
-        staged.mkdir()
-        for name, part in parts.items():
-            publish(part, staged / name)
-        _check(entry, staged)
-        write_text(staged / ENTRY, Index(models=(entry,)).text())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _drop(target, cache)
-        staged.rename(target)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        msg = f"Cannot write {target}: {error.strerror or error}."
-        raise OutputError(msg) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return target
-
-
-def _check(entry: Entry, folder: Path) -> None:
-    """Whether the files are a model of that name, as far as can be told without its networks."""
-    config = read_config(folder)
-    read_card(folder)
-    if config.model_name != entry.title.model:
-        msg = f"The zoo offers a model {config.model_name!r:.40} as {entry.title}: nothing of it is kept."
-        raise FormatError(msg)
-
-
-def remove_model(title: Title) -> list[Title]:
-    """Remove a model from the cache, all versions when none is told; returns what was removed.
-
-    Raises:
-        ConfigError: It is not in the cache.
-        OutputError: It cannot be removed, or another process fetches into the cache.
-    """
-    of_name = [m for m in installed() if m.title.name == title.name]
-    of_name = [m for m in of_name if title.version in {None, m.title.version}]
-    chosen = [m.title for m in of_name if m.place == "cache"]
-    if not chosen:
-        why = "comes with caloforge and stays" if of_name else "is not in the cache"
-        msg = f"{title} {why}: `caloforge models` lists what is where."
-        raise ConfigError(msg)
-    with _owned_cache() as cache:
-        for one in chosen:
-            _drop(cache.joinpath(*one.words, str(one.version)), cache)
-    return chosen
-
-
-def _drop(folder: Path, cache: Path) -> None:
-    """Remove a model's folder: at once for those who look for it."""
-    old = cache / _DOWNLOADS / "old"
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        try:
-            folder.rename(old)
-        except OSError as error:
-            msg = f"Cannot remove {folder}: {error.strerror}."
-            raise OutputError(msg) from error
-        shutil.rmtree(old, ignore_errors=True)

@@ -29,6 +29,7 @@ __all__ = [
     "Index",
     "Summary",
     "ZooFile",
+    "differing",
     "index_in",
     "parse_index",
     "sum_of",
@@ -247,3 +248,12 @@ def sum_of(path: Path) -> str:
 def sums_of(folder: Path) -> dict[str, str]:
     """SHA-256 sums of the files of a saved model."""
     return {name: sum_of(folder / name) for name in MODEL_FILES}
+
+
+def differing(entry: Entry, folder: Path) -> list[str]:
+    """Files of a folder that are not those of the index."""
+    return [
+        file.name
+        for file in entry.files
+        if not (folder / file.name).is_file() or sum_of(folder / file.name) != file.sha256
+    ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +36,7 @@ from caloforge.zoo.index import (
 from caloforge.zoo.titles import Title, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Publication",
@@ -111,7 +112,7 @@ def publish_models(zoo: Path, models: Sequence[Publication], *, mirrors: Sequenc
 
 
 def entry_for(
-    title: Title, folder: Path, summary: Summary, terms: Terms, *, paths: Mapping[str, str] | None = None
+    title: Title, folder: Path, summary: Summary, terms: Terms, *, path_of: Callable[[str, str], str]
 ) -> Entry:
     """What an index says of a folder.
 
@@ -120,13 +121,12 @@ def entry_for(
         folder: The saved model.
         summary: Of its card.
         terms: Of its use.
-        paths: Where its files are, from the index; by default as ``publish_models`` names them.
+        path_of: Where a file of a name and a sum is, from the index.
     """
     files = []
     for name in MODEL_FILES:
         digest, size = sum_of(folder / name), (folder / name).stat().st_size
-        path = paths[name] if paths else _flat_name(title, name, digest)
-        files.append(ZooFile(name=name, path=path, size=size, sha256=digest))
+        files.append(ZooFile(name=name, path=path_of(name, digest), size=size, sha256=digest))
     return Entry(
         name=title.name,
         version=str(title.version),
@@ -168,9 +168,14 @@ def package_entries(home: Path, terms: Terms) -> Index:
         name = f"{folder.parent.name}:{folder.name}"
         title = Title(name, next_version(index, name, sums_of(folder)))
         known = [entry for entry in index.models if entry.title == title]
-        paths = {str(file): (folder / file).relative_to(home).as_posix() for file in MODEL_FILES}
-        entries += known or [entry_for(title, folder, summary_of(read_folder(folder)), terms, paths=paths)]
+        path_of = partial(_inside, folder.relative_to(home).as_posix())
+        told = summary_of(read_folder(folder))
+        entries += known or [entry_for(title, folder, told, terms, path_of=path_of)]
     return Index(models=tuple(entries))
+
+
+def _inside(folder: str, name: str, digest: str) -> str:  # noqa: ARG001
+    return f"{folder}/{name}"
 
 
 def next_version(index: Index, name: str, sums: Mapping[str, str]) -> Version:
@@ -230,13 +235,16 @@ def _entry(index: Index, title: Title, folder: Path, card: ModelCard, terms: Ter
         after = next_version(index, title.name, sums)
         msg = f"The zoo has another {full}, and versions never change: give none, or {after}."
         raise ConfigError(msg)
-    return known[0] if known else entry_for(full, folder, summary_of(card), terms)
+    paths = {file.sha256: file.path for entry in index.models for file in entry.files}
+    path_of = partial(_flat_name, full, paths)
+    return known[0] if known else entry_for(full, folder, summary_of(card), terms, path_of=path_of)
 
 
-def _flat_name(title: Title, name: str, digest: str) -> str:
+def _flat_name(title: Title, known: Mapping[str, str], name: str, digest: str) -> str:
+    """Of a file that is in the zoo already, such as the weights of a new card, the one that it has."""
     model, tag = title.words
     stem, _, suffix = name.rpartition(".")
-    return f"{model}-{tag}-{title.version}-{stem}-{digest[:16]}.{suffix}"
+    return known.get(digest) or f"{model}-{tag}-{title.version}-{stem}-{digest[:16]}.{suffix}"
 
 
 def _copy(entry: Entry, folder: Path, zoo: Path) -> None:

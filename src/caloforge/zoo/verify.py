@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from caloforge.errors import FormatError
-from caloforge.zoo.fetch import differing
+from caloforge.zoo.index import differing
 from caloforge.zoo.installed import entry_of
 from caloforge.zoo.shipped import zoo_home
 
