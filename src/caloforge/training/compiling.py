@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from caloforge.training.quiet import quiet
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["compiled"]
 
@@ -32,7 +33,7 @@ def compiled(function: Callable[..., Any], *, device: str) -> Callable[..., Any]
     made = torch.compile(function)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        with _quiet():
+        with quiet(*_TORCH, level=logging.ERROR):  # of code that cannot be compiled
             return made(*arguments, **options)
 
     return call
@@ -42,7 +43,7 @@ def compiled(function: Callable[..., Any], *, device: str) -> Callable[..., Any]
 def _why_not(device: str) -> str:
     """The first line of what torch says of a trial, "" if it works."""
     try:
-        with _quiet():
+        with quiet(*_TORCH, level=logging.ERROR):  # of code that cannot be compiled
             torch.compile(_trial, fullgraph=True)(torch.ones(8, device=device))
     except Exception as error:  # noqa: BLE001 (compilers fail in many ways)
         return str(error).strip().partition("\n")[0] or type(error).__name__
@@ -51,17 +52,3 @@ def _why_not(device: str) -> str:
 
 def _trial(x: torch.Tensor) -> torch.Tensor:
     return (x + 1).sin().sum()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what the compiler says of code that it cannot compile."""
-    loggers = [logging.getLogger(name) for name in _TORCH]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -14,10 +13,9 @@ from torch import distributed
 
 from caloforge.devices import find_device
 from caloforge.errors import ConfigError, TrainingError, bad
+from caloforge.training.quiet import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lightning_fabric import Fabric
 
 __all__ = ["Launched", "Precision", "open_fabric"]
@@ -106,7 +104,7 @@ def _launched(kind: str, device: str, precision: Precision, launched: Launched) 
         precision=precision,
         plugins=TorchElasticEnvironment(),
     )
-    with _quiet():
+    with quiet("lightning_fabric", "lightning.fabric", level=logging.WARNING):
         try:
             _connect(kind, launched)
             fabric.launch()
@@ -133,17 +131,3 @@ def _connect(kind: str, launched: Launched) -> None:
         timeout=_PATIENCE,
         device_id=gpu,
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what fabric says of every process that it starts."""
-    loggers = [logging.getLogger(name) for name in ("lightning_fabric", "lightning.fabric")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
