@@ -27,6 +27,7 @@ from tables import write
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+(Path(__file__).parent / "commands" / "files").mkdir(parents=True, exist_ok=True)
 os.environ["IPYTHONDIR"] = notebook_settings()
 # pages with events to turn share it; nothing is loaded from elsewhere
 write(Path(__file__).parent / "_static" / "plotly.min.js", get_plotlyjs())
@@ -45,7 +46,7 @@ html_theme = "furo"
 html_title = "caloforge"
 html_static_path = ["_static"]
 html_css_files = ["caloforge.css"]
-html_extra_path = ["commands/files"]
+html_extra_path = ["commands/files"]  # pages that commands wrote
 html_show_sourcelink = False
 
 myst_heading_anchors = 4

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from types import ModuleType
 
+    from caloforge.training import TrainingData
+
 SHARED = "CALOFORGE_SHARED"
 
 # no deadline: a machine under load is not a defect; derandomized: what passed once passes again
@@ -146,6 +148,16 @@ def make_toy_showers(siw: Geometry) -> Callable[..., Showers]:
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def data(
+    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingData:
+    """Toy showers to train on."""
+    from toy_training import training_data
+
+    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from caloforge.errors import clipped, shown
+from caloforge.errors import bad, clipped, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydantic import ValidationError
+    from caloforge.errors import CaloForgeError
 
 __all__ = [
     "Count",
@@ -26,7 +26,10 @@ __all__ = [
     "first_problem",
     "inconsistent",
     "record_keys",
+    "validated",
 ]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 # far beyond what anyone trains, and small enough that nothing hangs or fills the memory
 Count = Annotated[int, Field(ge=1, le=1024)]
@@ -161,6 +164,27 @@ def first_problem(error: ValidationError) -> Problem:
     if first["type"] == "inconsistent":
         got = context["got"]
     return Problem(tuple(first["loc"]), kinds.get(first["type"], "wrong"), got, expected)
+
+
+def validated(kind: type[_Model], content: Any, *, source: str, error: type[CaloForgeError]) -> _Model:
+    """A record of what a program wrote into a file.
+
+    Args:
+        kind: What it should be.
+        content: As read from JSON.
+        source: The file, for errors.
+        error: The class to raise.
+
+    Raises:
+        CaloForgeError: It is none.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as failure:
+        problem = first_problem(failure)
+        what = f"{problem.where} in {source}" if problem.place else source
+        got = "nothing" if problem.kind == "missing" else problem.got
+        raise error(bad(what, got=got, expected=problem.expected)) from failure
 
 
 def inconsistent(*, got: str, expected: str) -> PydanticCustomError:

@@ -104,10 +104,3 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offl
         exec(compile(code, "tutorial.md", "exec"), names)
         plt.close("all")
     assert names["mine"].trained.energy[0] > 10_000
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str)
-def test_pictures_and_links_are_there(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    targets = [t.split("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if not t.startswith("http")]
-    assert [t for t in targets if t and not (page.parent / t).exists()] == []

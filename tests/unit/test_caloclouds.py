@@ -19,16 +19,12 @@ from caloforge.nn import EPiCEncoder, SplineFlow
 from caloforge.preprocessing import Summary, make_summary_transform
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
-from toy_training import batch_of, prepared, training_data
+from toy_training import batch_of, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from caloforge.geometry import Geometry
     from caloforge.preprocessing import SummaryTransform
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
 BETAS = quadratic_betas(100, first=1e-4, last=0.2)
@@ -232,13 +228,6 @@ def test_any_sample_is_a_summary(scaling: str) -> None:
 
 
 # the model
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def untrained(data: TrainingData, *overrides: str) -> CaloClouds:

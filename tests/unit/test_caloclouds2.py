@@ -24,18 +24,16 @@ from caloforge.models.clouds.caloclouds2 import CaloClouds2
 from caloforge.models.clouds.caloclouds2_cm import CaloClouds2CM
 from caloforge.models.noise import StreamNoise
 from caloforge.showers import Incident
-from toy_training import prepared, training_data
+from toy_training import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from caloforge.geometry import Geometry
     from caloforge.models import Cloud
     from caloforge.models.clouds.calibration import CalibrationKind
     from caloforge.preprocessing import Summary
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
 COUNTS = st.lists(st.lists(st.floats(0, 300), min_size=4, max_size=4), min_size=1, max_size=6)
@@ -167,13 +165,6 @@ def test_calibration_of_layers_has_a_scale_for_each() -> None:
     calibration = calibrated("layers", points, lambda n: n * share, lambda n: n * 0.9)
     expected = points * torch.tensor([0.5 / 0.9, 1.0, 1.0])
     torch.testing.assert_close(calibration(points), expected, rtol=5e-3, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def untrained(data: TrainingData, *overrides: str, name: str = "caloclouds-2") -> CaloClouds2:

@@ -21,15 +21,12 @@ from caloforge.models.pointflow.totals import Totals
 from caloforge.nn import Posterior
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
-from toy_training import batch_of, particles_of, prepared, training_data
+from toy_training import batch_of, particles_of, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from caloforge.models.pointflow.calopointflow import CaloPointFlow
     from caloforge.models.pointflow.cell_choice import Placement
     from caloforge.models.pointflow.cell_points import PointScaling
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
 RAGGED = Geometry(
@@ -45,13 +42,6 @@ RAGGED = Geometry(
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def model_of(data: TrainingData, *overrides: str) -> CaloPointFlow:

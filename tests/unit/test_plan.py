@@ -151,7 +151,7 @@ def test_another_program_or_setting_is_refused(planned: Planned) -> None:
         planned.make(14)
     plan = planned.folder / "plan.json"
     plan.write_text(plan.read_text().replace('"blocks": 14', '"blocks": "many"'))
-    with pytest.raises(ConfigError, match=r"blocks of the plan .* got 'many', expected a whole number"):
+    with pytest.raises(ConfigError, match=r"blocks in the plan .* got 'many', expected a whole number"):
         planned.make(0)
 
 

@@ -13,22 +13,12 @@ from caloforge.training import TrainingData, load_config, train
 from caloforge.training.batches import Batches
 from caloforge.training.draws import Draws
 from caloforge.training.prefetch import prefetched
-from toy_training import prepared, training_data
+from toy_training import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from caloforge.geometry import Geometry
     from caloforge.models import Batch, GenerativeModel
-    from caloforge.showers import Showers
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def threads() -> list[str]:

@@ -25,24 +25,14 @@ from caloforge.nn.lookup import find_rows
 from caloforge.preprocessing.quantiles import QuantileTransform
 from caloforge.showers import Incident
 from caloforge.simulator import Simulator, TrainedRange
-from toy_training import batch_of, prepared, training_data
+from toy_training import batch_of, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from caloforge.geometry import Geometry
     from caloforge.models.pyramid.model import Pyramid
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
 
 INCIDENT = Incident.of(np.linspace(1e4, 1e5, 24))
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 @pytest.fixture(scope="module")

@@ -23,25 +23,15 @@ from caloforge.training.launched import Launched
 from caloforge.training.stopping import StopSignals
 from command_line import run
 from support.shares_in_threads import ThreadShare, in_shares
-from toy_training import prepared, training_data
+from toy_training import prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
 
-    from caloforge.geometry import Geometry
     from caloforge.models import Batch
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def generator() -> torch.Generator:

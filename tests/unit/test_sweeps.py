@@ -142,7 +142,7 @@ def test_a_folder_keeps_its_points_and_gets_more(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"holds another sweep .*threads 1 there and 2 here"):
         planned(sweep.out, request(tmp_path, threads=2), sweep.points)
     (sweep.out / "sweep.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"caloforge of the sweep .*sweep.json: got .*expected a value"):
+    with pytest.raises(ConfigError, match=r"caloforge in the sweep .*sweep.json: got .*expected a value"):
         read_sweep(sweep.out)
 
 

@@ -23,22 +23,11 @@ from caloforge.training.loop import cycle_of
 from caloforge.training.optimisers import learning_rate, make_optimiser
 from caloforge.training.sections import make_sections
 from toy_gan import TURNS, Duel, duel_trainer
-from toy_training import training_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from caloforge.geometry import Geometry
-    from caloforge.showers import Showers
     from caloforge.training import TrainingData
-
-
-@pytest.fixture(scope="module")
-def data(
-    make_toy_showers: Callable[..., Showers], siw: Geometry, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingData:
-    return training_data(tmp_path_factory.mktemp("data"), make_toy_showers(120), siw)
 
 
 def fit(data: TrainingData, out: Path, **options: Any) -> Duel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from caloforge.blocks.differences import differences
 from caloforge.blocks.folder import PLAN, Blocks
@@ -13,7 +13,7 @@ from caloforge.blocks.store import BlockStore
 from caloforge.errors import ConfigError, FormatError, OutputError, bad, clipped
 from caloforge.files import write_text
 from caloforge.markup import parse_json, read_text
-from caloforge.records import Record, first_problem
+from caloforge.records import Record, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -94,13 +94,7 @@ def read_plan(folder: Path) -> Plan:
     content = parse_json(
         read_text(path, what="plan", error=ConfigError), source=f"The plan {path}", error=ConfigError
     )
-    try:
-        return Plan.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error)
-        raise ConfigError(
-            bad(f"{problem.where} of the plan {path}", got=problem.got, expected=problem.expected)
-        ) from None
+    return validated(Plan, content, source=f"the plan {path}", error=ConfigError)
 
 
 def _check(plan: Plan, production: Production) -> None:

@@ -10,6 +10,7 @@ import typer
 from caloforge.cli import complete
 from caloforge.cli.checks import check_model
 from caloforge.cli.common import energy_range, print_table, progress
+from caloforge.cli.machine import Device  # noqa: TC001 (typer reads the annotations)
 from caloforge.errors import ConfigError, bad, shown
 from caloforge.files import check_output
 from caloforge.units import GEV
@@ -75,9 +76,7 @@ def benchmark(
         str | None, typer.Option(metavar="GeV", help="Range of the energies; default: each model's own.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all showers.")] = 1,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
-    ] = "cpu",
+    device: Device = "cpu",
     allow_extrapolation: Annotated[
         bool, typer.Option("--allow-extrapolation", help="Also for energies far from the trained ones.")
     ] = False,

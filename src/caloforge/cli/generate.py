@@ -14,6 +14,7 @@ from caloforge.cli.beams import beam_of
 from caloforge.cli.checks import check_model
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
+from caloforge.cli.machine import Device  # noqa: TC001 (typer reads the annotations)
 from caloforge.cli.offsets import parse_offset
 from caloforge.cli.planning import ending
 from caloforge.cli.watch import Watch
@@ -79,9 +80,7 @@ def generate(
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
-    ] = "cpu",
+    device: Device = "cpu",
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of every process.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Showers computed together.")] = 100,
     block_size: BlockSize = None,

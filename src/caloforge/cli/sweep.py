@@ -9,6 +9,7 @@ import typer
 
 from caloforge.cli import complete
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
+from caloforge.cli.machine import Arithmetic, Device, Precision
 from caloforge.cli.planning import sweep_ending
 from caloforge.cli.sweeping import (
     SHOWERS,
@@ -21,7 +22,6 @@ from caloforge.cli.sweeping import (
     show_sweep,
     sweep_of,
 )
-from caloforge.cli.train import Precision
 from caloforge.errors import ConfigError
 
 __all__ = ["sweep"]
@@ -110,12 +110,8 @@ def sweep(
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
-    ] = "cpu",
-    precision: Annotated[
-        Precision, typer.Option(help="Of the arithmetic: 32 bits, or mixed with bfloat16.")
-    ] = Precision.FULL,
+    device: Device = "cpu",
+    precision: Arithmetic = Precision.FULL,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of every training.")] = 1,
 ) -> None:
     r"""Train a preset with many values of its keys, and compare the models.

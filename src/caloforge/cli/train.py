@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from caloforge.cli import complete
 from caloforge.cli.checks import check_model, check_showers
 from caloforge.cli.clusters import ClusterName, Jobs, Walltime, executor_of, read_cluster
 from caloforge.cli.common import print_table
+from caloforge.cli.machine import Arithmetic, Device, Precision
 from caloforge.cli.ranks import is_first, is_one_of_several
 from caloforge.cli.requeue import requeueing
 from caloforge.cli.stage_progress import JointProgress, StageProgress
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from caloforge.simulator import Simulator
 
 __all__ = ["train"]
-
-
-class Precision(StrEnum):
-    """Arithmetic of the training."""
-
-    FULL = "32-true"
-    BF16 = "bf16-mixed"
 
 
 def train(
@@ -84,12 +77,8 @@ def train(
     cluster: ClusterName = None,
     jobs: Jobs = None,
     walltime: Walltime = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto for the best that is here.")
-    ] = "cpu",
-    precision: Annotated[
-        Precision, typer.Option(help="Of the arithmetic: 32 bits, or mixed with bfloat16.")
-    ] = Precision.FULL,
+    device: Device = "cpu",
+    precision: Arithmetic = Precision.FULL,
     compiles: Annotated[
         bool, typer.Option("--compile", help="Compile the networks: minutes first, then faster steps.")
     ] = False,

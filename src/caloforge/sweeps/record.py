@@ -8,15 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from caloforge import __version__
 from caloforge.blocks import differences
-from caloforge.errors import ConfigError, OutputError, bad
+from caloforge.errors import ConfigError, OutputError
 from caloforge.files import check_folder, made, write_text
 from caloforge.markup import parse_json, read_text
 from caloforge.names import PRESETS, check_preset
-from caloforge.records import Record, first_problem
+from caloforge.records import Record, validated
 from caloforge.sweeps.axes import short_names
 from caloforge.sweeps.points import Point, folder_name
 
@@ -171,10 +171,5 @@ def read_sweep(out: Path) -> Sweep:
         raise ConfigError(msg)
     text = read_text(path, what="sweep", error=ConfigError)
     content = parse_json(text, source=f"The sweep {path}", error=ConfigError)
-    try:
-        file = _File.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error)
-        what = f"{problem.where} of the sweep {path}"
-        raise ConfigError(bad(what, got=problem.got, expected=problem.expected)) from None
+    file = validated(_File, content, source=f"the sweep {path}", error=ConfigError)
     return Sweep(out, file.request, tuple(file.points))

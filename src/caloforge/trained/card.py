@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (part of the public signature)
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from caloforge.errors import FormatError, bad
+from caloforge.errors import FormatError
 from caloforge.markup import parse_json, read_text
-from caloforge.records import first_problem, inconsistent
+from caloforge.records import inconsistent, validated
 
 __all__ = ["CARD", "check_card", "read_card"]
 
@@ -111,13 +111,7 @@ def check_card(content: object, *, source: str) -> dict[str, Any]:
     Raises:
         FormatError: It has not.
     """
-    try:
-        _Card.model_validate(content)
-    except ValidationError as error:
-        problem = first_problem(error)
-        what = f"{problem.where} in {source}" if problem.place else source
-        got = "nothing" if problem.kind == "missing" else problem.got
-        raise FormatError(bad(what, got=got, expected=problem.expected)) from error
+    validated(_Card, content, source=source, error=FormatError)
     return dict(content) if isinstance(content, dict) else {}
 
 

@@ -11,11 +11,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from caloforge.errors import ConfigError, FormatError, bad, shown
 from caloforge.markup import parse_json, read_bytes
-from caloforge.records import Record, first_problem, inconsistent
+from caloforge.records import Record, inconsistent, validated
 from caloforge.zoo.titles import Title, Version, is_plain, parse_title
 
 if TYPE_CHECKING:
@@ -218,13 +218,7 @@ def parse_index(content: bytes, *, source: str) -> Index:
     """
     told = parse_json(content, source=f"The index of models {source}", error=FormatError)
     _check_version(told, source)
-    try:
-        return Index.model_validate(told)
-    except ValidationError as error:
-        problem = first_problem(error)
-        got = "nothing" if problem.kind == "missing" else problem.got
-        what = f"{problem.where} in {source}" if problem.place else source
-        raise FormatError(bad(what, got=got, expected=problem.expected)) from error
+    return validated(Index, told, source=source, error=FormatError)
 
 
 def _check_version(told: Any, source: str) -> None:
