@@ -57,5 +57,5 @@ docs: venv
 	@echo "site/index.html"
 
 clean:
-	rm -rf $(VENV) demo dist site docs/cards docs/commands docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
+	rm -rf $(VENV) demo dist site jupyter_execute docs/cards docs/commands docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/caloforge/_engine.*.so src/caloforge/_engine.*.pyd
 	find engine/src -mindepth 1 -maxdepth 1 ! -name '*.cpp' ! -name '*.hpp' ! -name CMakeLists.txt -exec rm -rf {} +

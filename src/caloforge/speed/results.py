@@ -230,7 +230,7 @@ def record_benchmark(content: Mapping[str, Any]) -> None:
         card = read_card(folder)
         kept = {name: entry[name] for name in _RECORDED if name in entry}
         kept["configurations"] = [c for c in kept["configurations"] if c.get("backend", "eager") in OWN]
-        write_text(folder / CARD, json.dumps({**card, "benchmark": {**shared, **kept}}, indent=2))
+        write_text(folder / CARD, json.dumps({**card, "benchmark": {**shared, **kept}}))
 
 
 def _clocks(times: Sequence[Seconds]) -> dict[str, Any]:
