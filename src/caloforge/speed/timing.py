@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from caloforge.geometry import Geometry
+    from caloforge.showers import Showers
     from caloforge.simulator import Simulator
     from caloforge.speed.backends import Sample
 
@@ -230,7 +232,7 @@ def even_energies(energy: tuple[float, float], count: int, *, seed: int) -> NDAr
 
 
 class _Maker:
-    """Makes showers as ``caloforge generate`` does: points, then cells, then a file, batch after batch."""
+    """Makes showers as ``caloforge generate`` does: points, cells, batch after batch; then a file of all."""
 
     def __init__(self, simulator: Simulator, task: TimingTask, sample: Sample, watch: Stopwatch) -> None:
         self._geometry, self._task, self._watch = simulator.geometry, task, watch
@@ -279,16 +281,22 @@ class _Maker:
     def _make(self, count: int, size: int) -> Stages:
         stages, seed = Stages(), self._task.seed
         incident = Incident.of(even_energies(self._task.energy, count, seed=seed), pdg=self._pdg)
-        with tempfile.TemporaryDirectory(prefix="caloforge-timing-") as folder:
-            path = Path(folder) / "showers.h5"
-            writer = stages.run(WRITE, NativeWriter, path, geometry=self._geometry)
-            for first in range(0, count, size):
-                batch = incident[first : first + size]
-                made = stages.run(SAMPLE, self._sample, batch, seed=seed, first=first, batch_size=size)
-                cells = stages.run(POST, self._cells, made, self._geometry)
-                stages.run(WRITE, writer.append, cells)
-            stages.run(WRITE, writer.close)
+        made = []
+        for first in range(0, count, size):
+            batch = incident[first : first + size]
+            sampled = stages.run(SAMPLE, self._sample, batch, seed=seed, first=first, batch_size=size)
+            made.append(stages.run(POST, self._cells, sampled, self._geometry))
+        _write(made, self._geometry, stages)
         return stages
+
+
+def _write(made: Sequence[Showers], geometry: Geometry, stages: Stages) -> None:
+    """Write batches after all were made: what is written in between takes the caches from the model."""
+    with tempfile.TemporaryDirectory(prefix="caloforge-timing-") as folder:
+        writer = stages.run(WRITE, NativeWriter, Path(folder) / "showers.h5", geometry=geometry)
+        for showers in made:
+            stages.run(WRITE, writer.append, showers)
+        stages.run(WRITE, writer.close)
 
 
 def batches_in(seconds: float, batch: float) -> int:
