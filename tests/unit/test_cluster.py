@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
 import threading
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -15,8 +16,9 @@ import pytest
 from caloforge.blocks.store import BlockStore
 from caloforge.cluster import Cluster, cluster_named, opened, run_spread
 from caloforge.cluster.children import Remote
-from caloforge.cluster.opening import _options, seconds_of
+from caloforge.cluster.opening import _needed, _options, seconds_of
 from caloforge.errors import CaloForgeError, ConfigError, DataError
+from caloforge.signals import STOPPING, kept
 from command_line import refused
 
 if TYPE_CHECKING:
@@ -219,6 +221,20 @@ def test_what_batch_systems_are_asked_for() -> None:
     assert [seconds_of(text) for text in ("1:30", "1:30:05", "2-00:00:00")] == [5400, 5405, 172800]
 
 
+def test_libraries_of_clusters_leave_ctrl_c_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """dask_jobqueue makes it an exit without an error, when it is imported."""
+    with kept():
+        pytest.importorskip("dask_jobqueue")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = [signal.getsignal(number) for number in STOPPING]
+    assert _needed("dask_jobqueue").SLURMCluster
+    assert [signal.getsignal(number) for number in STOPPING] == before
+    with kept():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before[STOPPING.index(signal.SIGINT)]
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -233,7 +249,8 @@ def test_what_batch_systems_are_asked_for() -> None:
     ],
 )
 def test_job_scripts_of_dask_jobqueue(kind: Any, words: list[str]) -> None:
-    jobqueue = pytest.importorskip("dask_jobqueue")
+    with kept():
+        jobqueue = pytest.importorskip("dask_jobqueue")
     directives = {"MY.A": "1"} if kind == "condor" else ["--constraint=avx2"]
     cluster = Cluster(kind=kind, walltime="2:00:00", queue="short", account="atlas", directives=directives)
     job = {"slurm": "slurm.SLURMJob", "pbs": "pbs.PBSJob", "lsf": "lsf.LSFJob", "sge": "sge.SGEJob"}

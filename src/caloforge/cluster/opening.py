@@ -13,6 +13,7 @@ from caloforge.devices import usable_cores
 from caloforge.errors import CaloForgeError, ConfigError, MissingDependencyError
 from caloforge.optional import needed
 from caloforge.processes import spawning
+from caloforge.signals import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,8 @@ def opened(cluster: Cluster) -> Iterator[Executor]:
 
 
 def _needed(package: str) -> Any:
-    return needed(package, extra="cluster", what="Dask's workers")
+    with kept():  # dask_jobqueue would make Ctrl-C an exit without an error
+        return needed(package, extra="cluster", what="Dask's workers")
 
 
 @contextmanager

@@ -41,9 +41,10 @@ class RunDirectory:
 
     Args:
         path: The folder; made when it does not exist.
+        by_another: It is made, and removed if nothing starts, by another process of the training.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, by_another: bool = False) -> None:
         self.path = path
         self.cache = path / "cache"
         self.model = path / "model"
@@ -51,9 +52,11 @@ class RunDirectory:
         self._prepared = path / "prepared.pt"
         self._lock = path / "lock"
         self._starting = path / "start.lock"
-        self._is_mine = not path.exists()
+        self._is_mine = not by_another and not path.exists()
         self._story: dict[str, Any] = {}
         self.sections: dict[str, str] = {}
+        if by_another:
+            return
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -149,7 +149,8 @@ def train_job(
         )
         raise ConfigError(msg)
     fabric = open_fabric(job.device, job.precision)
-    together, run = Together(fabric), RunDirectory(job.out)
+    together = Together(fabric)
+    run = RunDirectory(job.out, by_another=not together.is_first)
     with together.entered(run.claimed()):
         started = _start(job, run, fabric, together, on_progress)
         trainer = started.trainer
@@ -182,7 +183,8 @@ def train_stage(job: Job, name: str, *, on_progress: Progress | None = None) -> 
         DataError, KeyboardInterrupt, OutputError, TrainingError: As ``train``.
     """
     fabric = open_fabric(job.device, job.precision)
-    together, run = Together(fabric), RunDirectory(job.out)
+    together = Together(fabric)
+    run = RunDirectory(job.out, by_another=not together.is_first)
     with together.entered(run.entered()):
         trainer = _start(job, run, fabric, together, on_progress).trainer
         trainer.train_stage(name)
