@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import threading
+import time
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
@@ -32,11 +33,13 @@ __all__ = [
     "publish",
     "replacing",
     "staying",
+    "waiting_for",
     "write_text",
 ]
 
 _logger = logging.getLogger(__name__)
 
+_PAUSE = 0.2  # seconds between two looks at a lock
 _LOCKS = sys.platform != "win32"  # which neither renames nor removes what is open: nothing is held open there
 
 
@@ -195,6 +198,32 @@ def made(folder: Path) -> Iterator[None]:
             if not there:
                 folder.rmdir()
         raise
+
+
+@contextmanager
+def waiting_for(path: Path, *, of: Path, seconds: float | None = None) -> Iterator[None]:
+    """Hold a lock that other processes hold for a while.
+
+    Args:
+        path: The lock file.
+        of: What it is for.
+        seconds: To wait; without a limit by default.
+
+    Raises:
+        BusyError: Another process has it for longer.
+        OutputError: It cannot be made.
+    """
+    limit = None if seconds is None else time.monotonic() + seconds
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path, busy=f"Another process is writing {of}.", of=of))
+                break
+            except BusyError:
+                if limit is not None and time.monotonic() > limit:
+                    raise
+                time.sleep(_PAUSE)
+        yield
 
 
 @contextmanager

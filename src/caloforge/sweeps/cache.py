@@ -5,24 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from caloforge.errors import BusyError, OutputError
-from caloforge.files import locked
+from caloforge.errors import OutputError
+from caloforge.files import waiting_for
 from caloforge.training import TrainingData
 from caloforge.training.data import read_out_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from caloforge.training import TrainConfig
 
-__all__ = ["lend_cache", "waiting_for"]
-
-_PAUSE = 0.2  # seconds between two looks at a lock
+__all__ = ["lend_cache"]
 
 
 def lend_cache(out: Path, run: Path, config: TrainConfig, data: Sequence[Path], *, seed: int) -> None:
@@ -69,29 +65,3 @@ def _link(path: Path, name: Path) -> None:
         os.link(path, name)
     except OSError:  # a file system that gives a file one name only
         shutil.copyfile(path, name)
-
-
-@contextmanager
-def waiting_for(path: Path, *, of: Path, seconds: float | None = None) -> Iterator[None]:
-    """Hold a lock that other processes hold for a while.
-
-    Args:
-        path: The lock file.
-        of: What it is for.
-        seconds: To wait; without a limit by default.
-
-    Raises:
-        BusyError: Another process has it for longer.
-        OutputError: It cannot be made.
-    """
-    limit = None if seconds is None else time.monotonic() + seconds
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(path, busy=f"Another process is writing {of}.", of=of))
-                break
-            except BusyError:
-                if limit is not None and time.monotonic() > limit:
-                    raise
-                time.sleep(_PAUSE)
-        yield

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caloforge.errors import BusyError
-from caloforge.files import write_text
-from caloforge.sweeps.cache import waiting_for
+from caloforge.files import waiting_for, write_text
 from caloforge.sweeps.groups import groups_of, scatter_sentence
 from caloforge.sweeps.results import gather, judged_by
 

@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ import yaml
 
 import caloforge
 from caloforge.errors import BusyError, OutputError, TrainingError
-from caloforge.files import locked, staying, write_text
+from caloforge.files import locked, staying, waiting_for, write_text
 from caloforge.markup import parse_yaml, read_text
 from caloforge.signals import deferred
 from caloforge.training.checkpoints import read_checkpoint, write_checkpoint
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from caloforge.training.config import TrainConfig
 
 __all__ = ["RunDirectory"]
-
-_PAUSE = 0.2  # seconds between two looks whether another process has started the run
 
 
 class RunDirectory:
@@ -115,18 +112,8 @@ class RunDirectory:
     @contextmanager
     def starting(self) -> Iterator[None]:
         """Start the run, or take part in it, one process after the other."""
-        with ExitStack() as stack:
-            while not self._can_start(stack):
-                time.sleep(_PAUSE)
+        with waiting_for(self._starting, of=self.path):
             yield
-
-    def _can_start(self, stack: ExitStack) -> bool:
-        busy = f"Another process is starting the training in {self.path}."
-        try:
-            stack.enter_context(locked(self._starting, busy=busy, of=self.path))
-        except BusyError:
-            return False
-        return True
 
     @deferred()
     def _tidy(self) -> None:
